@@ -1,0 +1,1 @@
+"""OpenAI's Realtime voice models on the telephone."""

@@ -1,0 +1,252 @@
+"""What a call asks of the world. Always in the imperative."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from opusbridge.errors import Ending
+from opusbridge.privacy import Private
+from opusbridge.sound import Audio, AudioFormat
+
+# --- Of the telephony side --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigureTelephony:
+    """AudioCodes: barge-in as set, its own no-input timer off. Twilio has nothing to set."""
+
+    barge_in: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCall:
+    """Stop the ringing. AudioCodes answers with the first play stream: 200 ms of silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayAudio:
+    """Sound for the caller, in the telephony format, whole samples."""
+
+    audio: Audio
+    starts_at: float = 0.0
+    """When the caller will hear its first sample, by the ledger's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceMark:
+    """Ask to be told when everything sent so far has been heard; names are never reused."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndPlayout:
+    """The utterance is complete: nothing more will be played for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearPlayout:
+    """Drop what is queued to be heard, at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellSpeechStarted:
+    """For AudioCodes, whose barge-in and timers rely on the bot's voice detection."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellSpeechStopped:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class TellSpeechCommitted:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End the call by the provider's own means; the socket closes afterwards."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCall:
+    target: Private[str]
+    reason: str
+
+
+# --- Of the model -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDetection:
+    kind: str
+    """``server_vad`` or ``semantic_vad``."""
+    create_response: bool
+    interrupt_response: bool
+    threshold: float = 0.5
+    silence_ms: int = 500
+    eagerness: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """What the model session is to be; ``audio_format`` holds in both directions."""
+
+    instructions: str
+    audio_format: AudioFormat
+    voice: str = "marin"
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """Function tools as the wire has them: name, description, parameters."""
+    turn_detection: TurnDetection | None = None
+    transcription_model: str | None = None
+    language: str | None = None
+    noise_reduction: str | None = None
+    """``near_field``, ``far_field`` or ``None``."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Merged into the session object as it is, last."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigureSession:
+    session: SessionConfig
+
+
+@dataclass(frozen=True, slots=True)
+class AppendAudio:
+    audio: Audio
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAudio:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class CreateResponse:
+    request_id: str
+    """Unique in the call; travels as ``event_id`` and in the response's metadata."""
+    why: str = ""
+    """The causes, joined: for the metadata, the metrics and the reader of a trace."""
+    instructions: str | None = None
+    """For this response only, in place of the session's."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResponse:
+    response_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateItem:
+    """Make the model forget what was not heard of an item."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteItem:
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddToolOutput:
+    item_id: str
+    tool_call_id: str
+    output: Private[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AddText:
+    item_id: str
+    role: str
+    """``user`` or ``system``."""
+    text: Private[str]
+
+
+# --- Of the shell -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    tool_call_id: str
+    name: str
+    arguments: Private[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth counting and tracing; changes nothing in the world.
+
+    ``kind`` is from a closed list (:data:`NOTES`); ``reason`` is a slug, ``ids`` are the
+    wire's identifiers, ``value`` is in seconds or a count.
+    """
+
+    kind: str
+    reason: str = ""
+    ids: tuple[str, ...] = ()
+    value: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Nothing more will be asked: close what is open."""
+
+    ending: Ending
+
+
+ToTelephony = (
+    ConfigureTelephony
+    | AnswerCall
+    | PlayAudio
+    | PlaceMark
+    | EndPlayout
+    | ClearPlayout
+    | TellSpeechStarted
+    | TellSpeechStopped
+    | TellSpeechCommitted
+    | HangUp
+    | TransferCall
+)
+
+ToModel = (
+    ConfigureSession
+    | AppendAudio
+    | CommitAudio
+    | CreateResponse
+    | CancelResponse
+    | TruncateItem
+    | DeleteItem
+    | AddToolOutput
+    | AddText
+)
+
+ToShell = RunTool | Note | EndCall
+
+Effect = ToTelephony | ToModel | ToShell
+
+#: What a :class:`Note` may be about, and what it means.
+NOTES: dict[str, str] = {
+    "pending": "input had to wait for a response (reason: what it waits for)",
+    "coalesced": "one request answers several inputs",
+    "pending-wait": "a request left after its input had waited (value: seconds)",
+    "conflict": "the model refused a request: a response is active",
+    "retry": "a failed or empty response is asked for again (value: attempt)",
+    "gave-up": "the retries are spent",
+    "orphan": "a response nobody wants any more was cancelled by id",
+    "watchdog": "the model did not answer in time (reason: rung)",
+    "barge-in": "the caller spoke over the agent",
+    "truncated": "the model was told what was heard (value: ms heard)",
+    "violation": "an invariant of the response lifecycle does not hold: a bug of ours",
+    "refused": "the model refused something harmless (reason: code)",
+    "audio-dropped": "the caller's audio was dropped while the model was not ready (value: ms)",
+    "gap-filled": "silence was put where the line sent nothing (value: ms)",
+    "stray": "a message about something unknown or long over (reason: kind)",
+    "bad-message": "a peer's message could not be used (reason: peer:kind)",
+    "answered": "the call was answered",
+    "dropped-tool": "a tool call was refused (reason)",
+}

@@ -1,0 +1,101 @@
+"""Audio as it travels between the peers: a base64 text with its format.
+
+A caller's frame passes fifty times a second, and mostly through: the text that came is
+the text that goes. So :class:`Audio` keeps what it was made of, text or bytes, and makes
+the other only when asked, once.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Encoding(StrEnum):
+    PCM = "pcm"  # signed 16-bit, little-endian
+    PCMU = "pcmu"  # G.711 mu-law
+    PCMA = "pcma"  # G.711 A-law
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """One channel, headerless."""
+
+    encoding: Encoding
+    rate_hz: int
+
+    @property
+    def sample_bytes(self) -> int:
+        return 2 if self.encoding is Encoding.PCM else 1
+
+    @property
+    def bytes_per_ms(self) -> int:
+        """8, 16, 32 or 48: every rate we speak is a whole number of samples a millisecond."""
+        return self.sample_bytes * self.rate_hz // 1000
+
+
+PCMU_8K = AudioFormat(Encoding.PCMU, 8_000)
+PCMA_8K = AudioFormat(Encoding.PCMA, 8_000)
+PCM_8K = AudioFormat(Encoding.PCM, 8_000)
+PCM_16K = AudioFormat(Encoding.PCM, 16_000)
+PCM_24K = AudioFormat(Encoding.PCM, 24_000)
+
+
+class Audio:
+    """A stretch of sound, held as base64 text or as bytes, whichever it came as."""
+
+    __slots__ = ("_raw", "_text", "format")
+
+    def __init__(self, text: str, format: AudioFormat) -> None:
+        """``text`` is well-formed base64: whoever took it from a peer has checked that."""
+        self._text: str | None = text
+        self._raw: bytes | None = None
+        self.format = format
+
+    @classmethod
+    def of(cls, raw: bytes, format: AudioFormat) -> Audio:
+        """From bytes in ``format``."""
+        audio = cls.__new__(cls)
+        audio._text, audio._raw, audio.format = None, raw, format
+        return audio
+
+    @property
+    def text(self) -> str:
+        """Base64, as it came or made now."""
+        if self._text is None:
+            assert self._raw is not None
+            self._text = b64encode(self._raw).decode("ascii")
+        return self._text
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes, in ``format``."""
+        if self._raw is None:
+            assert self._text is not None
+            self._raw = b64decode(self._text)
+        return self._raw
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes of sound, without decoding."""
+        if self._raw is not None:
+            return len(self._raw)
+        text = self._text
+        assert text is not None
+        return len(text) * 3 // 4 - text[-2:].count("=")
+
+    @property
+    def ms(self) -> float:
+        return self.size_bytes / self.format.bytes_per_ms
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Audio):
+            return NotImplemented
+        return self.format == other.format and self.raw == other.raw
+
+    def __hash__(self) -> int:
+        return hash((self.format, self.raw))
+
+    def __repr__(self) -> str:
+        return f"<{self.ms:g} ms of {self.format.encoding} at {self.format.rate_hz} Hz>"
