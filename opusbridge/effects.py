@@ -248,5 +248,9 @@ NOTES: dict[str, str] = {
     "stray": "a message about something unknown or long over (reason: kind)",
     "bad-message": "a peer's message could not be used (reason: peer:kind)",
     "answered": "the call was answered",
+    "speech-ended": "the caller's last sound of a turn (value: seconds ago)",
+    "turn-latency": "caller's last sound to the first sound sent to him (value: seconds)",
+    "transfer-failed": "the other party was not reached (reason)",
+    "farewell-cancelled": "the caller spoke before the agent could hang up",
     "dropped-tool": "a tool call was refused (reason)",
 }

@@ -1,0 +1,335 @@
+"""One telephone call: everything that happens to it comes in here, in order, with the time.
+
+``handle(event, now)`` returns what to do about it; nothing else goes in or out. The call
+itself knows how a call begins, how it ends and what it may still do in between; what is
+said lies with the conversation.
+"""
+
+from collections.abc import Mapping
+from typing import assert_never, get_args
+
+from opusbridge import effects, events
+from opusbridge.call.conversation import Conversation
+from opusbridge.call.farewell import HANG_UP_SECONDS, LOOK_SECONDS, TRANSFER_SECONDS, Farewell
+from opusbridge.call.pending import Cause, Why
+from opusbridge.call.policy import CallPolicy
+from opusbridge.call.turns import Keypad
+from opusbridge.effects import Effect, Note
+from opusbridge.errors import Ending, ending
+from opusbridge.events import Event
+from opusbridge.privacy import Private
+
+#: A telephony socket that has not told us who calls by then never will.
+ARRIVAL_SECONDS = 10.0
+#: How long the greeting may keep the phone ringing before silence answers it.
+ANSWER_SECONDS = 0.25
+#: Messages of one peer that we could not use; more and it does not speak our language.
+MOST_BAD_MESSAGES = 100
+
+FROM_MODEL = frozenset(get_args(events.FromModel))
+
+#: What the stored clips say, for the transcript.
+CLIP_WORDS = {"sorry": "Sorry, something went wrong.", "goodbye": "Thank you for calling. Goodbye."}
+
+
+class Call:
+    """``now`` is in seconds on the shell's clock, never running backwards."""
+
+    def __init__(self, policy: CallPolicy, now: float) -> None:
+        self.policy = policy
+        self.ended: Ending | None = None
+        self.provider_call_id = ""
+        self.caller: Private[str] | None = None
+        self.callee: Private[str] | None = None
+        self.parameters: Private[Mapping[str, str]] = Private({})
+        self.answered_at: float | None = None
+        self.conversation: Conversation | None = None
+        """``None`` until the telephony side has said what it speaks."""
+        self.began_at = now
+        self._keypad = Keypad(policy.dtmf_gap)
+        self._session_waits = False
+        self._started = False
+        self._answer_at: float | None = None
+        self._too_long_at: float | None = None
+        self._arrival_due: float | None = now + ARRIVAL_SECONDS
+        self._farewell: Farewell | None = None
+        self._closing: Ending | None = None  # no way back: only the last words remain
+        self._unsaid: tuple[str, ...] = ()  # clips for a line that is not ours yet
+        self._look_at: float | None = None
+        self._gone_at: float | None = None  # we hung up or handed over: when to stop waiting
+        self._parting: Ending | None = None
+        self._bad: dict[str, int] = {}
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """What to do about it, in the order it must be done; nothing once the call ended."""
+        if self.ended is not None:
+            return []
+        if type(event) is events.CallerSpoke:
+            talk = self.conversation
+            if talk is None or self._closing is not None:
+                return []
+            return talk.line.spoke(event, now)
+        found = self._decide(event, now)
+        return found + self._conclude(now) if self.ended is None else found
+
+    # --- Deciding -----------------------------------------------------------------------
+
+    def _decide(self, event: Event, now: float) -> list[Effect]:
+        if type(event) in FROM_MODEL:
+            return self._from_model(event, now)  # type: ignore[arg-type]  # by FROM_MODEL
+        if isinstance(event, events.FromTelephony):
+            return self._from_telephony(event, now)
+        assert isinstance(event, events.FromShell)
+        return self._from_shell(event, now)
+
+    def _from_model(self, event: events.FromModel, now: float) -> list[Effect]:
+        talk = self.conversation
+        if talk is None:
+            # The model was dialled while the phone still rang: it is configured on arrival.
+            self._session_waits = isinstance(event, events.SessionCreated)
+            if isinstance(event, events.ModelLost):
+                return self._part_badly(event.reason, now)
+            return []
+        found = talk.handle(event, now)
+        match event:
+            case events.ModelLost():
+                found += self._part_badly(event.reason, now)
+            case events.SpeechStarted() if self._farewell and self._farewell.by_agent:
+                self._farewell, talk.leaving = None, False
+                found.append(Note("farewell-cancelled"))
+            case _:
+                pass
+        if talk.voice.spoke and self.answered_at is None:
+            found += self._answered(now)
+        return found
+
+    def _from_telephony(self, event: events.FromTelephony, now: float) -> list[Effect]:
+        talk = self.conversation
+        match event:
+            case events.MarkReached(name):
+                return talk.voice.mark_reached(name, now) if talk else []
+            case events.CallArrived():
+                return self._arrived(event)
+            case events.CallStarted():
+                return self._call_started(event, now)
+            case events.CallerStreamStopped():
+                return talk.stream_stopped(now) if talk else []
+            case events.DigitsPressed(digits):
+                return self._keys(self._keypad.press(digits, now), now)
+            case events.PlayFinished():
+                if talk:
+                    talk.voice.play_finished(now)
+            case events.TransferSucceeded():
+                if self._parting is not None:
+                    self._gone_at = now + HANG_UP_SECONDS
+            case events.TransferFailed(reason):
+                return self._transfer_failed(reason, now)
+            case events.CallerHungUp(reason):
+                return self._end(self._parting or self._closing or ending(reason))
+            case events.TelephonyLost():
+                return self._end(self._parting or self._closing or ending("telephony-lost"))
+            case events.CallerStreamStarted() | events.NoInputReported() | events.CallerSpoke():
+                pass
+            case _:
+                assert_never(event)
+        return []
+
+    def _from_shell(self, event: events.FromShell, now: float) -> list[Effect]:
+        talk = self.conversation
+        match event:
+            case events.DeadlineReached():
+                return self._timed_out(now)
+            case events.ToolFinished(tool_call_id, output, failed):
+                return talk.tool_finished(tool_call_id, output, failed, now) if talk else []
+            case events.HangUpRequested(reason, goodbye):
+                if goodbye:
+                    return self._part(ending(reason), ("goodbye",), now)
+                self._leave(effects.HangUp(reason), now)
+            case events.TransferRequested(target, reason):
+                self._leave(effects.TransferCall(target, reason), now)
+            case events.TextInjected(text):
+                return talk.add_text(Why.TEXT, "system", text, now) if talk else []
+            case events.MessageRejected(peer, kind):
+                return self._rejected(peer, kind, now)
+            case events.PeerStalled(peer):
+                if peer == "model":
+                    return self._part_badly("model-too-slow", now)
+                return self._end(ending("telephony-too-slow"))
+            case events.Broke():
+                return self._part_badly("internal-error", now)
+            case _:
+                assert_never(event)
+        return []
+
+    # --- Beginning ----------------------------------------------------------------------
+
+    def _arrived(self, event: events.CallArrived) -> list[Effect]:
+        if self.conversation is not None:
+            return [Note("stray", "arrival")]
+        self.provider_call_id, self.caller = event.provider_call_id, event.caller
+        self.conversation = Conversation(self.policy, event.audio_format, self.call_ms)
+        return self.conversation.session_created() if self._session_waits else []
+
+    def _call_started(self, event: events.CallStarted, now: float) -> list[Effect]:
+        talk = self.conversation
+        if talk is None or self._started:
+            return [Note("stray", "start")]
+        self._started, self._arrival_due = True, None
+        self.caller, self.callee = event.caller or self.caller, event.callee
+        self.parameters = event.parameters
+        self._too_long_at = now + self.policy.max_call_seconds
+        found: list[Effect] = [effects.ConfigureTelephony(self.policy.barge_in)]
+        if not self.policy.telephony.rings:
+            found += self._answered(now)
+        else:
+            self._answer_at = now + (ANSWER_SECONDS if self.policy.greet else 0.0)
+        if self._closing is not None:
+            return found + self._say(self._unsaid, now)
+        if self.policy.greet:
+            found += talk.response.user_input(Cause(Why.GREETING, "greeting"), now)
+        return found
+
+    def _answered(self, now: float) -> list[Effect]:
+        self.answered_at, self._answer_at = now, None
+        return [Note("answered", value=now - self.began_at)]
+
+    # --- In between ---------------------------------------------------------------------
+
+    def _keys(self, inputs: list[Private[str]], now: float) -> list[Effect]:
+        found: list[Effect] = []
+        for keys in inputs:
+            if self.conversation is not None:
+                text = Private(f"Keypad: {keys.value}")
+                found += self.conversation.add_text(Why.KEYS, "user", text, now)
+        return found
+
+    def _rejected(self, peer: str, kind: str, now: float) -> list[Effect]:
+        found: list[Effect] = [Note("bad-message", f"{peer}:{kind}")]
+        side = "model" if peer == "model" else "telephony"
+        self._bad[side] = self._bad.get(side, 0) + 1
+        if self._bad[side] == MOST_BAD_MESSAGES + 1:
+            found += self._part_badly(f"{side}-unintelligible", now)
+        return found
+
+    # --- Ending -------------------------------------------------------------------------
+
+    def _leave(self, then: effects.HangUp | effects.TransferCall, now: float) -> None:
+        """Once everything was heard; the agent's own wish gives way to the caller's speech."""
+        by_agent = isinstance(then, effects.TransferCall) or then.reason == "agent-hung-up"
+        talk = self.conversation
+        if self._closing is None and self._gone_at is None:
+            self._farewell = Farewell(then, now, by_agent, awaits_reply=by_agent)
+            if talk is not None:
+                talk.leaving = by_agent
+
+    def _part_badly(self, reason: str, now: float) -> list[Effect]:
+        return self._part(ending(reason), ("sorry", "goodbye"), now)
+
+    def _part(self, how: Ending, clips: tuple[str, ...], now: float) -> list[Effect]:
+        """End the call from our side: stored words, heard to their end, then hang up."""
+        if self._closing is not None or self._parting is not None:
+            return []
+        self._closing = how
+        talk = self.conversation
+        if talk is None:
+            return self._end(how)
+        talk.response.close()
+        found = talk.interrupt(now)
+        self._farewell = Farewell(effects.HangUp(how.reason), now, False, awaits_reply=False)
+        if not self._started:
+            self._unsaid = clips
+            return found
+        return found + self._say(clips, now)
+
+    def _say(self, clips: tuple[str, ...], now: float) -> list[Effect]:
+        found: list[Effect] = []
+        assert self.conversation is not None
+        for name in clips:
+            clip = self.policy.clips.get(name)
+            if clip is not None:
+                found += self.conversation.voice.say(name, clip, CLIP_WORDS[name], now)
+        if found and self.answered_at is None:
+            found += self._answered(now)
+        return found
+
+    def _conclude(self, now: float) -> list[Effect]:
+        """After everything: is it hopeless, or has the last word been heard?"""
+        talk = self.conversation
+        found: list[Effect] = []
+        if talk is not None and self._closing is None:
+            hopeless = talk.failure or talk.response.given_up
+            if hopeless:
+                found += self._part_badly(hopeless, now)
+        farewell = self._farewell
+        if farewell is None or talk is None or not self._started:
+            return found
+        self._look_at = now + LOOK_SECONDS
+        at_rest = talk.response.at_rest and not talk.tools.running
+        voice = talk.voice
+        if not farewell.due(now, at_rest, voice.audible(now), voice.silent_at(now)):
+            return found
+        self._farewell = self._look_at = None
+        if isinstance(farewell.then, effects.HangUp):
+            self._parting = ending(farewell.then.reason)
+            self._gone_at = now + HANG_UP_SECONDS
+        else:
+            self._parting, self._gone_at = ending("transferred"), now + TRANSFER_SECONDS
+        return [*found, farewell.then]
+
+    def _transfer_failed(self, reason: str, now: float) -> list[Effect]:
+        talk = self.conversation
+        if self._parting is None or talk is None:
+            return [Note("stray", "transfer")]
+        self._parting = self._gone_at = None
+        talk.leaving = False
+        words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
+        noted = Note("transfer-failed", reason)
+        return [noted, *talk.add_text(Why.TEXT, "system", words, now)]
+
+    def _end(self, how: Ending) -> list[Effect]:
+        self.ended = how
+        return [effects.EndCall(how)]
+
+    # --- Time ---------------------------------------------------------------------------
+
+    def call_ms(self, at: float) -> int:
+        """An instant, in ms from the start of the recording."""
+        return max(0, round((at - self.began_at) * 1000))
+
+    @property
+    def deadline(self) -> float | None:
+        """When to hand in ``DeadlineReached``; ``None``: nothing is waited for."""
+        if self.ended is not None:
+            return None
+        due = (
+            self.conversation.deadline if self.conversation else None,
+            self._keypad.deadline,
+            self._answer_at,
+            self._arrival_due,
+            self._too_long_at,
+            self._look_at,
+            self._gone_at,
+        )
+        return min((at for at in due if at is not None), default=None)
+
+    def _timed_out(self, now: float) -> list[Effect]:
+        if _due(self._arrival_due, now):
+            return self._end(self._closing or ending("no-start"))
+        if _due(self._gone_at, now):
+            assert self._parting is not None
+            return self._end(self._parting)
+        found: list[Effect] = []
+        if _due(self._answer_at, now):
+            found += [effects.AnswerCall(), *self._answered(now)]
+        if _due(self._keypad.deadline, now):
+            found += self._keys(self._keypad.take(), now)
+        if self.conversation is not None:
+            found += self.conversation.timed_out(now)
+        if _due(self._too_long_at, now):
+            self._too_long_at = None
+            found += self._part(ending("too-long"), ("goodbye",), now)
+        return found
+
+
+def _due(at: float | None, now: float) -> bool:
+    return at is not None and at <= now

@@ -1,0 +1,36 @@
+"""Ending a call when its last word was heard, and not before."""
+
+from dataclasses import dataclass
+
+from opusbridge.effects import HangUp, TransferCall
+
+#: How long a goodbye the model still has to say may take to begin.
+REPLY_SECONDS = 10.0
+#: The last word is heard by its own length; this much more for what the clock cannot see.
+GRACE_SECONDS = 2.0
+#: While a farewell waits, the ear is asked again this often.
+LOOK_SECONDS = 0.1
+#: After we hung up, the telephony side ends the call by itself within this.
+HANG_UP_SECONDS = 5.0
+#: A transfer that is neither answered nor refused by then has failed: longer than a phone rings.
+TRANSFER_SECONDS = 90.0
+
+
+@dataclass(slots=True)
+class Farewell:
+    """What is to happen once the caller has heard everything."""
+
+    then: HangUp | TransferCall
+    asked_at: float
+    by_agent: bool
+    """The agent's own wish: a caller who speaks cancels it."""
+    awaits_reply: bool
+    """The model still says goodbye: wait for that too."""
+
+    def due(self, now: float, at_rest: bool, audible: bool, silent_at: float) -> bool:
+        """``at_rest``: the model says nothing and owes nothing."""
+        if self.awaits_reply and not at_rest and now < self.asked_at + REPLY_SECONDS:
+            return False
+        if not audible:
+            return True
+        return now >= silent_at + GRACE_SECONDS

@@ -1,0 +1,95 @@
+"""The caller's format and the model's, and what lies between.
+
+When both sides speak the same, a frame passes as the text it came as. Otherwise, or when a
+chunk is not made of whole samples, it is decoded, converted and made anew.
+"""
+
+from collections import deque
+
+from opusbridge.audio.formats import Transcoder, silence_byte
+from opusbridge.audio.framing import Framer
+from opusbridge.sound import Audio, AudioFormat
+
+#: Caller's speech kept while the model session is not ready. Older than this it would only
+#: mislead turn detection, which would see it all at once.
+HELD_MS = 5_000
+
+
+class CallerPath:
+    """From the caller to the model."""
+
+    def __init__(self, telephony: AudioFormat, model: AudioFormat) -> None:
+        self.model_format = model
+        self.appended_ms = 0.0
+        """How much the model was given: its own clock counts exactly this."""
+        self._same = telephony == model
+        self._sample_bytes = telephony.sample_bytes
+        self._transcoder = Transcoder(telephony, model)
+        self._carrying = False
+
+    def convert(self, audio: Audio) -> Audio | None:
+        """What to append; ``None`` while less than a sample has come."""
+        size = audio.size_bytes
+        if not self._same or self._carrying or size % self._sample_bytes:
+            raw = self._transcoder.convert(audio.raw)
+            self._carrying = self._same and (self._carrying != bool(size % self._sample_bytes))
+            if not raw:
+                return None
+            audio = Audio.of(raw, self.model_format)
+        self.appended_ms += audio.ms
+        return audio
+
+
+class HeldAudio:
+    """The caller's speech while nobody can take it yet; the oldest gives way."""
+
+    def __init__(self) -> None:
+        self._held: deque[Audio] = deque()
+        self._ms = 0.0
+
+    def hold(self, audio: Audio) -> float:
+        """Keep it; returns how many ms had to be dropped for it."""
+        self._held.append(audio)
+        self._ms += audio.ms
+        dropped = 0.0
+        while self._ms > HELD_MS:
+            gone = self._held.popleft().ms
+            self._ms -= gone
+            dropped += gone
+        return dropped
+
+    def take(self) -> list[Audio]:
+        held, self._held, self._ms = list(self._held), deque(), 0.0
+        return held
+
+
+class AgentPath:
+    """From the model to the caller's ear; one utterance at a time."""
+
+    def __init__(self, model: AudioFormat, telephony: AudioFormat, frame_bytes: int) -> None:
+        self.telephony_format = telephony
+        self._same = telephony == model
+        self._frame_bytes = frame_bytes
+        self._transcoder = Transcoder(model, telephony)
+        self._framer = Framer(frame_bytes)
+
+    def convert(self, audio: Audio) -> Audio | None:
+        """What can leave in whole frames; the rest waits for more."""
+        if self._same and not self._framer.pending and audio.size_bytes % self._frame_bytes == 0:
+            return audio
+        return self._audio(self._framer.push(self._transcoder.convert(audio.raw)))
+
+    def flush(self) -> Audio | None:
+        """The end of an utterance: the filter's tail and a last frame, padded with silence."""
+        raw = self._framer.push(self._transcoder.flush())
+        raw += self._framer.flush(silence_byte(self.telephony_format))
+        self._transcoder.reset()
+        return self._audio(raw)
+
+    def clear(self) -> None:
+        """What was cut must not sound on through the filter's memory."""
+        self._transcoder.reset()
+        self._framer.clear()
+
+    def _audio(self, raw: bytes) -> Audio | None:
+        return Audio.of(raw, self.telephony_format) if raw else None

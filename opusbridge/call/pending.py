@@ -1,0 +1,97 @@
+"""What waits for the model's next response, and what a response answers.
+
+A response answers what was in the conversation when it was created. Three facts decide
+whether a cause is covered by one:
+
+* a turn that the model committed is covered by every response created after the commit;
+* what we sent ourselves is covered by our own request, if it was sent before that request;
+* and by a response the model began, if its items were acknowledged before that.
+
+Everything else stays, and is asked for with the next request.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Why(StrEnum):
+    """Why the model is asked to speak."""
+
+    GREETING = "greeting"
+    TURN = "turn"
+    TOOLS = "tools"
+    KEYS = "keys"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    why: Why
+    key: str
+    """What makes it one of its kind: the turn's item, the tool batch's response, …"""
+    items: frozenset[str] = frozenset()
+    """The items we sent for it, by the ids we gave them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingUserInput:
+    """What waits for the next response, since when, and why. Never empty."""
+
+    causes: tuple[Cause, ...]
+    since: float
+
+    @property
+    def why(self) -> str:
+        """The kinds of causes, each once, in the order they came: ``turn+tools``."""
+        return "+".join(dict.fromkeys(cause.why.value for cause in self.causes))
+
+
+@dataclass(slots=True)
+class Waiting:
+    """The causes that wait, and which of our items the model has acknowledged."""
+
+    pending: PendingUserInput | None = None
+    _unacknowledged: set[str] = field(default_factory=set)
+
+    def add(self, causes: Iterable[Cause], now: float) -> None:
+        """Behind what waits already; a cause that waits already is not added again."""
+        have = self.pending.causes if self.pending else ()
+        new = tuple(cause for cause in dict.fromkeys(causes) if cause not in have)
+        if new:
+            since = self.pending.since if self.pending else now
+            self.pending = PendingUserInput(have + new, since)
+
+    def put_back(self, causes: tuple[Cause, ...], now: float) -> None:
+        """In front of what waits: it was there first."""
+        waiting = self.pending
+        self.pending = None
+        self.add(causes, now)
+        if waiting:
+            self.add(waiting.causes, now)
+
+    def item_sent(self, item_id: str) -> None:
+        self._unacknowledged.add(item_id)
+
+    def item_acknowledged(self, item_id: str) -> None:
+        self._unacknowledged.discard(item_id)
+
+    def conversation_lost(self) -> None:
+        """A new conversation will be made of what we know: nothing waits for its echo."""
+        self._unacknowledged.clear()
+
+    def cover(self, asked_for: tuple[Cause, ...] | None) -> tuple[Cause, ...]:
+        """Take out what a response created now answers; ``asked_for`` if the request was ours."""
+        if self.pending is None:
+            return ()
+        covered = tuple(c for c in self.pending.causes if self._covers(c, asked_for))
+        rest = tuple(c for c in self.pending.causes if c not in covered)
+        self.pending = PendingUserInput(rest, self.pending.since) if rest else None
+        return covered
+
+    def _covers(self, cause: Cause, asked_for: tuple[Cause, ...] | None) -> bool:
+        if cause.why in (Why.TURN, Why.GREETING):
+            return True  # a greeting after the conversation has begun would be a blunder
+        if asked_for is not None:
+            return cause in asked_for
+        return not cause.items & self._unacknowledged

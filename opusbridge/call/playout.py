@@ -1,0 +1,232 @@
+"""What the caller has heard: one ledger, the source of truth for everything that asks.
+
+Sent is not heard. The model speaks faster than real time and the telephony side buffers,
+so the ledger keeps, for each audio part of each item, what was received from the model,
+what was sent to the telephony side and what has reached the ear.
+
+The clock says how far the far side has played: it plays in real time whatever it has.
+Where it reports marks, each mark that comes back sets the clock right, and a mark that has
+not come back holds it: heard is never more than the next outstanding mark (for a bounded
+time, since a mark may be lost). A clear begins a new epoch: the far side returns the marks
+of what it threw away too, and those are not "heard".
+
+Where nothing is reported, sound is kept back here and sent with a bounded lead, so that
+little is lost, or wrongly believed heard, when the caller cuts in.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from opusbridge.sound import Audio, AudioFormat
+
+#: Paced sound leaves in pieces of this length: ten wakes a second are cheap, and a fifth
+#: of a second of lead is always left.
+PIECE_MS = 100
+
+#: How long an outstanding mark may hold the clock after its sound should have been heard:
+#: the wire's delay and the far side's own buffer are far below.
+MARK_PATIENCE_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Segment:
+    """One audio part of one item, in bytes of the telephony format."""
+
+    response_id: str
+    item_id: str
+    content_index: int
+    received_ms: float = 0.0
+    """Of the model's own audio: no truncation may exceed it."""
+    taken: int = 0
+    """Converted and on its way: sent or waiting to be sent."""
+    sent: int = 0
+    starts: int | None = None
+    """Where in the epoch's stream its first byte was sent."""
+    first_sent_at: float | None = None
+    complete: bool = False
+    """The model will add nothing more."""
+    heard_ms: float = 0.0
+    """Final once it left the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Sound that leaves now; it will be heard from ``starts_at``."""
+
+    audio: Audio
+    starts_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last sound of an utterance has left."""
+
+
+@dataclass(slots=True)
+class PlayoutLedger:
+    """Every method takes ``now`` in seconds; positions are bytes since the epoch began."""
+
+    format: AudioFormat
+    marks: bool
+    lead_seconds: float | None
+    segments: list[Segment] = field(default_factory=list)
+    """Not yet completely heard, in the order in which they will be."""
+    _waiting: deque[tuple[Segment, bytes | None]] = field(default_factory=deque)
+    _sent: int = 0
+    _empties_at: float = 0.0
+    _heard: int = 0
+    _marks: deque[tuple[str, int, float]] = field(default_factory=deque)
+    _stale_marks: set[str] = field(default_factory=set)
+    _marks_placed: int = 0
+
+    # --- Sound comes in -----------------------------------------------------------------
+
+    def segment(self, response_id: str, item_id: str, content_index: int) -> Segment:
+        """The one for this part; a new one is heard after all the others."""
+        for segment in reversed(self.segments):
+            if segment.item_id == item_id and segment.content_index == content_index:
+                return segment
+        segment = Segment(response_id, item_id, content_index)
+        self.segments.append(segment)
+        return segment
+
+    def play(self, segment: Segment, audio: Audio, now: float) -> list[Sent | Ended]:
+        """Take sound in the telephony format, whole samples; what may leave now is returned."""
+        segment.taken += audio.size_bytes
+        if self.lead_seconds is None:
+            return [self._send(segment, audio, now)]
+        raw, piece = audio.raw, PIECE_MS * self.format.bytes_per_ms
+        for start in range(0, len(raw), piece):
+            self._waiting.append((segment, raw[start : start + piece]))
+        return self.release(now)
+
+    def complete(self, segment: Segment, now: float) -> list[Sent | Ended]:
+        """The model will add nothing to this part; the utterance ends behind it."""
+        if segment.complete:
+            return []
+        segment.complete = True
+        if segment.taken == 0:
+            self.segments.remove(segment)
+            return []
+        self._waiting.append((segment, None))
+        return self.release(now)
+
+    def release(self, now: float) -> list[Sent | Ended]:
+        """What may leave now: all of it where the far side buffers, else the lead's worth."""
+        found: list[Sent | Ended] = []
+        while self._waiting:
+            segment, raw = self._waiting[0]
+            if raw is None:
+                found.append(Ended())
+            elif self.lead_seconds is not None and self._empties_at - now >= self.lead_seconds:
+                break
+            else:
+                found.append(self._send(segment, Audio.of(raw, self.format), now))
+            self._waiting.popleft()
+        return found
+
+    def _send(self, segment: Segment, audio: Audio, now: float) -> Sent:
+        starts_at = max(now, self._empties_at)
+        if segment.starts is None:
+            segment.starts, segment.first_sent_at = self._sent, now
+        segment.sent += audio.size_bytes
+        self._sent += audio.size_bytes
+        self._empties_at = starts_at + audio.ms / 1000
+        return Sent(audio, starts_at)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the next waiting sound may leave."""
+        if not self._waiting or self.lead_seconds is None:
+            return None
+        return self._empties_at - self.lead_seconds
+
+    # --- What is known of the ear -------------------------------------------------------
+
+    def place_mark(self) -> str:
+        """A name never used before, for the end of what has been sent so far."""
+        self._marks_placed += 1
+        name = f"mark-{self._marks_placed}"
+        self._marks.append((name, self._sent, self._empties_at))
+        return name
+
+    def mark_reached(self, name: str, now: float) -> bool:
+        """Whether the name was one of ours; a mark flushed by a clear changes nothing."""
+        if name in self._stale_marks:
+            self._stale_marks.discard(name)
+            return True
+        if all(name != placed for placed, _, _ in self._marks):
+            return False
+        while True:
+            placed, position, _ = self._marks.popleft()
+            if placed == name:
+                break  # those before it were heard too; their echoes were lost
+            self._stale_marks.add(placed)
+        self._heard = max(self._heard, position)
+        rest_ms = (self._sent - position) / self.format.bytes_per_ms
+        self._empties_at = now + rest_ms / 1000
+        return True
+
+    def all_heard(self, now: float) -> None:
+        """The far side says that it has played all it had."""
+        if not self._waiting:
+            self._empties_at = min(self._empties_at, now)
+
+    def heard_position(self, now: float) -> int:
+        """Bytes of this epoch that have reached the ear; never runs backwards."""
+        ahead_ms = max(0.0, (self._empties_at - now) * 1000)
+        position = self._sent - int(ahead_ms * self.format.bytes_per_ms)
+        if self._marks:
+            _, held, due = self._marks[0]
+            if now < due + MARK_PATIENCE_SECONDS:
+                position = min(position, held)
+        self._heard = max(self._heard, position)
+        return self._heard
+
+    def heard_ms(self, segment: Segment, now: float) -> float:
+        """How much of this part was heard, never more than was received of it."""
+        if segment.starts is None:
+            return 0.0
+        heard = min(max(self.heard_position(now) - segment.starts, 0), segment.sent)
+        if segment.complete and heard >= segment.taken:
+            return segment.received_ms
+        return min(heard / self.format.bytes_per_ms, segment.received_ms)
+
+    def silent_at(self, now: float) -> float:
+        """When the caller will have heard everything; ``now`` or earlier if he has."""
+        waiting = sum(len(raw) for _, raw in self._waiting if raw is not None)
+        return max(self._empties_at, now if waiting else 0.0) + waiting / (
+            self.format.bytes_per_ms * 1000
+        )
+
+    def audible(self, now: float) -> bool:
+        """Whether the caller is, or is about to be, listening to the agent."""
+        return bool(self._waiting) or self.heard_position(now) < self._sent
+
+    # --- Sound goes out of the ledger ---------------------------------------------------
+
+    def settle(self, now: float) -> list[Segment]:
+        """Those heard to their end since last asked; they leave the ledger."""
+        done: list[Segment] = []
+        while self.segments:
+            first = self.segments[0]
+            if not (first.complete and first.starts is not None and first.sent == first.taken):
+                break
+            if self.heard_position(now) < first.starts + first.sent:
+                break
+            first.heard_ms = first.received_ms
+            done.append(self.segments.pop(0))
+        return done
+
+    def cut(self, now: float) -> list[Segment]:
+        """Everything not completely heard, with how much was; a new epoch begins."""
+        unheard = self.segments
+        for segment in unheard:
+            segment.heard_ms = self.heard_ms(segment, now)
+        self.segments = []
+        self._waiting.clear()
+        self._stale_marks.update(name for name, _, _ in self._marks)
+        self._marks.clear()
+        self._sent = self._heard = 0
+        self._empties_at = now
+        return unheard

@@ -1,0 +1,82 @@
+"""What the call is told before it begins: how this call is to be conducted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from opusbridge.effects import SessionConfig
+from opusbridge.sound import PCM_24K, PCMU_8K, AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsePolicy:
+    """How a call's responses come about; durations in seconds."""
+
+    model_creates: bool = False
+    """The model's turn detection begins a response after each committed turn."""
+    interrupts: bool = True
+    """The caller's speech cuts the response short."""
+    created_timeout: float = 5.0
+    """For a request, and for the model's own response after a commit."""
+    progress_timeout: float = 20.0
+    cancel_timeout: float = 2.0
+    """A cancelled response is usually over within one round trip."""
+    backoff: tuple[float, ...] = (2.0, 4.0, 8.0)
+    greeting: str | None = None
+    """Instructions of the response that greets, in place of the session's."""
+
+
+@dataclass(frozen=True, slots=True)
+class TelephonyTraits:
+    """What differs between the telephony sides, as far as the call must know."""
+
+    name: str
+    marks: bool
+    """It tells us what was heard. Where it does not, sound is sent paced and the clock rules."""
+    lead_seconds: float | None
+    """How far ahead of the ear sound is sent; ``None``: at once, the far side buffers."""
+    frame_bytes: int
+    """Sound goes out in whole multiples of this."""
+    rings: bool
+    """The line rings until the first sound."""
+    told_of_speech: bool
+    """Its barge-in and timers rely on our saying when the caller speaks."""
+
+
+#: 160 bytes are 20 ms of mu-law: odd sizes were heard as clicks (twilio-media-streams 3.5).
+TWILIO = TelephonyTraits(
+    "twilio", marks=True, lead_seconds=None, frame_bytes=160, rings=False, told_of_speech=False
+)
+
+#: 300 ms bounds what is lost or wrongly believed heard at a barge-in (audiocodes 3.4).
+AUDIOCODES = TelephonyTraits(
+    "audiocodes", marks=False, lead_seconds=0.3, frame_bytes=2, rings=True, told_of_speech=True
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Stored speech: 16-bit mono PCM."""
+
+    rate_hz: int
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """How one call is conducted; durations in seconds."""
+
+    telephony: TelephonyTraits
+    session: SessionConfig
+    """Its ``audio_format`` is replaced by what suits the telephony side's."""
+    responses: ResponsePolicy = field(default_factory=ResponsePolicy)
+    greet: bool = False
+    barge_in: bool = True
+    dtmf_gap: float = 1.5
+    max_call_seconds: float = 7200.0
+    clips: Mapping[str, Clip] = field(default_factory=dict)
+    """``sorry`` and ``goodbye``; without one the call ends unspoken."""
+
+
+def model_format(telephony: AudioFormat) -> AudioFormat:
+    """What the model session should speak, so that as little as possible is converted."""
+    return telephony if telephony == PCMU_8K else PCM_24K

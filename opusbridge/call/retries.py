@@ -1,0 +1,71 @@
+"""When to ask again, and when asking again cannot help any more.
+
+Three different patiences: a response that failed is asked for again after growing waits; a
+refusal that names a response which is already over is asked again at once, a few times; a
+model that sends nothing at all, twice in a row, is gone.
+"""
+
+from dataclasses import dataclass
+
+#: Refusals in a row that name a response which is over, asked again at once each time.
+QUICK_TRIES = 5
+#: How soon "at once" is: the refusal and the server's own bookkeeping may cross.
+QUICK_SECONDS = 0.05
+#: The wait after too many quick tries, where no back-off is configured.
+FALLBACK_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Retries:
+    backoff: tuple[float, ...]
+    attempts: int = 0
+    ask_again_at: float | None = None
+    given_up: str | None = None
+    """A slug once asking again cannot help: ``model-silent`` or ``model-failed``."""
+    _quick_tries: int = 0
+    _silences: int = 0
+    _heard_at: float = 0.0
+
+    def model_heard(self, now: float) -> None:
+        self._heard_at = now
+        self._silences = 0
+
+    def answered(self) -> None:
+        """A response came to its end: whatever was wrong is over."""
+        self.attempts = self._quick_tries = 0
+
+    def slot_freed(self) -> None:
+        self._quick_tries = 0
+
+    def after_failure(self, hint: float | None, now: float) -> None:
+        """Wait longer each time, or as long as the server says; give up at the last."""
+        tried = self.attempts
+        self.count_attempt()
+        if self.given_up is None:
+            self.ask_again_at = now + (self.backoff[tried] if hint is None else hint)
+
+    def count_attempt(self) -> None:
+        self.attempts += 1
+        if self.attempts > len(self.backoff):
+            self.given_up = self.given_up or "model-failed"
+
+    def at_once(self, now: float) -> None:
+        self._quick_tries += 1
+        wait = QUICK_SECONDS
+        if self._quick_tries > QUICK_TRIES:
+            self._quick_tries = 0
+            wait = self.backoff[0] if self.backoff else FALLBACK_SECONDS
+        self.ask_again_at = now + wait
+
+    def count_silence(self, since: float) -> None:
+        """Nothing was answered; if nothing at all was heard either, twice, it is dead."""
+        if self._heard_at > since:
+            return
+        self._silences += 1
+        if self._silences >= 2:
+            self.given_up = "model-silent"
+
+    def start_over(self) -> None:
+        """A new session, or an apology: the next failure is the first again."""
+        self.attempts = self._quick_tries = self._silences = 0
+        self.ask_again_at = self.given_up = None

@@ -1,0 +1,97 @@
+"""What was said, in the order of the conversation, cut where it was cut."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+#: A call of two hours has a few hundred items; this is for a peer that runs wild.
+MOST_ITEMS = 10_000
+
+
+@dataclass(slots=True)
+class TranscriptItem:
+    """Words are kept as they are: this is the one place for them. Times in ms of the call."""
+
+    item_id: str
+    speaker: str
+    """``caller``, ``agent`` or ``tool``."""
+    text: str = ""
+    heard: str = ""
+    unheard: str = ""
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    status: str = "in_progress"
+    """Then ``completed``, ``interrupted``, ``failed``, ``incomplete`` or ``empty``."""
+    pieces: list[str] = field(default_factory=list, repr=False)
+    share: float | None = field(default=None, repr=False)
+    """How much of its sound was heard, 0..1; ``None`` while nothing is known."""
+
+
+class Transcript:
+    def __init__(self) -> None:
+        self._items: dict[str, TranscriptItem] = {}
+        self._order: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def item(self, item_id: str, speaker: str, after: str | None = None) -> TranscriptItem:
+        """The item of that id, made now if it is new, behind ``after`` where that is known."""
+        found = self._items.get(item_id)
+        if found is None:
+            found = TranscriptItem(item_id, speaker)
+            if len(self._order) < MOST_ITEMS:
+                self._items[item_id] = found
+                self._order.append(item_id)
+        if after is not None and after in self._items and item_id in self._items:
+            self._order.remove(item_id)
+            self._order.insert(self._order.index(after) + 1, item_id)
+        return found
+
+    def words(self, item_id: str, speaker: str, text: str, final: bool) -> None:
+        """A further piece of an item's words or, if ``final``, all of them."""
+        item = self.item(item_id, speaker)
+        if final:
+            item.pieces = [text]
+        else:
+            item.pieces.append(text)
+
+    def heard(self, item_id: str, heard_ms: float, received_ms: float) -> None:
+        """How much of an agent's item reached the ear."""
+        item = self.item(item_id, "agent")
+        item.share = 1.0 if received_ms <= 0 else min(1.0, heard_ms / received_ms)
+        if item.share < 1.0:
+            item.status = "interrupted"
+
+    def snapshot(self, call_id: str) -> dict[str, Any]:
+        """As transcript.json has it."""
+        return {"call_id": call_id, "items": [self._shown(one) for one in self._order]}
+
+    def _shown(self, item_id: str) -> dict[str, Any]:
+        item = self._items[item_id]
+        text = "".join(item.pieces).strip()
+        item.text, item.heard, item.unheard = text, text, ""
+        if item.speaker == "agent":
+            share = item.share if item.share is not None else 0.0
+            item.heard, item.unheard = split_by_share(text, share)
+        if not text and item.status == "completed":
+            item.status = "empty"
+        shown = asdict(item)
+        del shown["pieces"], shown["share"]
+        return shown
+
+
+def split_by_share(text: str, share: float) -> tuple[str, str]:
+    """The words that fit into the first ``share`` of the sound, and the others.
+
+    Speech is even enough that letters are a fair measure of time. A word counts as heard
+    when half of it was.
+    """
+    heard: list[str] = []
+    words = text.split()
+    budget, used = share * sum(len(word) + 1 for word in words), 0.0
+    for word in words:
+        if used + (len(word) + 1) / 2 > budget:
+            break
+        used += len(word) + 1
+        heard.append(word)
+    return " ".join(heard), " ".join(words[len(heard) :])

@@ -1,0 +1,175 @@
+"""The agent's voice: from the model's audio to what the caller heard of it.
+
+Joins the path of conversion, the ledger and the transcript, so that what was played, what
+was heard and what the model is told about it cannot disagree.
+"""
+
+from collections.abc import Callable
+
+from opusbridge import effects, events
+from opusbridge.call.media import AgentPath
+from opusbridge.call.playout import Ended, PlayoutLedger, Segment, Sent
+from opusbridge.call.policy import Clip, TelephonyTraits
+from opusbridge.call.transcript import Transcript
+from opusbridge.effects import Effect, Note
+from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, Audio, AudioFormat
+
+PCM_AT = {form.rate_hz: form for form in (PCM_8K, PCM_16K, PCM_24K)}
+
+#: Item ids of stored speech begin so; the model knows nothing of these items.
+CLIP = "clip:"
+
+
+class AgentVoice:
+    """Every method takes ``now`` in seconds and returns effects in the order they must go."""
+
+    def __init__(
+        self,
+        traits: TelephonyTraits,
+        telephony: AudioFormat,
+        model: AudioFormat,
+        transcript: Transcript,
+        call_ms: Callable[[float], int],
+    ) -> None:
+        self._traits = traits
+        self._telephony = telephony
+        self._path = AgentPath(model, telephony, traits.frame_bytes)
+        self._ledger = PlayoutLedger(telephony, traits.marks, traits.lead_seconds)
+        self._transcript = transcript
+        self._call_ms = call_ms
+        self._clips = 0
+        self.spoke = False
+        """Something was played: the phone is answered."""
+
+    # --- Speaking -----------------------------------------------------------------------
+
+    def model_spoke(self, event: events.ModelSpoke, now: float) -> list[Effect]:
+        """The caller of this has made sure that the response is for the caller's ear."""
+        segment = self._ledger.segment(event.response_id, event.item_id, event.content_index)
+        segment.received_ms += event.audio.ms
+        audio = self._path.convert(event.audio)
+        return [] if audio is None else self._play(segment, audio, now)
+
+    def sound_done(self, item_id: str, content_index: int, now: float) -> list[Effect]:
+        """All the sound of this part has come: its end is played out and marked."""
+        found: list[Effect] = []
+        for segment in list(self._ledger.segments):
+            if segment.item_id == item_id and segment.content_index == content_index:
+                found += self._finish(segment, now)
+        return found
+
+    def response_over(self, response_id: str, now: float) -> list[Effect]:
+        """Nothing more comes of it, whatever was left open."""
+        found: list[Effect] = []
+        for segment in list(self._ledger.segments):
+            if segment.response_id == response_id:
+                found += self._finish(segment, now)
+        return found
+
+    def say(self, name: str, clip: Clip, words: str, now: float) -> list[Effect]:
+        """Stored speech, through the same ledger as everything the caller hears."""
+        self._clips += 1
+        item_id = f"{CLIP}{name}-{self._clips}"
+        self._transcript.words(item_id, "agent", words, final=True)
+        path = AgentPath(PCM_AT[clip.rate_hz], self._telephony, self._traits.frame_bytes)
+        segment = self._ledger.segment("", item_id, 0)
+        source = Audio.of(clip.pcm, PCM_AT[clip.rate_hz])
+        segment.received_ms = source.ms
+        found: list[Effect] = []
+        for audio in (path.convert(source), path.flush()):
+            if audio is not None:
+                found += self._play(segment, audio, now)
+        return found + self._leave(self._ledger.complete(segment, now), now)
+
+    def _play(self, segment: Segment, audio: Audio, now: float) -> list[Effect]:
+        return self._leave(self._ledger.play(segment, audio, now), now)
+
+    def _finish(self, segment: Segment, now: float) -> list[Effect]:
+        if segment.complete:
+            return []
+        found: list[Effect] = []
+        rest = self._path.flush()
+        if rest is not None:
+            found += self._play(segment, rest, now)
+        return found + self._leave(self._ledger.complete(segment, now), now)
+
+    def _leave(self, leaving: list[Sent | Ended], now: float) -> list[Effect]:
+        found: list[Effect] = []
+        for one in leaving:
+            if isinstance(one, Ended):
+                found.append(effects.EndPlayout())
+                continue
+            found.append(effects.PlayAudio(one.audio, one.starts_at))
+            if self._traits.marks:
+                found.append(effects.PlaceMark(self._ledger.place_mark()))
+        self.spoke = self.spoke or bool(found)
+        return found
+
+    # --- Being heard --------------------------------------------------------------------
+
+    def mark_reached(self, name: str, now: float) -> list[Effect]:
+        if not self._ledger.mark_reached(name, now):
+            return [Note("stray", "mark")]
+        self.settle(now)
+        return []
+
+    def play_finished(self, now: float) -> None:
+        self._ledger.all_heard(now)
+        self.settle(now)
+
+    def settle(self, now: float) -> None:
+        """Write down what was heard to its end."""
+        for segment in self._ledger.settle(now):
+            self._write(segment, now)
+
+    def audible(self, now: float) -> bool:
+        return self._ledger.audible(now)
+
+    def silent_at(self, now: float) -> float:
+        return self._ledger.silent_at(now)
+
+    @property
+    def deadline(self) -> float | None:
+        return self._ledger.deadline
+
+    def timed_out(self, now: float) -> list[Effect]:
+        """Paced sound whose time has come."""
+        return self._leave(self._ledger.release(now), now)
+
+    # --- Being cut ----------------------------------------------------------------------
+
+    def cut(self, now: float) -> tuple[list[Effect], list[Effect]]:
+        """Silence, and what to tell the model: two lists, for other things go between.
+
+        The item at the ear is cut to what was heard of it, those behind it are deleted; what
+        was heard completely is left alone, since a truncation destroys its words.
+        """
+        self.settle(now)
+        unheard = self._ledger.cut(now)
+        self._path.clear()
+        if not unheard:
+            return [], []
+        told: list[Effect] = []
+        dealt_with: set[str] = set()
+        for segment in unheard:
+            self._write(segment, now)
+            if segment.item_id.startswith(CLIP):
+                continue
+            heard_ms = min(int(segment.heard_ms), int(segment.received_ms))
+            if segment.item_id in dealt_with and heard_ms < 1:
+                heard_ms = 1  # a part behind a heard one: 0 is not documented to work
+            if heard_ms >= 1:
+                index = segment.content_index
+                told.append(effects.TruncateItem(segment.item_id, index, heard_ms))
+                told.append(Note("truncated", "", (segment.item_id,), float(heard_ms)))
+            elif segment.received_ms > 0:
+                told.append(effects.DeleteItem(segment.item_id))
+            dealt_with.add(segment.item_id)
+        return [effects.ClearPlayout()], told
+
+    def _write(self, segment: Segment, now: float) -> None:
+        item = self._transcript.item(segment.item_id, "agent")
+        self._transcript.heard(segment.item_id, segment.heard_ms, segment.received_ms)
+        if segment.first_sent_at is not None and item.started_ms is None:
+            item.started_ms = self._call_ms(segment.first_sent_at)
+        item.ended_ms = self._call_ms(now)
