@@ -1,0 +1,25 @@
+"""AudioCodes VoiceAI Connect (Bot API, streaming mode) carried to the Realtime API."""
+
+from opusbridge import effects
+from opusbridge.bridge.base import RealtimeBridge
+from opusbridge.call.engine import TelephonyProtocol
+from opusbridge.call.policy import AUDIOCODES
+from opusbridge.protocols.audiocodes.protocol import AudioCodesProtocol
+
+
+class TelephonyRealtimeBridge(RealtimeBridge):
+    """A call from AudioCodes: its socket's first message is ``session.initiate``.
+
+    Hang-up and transfer are activities on the same socket, so nothing else is needed.
+    """
+
+    traits = AUDIOCODES
+
+    def _protocol(self) -> TelephonyProtocol:
+        return AudioCodesProtocol()
+
+    async def _control(self, effect: effects.HangUp | effects.TransferCall) -> None:
+        raise AssertionError("this wire carries everything")
+
+    def _may_transfer(self) -> None:
+        """Always: VoiceAI Connect makes the transfer, and reports if it fails."""

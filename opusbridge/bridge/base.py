@@ -1,0 +1,367 @@
+"""The shell of a call: two sockets, one clock, the tools. It decides nothing.
+
+Whoever reads a text hands it to the engine at once; what the engine wants sent goes to an
+outbox for each peer; one timer wakes the engine at its deadline. Everything runs in one task
+group that ends with the call, so nothing of a call outlives it.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from opusbridge import effects, events
+from opusbridge.agent import Agent
+from opusbridge.bridge.conduct import call_policy
+from opusbridge.bridge.metrics import CallMetrics
+from opusbridge.bridge.outbox import Outbox, Socket
+from opusbridge.bridge.summary import describe, summary
+from opusbridge.bridge.tools import SideWork, run_tool
+from opusbridge.call.call import Call
+from opusbridge.call.engine import Engine, Observer, Outgoing, TelephonyProtocol
+from opusbridge.call.pending import PendingUserInput
+from opusbridge.call.policy import TelephonyTraits
+from opusbridge.config import Settings
+from opusbridge.effects import Effect
+from opusbridge.errors import Ending, PeerGone, ending
+from opusbridge.logs import of_call, places
+from opusbridge.privacy import Private
+from opusbridge.protocols.realtime.protocol import RealtimeProtocol
+from opusbridge.recording.recorder import CallRecorder
+from opusbridge.tools.context import CallContext
+
+log = structlog.get_logger("opusbridge.bridge")
+
+ConnectModel = Callable[[], Awaitable[Socket]]
+RecorderFactory = Callable[[str, datetime, float], CallRecorder]
+"""Makes the recorder of a call: its id, when it began, and the same on the shell's clock."""
+
+#: The last words on the wire (a hang-up activity, a close) have this long to leave.
+FLUSH_SECONDS = 1.0
+
+
+class RealtimeBridge(ABC):
+    """One call on its sockets. Run it once; everything else may be asked at any time."""
+
+    traits: TelephonyTraits
+
+    def __init__(
+        self,
+        telephony_socket: Socket,
+        connect_model: ConnectModel | Socket,
+        settings: Settings,
+        agent: Agent,
+        *,
+        metrics: CallMetrics | None = None,
+        recorder: RecorderFactory | None = None,
+    ) -> None:
+        """``connect_model`` opens a model session when called; an open socket is accepted too.
+
+        ``metrics`` counts the call and ``recorder`` keeps it; without them neither is done.
+        """
+        self.call_id = uuid4().hex
+        self.agent = agent
+        self.settings = agent.applied_to(settings)
+        self._telephony_socket = telephony_socket
+        self._connect_model = connect_model
+        self._metrics = metrics
+        self._recorder_factory = recorder
+        self._recorder: CallRecorder | None = None
+        self._policy = call_policy(self.traits, self.settings, agent)
+        self._engine: Engine | None = None
+        self._ended: Ending | None = None
+        self._started_at = datetime.now(UTC)
+        self._clock_began = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._model_wanted = asyncio.Event()
+        self._over = asyncio.Event()
+        self._broke = False
+        self._state: dict[str, Any] = {}
+        self._side_work: SideWork | None = None
+
+    # --- What differs -------------------------------------------------------------------
+
+    @abstractmethod
+    def _protocol(self) -> TelephonyProtocol:
+        """A fresh protocol object for the telephony side."""
+
+    @abstractmethod
+    async def _control(self, effect: effects.HangUp | effects.TransferCall) -> None:
+        """Do what the telephony side's wire cannot carry."""
+
+    @abstractmethod
+    def _may_transfer(self) -> None:
+        """Raises :class:`TransferRefused` where a transfer cannot be made at all."""
+
+    # --- What can be seen and asked -----------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        return self._ended is not None
+
+    @property
+    def response_active(self) -> bool:
+        """True from a response's ``response.created`` to its ``response.done``."""
+        talk = self._call.conversation if self._call else None
+        return talk is not None and talk.response.response_active
+
+    @property
+    def response_id(self) -> str | None:
+        talk = self._call.conversation if self._call else None
+        return talk.response.response_id if talk else None
+
+    @property
+    def pending_user_input(self) -> PendingUserInput | None:
+        """What waits for the next response, since when, and why."""
+        talk = self._call.conversation if self._call else None
+        return talk.response.pending_user_input if talk else None
+
+    @property
+    def _call(self) -> Call | None:
+        return self._engine.call if self._engine else None
+
+    def describe(self) -> dict[str, Any]:
+        """The call for an operator, as ``GET /api/calls`` shows it."""
+        shown = describe(self.call_id, self.traits.name, self._started_at, self._engine)
+        return {**shown, "state": "ended"} if self.ended else shown
+
+    def hang_up(self, reason: str = "hung-up-by-operator") -> None:
+        """End the call once the caller has heard what is being said.
+
+        ``reason`` is for the log; the call's ending is ``hung-up-by-operator``.
+        """
+        log.info("operator hangs up", why=reason)
+        self._happened(events.HangUpRequested("hung-up-by-operator"))
+
+    def say_goodbye(self, reason: str) -> None:
+        """Stop the agent, play the stored goodbye, hang up; ``reason`` of errors.REASONS."""
+        self._happened(events.HangUpRequested(reason, goodbye=True))
+
+    def transfer(self, destination: str, reason: str = "") -> None:
+        """To one of the agent's destinations, by name; raises :class:`TransferRefused`."""
+        target = self.agent.target(destination)
+        self._may_transfer()
+        self._happened(events.TransferRequested(target, reason))
+
+    def say(self, text: str) -> None:
+        """Put a text before the model and ask for a response, through the one door."""
+        self._happened(events.TextInjected(Private(text)))
+
+    def rejected(self, kind: str) -> None:
+        """A frame of the telephony side could not even be read as text."""
+        self._happened(events.MessageRejected(self.traits.name, kind))
+
+    # --- Running ------------------------------------------------------------------------
+
+    async def run(self) -> Ending:
+        """The whole call. Returns how it ended; its files are complete by then."""
+        loop = asyncio.get_running_loop()
+        self._clock_began = loop.time()
+        observers: list[Observer] = []
+        if self._metrics is not None:
+            self._metrics.call_began()
+            observers.append(self._metrics.observe)
+        if self._recorder_factory is not None:
+            self._recorder = self._recorder_factory(
+                self.call_id, self._started_at, self._clock_began
+            )
+            observers.append(self._recorder.observe)
+        call = Call(self._policy, self._clock_began)
+        self._telephony_out = Outbox(lambda: self._happened(events.PeerStalled("telephony")))
+        self._model_out = Outbox(lambda: self._happened(events.PeerStalled("model")))
+        self._engine = Engine(call, self._protocol(), RealtimeProtocol(), observers)
+        with of_call(self.call_id):
+            log.info("call began", telephony=self.traits.name)
+            try:
+                await self._run_tasks()
+            finally:
+                if self._ended is None:  # cancelled from outside, or broken beyond speech
+                    self._end(ending("internal-error" if self._broke else "cancelled"))
+                await self._close()
+        assert self._ended is not None
+        return self._ended
+
+    async def _run_tasks(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            self._side_work = SideWork(tasks)
+            running = [
+                tasks.create_task(self._read_telephony()),
+                tasks.create_task(self._telephony_out.send_all(self._telephony_socket)),
+                tasks.create_task(self._carry_model()),
+            ]
+            self._arm_timer()
+            await self._over.wait()
+            await self._telephony_out.emptied(FLUSH_SECONDS)
+            for task in running:
+                task.cancel()
+            self._side_work.cancel()
+
+    async def _read_telephony(self) -> None:
+        engine = self._engine
+        assert engine is not None
+        receive, now = self._telephony_socket.receive_text, asyncio.get_running_loop().time
+        try:
+            while True:
+                text = await receive()
+                at = now()
+                self._step("telephony", text, engine.telephony_said, at)
+        except PeerGone:
+            self._perform(lambda at: engine.telephony_gone(at))
+
+    async def _carry_model(self) -> None:
+        """Dial once somebody is there to talk to, then read until the session ends."""
+        engine = self._engine
+        assert engine is not None
+        await self._model_wanted.wait()
+        socket: Socket | None = None
+        try:
+            connect = self._connect_model
+            socket = await connect() if callable(connect) else connect
+            await self._read_model(socket)
+        except PeerGone as gone:
+            reason, permanent = gone.reason, gone.permanent
+            self._perform(lambda at: engine.model_gone(reason, permanent, at))
+        finally:
+            if socket is not None:
+                await socket.close()
+
+    async def _read_model(self, socket: Socket) -> None:
+        engine = self._engine
+        assert engine is not None
+        now = asyncio.get_running_loop().time
+        async with asyncio.TaskGroup() as tasks:
+            sender = tasks.create_task(self._model_out.send_all(socket))
+            try:
+                while True:
+                    text = await socket.receive_text()
+                    self._step("model", text, engine.model_said, now())
+            except PeerGone as gone:
+                reason, permanent = gone.reason, gone.permanent
+                self._perform(lambda at: engine.model_gone(reason, permanent, at))
+            finally:
+                sender.cancel()
+
+    # --- One step -----------------------------------------------------------------------
+
+    def _step(
+        self, peer: str, text: str, said: Callable[[str, float], Outgoing], now: float
+    ) -> None:
+        if self._recorder is not None:
+            self._recorder.said(peer, "in", text, now)
+        self._perform(lambda at: said(text, at), now)
+
+    def _happened(self, event: events.FromShell | events.FromTelephony) -> None:
+        engine = self._engine
+        if engine is not None:
+            self._perform(lambda at: engine.happened(event, at))
+
+    def _perform(self, step: Callable[[float], Outgoing], now: float | None = None) -> None:
+        """Let the engine decide, then carry out what it decided."""
+        if self._ended is not None:
+            return
+        at = asyncio.get_running_loop().time() if now is None else now
+        try:
+            out = step(at)
+        except Exception as error:  # noqa: BLE001  # the outermost loop of the shell
+            self._step_broke(error)
+            return
+        if self._recorder is not None:
+            for text in out.to_telephony:
+                self._recorder.said("telephony", "out", text, at)
+            for text in out.to_model:
+                self._recorder.said("model", "out", text, at)
+        self._telephony_out.put(out.to_telephony)
+        self._model_out.put(out.to_model)
+        for effect in out.effects:
+            self._perform_effect(effect)
+        self._arm_timer()
+        if self._call is not None and self._call.conversation is not None:
+            self._model_wanted.set()
+
+    def _step_broke(self, error: Exception) -> None:
+        log.error("call broke", raised=places(error))
+        engine = self._engine
+        if self._broke or engine is None:
+            self._end(ending("internal-error"))
+            return
+        self._broke = True
+        self._perform(lambda at: engine.happened(events.Broke(), at))
+
+    def _perform_effect(self, effect: Effect) -> None:
+        match effect:
+            case effects.RunTool():
+                self._begin(run_tool(self.agent, effect, self._context(), self._happened))
+            case effects.HangUp() | effects.TransferCall():
+                self._begin(self._control(effect))
+            case effects.Note():
+                log.debug(effect.kind, why=effect.reason, ids=effect.ids, value=effect.value)
+            case effects.EndCall(how):
+                self._end(how)
+            case _:
+                raise AssertionError("the engine carries all other effects itself")
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        assert self._side_work is not None
+        self._side_work.begin(work)
+
+    def _arm_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        engine = self._engine
+        if engine is None or self._ended is not None or engine.deadline is None:
+            return
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(engine.deadline, self._wake)
+
+    def _wake(self) -> None:
+        engine = self._engine
+        assert engine is not None
+        self._timer = None
+        # The loop's timer may fire a clock tick early; the call compares strictly.
+        at = max(asyncio.get_running_loop().time(), engine.deadline or 0.0)
+        self._perform(engine.deadline_reached, at)
+
+    # --- Tools --------------------------------------------------------------------------
+
+    def _context(self) -> CallContext:
+        call = self._call
+        assert call is not None
+        return CallContext(
+            self.call_id,
+            caller=call.caller.value if call.caller else None,
+            callee=call.callee.value if call.callee else None,
+            parameters=call.parameters.value,
+            hang_up=self._agent_hangs_up,
+            transfer=self.transfer,
+            state=self._state,
+        )
+
+    def _agent_hangs_up(self, reason: str) -> None:
+        self._happened(events.HangUpRequested("agent-hung-up"))
+
+    # --- The end ------------------------------------------------------------------------
+
+    def _end(self, how: Ending) -> None:
+        if self._ended is None:
+            self._ended = how
+            log.info("call ended", outcome=how.outcome.value, reason=how.reason)
+            self._over.set()
+
+    async def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._telephony_socket.close()
+        if self._recorder is not None and self._engine is not None:
+            now = asyncio.get_running_loop().time()
+            transcript = {"call_id": self.call_id, "items": []}
+            if self._engine.call.conversation is not None:
+                transcript = self._engine.call.conversation.transcript.snapshot(self.call_id)
+            assert self._ended is not None
+            kept = summary(self.describe(), self._engine, self._ended, self._started_at, now)
+            self._recorder.finish(kept, transcript, now)
+            await self._recorder.closed()

@@ -1,0 +1,80 @@
+"""What waits to be sent to one peer, and the task that sends it.
+
+The call never waits for a peer: it puts texts here and goes on. A peer that does not drain
+them reaches the limit, and that is told once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from opusbridge.errors import PeerGone
+
+#: About 20 s of a caller's frames, or a whole minute of the agent's speech: a peer that is
+#: this far behind will not catch up, and what waits is stale.
+MOST_WAITING = 1_000
+
+
+class Socket(Protocol):
+    """What a bridge needs of a socket. One task receives; any may send."""
+
+    async def receive_text(self) -> str:
+        """The next text frame; raises :class:`PeerGone` at the end."""
+
+    async def send_text(self, text: str) -> None:
+        """Raises :class:`PeerGone` when it is too late."""
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Harmless when it is closed already."""
+
+
+class Outbox:
+    """Texts for one peer, in order."""
+
+    def __init__(self, stalled: Callable[[], None]) -> None:
+        """``stalled`` is called once, when the peer is :data:`MOST_WAITING` texts behind."""
+        self._waiting: deque[str] = deque()
+        self._stalled: Callable[[], None] | None = stalled
+        self._wake = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._gone = False
+
+    def put(self, texts: Iterable[str]) -> None:
+        if self._gone:
+            return
+        self._waiting.extend(texts)
+        if not self._waiting:
+            return
+        self._empty.clear()
+        self._wake.set()
+        if len(self._waiting) > MOST_WAITING and self._stalled is not None:
+            stalled, self._stalled = self._stalled, None
+            stalled()
+
+    async def send_all(self, socket: Socket) -> None:
+        """Send until cancelled; whoever reads from ``socket`` learns that it is gone."""
+        try:
+            while True:
+                while self._waiting:
+                    await socket.send_text(self._waiting.popleft())
+                self._wake.clear()
+                self._empty.set()
+                await self._wake.wait()
+        except PeerGone:
+            self.drop()
+
+    async def emptied(self, seconds: float) -> None:
+        """Returns when everything was sent, or after that long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            pass
+
+    def drop(self) -> None:
+        """Nobody will read it any more."""
+        self._gone = True
+        self._waiting.clear()
+        self._empty.set()

@@ -1,0 +1,51 @@
+"""What an operator sees of a call while it lasts, and what call.json keeps of it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from opusbridge.call.engine import Engine
+from opusbridge.errors import Ending
+
+#: What call.json has in common with the operator's view.
+SHARED = ("call_id", "telephony", "provider_call_id", "caller", "callee", "started_at")
+
+
+def describe(
+    call_id: str, telephony: str, started_at: datetime, engine: Engine | None
+) -> dict[str, Any]:
+    """An entry of ``GET /api/calls``; ``engine`` is ``None`` before the call runs."""
+    call = engine.call if engine else None
+    talk = call.conversation if call else None
+    pending = talk.response.pending_user_input if talk else None
+    return {
+        "call_id": call_id,
+        "telephony": telephony,
+        "provider_call_id": call.provider_call_id if call else "",
+        "caller": call.caller.value if call and call.caller else None,
+        "callee": call.callee.value if call and call.callee else None,
+        "started_at": started_at.isoformat(),
+        "state": "answered" if call and call.answered_at is not None else "ringing",
+        "response_active": talk is not None and talk.response.response_active,
+        "response_id": talk.response.response_id if talk else None,
+        "pending_user_input": pending.why if pending else None,
+        "turns": len(engine.tally.turns) if engine else 0,
+    }
+
+
+def summary(
+    described: dict[str, Any], engine: Engine, how: Ending, started_at: datetime, now: float
+) -> dict[str, Any]:
+    """call.json; ``now`` is the end, on the clock on which the call's own instants are."""
+    began_at = engine.call.began_at
+
+    def instant(at: float | None) -> str | None:
+        return None if at is None else (started_at + timedelta(seconds=at - began_at)).isoformat()
+
+    return {
+        **{name: described[name] for name in SHARED},
+        "started_at": started_at.astimezone(UTC).isoformat(),
+        "answered_at": instant(engine.call.answered_at),
+        "ended_at": instant(now),
+        "ending": {"outcome": how.outcome.value, "reason": how.reason},
+        **engine.tally.shown(),
+    }

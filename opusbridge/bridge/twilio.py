@@ -1,0 +1,83 @@
+"""Twilio Media Streams carried to the Realtime API."""
+
+import structlog
+
+from opusbridge import effects, events
+from opusbridge.agent import Agent
+from opusbridge.bridge.base import ConnectModel, RealtimeBridge, RecorderFactory
+from opusbridge.bridge.metrics import CallMetrics
+from opusbridge.bridge.outbox import Socket
+from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
+from opusbridge.call.engine import TelephonyProtocol
+from opusbridge.call.policy import TWILIO
+from opusbridge.config import Settings
+from opusbridge.errors import TransferRefused
+from opusbridge.protocols.twilio import twiml
+from opusbridge.protocols.twilio.protocol import TwilioProtocol
+
+log = structlog.get_logger("opusbridge.bridge")
+
+
+class TwilioRealtimeBridge(RealtimeBridge):
+    """A call from Twilio: its socket's first messages are ``connected`` and ``start``.
+
+    The stream cannot hang up or transfer; with ``rest`` Twilio's REST interface does. Without
+    it a hang-up closes the stream, behind which our TwiML has nothing that keeps the line,
+    and a transfer is refused.
+    """
+
+    traits = TWILIO
+
+    def __init__(
+        self,
+        telephony_socket: Socket,
+        connect_model: ConnectModel | Socket,
+        settings: Settings,
+        agent: Agent,
+        *,
+        metrics: CallMetrics | None = None,
+        recorder: RecorderFactory | None = None,
+        rest: TwilioRest | None = None,
+    ) -> None:
+        super().__init__(
+            telephony_socket, connect_model, settings, agent, metrics=metrics, recorder=recorder
+        )
+        self._rest = rest
+
+    def _protocol(self) -> TelephonyProtocol:
+        return TwilioProtocol()
+
+    def _may_transfer(self) -> None:
+        if self._rest is None:
+            raise TransferRefused("this line cannot transfer calls: no account is set for it")
+
+    async def _control(self, effect: effects.HangUp | effects.TransferCall) -> None:
+        call = self._call
+        assert call is not None
+        if isinstance(effect, effects.HangUp):
+            await self._hang_up(call.provider_call_id)
+        else:
+            await self._redirect(call.provider_call_id, effect)
+
+    async def _hang_up(self, call_sid: str) -> None:
+        if self._rest is not None:
+            try:
+                await self._rest.hang_up(call_sid)
+            except TwilioRestError as error:
+                log.warning("hang-up by REST failed", status=error.status, code=error.code)
+            else:
+                return  # Twilio ends the stream, and that ends the call
+        await self._telephony_socket.close()
+        self._happened(events.TelephonyLost())
+
+    async def _redirect(self, call_sid: str, effect: effects.TransferCall) -> None:
+        if self._rest is None:
+            self._happened(events.TransferFailed("error"))
+            return
+        try:
+            await self._rest.redirect(call_sid, twiml.dial(effect.target.value))
+        except TwilioRestError as error:
+            log.warning("transfer by REST failed", status=error.status, code=error.code)
+            self._happened(events.TransferFailed("error"))
+        else:
+            self._happened(events.TransferSucceeded())

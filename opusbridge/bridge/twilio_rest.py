@@ -1,0 +1,109 @@
+"""Twilio's REST interface, as much of it as a call needs: hang up, and go on with other TwiML.
+
+One client is kept for the life of the process: making one reads the certificates, which takes
+long enough to be heard.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote, urlsplit
+
+import httpx2
+import orjson
+
+from opusbridge.config import is_loopback
+from opusbridge.errors import OpusbridgeError
+from opusbridge.privacy import Private
+
+#: Seconds to connect, and for each further step. The caller waits on the line meanwhile.
+TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
+#: Seconds to wait before asking again when Twilio says 429; then we give up.
+BACKOFF_SECONDS = (0.5, 1.0, 2.0)
+#: Twilio's "no such call": it has ended already.
+NO_LONGER_THERE = 20404
+
+
+class TwilioRestError(OpusbridgeError):
+    """Twilio did not do what was asked of it.
+
+    ``status`` is the HTTP status, ``None`` if no answer came; ``code`` is Twilio's own error
+    number, ``None`` if it gave none.
+    """
+
+    def __init__(self, wish: str, status: int | None, code: int | None = None) -> None:
+        super().__init__(wish, status, code)
+        self.wish, self.status, self.code = wish, status, code
+
+    def __str__(self) -> str:
+        if self.status is None:
+            return f"Twilio gave no answer when asked to {self.wish}"
+        code = "" if self.code is None else f", code {self.code}"
+        return f"Twilio refused to {self.wish} (status {self.status}{code})"
+
+
+class TwilioRest:
+    """Requests in the name of one account. :meth:`close` it in the end."""
+
+    def __init__(
+        self,
+        account_sid: str,
+        auth_token: Private[str],
+        base_url: str = "https://api.twilio.com",
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """``pause`` waits that many seconds."""
+        self._account = quote(account_sid, safe="")
+        self._base_url = base_url.rstrip("/")
+        self._pause = pause
+        self._client = httpx2.AsyncClient(
+            auth=(account_sid, auth_token.value),
+            headers={"Accept": "application/json"},
+            timeout=TIMEOUT,
+            # A proxy of the environment has no business between us and a stand-in on loopback.
+            trust_env=not is_loopback(urlsplit(base_url).hostname or ""),
+        )
+
+    async def hang_up(self, call_sid: str) -> None:
+        """End the call now; fine if it has ended already. Raises :class:`TwilioRestError`."""
+        try:
+            await self._update(call_sid, "hang up", {"Status": "completed"})
+        except TwilioRestError as refused:
+            if refused.status != 404 and refused.code != NO_LONGER_THERE:
+                raise
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        """Drop what the call is doing, its stream too, and run ``twiml`` (at most 4000
+        characters). Raises :class:`TwilioRestError`."""
+        await self._update(call_sid, "run other TwiML", {"Twiml": twiml})
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _update(self, call_sid: str, wish: str, form: dict[str, str]) -> None:
+        call = quote(call_sid, safe="")
+        url = f"{self._base_url}/2010-04-01/Accounts/{self._account}/Calls/{call}.json"
+        answer = await self._post(url, wish, form)
+        for seconds in BACKOFF_SECONDS:
+            if answer.status_code != 429:
+                break
+            await self._pause(seconds)
+            answer = await self._post(url, wish, form)
+        if not answer.is_success:
+            raise TwilioRestError(wish, answer.status_code, _code(answer.content))
+
+    async def _post(self, url: str, wish: str, form: dict[str, str]) -> httpx2.Response:
+        try:
+            return await self._client.post(url, data=form)
+        except httpx2.HTTPError:
+            # Its text may hold the URL, and the URL the account.
+            raise TwilioRestError(wish, None) from None
+
+
+def _code(body: bytes) -> int | None:
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    code = found.get("code") if isinstance(found, dict) else None
+    return code if isinstance(code, int) else None
