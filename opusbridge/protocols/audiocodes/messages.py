@@ -1,0 +1,238 @@
+"""The messages of the AudioCodes Bot API, each under the name AudioCodes gives it.
+
+What VoiceAI Connect (VAIC) says is read tolerantly: nearly every field may be missing, may
+be null, or may have company we do not know. What a bot says is closed and without nulls:
+whoever plays VAIC reads us with these models, some of which are for messages that the
+provider documents and we never send.
+
+``userStream.chunk`` has no model: it comes fifty times a second and is read by hand.
+"""
+
+import binascii
+from typing import Annotated, Any, Literal, TypeVar
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from opusbridge.errors import RemoteProtocolError
+from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat
+
+PEER = "audiocodes"
+
+#: The formats we speak, best first. The first two pass to the model and back as they are;
+#: the ``wav/`` ones are never chosen, because where their headers stand is not known.
+MEDIA_FORMATS: dict[str, AudioFormat] = {
+    "raw/lpcm16_24": PCM_24K,
+    "raw/mulaw": PCMU_8K,
+    "raw/lpcm16": PCM_16K,
+    "raw/lpcm16_8": PCM_8K,
+}
+
+# --- VAIC to bot -------------------------------------------------------------------------
+
+
+def _missing(otherwise: object) -> BeforeValidator:
+    return BeforeValidator(lambda value: otherwise if value is None else value)
+
+
+class FromVAIC(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, coerce_numbers_to_str=True, hide_input_in_errors=True
+    )
+
+
+class SessionInitiate(FromVAIC):
+    conversationId: Annotated[str, Field(min_length=1)]
+    caller: str | None = None
+    expectAudioMessages: Annotated[bool, _missing(True)] = True
+    supportedMediaFormats: Annotated[list[Any], _missing(())] = Field(default_factory=list)
+
+
+class SessionResume(FromVAIC):
+    conversationId: Annotated[str, Field(min_length=1)]
+
+
+class UserStream(FromVAIC):
+    """``userStream.start`` and ``userStream.stop``."""
+
+    participant: str | None = None
+
+
+class ActivitiesEnvelope(FromVAIC):
+    activities: list[Any]
+
+
+class Activity(FromVAIC):
+    type: str
+    name: str = ""
+    value: Any = None
+    parameters: Annotated[dict[str, Any], _missing({})] = Field(default_factory=dict)
+    streamId: str | None = None
+
+
+class DTMF(FromVAIC):
+    """One key or several: AudioCodes may gather them."""
+
+    value: Annotated[str, Field(pattern=r"\A[0-9*#A-Da-d]+\z")]
+
+
+class NoUserInput(FromVAIC):
+    value: Annotated[int, Field(ge=0)]
+
+
+class TransferOutcome(FromVAIC):
+    status: str
+    reasonCode: Any = None
+
+
+class TransferStatus(FromVAIC):
+    value: TransferOutcome
+
+
+# --- Bot to VAIC -------------------------------------------------------------------------
+
+
+class ToVAIC(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ConnectionValidated(ToVAIC):
+    type: Literal["connection.validated"]
+    success: bool
+
+
+class SessionAccepted(ToVAIC):
+    type: Literal["session.accepted"]
+    mediaFormat: str
+
+
+class SessionError(ToVAIC):
+    type: Literal["session.error"]
+    reason: str
+
+
+class UserStreamAnswer(ToVAIC):
+    type: Literal["userStream.started", "userStream.stopped"]
+    participant: str = ""
+
+
+class UserStreamSpeech(ToVAIC):
+    type: Literal[
+        "userStream.speech.started", "userStream.speech.stopped", "userStream.speech.committed"
+    ]
+    participant: str = ""
+
+
+class Alternative(ToVAIC):
+    text: str
+    confidence: float = 1.0
+
+
+class UserStreamWords(ToVAIC):
+    """Documented, never sent: a late one may be taken for new speech and cut a prompt."""
+
+    type: Literal["userStream.speech.hypothesis", "userStream.speech.recognition"]
+    alternatives: Annotated[list[Alternative], Field(min_length=1)]
+    participant: str = ""
+
+
+class PlayStreamStart(ToVAIC):
+    type: Literal["playStream.start"]
+    streamId: Annotated[str, Field(min_length=1)]
+    mediaFormat: str
+    participant: str = ""
+    altText: str = ""
+    activityParams: dict[str, Any] = Field(default_factory=dict)
+    targetPlayer: str = ""
+
+
+class PlayStreamChunk(ToVAIC):
+    type: Literal["playStream.chunk"]
+    streamId: Annotated[str, Field(min_length=1)]
+    audioChunk: Annotated[str, Field(min_length=1)]
+
+
+class PlayStreamStop(ToVAIC):
+    type: Literal["playStream.stop"]
+    streamId: Annotated[str, Field(min_length=1)]
+
+
+class BotActivity(ToVAIC):
+    type: Literal["event", "message"]
+    name: str = ""
+    text: str = ""
+    value: Any = None
+    activityParams: dict[str, Any] = Field(default_factory=dict)
+    sessionParams: dict[str, Any] = Field(default_factory=dict)
+    id: str = ""
+    timestamp: str = ""
+
+
+class BotActivities(ToVAIC):
+    type: Literal["activities"]
+    activities: Annotated[list[BotActivity], Field(min_length=1)]
+
+
+BotMessage = (
+    ConnectionValidated
+    | SessionAccepted
+    | SessionError
+    | UserStreamAnswer
+    | UserStreamSpeech
+    | UserStreamWords
+    | PlayStreamStart
+    | PlayStreamChunk
+    | PlayStreamStop
+    | BotActivities
+)
+
+#: Everything a bot may say, and nothing else.
+TO_VAIC: TypeAdapter[BotMessage] = TypeAdapter(Annotated[BotMessage, Field(discriminator="type")])
+
+# --- Reading -----------------------------------------------------------------------------
+
+Message = TypeVar("Message", bound=FromVAIC)
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The object in ``text``."""
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise RemoteProtocolError(PEER, "not-json") from None
+    if type(message) is not dict:
+        raise RemoteProtocolError(PEER, "not-an-object")
+    return message
+
+
+def read(model: type[Message], message: Any, kind: str = "bad-fields") -> Message:
+    """``message`` as what it claims to be, else RemoteProtocolError of that ``kind``."""
+    try:
+        return model.model_validate(message)
+    except ValidationError:
+        raise RemoteProtocolError(PEER, kind) from None
+
+
+def value(model: type[Message], activity: Activity) -> Message:
+    """The ``value`` of an activity, as what its name demands."""
+    return read(model, {"value": activity.value}, "bad-activity")
+
+
+def sound(chunk: object) -> tuple[str, bytes]:
+    """An ``audioChunk`` as text and bytes: non-empty, well-formed base64."""
+    if type(chunk) is not str or not chunk:
+        raise RemoteProtocolError(PEER, "bad-fields")
+    try:
+        return chunk, binascii.a2b_base64(chunk, strict_mode=True)
+    except ValueError:
+        raise RemoteProtocolError(PEER, "bad-base64") from None
+
+
+def as_text(value: object) -> str:
+    """A parameter of any type as text: a string as it is, anything else as JSON."""
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return ""  # nested deeper than the encoder goes, though the decoder could read it

@@ -1,0 +1,396 @@
+"""One socket of AudioCodes' VoiceAI Connect (VAIC): texts in, events out; effects in, texts out.
+
+The first message decides what the socket is: a check of the connection, a new call, or a
+call resumed. A call is accepted at once, in the best format that both sides speak. From
+then on VAIC opens and closes the caller's stream and we open and close play streams, one
+at a time, each with a new id; the phone rings until the first of them. Commands are
+activities. The call ends with VAIC's ``session.end``, never by a closed socket.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import Any, ClassVar, assert_never
+
+from opusbridge import effects, events
+from opusbridge.effects import ToTelephony
+from opusbridge.errors import LocalProtocolError, RemoteProtocolError
+from opusbridge.events import FromTelephony, MessageRejected
+from opusbridge.privacy import Private
+from opusbridge.protocols.audiocodes import messages
+from opusbridge.sound import PCMU_8K, Audio, AudioFormat
+
+#: Long enough for VAIC to take it for a prompt and answer the phone, too short to be noticed.
+ANSWER_MS = 200
+
+#: VAIC's ``reasonCode`` of the end, and ours.
+END_REASONS: dict[str, str] = {
+    "client-disconnected": "caller-hung-up",
+    "bot-disconnected": "agent-hung-up",
+    "transferred": "transferred",
+    "machine-detected": "machine-detected",
+    "error": "telephony-error",
+    "no-answer": "not-answered",
+    "busy": "not-answered",
+    "declined": "not-answered",
+}
+
+#: Why a transfer may fail, in VAIC's words; any other word is an ``error``.
+TRANSFER_REASONS = frozenset({"no-answer", "busy", "declined", "error"})
+
+
+#: What a message means: events of the telephony side, and what was wrong with parts of it.
+Heard = list[FromTelephony | MessageRejected]
+
+
+class Stage(Enum):
+    WAITING = auto()  # nothing is accepted yet
+    ACCEPTED = auto()
+    REFUSED = auto()  # we said ``session.error``; what still comes had already left
+    ENDED = auto()  # VAIC said ``session.end``
+
+
+class CallerStream(Enum):
+    NEVER = auto()  # not opened yet
+    OPEN = auto()
+    STOPPED = auto()  # VAIC may open it again
+
+
+class AudioCodesProtocol:
+    """One socket of one call."""
+
+    peer: ClassVar[str] = messages.PEER
+
+    #: Effects that this wire cannot carry: there are none.
+    by_other_means: ClassVar[frozenset[type]] = frozenset()
+
+    def __init__(self) -> None:
+        self.conversation_id: str | None = None
+        #: Of the sound in both directions, once accepted; ``media_format`` is its wire name.
+        self.audio_format: AudioFormat | None = None
+        self.media_format = ""
+        #: The id of the play stream that is open: VAIC then takes us to be speaking.
+        self.open_stream: str | None = None
+        #: An administrator pressed "Validate"; no call follows on such a socket.
+        self.validated = False
+        #: Messages and activities that we do not know; tolerated, and worth counting.
+        self.unknown_messages = 0
+        #: The caller's chunks that came after we had confirmed their end.
+        self.stray_chunks = 0
+        self._stage = Stage.WAITING
+        self._caller: Private[str] | None = None
+        self._call_started = False
+        self._caller_stream = CallerStream.NEVER
+        self._participant: str | None = None
+        self._spare = b""
+        self._streams_opened = 0
+        self._end_told = False
+        self._outbox: list[str] = []
+
+    @property
+    def accepted(self) -> bool:
+        """From ``session.accepted`` to the end of the session."""
+        return self._stage is Stage.ACCEPTED
+
+    def receive(self, text: str) -> Heard:
+        """What a text frame of VAIC's means; what it demands an answer to is answered.
+
+        Raises RemoteProtocolError, and nothing else; the message is then as if never sent.
+        A malformed activity among others costs only itself: it becomes a MessageRejected.
+        """
+        message = messages.parse(text)
+        kind = message.get("type")
+        if type(kind) is not str:
+            raise RemoteProtocolError(self.peer, "no-type")
+        if self._stage is Stage.ENDED:
+            raise RemoteProtocolError(self.peer, "out-of-order")
+        if message.get("conversationId") != self.conversation_id:
+            self._must_not_be_of_another_call(message)
+        if kind == "userStream.chunk":
+            return self._chunk(message)
+        if kind == "session.end":
+            return self._end(message)
+        if self._stage is Stage.REFUSED:
+            return []
+        if kind == "connection.validate":
+            return self._validate()
+        if self._stage is Stage.WAITING:
+            return self._before_acceptance(kind, message)
+        return self._during_call(kind, message)
+
+    def refuse(self, reason: str) -> None:
+        """Decline the call, or give it up at any later time: VAIC then drops it.
+
+        ``reason`` ends up in VAIC's logs. After the end there is nobody to tell.
+        """
+        if self._stage in (Stage.WAITING, Stage.ACCEPTED):
+            self._queue({"type": "session.error", "reason": reason})
+            self._stage = Stage.REFUSED
+            self._caller_stream, self.open_stream = CallerStream.STOPPED, None
+
+    def send(self, effect: ToTelephony) -> None:
+        """Put an effect into VAIC's words; :meth:`messages_to_send` then has them.
+
+        An effect that means nothing to VAIC is accepted and does nothing. Raises
+        LocalProtocolError for what may not be said before acceptance or after the end.
+        """
+        match effect:
+            case effects.PlayAudio(audio):
+                self._play(audio)
+            case effects.EndPlayout() | effects.ClearPlayout():
+                self._close_stream()
+            case effects.PlaceMark():
+                pass  # the provider's marks are not confirmed yet; its clock has to do
+            case effects.TellSpeechStarted():
+                self._tell_speech("started")
+            case effects.TellSpeechStopped():
+                self._tell_speech("stopped")
+            case effects.TellSpeechCommitted():
+                self._tell_speech("committed")
+            case effects.AnswerCall():
+                self._answer()
+            case effects.ConfigureTelephony(barge_in):
+                # Silence is the model's to handle: VAIC must not drop the call over it.
+                settings = {"bargeIn": barge_in, "userNoInputGiveUpTimeoutMS": 0}
+                self._command({"type": "event", "name": "config", "sessionParams": settings})
+            case effects.HangUp(reason):
+                self._close_stream()
+                params = {"hangupReason": reason}
+                self._command({"type": "event", "name": "hangup", "activityParams": params})
+            case effects.TransferCall(target, reason):
+                self._transfer(target, reason)
+            case _:
+                assert_never(effect)
+
+    def messages_to_send(self) -> list[str]:
+        """The texts to put on the socket, in order; taking them forgets them."""
+        if not self._outbox:
+            return []
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    # --- What VAIC says ---------------------------------------------------------------------
+
+    def _must_not_be_of_another_call(self, message: dict[str, Any]) -> None:
+        # One socket carries one conversation, so a message need not name it.
+        named = self.conversation_id is not None and message.get("conversationId") is not None
+        if named and message["type"] != "session.initiate":  # which has a name of its own
+            raise RemoteProtocolError(self.peer, "unknown-conversation")
+
+    def _before_acceptance(self, kind: str, message: dict[str, Any]) -> Heard:
+        match kind:
+            case "session.initiate":
+                return self._initiate(messages.read(messages.SessionInitiate, message))
+            case "session.resume":
+                resume = messages.read(messages.SessionResume, message)
+                self.conversation_id = resume.conversationId
+                return self._decline("conversation not found", "telephony-error")
+            case "activities" | "userStream.start" | "userStream.stop":
+                raise RemoteProtocolError(self.peer, "out-of-order")
+            case _:
+                self.unknown_messages += 1
+                return []
+
+    def _during_call(self, kind: str, message: dict[str, Any]) -> Heard:
+        match kind:
+            case "activities":
+                return self._activities(messages.read(messages.ActivitiesEnvelope, message))
+            case "userStream.start":
+                return self._stream_started(messages.read(messages.UserStream, message))
+            case "userStream.stop":
+                return self._stream_stopped(messages.read(messages.UserStream, message))
+            case "session.initiate":
+                raise RemoteProtocolError(self.peer, "second-initiate")
+            case "session.resume":
+                raise RemoteProtocolError(self.peer, "out-of-order")
+            case _:
+                self.unknown_messages += 1
+                return []
+
+    def _validate(self) -> Heard:
+        self.validated = True
+        self._queue({"type": "connection.validated", "success": True})
+        return []
+
+    def _initiate(self, said: messages.SessionInitiate) -> Heard:
+        self.conversation_id = said.conversationId
+        if not said.expectAudioMessages:
+            hint = "this bot speaks audio only: enable voice streaming"
+            return self._decline(hint, "text-mode")
+        common = [name for name in messages.MEDIA_FORMATS if name in said.supportedMediaFormats]
+        if not common:
+            return self._decline("no common media format", "no-common-format")
+        self._stage = Stage.ACCEPTED
+        self.media_format = common[0]
+        self.audio_format = messages.MEDIA_FORMATS[common[0]]
+        self._caller = Private(said.caller) if said.caller else None
+        self._queue({"type": "session.accepted", "mediaFormat": self.media_format})
+        return [events.CallArrived(said.conversationId, self.audio_format, self._caller)]
+
+    def _decline(self, words: str, reason: str) -> Heard:
+        self.refuse(words)
+        self._end_told = True
+        return [events.CallerHungUp(reason)]
+
+    def _end(self, message: dict[str, Any]) -> Heard:
+        self._stage, self.open_stream = Stage.ENDED, None
+        if self._end_told:
+            return []
+        # Read by hand: an end is an end, however garbled its reason.
+        code = message.get("reasonCode")
+        reason = END_REASONS.get(code, "unknown") if type(code) is str else "unknown"
+        return [events.CallerHungUp(reason)]
+
+    # --- The caller's stream ----------------------------------------------------------------
+
+    def _stream_started(self, said: messages.UserStream) -> Heard:
+        self._queue({"type": "userStream.started"} | _participant(said.participant))
+        if self._caller_stream is CallerStream.OPEN:
+            return []  # a second party's, perhaps: answered, and not listened to
+        self._caller_stream, self._participant = CallerStream.OPEN, said.participant
+        self._spare = b""
+        return [events.CallerStreamStarted()]
+
+    def _stream_stopped(self, said: messages.UserStream) -> Heard:
+        self._queue({"type": "userStream.stopped"} | _participant(said.participant))
+        if self._caller_stream is not CallerStream.OPEN or said.participant != self._participant:
+            return []
+        self._caller_stream = CallerStream.STOPPED
+        return [events.CallerStreamStopped()]
+
+    def _chunk(self, message: dict[str, Any]) -> Heard:
+        if self._caller_stream is CallerStream.NEVER:
+            raise RemoteProtocolError(self.peer, "media-before-start")
+        heard = message.get("participant") == self._participant
+        if self._caller_stream is CallerStream.STOPPED or not heard:
+            self.stray_chunks += 1
+            return []
+        chunk, raw = messages.sound(message.get("audioChunk"))
+        assert self.audio_format is not None
+        if self._spare or len(raw) % self.audio_format.sample_bytes:
+            return self._realigned(raw, self.audio_format)
+        return [events.CallerSpoke(Audio(chunk, self.audio_format))]
+
+    def _realigned(self, raw: bytes, audio_format: AudioFormat) -> Heard:
+        """VAIC may cut a sample in two: its first byte waits for the next chunk."""
+        raw = self._spare + raw
+        whole = len(raw) - len(raw) % audio_format.sample_bytes
+        raw, self._spare = raw[:whole], raw[whole:]
+        return [events.CallerSpoke(Audio.of(raw, audio_format))] if raw else []
+
+    # --- VAIC's activities ------------------------------------------------------------------
+
+    def _activities(self, said: messages.ActivitiesEnvelope) -> Heard:
+        found: Heard = []
+        for each in said.activities:
+            try:
+                found += self._activity(messages.read(messages.Activity, each, "bad-activity"))
+            except RemoteProtocolError as error:
+                found.append(events.MessageRejected(error.peer, error.kind))
+        return found
+
+    def _activity(self, said: messages.Activity) -> Iterable[FromTelephony]:
+        # Event names are written in more than one way by the provider's own pages.
+        match (said.type, said.name.lower()):
+            case ("event", ""):
+                raise RemoteProtocolError(self.peer, "bad-activity")
+            case ("event", "start"):
+                yield self._started(said.parameters)
+            case ("event", "dtmf"):
+                pressed = messages.value(messages.DTMF, said)
+                yield events.DigitsPressed(Private(pressed.value.upper()))
+            case ("event", "playfinished"):
+                yield events.PlayFinished(said.streamId)
+            case ("event", "nouserinput"):
+                yield events.NoInputReported(messages.value(messages.NoUserInput, said).value)
+            case ("event", "transferstatus"):
+                yield from self._transferred(messages.value(messages.TransferStatus, said).value)
+            case _:
+                self.unknown_messages += 1  # ``hangup`` too: the end itself is session.end
+
+    def _started(self, parameters: dict[str, Any]) -> events.CallStarted:
+        if self._call_started:
+            raise RemoteProtocolError(self.peer, "second-start")
+        self._call_started = True
+        told = {name: messages.as_text(value) for name, value in parameters.items()}
+        caller = Private(told["caller"]) if parameters.get("caller") else self._caller
+        callee = Private(told["callee"]) if parameters.get("callee") else None
+        return events.CallStarted(caller, callee, Private(told))
+
+    def _transferred(self, outcome: messages.TransferOutcome) -> Iterable[FromTelephony]:
+        match outcome.status:
+            case "answered":
+                yield events.TransferSucceeded()
+            case "failed":
+                code = outcome.reasonCode
+                known = type(code) is str and code in TRANSFER_REASONS
+                yield events.TransferFailed(code if known else "error")
+            case _:
+                self.unknown_messages += 1
+
+    # --- What we say ------------------------------------------------------------------------
+
+    def _play(self, audio: Audio) -> None:
+        self._must_be_accepted()
+        if audio.format != self.audio_format or audio.size_bytes % audio.format.sample_bytes:
+            raise LocalProtocolError("a play stream takes whole samples in the accepted format")
+        if not audio.size_bytes:
+            return  # an empty chunk is not allowed, and would open a stream for nothing
+        if self.open_stream is None:
+            self._streams_opened += 1
+            self.open_stream = str(self._streams_opened)
+            opening = {"type": "playStream.start", "streamId": self.open_stream}
+            self._queue(opening | {"mediaFormat": self.media_format})
+        # Neither base64 nor our own ids need escaping, so this is JSON without an encoder.
+        head = f'{{"type":"playStream.chunk","streamId":"{self.open_stream}","audioChunk":"'
+        self._outbox.append(head + audio.text + '"}')
+
+    def _close_stream(self) -> None:
+        if self.open_stream is not None:
+            self._queue({"type": "playStream.stop", "streamId": self.open_stream})
+            self.open_stream = None
+
+    def _answer(self) -> None:
+        self._must_be_accepted()
+        if self._streams_opened:
+            return  # the first play stream has answered the phone
+        assert self.audio_format is not None
+        zero = b"\xff" if self.audio_format == PCMU_8K else b"\x00"
+        silence = zero * (self.audio_format.bytes_per_ms * ANSWER_MS)
+        self._play(Audio(b64encode(silence).decode("ascii"), self.audio_format))
+        self._close_stream()
+
+    def _tell_speech(self, what: str) -> None:
+        self._must_be_accepted()
+        kind = f"userStream.speech.{what}"
+        self._queue({"type": kind} | _participant(self._participant))
+
+    def _transfer(self, target: Private[str], reason: str) -> None:
+        address = f"tel:{target.value}" if target.value.startswith("+") else target.value
+        if not address.startswith(("tel:", "sip:", "sips:")):
+            raise LocalProtocolError("a transfer needs a number or a SIP address")
+        # With notifications VAIC keeps us until the outcome is known, and a failed transfer
+        # gives the caller back.
+        params: dict[str, Any] = {"transferTarget": address, "transferNotifications": True}
+        if reason:
+            params["handoverReason"] = reason
+        self._close_stream()
+        self._command({"type": "event", "name": "transfer", "activityParams": params})
+
+    def _command(self, activity: dict[str, Any]) -> None:
+        self._must_be_accepted()
+        self._queue({"type": "activities", "activities": [activity]})
+
+    def _must_be_accepted(self) -> None:
+        if self._stage is not Stage.ACCEPTED:
+            raise LocalProtocolError("nothing may be said to VAIC outside an accepted session")
+
+    def _queue(self, message: dict[str, Any]) -> None:
+        # The standard encoder: a reason may hold what UTF-8 cannot, and is escaped by it.
+        self._outbox.append(json.dumps(message, separators=(",", ":")))
+
+
+def _participant(name: str | None) -> dict[str, str]:
+    """As the last fields of a message: VAIC wants it back where it gave one, and no nulls."""
+    return {} if name is None else {"participant": name}

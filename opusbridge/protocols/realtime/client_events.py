@@ -1,0 +1,156 @@
+"""What we say to the Realtime API: one function for each client event, GA shape.
+
+Each gives the event as JSON values; identity (``event_id``) is handed in.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from opusbridge import effects
+from opusbridge.errors import LocalProtocolError
+from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
+
+ClientEvent = dict[str, Any]
+
+#: The server's limit for a metadata value, in characters.
+METADATA_VALUE_LENGTH = 512
+
+#: The server's own default, said aloud: how much it keeps of what came before speech.
+PREFIX_PADDING_MS = 300
+
+#: The formats a session may have; PCM at 24 kHz and no other rate.
+WIRE_FORMATS: dict[AudioFormat, dict[str, Any]] = {
+    PCM_24K: {"type": "audio/pcm", "rate": 24_000},
+    PCMU_8K: {"type": "audio/pcmu"},
+    PCMA_8K: {"type": "audio/pcma"},
+}
+
+
+def session_update(event_id: str, config: effects.SessionConfig) -> ClientEvent:
+    wire_format = WIRE_FORMATS.get(config.audio_format)
+    if wire_format is None:
+        raise LocalProtocolError("the model speaks PCM at 24 kHz and G.711, nothing else")
+    session: dict[str, Any] = {
+        "type": "realtime",
+        "output_modalities": ["audio"],
+        "instructions": _sendable(config.instructions),
+        "tools": [{"type": "function", **tool} for tool in config.tools],
+        "tool_choice": "auto",
+        "audio": {
+            "input": {
+                "format": wire_format,
+                "noise_reduction": _noise_reduction(config),
+                "transcription": _transcription(config),
+                "turn_detection": _turn_detection(config.turn_detection),
+            },
+            "output": {"format": wire_format, "voice": config.voice},
+        },
+    }
+    return {
+        "type": "session.update",
+        "event_id": event_id,
+        "session": _merged(session, config.extra),
+    }
+
+
+def _noise_reduction(config: effects.SessionConfig) -> dict[str, Any] | None:
+    return None if config.noise_reduction is None else {"type": config.noise_reduction}
+
+
+def _transcription(config: effects.SessionConfig) -> dict[str, Any] | None:
+    if config.transcription_model is None:
+        return None
+    language = {} if config.language is None else {"language": config.language}
+    return {"model": config.transcription_model, **language}
+
+
+def _turn_detection(detection: effects.TurnDetection | None) -> dict[str, Any] | None:
+    if detection is None:
+        return None
+    switches = {
+        "create_response": detection.create_response,
+        "interrupt_response": detection.interrupt_response,
+    }
+    if detection.kind == "semantic_vad":
+        return {"type": "semantic_vad", "eagerness": detection.eagerness, **switches}
+    return {
+        "type": "server_vad",
+        "threshold": detection.threshold,
+        "prefix_padding_ms": PREFIX_PADDING_MS,
+        "silence_duration_ms": detection.silence_ms,
+        **switches,
+    }
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` wins, object by object; what is not an object is replaced whole."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def response_create(effect: effects.CreateResponse) -> ClientEvent:
+    """The token travels twice: ``event_id`` comes back with a refusal, metadata with success."""
+    response: dict[str, Any] = {
+        "metadata": {
+            "bridge_req": effect.request_id,
+            "why": _sendable(effect.why)[:METADATA_VALUE_LENGTH],
+        }
+    }
+    if effect.instructions is not None:
+        response["instructions"] = _sendable(effect.instructions)
+    return {"type": "response.create", "event_id": effect.request_id, "response": response}
+
+
+def response_cancel(event_id: str, response_id: str | None) -> ClientEvent:
+    """Without an id it is the response of the conversation, whichever that is."""
+    which = {} if response_id is None else {"response_id": response_id}
+    return {"type": "response.cancel", "event_id": event_id, **which}
+
+
+def input_audio_buffer_commit(event_id: str) -> ClientEvent:
+    return {"type": "input_audio_buffer.commit", "event_id": event_id}
+
+
+def conversation_item_truncate(event_id: str, effect: effects.TruncateItem) -> ClientEvent:
+    return {
+        "type": "conversation.item.truncate",
+        "event_id": event_id,
+        "item_id": effect.item_id,
+        "content_index": effect.content_index,
+        "audio_end_ms": effect.audio_end_ms,
+    }
+
+
+def conversation_item_delete(event_id: str, item_id: str) -> ClientEvent:
+    return {"type": "conversation.item.delete", "event_id": event_id, "item_id": item_id}
+
+
+def function_call_output(event_id: str, effect: effects.AddToolOutput) -> ClientEvent:
+    item = {
+        "id": effect.item_id,
+        "type": "function_call_output",
+        "call_id": effect.tool_call_id,
+        "output": _sendable(effect.output.value),
+    }
+    return {"type": "conversation.item.create", "event_id": event_id, "item": item}
+
+
+def text_message(event_id: str, effect: effects.AddText) -> ClientEvent:
+    item = {
+        "id": effect.item_id,
+        "type": "message",
+        "role": effect.role,
+        "content": [{"type": "input_text", "text": _sendable(effect.text.value)}],
+    }
+    return {"type": "conversation.item.create", "event_id": event_id, "item": item}
+
+
+def _sendable(text: str) -> str:
+    """Half a surrogate pair, which a tool may hand over, is in no UTF-8 text: a "?" instead."""
+    return text.encode("utf-8", "replace").decode("utf-8")

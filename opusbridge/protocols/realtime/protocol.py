@@ -1,0 +1,296 @@
+"""The Realtime API's language, GA shape: server events in, client events out.
+
+Translation only. Which response is whose, and what waits, is the call's to know; what this
+object remembers is what the wire leaves unsaid: the format of the audio deltas, and which
+of our events an error speaks of.
+"""
+
+from binascii import a2b_base64
+from typing import Any, assert_never
+
+import orjson
+from pydantic import ValidationError
+
+from opusbridge import effects, events
+from opusbridge.effects import ToModel
+from opusbridge.errors import RemoteProtocolError
+from opusbridge.events import FromModel
+from opusbridge.privacy import Private
+from opusbridge.protocols.realtime import client_events, errors, messages
+from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, Audio, AudioFormat
+
+#: How many of our event ids an error may still speak of; errors come within round trips.
+SENT_EVENTS_KEPT = 64
+
+#: What ``session.updated`` may call a format; the last three are the beta's words.
+FORMATS: dict[str, AudioFormat] = {
+    "audio/pcm": PCM_24K,
+    "audio/pcmu": PCMU_8K,
+    "audio/pcma": PCMA_8K,
+    "pcm16": PCM_24K,
+    "g711_ulaw": PCMU_8K,
+    "g711_alaw": PCMA_8K,
+}
+
+_AUDIO_DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
+
+
+class RealtimeProtocol:
+    """One model socket's worth; a new socket is a new session and needs a new object."""
+
+    def __init__(self) -> None:
+        self.unknown_messages = 0
+        """Events of a type we have never heard of: tolerated, and worth a metric."""
+        self._outbox: list[str] = []
+        self._ids = 0
+        self._sent: dict[str, str] = {}
+        self._output_format = PCM_24K  # the session's default, until we or the server say
+
+    # --- In ------------------------------------------------------------------------------
+
+    def receive(self, text: str) -> list[FromModel]:
+        """What the text means to a call, often nothing.
+
+        Raises :class:`RemoteProtocolError`, and nothing else, for a text that cannot be used.
+        """
+        try:
+            message = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise _unusable("not-json") from None
+        if not isinstance(message, dict):
+            raise _unusable("not-an-object")
+        kind = message.get("type")
+        if not isinstance(kind, str):
+            raise _unusable("no-type")
+        if kind in _AUDIO_DELTAS:
+            return self._audio_delta(message)
+        kind = messages.BETA_NAMES.get(kind, kind)
+        model = messages.SERVER_EVENTS.get(kind)
+        if model is None:
+            if kind not in messages.UNUSED_EVENTS:
+                self.unknown_messages += 1
+            return []
+        try:
+            event = model.model_validate(message)
+        except ValidationError:
+            raise _unusable("bad-fields") from None
+        return self._translated(event)
+
+    def _audio_delta(self, message: dict[str, Any]) -> list[FromModel]:
+        response_id, item_id = message.get("response_id"), message.get("item_id")
+        index, delta = message.get("content_index") or 0, message.get("delta")
+        if not (
+            isinstance(response_id, str)
+            and isinstance(item_id, str)
+            and isinstance(index, int)
+            and isinstance(delta, str)
+        ):
+            raise _unusable("bad-fields")
+        if not delta:
+            return []
+        audio = Audio(delta, self._output_format)
+        # The decoder lets surplus padding pass, which would make the sound longer than it is.
+        if len(delta) % 4 or _decoded_size(delta) != audio.size_bytes:
+            raise _unusable("bad-base64")
+        return [events.ModelSpoke(response_id, item_id, index, audio)]
+
+    def _translated(self, event: messages.ServerEvent) -> list[FromModel]:
+        match event:
+            case messages.SessionCreated(session=session):
+                return [events.SessionCreated(session.id or "")]
+            case messages.SessionUpdated(session=session):
+                return self._session_updated(session)
+            case messages.Error(error=error):
+                return [errors.erred(error, self._sent)]
+            case messages.InputAudioBufferSpeechStarted():
+                return [events.SpeechStarted(event.item_id, event.audio_start_ms)]
+            case messages.InputAudioBufferSpeechStopped():
+                return [events.SpeechStopped(event.item_id, event.audio_end_ms)]
+            case messages.InputAudioBufferCommitted():
+                return [events.TurnCommitted(event.item_id, event.previous_item_id)]
+            case messages.ConversationItemAdded(item=item, previous_item_id=previous):
+                return [events.ItemAdded(item.id, previous, item.type, item.role)]
+            case messages.ConversationItemTruncated():
+                return [events.ItemTruncated(event.item_id, event.audio_end_ms)]
+            case messages.ConversationItemDeleted():
+                return [events.ItemDeleted(event.item_id)]
+            case messages.ConversationItemInputAudioTranscriptionDelta():
+                return _transcribed(event.item_id, event.delta)
+            case messages.ConversationItemInputAudioTranscriptionCompleted():
+                words = Private(event.transcript or "")
+                return [events.CallerTranscribed(event.item_id, words, final=True)]
+            case messages.ConversationItemInputAudioTranscriptionFailed():
+                return [events.TranscriptionFailed(event.item_id)]
+            case messages.ResponseCreated(response=response):
+                return [_response_created(response)]
+            case messages.ResponseDone(response=response):
+                return [_response_done(response)]
+            case messages.ResponseOutputItemAdded(response_id=response_id, item=item):
+                return [events.OutputItemAdded(response_id, item.id, item.type)]
+            case messages.ResponseOutputItemDone(response_id=response_id, item=item):
+                return _output_item_done(response_id, item)
+            case messages.Part():
+                return _part(event)
+            case _:
+                assert_never(event)
+
+    def _session_updated(self, session: messages.Session) -> list[FromModel]:
+        audio = session.audio or messages.SessionAudio()
+        input_format = _format(audio.input, session.input_audio_format)
+        output_format = _format(audio.output, session.output_audio_format)
+        self._output_format = output_format or self._output_format
+        return [events.SessionConfigured(input_format, output_format)]
+
+    # --- Out -----------------------------------------------------------------------------
+
+    def send(self, effect: ToModel) -> None:
+        """Put the client event for ``effect`` in the outbox.
+
+        Raises :class:`LocalProtocolError` for a session in a format the model does not speak.
+        """
+        match effect:
+            case effects.AppendAudio(audio):
+                # Base64 needs no escaping, so what came is what goes; it has no event_id,
+                # fifty times a second.
+                self._outbox.append(
+                    '{"type":"input_audio_buffer.append","audio":"' + audio.text + '"}'
+                )
+            case effects.ConfigureSession(session):
+                self._say(client_events.session_update(self._id("cfg"), session))
+                self._output_format = session.audio_format
+            case effects.CommitAudio():
+                self._say(client_events.input_audio_buffer_commit(self._id("commit")))
+            case effects.CreateResponse():
+                self._say(client_events.response_create(effect))
+            case effects.CancelResponse(response_id):
+                self._say(client_events.response_cancel(self._id("cancel"), response_id))
+            case effects.TruncateItem():
+                self._say(client_events.conversation_item_truncate(self._id("trunc"), effect))
+            case effects.DeleteItem(item_id):
+                self._say(client_events.conversation_item_delete(self._id("del"), item_id))
+            case effects.AddToolOutput():
+                self._say(client_events.function_call_output(self._id("item"), effect))
+            case effects.AddText():
+                self._say(client_events.text_message(self._id("item"), effect))
+            case _:
+                assert_never(effect)
+
+    def messages_to_send(self) -> list[str]:
+        """The texts for the socket, in order; taking them forgets them."""
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    def _id(self, prefix: str) -> str:
+        self._ids += 1
+        return f"{prefix}-{self._ids}"
+
+    def _say(self, event: client_events.ClientEvent) -> None:
+        # An agent may hold its tools in mappings that are not dicts.
+        self._outbox.append(orjson.dumps(event, default=dict).decode())
+        if len(self._sent) == SENT_EVENTS_KEPT:
+            del self._sent[next(iter(self._sent))]
+        self._sent[event["event_id"]] = event["type"]
+
+
+def _unusable(kind: str) -> RemoteProtocolError:
+    return RemoteProtocolError("model", kind)
+
+
+def _decoded_size(text: str) -> int:
+    try:
+        return len(a2b_base64(text, strict_mode=True))
+    except ValueError:  # binascii.Error, or a letter that is not ASCII
+        return -1
+
+
+def _format(direction: messages.Direction | None, beta: str | None) -> AudioFormat | None:
+    wire = direction.format if direction is not None else None
+    if wire is None:
+        return FORMATS.get(beta or "")
+    found = FORMATS.get(wire.type)
+    agreed = found is not None and wire.rate in (None, found.rate_hz)
+    return found if agreed else None
+
+
+def _transcribed(item_id: str, delta: str | None) -> list[FromModel]:
+    return [events.CallerTranscribed(item_id, Private(delta), final=False)] if delta else []
+
+
+def _response_created(response: messages.Response) -> events.ResponseCreated:
+    token = (response.metadata or {}).get("bridge_req")
+    return events.ResponseCreated(
+        response.id,
+        request_id=token if isinstance(token, str) else None,
+        in_conversation=response.in_conversation,
+    )
+
+
+def _response_done(response: messages.Response) -> events.ResponseDone:
+    details = response.status_details or messages.StatusDetails()
+    error = details.error or messages.RealtimeError()
+    return events.ResponseDone(
+        response.id,
+        status=response.status or "unknown",
+        reason=details.reason,
+        error_code=error.code or error.type,
+        retry_after_seconds=errors.retry_after_seconds(error),
+        empty=response.empty,
+        usage=_usage(response.usage),
+        in_conversation=response.in_conversation,
+    )
+
+
+def _usage(usage: messages.Usage | None) -> events.Usage | None:
+    if usage is None:
+        return None
+    used = usage.input_token_details or messages.InputTokenDetails()
+    made = usage.output_token_details or messages.OutputTokenDetails()
+    return events.Usage(
+        input_text=used.text_tokens or 0,
+        input_audio=used.audio_tokens or 0,
+        cached=used.cached_tokens or 0,
+        output_text=made.text_tokens or 0,
+        output_audio=made.audio_tokens or 0,
+    )
+
+
+def _output_item_done(response_id: str, item: messages.Item) -> list[FromModel]:
+    status = item.status or "completed"
+    done = events.OutputItemDone(response_id, item.id, item.type, status)
+    # An incomplete call was cut off, and its arguments with it: it must not be run.
+    if item.type != "function_call" or status != "completed":
+        return [done]
+    if item.call_id is None or item.name is None:
+        raise _unusable("bad-fields")
+    arguments = Private(item.arguments or "")
+    return [events.ToolCalled(response_id, item.id, item.call_id, item.name, arguments), done]
+
+
+def _part(
+    event: messages.ResponseOutputAudioDone
+    | messages.ResponseOutputAudioTranscriptDelta
+    | messages.ResponseOutputAudioTranscriptDone
+    | messages.ResponseOutputTextDelta
+    | messages.ResponseOutputTextDone,
+) -> list[FromModel]:
+    match event:
+        case messages.ResponseOutputAudioDone():
+            return [events.ModelAudioDone(event.response_id, event.item_id, event.content_index)]
+        case (
+            messages.ResponseOutputAudioTranscriptDelta(delta=words)
+            | messages.ResponseOutputTextDelta(delta=words)
+        ):
+            return [_words(event, words, final=False)] if words else []
+        case (
+            messages.ResponseOutputAudioTranscriptDone(transcript=words)
+            | messages.ResponseOutputTextDone(text=words)
+        ):
+            return [_words(event, words, final=True)]
+        case _:
+            assert_never(event)
+
+
+def _words(part: messages.Part, words: str, *, final: bool) -> events.ModelWords:
+    return events.ModelWords(
+        part.response_id, part.item_id, part.content_index, Private(words), final
+    )

@@ -1,0 +1,138 @@
+"""The messages of Twilio Media Streams, each under the name Twilio gives it.
+
+What comes from Twilio is read tolerantly: fields we do not know are ignored and numbers
+may be strings. What goes to Twilio is closed (``extra="forbid"``), because Twilio itself
+answers an extra key with error 31951; whoever plays Twilio reads us with these models.
+
+``media`` from Twilio has no model: it comes fifty times a second and is read by hand.
+"""
+
+import binascii
+from typing import Annotated, Any, Literal, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from opusbridge.errors import RemoteProtocolError
+
+PEER = "twilio"
+
+#: Milliseconds of a stream never need more digits: this is thirty thousand years.
+_LONGEST_NUMBER = 15
+
+
+class FromTwilio(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, coerce_numbers_to_str=True, hide_input_in_errors=True
+    )
+
+
+class MediaFormat(FromTwilio):
+    encoding: str
+    sampleRate: int
+    channels: int = 1
+
+
+class StartMetadata(FromTwilio):
+    streamSid: Annotated[str, Field(min_length=1)]
+    accountSid: str
+    callSid: Annotated[str, Field(min_length=1)]
+    mediaFormat: MediaFormat
+    customParameters: dict[str, str] = Field(default_factory=dict)
+
+
+class Start(FromTwilio):
+    start: StartMetadata
+
+
+class Digit(FromTwilio):
+    digit: Annotated[str, Field(pattern=r"\A[0-9*#A-Da-d]\z")]
+
+
+class DTMF(FromTwilio):
+    dtmf: Digit
+
+
+class MarkName(FromTwilio):
+    name: str
+
+
+class Mark(FromTwilio):
+    mark: MarkName
+
+
+class ToTwilio(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SentPayload(ToTwilio):
+    payload: str
+
+
+class SentMarkName(ToTwilio):
+    name: Annotated[str, Field(min_length=1)]
+
+
+class SentMedia(ToTwilio):
+    event: Literal["media"]
+    streamSid: str
+    media: SentPayload
+
+
+class SentMark(ToTwilio):
+    event: Literal["mark"]
+    streamSid: str
+    mark: SentMarkName
+
+
+class Clear(ToTwilio):
+    event: Literal["clear"]
+    streamSid: str
+
+
+#: Everything that may legally be said to Twilio, and nothing else.
+TO_TWILIO: TypeAdapter[SentMedia | SentMark | Clear] = TypeAdapter(
+    Annotated[SentMedia | SentMark | Clear, Field(discriminator="event")]
+)
+
+Message = TypeVar("Message", bound=FromTwilio)
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The object in ``text``."""
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise RemoteProtocolError(PEER, "not-json") from None
+    if type(message) is not dict:
+        raise RemoteProtocolError(PEER, "not-an-object")
+    return message
+
+
+def read(model: type[Message], message: dict[str, Any]) -> Message:
+    """``message`` as what it claims to be."""
+    try:
+        return model.model_validate(message)
+    except ValidationError:
+        raise RemoteProtocolError(PEER, "bad-fields") from None
+
+
+def check_base64(text: object) -> str:
+    """``text`` itself, once it is known to be non-empty, well-formed base64."""
+    if type(text) is not str or not text:
+        raise RemoteProtocolError(PEER, "bad-fields")
+    try:
+        binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        raise RemoteProtocolError(PEER, "bad-base64") from None
+    return text
+
+
+def milliseconds(stamp: object) -> int | None:
+    """A ``timestamp``: by the document a string of digits, by some senders a number."""
+    if type(stamp) is str and stamp.isascii() and stamp.isdigit():
+        if len(stamp) <= _LONGEST_NUMBER:
+            return int(stamp)
+    elif stamp is None or (type(stamp) is int and stamp >= 0):
+        return stamp
+    raise RemoteProtocolError(PEER, "bad-fields")

@@ -1,0 +1,71 @@
+"""The few TwiML documents we answer webhooks and redirect calls with."""
+
+import re
+from collections.abc import Mapping
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+#: Twilio wants name and value of a ``<Parameter>`` together to stay under this many characters.
+PARAMETER_LIMIT = 500
+
+#: Seconds a transfer's target may ring; a caller who waits longer believes the line is dead.
+RING_SECONDS = 20
+
+#: What XML 1.0 cannot hold, not even escaped. A caller's name may be made of anything.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_E164 = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
+
+
+def connect_stream(stream_url: str, parameters: Mapping[str, str]) -> str:
+    """Join the caller to our socket; ``parameters`` come back in the stream's ``start``.
+
+    Nothing follows ``</Connect>``: when the stream ends, so does the call. Raises
+    ValueError for what Twilio would drop: a query in the URL, a parameter too long.
+    """
+    if "?" in stream_url:
+        raise ValueError("a stream URL may have no query: Twilio drops it")
+    response = Element("Response")
+    stream = SubElement(SubElement(response, "Connect"), "Stream", url=_clean(stream_url))
+    for name, value in parameters.items():
+        if len(name) + len(value) >= PARAMETER_LIMIT:
+            raise ValueError(f"a stream parameter must stay under {PARAMETER_LIMIT} characters")
+        SubElement(stream, "Parameter", name=_clean(name), value=_clean(value))
+    return _document(response)
+
+
+def say_and_hang_up(message: str) -> str:
+    response = Element("Response")
+    SubElement(response, "Say").text = _clean(message)
+    SubElement(response, "Hangup")
+    return _document(response)
+
+
+def dial(target: str, caller_id: str | None = None, timeout: int = RING_SECONDS) -> str:
+    """Hand the caller over to ``target``, which rings for ``timeout`` seconds at most.
+
+    ``target`` is an E.164 number (``+…`` or ``tel:+…``) or a ``sip:`` address, from the
+    agent's list and never the model's own text; anything else is a ValueError.
+    """
+    number = target.removeprefix("tel:")
+    response = Element("Response")
+    # The caller goes on hearing the ringing until the other party really answers.
+    dialled = SubElement(response, "Dial", answerOnBridge="true", timeout=str(timeout))
+    if caller_id is not None:
+        dialled.set("callerId", _clean(caller_id))
+    if _E164.fullmatch(number):
+        SubElement(dialled, "Number").text = number
+    elif target.startswith(("sip:", "sips:")):
+        SubElement(dialled, "Sip").text = _clean(target)
+    else:
+        raise ValueError("a transfer needs a number in E.164 form or a SIP address")
+    return _document(response)
+
+
+def _clean(text: str) -> str:
+    return _NOT_XML.sub("", text)
+
+
+def _document(response: Element) -> str:
+    body = ElementTree.tostring(response, encoding="unicode")
+    return '<?xml version="1.0" encoding="UTF-8"?>' + body

@@ -1,0 +1,111 @@
+"""Our TwiML says the same as Twilio's own library would."""
+
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twilio.twiml.voice_response import Connect, Dial, VoiceResponse
+
+from opusbridge.protocols.twilio import twiml
+
+STREAM_URL = "wss://voice.example.com/twilio/media"
+
+#: Anything XML can hold, but for the white space that its parsers may change.
+TEXT = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=40
+)
+
+
+def same(ours: str, theirs: VoiceResponse) -> bool:
+    def canonical(text: str) -> str:
+        return ElementTree.canonicalize(text)
+
+    return canonical(ours) == canonical(str(theirs))
+
+
+@pytest.mark.slow
+@settings(derandomize=True, deadline=None)
+@given(st.dictionaries(TEXT, TEXT, max_size=3))
+def test_a_stream_is_joined_as_the_library_would(parameters: dict[str, str]) -> None:
+    response, connect = VoiceResponse(), Connect()
+    stream = connect.stream(url=STREAM_URL)
+    for name, value in parameters.items():
+        stream.parameter(name=name, value=value)
+    response.append(connect)
+
+    assert same(twiml.connect_stream(STREAM_URL, parameters), response)
+
+
+def test_nothing_after_the_stream_keeps_the_line() -> None:
+    document = ElementTree.fromstring(twiml.connect_stream(STREAM_URL, {"token": "a"}))
+
+    assert [verb.tag for verb in document] == ["Connect"]
+
+
+def test_a_parameter_stays_under_the_limit() -> None:
+    twiml.connect_stream(STREAM_URL, {"name": "v" * 495})
+
+    with pytest.raises(ValueError, match="500"):
+        twiml.connect_stream(STREAM_URL, {"name": "v" * 496})
+
+
+def test_a_query_would_be_dropped_so_it_is_refused() -> None:
+    with pytest.raises(ValueError, match="query"):
+        twiml.connect_stream(STREAM_URL + "?token=a", {})
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.text(max_size=30))
+def test_a_caller_may_be_called_anything(name: str) -> None:
+    document = ElementTree.fromstring(twiml.connect_stream(STREAM_URL, {"from": name}).encode())
+
+    (parameter,) = document.iter("Parameter")
+    assert set(parameter.attrib["value"]) <= set(name)
+
+
+def test_quotes_and_brackets_come_through() -> None:
+    document = ElementTree.fromstring(twiml.connect_stream(STREAM_URL, {"n": "\"<&'>\n\t\r"}))
+
+    (parameter,) = document.iter("Parameter")
+    assert parameter.attrib["value"] == "\"<&'>\n\t\r"
+
+
+@settings(derandomize=True, deadline=None)
+@given(TEXT)
+def test_a_message_is_said_and_the_line_is_free(message: str) -> None:
+    response = VoiceResponse()
+    response.say(message)
+    response.hangup()
+
+    assert same(twiml.say_and_hang_up(message), response)
+
+
+@pytest.mark.parametrize("target", ["+15550100300", "tel:+15550100300"])
+def test_a_number_is_dialled_as_the_library_would(target: str) -> None:
+    response, dialled = VoiceResponse(), Dial(answer_on_bridge=True, timeout=20)
+    dialled.number("+15550100300")
+    response.append(dialled)
+
+    assert same(twiml.dial(target), response)
+
+
+@pytest.mark.parametrize("target", ["sip:front@example.com;transport=tls?X-A=1&X-B=2", "sips:a@b"])
+def test_an_address_is_dialled_as_the_library_would(target: str) -> None:
+    response = VoiceResponse()
+    dialled = Dial(answer_on_bridge=True, timeout=7, caller_id="+15550100002")
+    dialled.sip(target)
+    response.append(dialled)
+
+    assert same(twiml.dial(target, caller_id="+15550100002", timeout=7), response)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["", "15550100300", "+0123", "+1555x", "+1", "+1555\n", "+١٢٣", "tel:sip:a", "http://a"],
+)
+def test_anything_else_is_not_dialled_and_not_repeated(target: str) -> None:
+    with pytest.raises(ValueError, match="SIP address") as caught:
+        twiml.dial(target)
+
+    assert not target or target not in str(caught.value)
