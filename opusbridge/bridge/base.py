@@ -7,7 +7,7 @@ group that ends with the call, so nothing of a call outlives it.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -58,10 +58,12 @@ class RealtimeBridge(ABC):
         *,
         metrics: CallMetrics | None = None,
         recorder: RecorderFactory | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         """``connect_model`` opens a model session when called; an open socket is accepted too.
 
         ``metrics`` counts the call and ``recorder`` keeps it; without them neither is done.
+        ``observers`` are shown every event and effect; they must be quick and change nothing.
         """
         self.call_id = uuid4().hex
         self.agent = agent
@@ -70,6 +72,7 @@ class RealtimeBridge(ABC):
         self._connect_model = connect_model
         self._metrics = metrics
         self._recorder_factory = recorder
+        self._observers = tuple(observers)
         self._recorder: CallRecorder | None = None
         self._policy = call_policy(self.traits, self.settings, agent)
         self._engine: Engine | None = None
@@ -161,7 +164,7 @@ class RealtimeBridge(ABC):
         """The whole call. Returns how it ended; its files are complete by then."""
         loop = asyncio.get_running_loop()
         self._clock_began = loop.time()
-        observers: list[Observer] = []
+        observers: list[Observer] = list(self._observers)
         if self._metrics is not None:
             self._metrics.call_began()
             observers.append(self._metrics.observe)

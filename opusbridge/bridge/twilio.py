@@ -1,5 +1,7 @@
 """Twilio Media Streams carried to the Realtime API."""
 
+from collections.abc import Sequence
+
 import structlog
 
 from opusbridge import effects, events
@@ -8,7 +10,7 @@ from opusbridge.bridge.base import ConnectModel, RealtimeBridge, RecorderFactory
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.outbox import Socket
 from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
-from opusbridge.call.engine import TelephonyProtocol
+from opusbridge.call.engine import Observer, TelephonyProtocol
 from opusbridge.call.policy import TWILIO
 from opusbridge.config import Settings
 from opusbridge.errors import TransferRefused
@@ -37,10 +39,17 @@ class TwilioRealtimeBridge(RealtimeBridge):
         *,
         metrics: CallMetrics | None = None,
         recorder: RecorderFactory | None = None,
+        observers: Sequence[Observer] = (),
         rest: TwilioRest | None = None,
     ) -> None:
         super().__init__(
-            telephony_socket, connect_model, settings, agent, metrics=metrics, recorder=recorder
+            telephony_socket,
+            connect_model,
+            settings,
+            agent,
+            metrics=metrics,
+            recorder=recorder,
+            observers=observers,
         )
         self._rest = rest
 

@@ -1,0 +1,252 @@
+"""An agent: who answers the telephone, in which voice, with which tools.
+
+A Python value, or the same keys in a TOML file. Whatever an agent says about the session
+(``transcription``, ``turn_detection``, ``barge_in``) wins over the settings; see
+:meth:`Agent.applied_to`.
+"""
+
+import importlib
+import importlib.util
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import walk_tb
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+
+from opusbridge.config import Settings, TurnDetectionKind
+from opusbridge.errors import ConfigurationError, TransferRefused
+from opusbridge.privacy import Private
+from opusbridge.tools.registry import Tool
+
+Text = Annotated[str, Field(min_length=1)]
+
+#: E.164, or an address a provider can dial.
+_DIALLABLE = re.compile(r"\+[1-9][0-9]{1,14}|sips?:[!-~]+|tel:\+?[0-9().-]+(;[!-~]+)?")
+
+#: The names a TOML file may end in and a Python file may define.
+_DEFAULT_NAME = "agent"
+
+
+def _tools(value: object) -> object:
+    """Each a tool, each name once."""
+    if not isinstance(value, Sequence):
+        return value  # the field's type says what is wrong
+    names: set[str] = set()
+    for entry in value:
+        if not isinstance(entry, Tool):
+            name = getattr(entry, "__name__", type(entry).__name__)
+            raise ValueError(f"{name} is not a tool; decorate the function with @tool")
+        if entry.name in names:
+            raise ValueError(f"two tools have the name {entry.name}")
+        names.add(entry.name)
+    return tuple(value)
+
+
+class Agent(BaseModel):
+    """Who answers. Raises :class:`ConfigurationError` for what cannot work, naming the key."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    name: Text
+
+    instructions: Text = Field(repr=False)
+    """The model's standing orders."""
+
+    voice: Text = "marin"
+    """One of the model's voices; it cannot change once the agent has spoken."""
+
+    greeting: Text | None = Field(default=None, repr=False)
+    """What the model is told to open the call with. None: the caller speaks first."""
+
+    tools: Annotated[Sequence[InstanceOf[Tool]], BeforeValidator(_tools)] = ()
+
+    destinations: Mapping[Text, str] = Field(default_factory=dict, repr=False)
+    """The only places a transfer may go: E.164 numbers, ``sip:`` or ``tel:`` addresses, by the
+    names the model is shown."""
+
+    transcription: Text | None = None
+    """The transcription model; ``none`` for no transcription. None: as the settings say."""
+
+    turn_detection: TurnDetectionKind | None = None
+    """None: as the settings say."""
+
+    barge_in: bool | None = None
+    """Whether the caller's speech interrupts. None: as the settings say."""
+
+    session: Mapping[str, JsonValue] = Field(default_factory=dict, repr=False)
+    """Merged into the model's session as it is, last."""
+
+    if not TYPE_CHECKING:  # keeps the typed constructor that checkers derive from the fields
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise ConfigurationError(_complaint(error)) from None
+
+    @model_validator(mode="after")
+    def _destinations_fit(self) -> Self:
+        for name, target in self.destinations.items():
+            if not _DIALLABLE.fullmatch(target):
+                raise ConfigurationError(
+                    f"agent: destinations.{name} must be +DIGITS (E.164), sip:… or tel:…"
+                )
+        for tool in self.tools:
+            if tool.wants_destinations and not self.destinations:
+                raise ConfigurationError(f"agent: the tool {tool.name} needs destinations")
+        return self
+
+    @classmethod
+    def load(cls, spec: str) -> "Agent":
+        """From ``FILE.py[:NAME]`` (``agent`` unless named) or ``FILE.toml``.
+
+        The file's folder can be imported from while it loads. Raises
+        :class:`ConfigurationError` with one line that says what is wrong and where.
+        """
+        file, _, name = spec.partition(".py:")
+        if name:
+            return _from_python(Path(f"{file}.py"), name)
+        path = Path(spec)
+        if path.suffix == ".py":
+            return _from_python(path, _DEFAULT_NAME)
+        if path.suffix == ".toml":
+            return _from_toml(path)
+        raise ConfigurationError("an agent is named as FILE.py, FILE.py:NAME or FILE.toml")
+
+    def tool(self, name: str) -> Tool | None:
+        return next((tool for tool in self.tools if tool.name == name), None)
+
+    def tool_definitions(self) -> tuple[dict[str, Any], ...]:
+        """The tools as the model's session has them, with this agent's destinations."""
+        return tuple(tool.definition(self.destinations) for tool in self.tools)
+
+    def target(self, destination: str) -> Private[str]:
+        """The address behind a destination's name; :class:`TransferRefused` if it has none."""
+        if destination not in self.destinations:
+            known = ", ".join(self.destinations) or "none"
+            raise TransferRefused(f"there is no such destination; there are: {known}")
+        return Private(self.destinations[destination])
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """The settings for this agent's calls: what it says, and otherwise what they say.
+
+        Raises :class:`ConfigurationError` if the two do not go together.
+        """
+        changes: dict[str, Any] = {
+            "turn_detection": self.turn_detection,
+            "barge_in": self.barge_in,
+        }
+        changes = {name: value for name, value in changes.items() if value is not None}
+        if self.transcription is not None:
+            off = self.transcription == "none"
+            changes["transcription_model"] = None if off else self.transcription
+        return settings.replace(**changes)
+
+
+def _complaint(error: ValidationError) -> str:
+    """The first mistake in words: the key, and never its value."""
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"agent: {key} is not a key of an agent"
+    return f"agent: {key}: {first['msg'].removeprefix('Value error, ')}"
+
+
+# --- Files ------------------------------------------------------------------------------
+
+
+def _from_python(path: Path, name: str) -> Agent:
+    module_name = f"opusbridge_agent_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with _at_home(path):
+        # Dataclasses and pickles of the file look their module up by its name.
+        sys.modules[module_name] = module
+        spec.loader.exec_module(module)
+    return _found(path, module, name)
+
+
+def _found(path: Path, module: ModuleType, name: str) -> Agent:
+    agent = getattr(module, name, None)
+    if agent is None:
+        raise ConfigurationError(f"{path} defines no {name}")
+    if not isinstance(agent, Agent):
+        raise ConfigurationError(f"{name} in {path} is not an Agent")
+    return agent
+
+
+def _from_toml(path: Path) -> Agent:
+    with _at_home(path):
+        try:
+            keys = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(f"not valid TOML: {error}") from None
+        names = keys.get("tools", [])
+        if not isinstance(names, list):
+            raise ConfigurationError("tools must be a list of module:function")
+        return Agent(**{**keys, "tools": [_tool(name) for name in names]})
+
+
+def _tool(name: object) -> Any:
+    module_name, _, function = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if not module_name or not function:
+        raise ConfigurationError("tools are named as module:function")
+    found = getattr(importlib.import_module(module_name), function, None)
+    if found is None:
+        raise ConfigurationError(f"tool {name} not found")
+    return found
+
+
+@contextmanager
+def _at_home(path: Path) -> Iterator[None]:
+    """The file's folder importable; whatever goes wrong is told of the file in one line."""
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: there is no such file")
+    home = str(path.resolve().parent)
+    sys.path.insert(0, home)
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    except SyntaxError as error:
+        where = Path(error.filename or path).name
+        raise ConfigurationError(
+            f"{path}: not valid Python ({where} line {error.lineno})"
+        ) from error
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"{path}: there is no module {error.name}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not UTF-8 text") from error
+    except Exception as error:  # the file is the user's code: it may raise anything
+        raise ConfigurationError(f"{path}: {type(error).__name__}{_line(path, error)}") from error
+    finally:
+        sys.path.remove(home)
+
+
+def _line(path: Path, error: Exception) -> str:
+    """The line of the agent's own file the failure came through, if any."""
+    lines = [
+        line
+        for frame, line in walk_tb(error.__traceback__)
+        if Path(frame.f_code.co_filename).name == path.name
+    ]
+    return f" in line {lines[-1]}" if lines else ""

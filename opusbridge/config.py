@@ -1,0 +1,379 @@
+"""Settings: every knob, its default and the reason.
+
+They are read from the environment and from a ``.env`` file in the current folder; the
+environment wins. ``OPENAI_API_KEY`` keeps the name everybody knows; all others begin with
+``OPUSBRIDGE_``, and a name of that kind which is not ours is refused, because a misspelt
+knob that silently does nothing is worse than none. An empty value counts as not set.
+Durations are seconds.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from opusbridge.errors import ConfigurationError
+from opusbridge.privacy import Private
+
+PREFIX = "OPUSBRIDGE_"
+
+TurnDetectionKind = Literal["server_vad", "semantic_vad", "none"]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``; a name we cannot judge counts as not."""
+    name = host.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback
+
+
+# --- What a value must look like --------------------------------------------------------
+
+
+def _secret(value: object) -> object:
+    """Keys travel in HTTP headers, and comparing them in constant time wants ASCII."""
+    text = value.value if isinstance(value, Private) else value
+    text = text.strip() if isinstance(text, str) else ""
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be printable ASCII without blanks")
+    return Private(text)
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _none_is_off(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+
+def _seconds_list(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _url(value: str, schemes: tuple[str, ...], query: bool = False) -> str:
+    """``value`` without a trailing slash, its scheme and host checked."""
+    wrong = f"must be a URL beginning with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+    try:
+        parts = urlsplit(value.strip())
+        port = parts.port
+    except ValueError:  # its own text would quote the value, which may hold a password
+        raise ValueError(wrong) from None
+    if parts.scheme not in schemes or not parts.hostname or port == 0 or " " in parts.netloc:
+        raise ValueError(wrong)
+    if parts.username is not None or parts.fragment or (parts.query and not query):
+        raise ValueError("must hold no user name, no query and no fragment")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), parts.query, ""))
+
+
+def _http_url(value: str) -> str:
+    return _url(value, ("https", "http"))
+
+
+def _socket_url(value: str) -> str:
+    return _url(value, ("wss", "ws"), query=True)
+
+
+Secret = Annotated[
+    Private[str], BeforeValidator(_secret), PlainSerializer(lambda _: "<private>", return_type=str)
+]
+HttpURL = Annotated[str, AfterValidator(_http_url)]
+SocketURL = Annotated[str, AfterValidator(_socket_url)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+#: A watchdog that is due at once would cut every response off.
+SomeSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+# --- The settings -----------------------------------------------------------------------
+
+
+class Settings(BaseSettings):
+    """Every knob. Build it with :meth:`load`, which says what is wrong in one line."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    openai_api_key: Secret | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    """The model's key. No default: it is a secret, and calls cost money."""
+
+    realtime_url: SocketURL = "wss://api.openai.com/v1/realtime"
+    """Any GA Realtime endpoint: OpenAI's own, Azure's, or the simulator's."""
+
+    realtime_auth: Annotated[Literal["bearer", "api-key"], BeforeValidator(_lower)] = "bearer"
+    """How the key is shown: ``bearer`` is OpenAI's way, ``api-key`` Azure's."""
+
+    model: Name = "gpt-realtime"
+    """OpenAI's general voice model: the name that stays when dated ones are retired."""
+
+    agent: Name | None = None
+    """``FILE.py[:NAME]`` or ``FILE.toml``. None: the built-in receptionist, so that the first
+    call needs no file."""
+
+    public_url: HttpURL | None = None
+    """How the telephony side reaches us. Signatures and stream URLs are built from it and
+    never from request headers, which anybody can write; so it cannot be guessed."""
+
+    twilio_account_sid: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
+    """With the auth token: hang-up and transfer go through Twilio's REST interface."""
+
+    twilio_auth_token: Secret | None = None
+    """Checks Twilio's signatures. None: ``/twilio`` is closed to everybody but loopback."""
+
+    twilio_api_url: HttpURL = "https://api.twilio.com"
+    """Base of Twilio's REST interface; another one is for tests that stand in for it."""
+
+    audiocodes_token: Secret | None = None
+    """What AudioCodes presents as bearer. None: ``/audiocodes`` is closed but to loopback."""
+
+    admin_token: Secret | None = None
+    """Bearer for ``/api``, ``/metrics`` and the pages. None: open on loopback only, and only
+    while there is no public URL, which means a proxy or tunnel in front."""
+
+    allow_unauthenticated: bool = False
+    """Opens telephony endpoints without their secret: every call costs money, so never by
+    default."""
+
+    transcription_model: Annotated[Name | None, BeforeValidator(_none_is_off)] = (
+        "gpt-4o-mini-transcribe"
+    )
+    """Writes down the caller's words. ``none``: no words of the caller in the transcript. The
+    default is the cheapest one that is good enough to restore a lost conversation from."""
+
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$")] | None = None
+    """The caller's language for the transcription, such as ``de``. None: it is detected."""
+
+    vad_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """How loud speech must be for ``server_vad``: the model's own default."""
+
+    vad_silence_ms: Annotated[int, Field(ge=0, le=10_000)] = 500
+    """Silence that ends a turn for ``server_vad``: the model's own default. Shorter answers
+    sooner and cuts in on people who think while they speak."""
+
+    vad_eagerness: Annotated[Literal["low", "medium", "high", "auto"], BeforeValidator(_lower)] = (
+        "auto"
+    )
+    """How soon ``semantic_vad`` takes a turn for finished: the model's own default."""
+
+    noise_reduction: Annotated[
+        Literal["near_field", "far_field"] | None,
+        BeforeValidator(_lower),
+        BeforeValidator(_none_is_off),
+    ] = None
+    """``near_field``, ``far_field`` or ``none``. Telephones reduce noise themselves, and twice
+    costs words."""
+
+    turn_detection: Annotated[TurnDetectionKind, BeforeValidator(_lower)] = "server_vad"
+    """Who finds the end of a turn. ``server_vad`` waits for silence: predictable on a telephone
+    line. ``none``: AudioCodes' own end of speech."""
+
+    responses_by: Annotated[Literal["bridge", "model"], BeforeValidator(_lower)] = "bridge"
+    """Who starts the response to a caller's turn. ``bridge``: all requests leave by one door,
+    so they cannot collide."""
+
+    barge_in: bool = True
+    """Whether the caller's speech interrupts at once: what people expect of a conversation."""
+
+    created_timeout: SomeSeconds = 5
+    """``response.create`` without an answer. Ordinarily it takes under half a second; a caller
+    takes five of silence for a dead line."""
+
+    progress_timeout: SomeSeconds = 20
+    """An active response without any event. Long, because a reasoning model may be silent for
+    a while before it speaks."""
+
+    retry_backoff: Annotated[
+        tuple[Seconds, ...], BeforeValidator(_seconds_list), Field(min_length=1, max_length=9)
+    ] = (2.0, 4.0, 8.0)
+    """Waits before a failed response is asked for again, one for each attempt: fourteen seconds
+    in all is about as long as a caller stays on the line."""
+
+    drain_seconds: Seconds = 3600
+    """Longest wait for live calls after ``SIGTERM``: an hour lets nearly every call end by
+    itself."""
+
+    dtmf_gap: Seconds = 1.5
+    """Keys closer than this are one input: people look at the keypad between groups of digits,
+    and seldom for longer."""
+
+    max_calls: Annotated[int, Field(ge=0)] = 0
+    """Beyond it new calls are politely refused. 0: no limit, because it depends on the
+    machine; ``opusbridge bench`` measures it."""
+
+    max_call_seconds: SomeSeconds = 7200
+    """A forgotten line costs money: two hours is beyond any call that was meant. The model
+    ends its own sessions sooner."""
+
+    data_dir: Path = Path("opusbridge-data")
+    """Recordings, flights and the conversation store; in the current folder, where a first
+    user finds it."""
+
+    record: bool = True
+    """``recording.wav`` and ``transcript.json``: the first question about a call is what was
+    said."""
+
+    flight: bool = True
+    """``flight.jsonl``: the second question is why; it can be replayed."""
+
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
+    """``text`` for a person at a terminal, ``json`` for a collector."""
+
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        "info"
+    )
+    """``info`` is two lines a call; ``debug`` one for every change of state."""
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """From the environment and ``.env``; ``overrides`` (by field name) win over both.
+
+        Raises :class:`ConfigurationError` with one line that names the variables at fault and
+        never a value.
+        """
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            raise ConfigurationError("; ".join(map(_complaint, error.errors()))) from None
+        except UnicodeDecodeError:
+            raise ConfigurationError("the .env file is not UTF-8 text") from None
+        except OSError:
+            raise ConfigurationError("the .env file cannot be read") from None
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with values that were checked already, checked against each other."""
+        changed = self.model_copy(update=changes)
+        changed._check_together()
+        return changed
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        self._check_together()
+        return self
+
+    def _check_together(self) -> None:
+        if self.turn_detection == "none" and self.responses_by == "model":
+            raise ConfigurationError(
+                f"{PREFIX}TURN_DETECTION: without turn detection the model never starts a "
+                f"response by itself: {PREFIX}RESPONSES_BY must be bridge"
+            )
+
+    def check_ready(self, host: str, port: int) -> None:
+        """What ``serve`` on ``host`` and ``port`` needs; raises :class:`ConfigurationError`."""
+        if not 0 <= port <= 65_535:
+            raise ConfigurationError("the port must be between 0 and 65535")
+        if self.openai_api_key is None and not is_loopback(
+            cast(str, urlsplit(self.realtime_url).hostname)
+        ):
+            raise ConfigurationError(
+                f"OPENAI_API_KEY is not set; without it {PREFIX}REALTIME_URL must point to a "
+                "model on loopback (opusbridge model)"
+            )
+        if self.twilio_auth_token and self.public_url is None and not is_loopback(host):
+            raise ConfigurationError(
+                f"{PREFIX}PUBLIC_URL is not set: Twilio's signatures cannot be checked without it"
+            )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(dotenv_settings, DotEnvSettingsSource)
+        dotenv = _DotEnvFile(settings_cls, env_file=dotenv_settings.env_file)
+        return init_settings, _Environment(settings_cls), dotenv
+
+
+# --- Where they come from ---------------------------------------------------------------
+
+
+class _Named(EnvSettingsSource):
+    """Texts by name: ours are taken as they are, unknown ones of our prefix are refused."""
+
+    place = ""
+
+    def __call__(self) -> dict[str, Any]:
+        _refuse_unknown(self.env_vars, self.settings_cls, self.place)
+        # Not through a subclass of ours only: the .env source would add other names.
+        found = EnvSettingsSource.__call__(self)
+        return {name: value for name, value in found.items() if value != ""}
+
+    def prepare_field_value(
+        self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
+    ) -> Any:
+        """As it is: nothing here is JSON, and the fields' own validators read the text."""
+        return value
+
+
+class _Environment(_Named):
+    place = "the environment"
+
+
+class _DotEnvFile(_Named, DotEnvSettingsSource):
+    place = ".env"
+
+
+def _refuse_unknown(
+    given: Mapping[str, str | None], settings: type[BaseSettings], place: str
+) -> None:
+    known = [variable(name) for name in settings.model_fields]
+    for name in sorted(name.upper() for name in given):
+        if name.startswith(PREFIX) and name not in known:
+            near = get_close_matches(name.removeprefix(PREFIX).lower(), settings.model_fields, n=1)
+            hint = f"; did you mean {variable(near[0])}?" if near else ""
+            raise ConfigurationError(f"{name}, found in {place}, is not a setting{hint}")
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field of :class:`Settings`."""
+    return "OPENAI_API_KEY" if field == "openai_api_key" else f"{PREFIX}{field.upper()}"
+
+
+def _complaint(error: ErrorDetails) -> str:
+    """One mistake in words, with the variable's name and without its value."""
+    place = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        return f"{place} is not a setting"
+    name = variable(place) if place.islower() else place
+    if error["type"].startswith("bool"):
+        return f"{name} must be true or false"
+    text = error["msg"].removeprefix("Value error, ").removeprefix("Input should ")
+    return f"{name}: {'must ' if text != error['msg'] and text.startswith('be ') else ''}{text}"

@@ -1,0 +1,189 @@
+"""Tools: functions the model may call, described by their own signature.
+
+Rule 1: whatever a tool does, the model gets an answer: its result or one short sentence.
+Rule 2: what a tool was given and what it says stays out of the logs; they name the tool, the
+kind of failure and the place in the code.
+"""
+
+import asyncio
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from functools import update_wrapper
+from typing import Any, overload
+
+import structlog
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from opusbridge.errors import ConfigurationError, OpusbridgeError
+from opusbridge.logs import places
+from opusbridge.tools.context import CallContext
+from opusbridge.tools.signature import Signature, read_signature
+
+#: Seconds a tool may take unless it says otherwise: a caller waits that long after "let me
+#: look it up", and hardly longer.
+DEFAULT_TIMEOUT = 10.0
+
+#: Characters of a result. All of it is read by the model before its next word and paid for;
+#: 16 Ki are about four thousand tokens, a seventh of what a session can hold.
+LONGEST_RESULT = 16 * 1024
+CUT = " … (cut here: the result was too long)"
+
+#: Mistakes named to the model at once; it mends them all or starts afresh.
+_MISTAKES = 3
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what the Realtime API takes
+
+log = structlog.get_logger(__name__)
+
+
+class ToolFailed(OpusbridgeError):
+    """The tool has no result. The message is for the model, and is all it will be told.
+
+    A tool may raise it itself, to say in its own words what went wrong.
+    """
+
+
+class Tool:
+    """A function the model may call. Made by :func:`tool`; still callable as the function."""
+
+    def __init__(self, function: Callable[..., Any], timeout_seconds: float) -> None:
+        self.name = getattr(function, "__name__", "")
+        if not _NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                "a tool is a function with a name of at most 64 ASCII letters, digits and _"
+            )
+        if not timeout_seconds > 0:
+            raise ConfigurationError(f"tool {self.name}: timeout_seconds must be above 0")
+        self.function = function
+        self.timeout_seconds = timeout_seconds
+        self._signature: Signature = read_signature(function)
+        update_wrapper(self, function, updated=())  # not its attributes: ours have names too
+
+    @property
+    def description(self) -> str:
+        return self._signature.description
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """JSON schema of the arguments, before any agent's destinations are put in."""
+        return self._signature.parameters
+
+    @property
+    def wants_call(self) -> bool:
+        return self._signature.call_parameter is not None
+
+    @property
+    def wants_destinations(self) -> bool:
+        return bool(self._signature.destinations)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<Tool {self.name}>"
+
+    def definition(self, destinations: Iterable[str] = ()) -> dict[str, Any]:
+        """The tool in the shape of a Realtime session; ``destinations`` are the names the
+        agent may transfer to, shown to the model where a parameter asks for one."""
+        parameters = dict(self.parameters)
+        if self.wants_destinations:
+            names = {"enum": list(destinations)}
+            parameters["properties"] = {
+                name: {**schema, **names} if name in self._signature.destinations else schema
+                for name, schema in parameters["properties"].items()
+            }
+        return {
+            "type": "function",
+            "name": self.name,
+            "description": self.description,
+            "parameters": parameters,
+        }
+
+    async def run(self, arguments_json: str, call: CallContext) -> str:
+        """The result as the model will read it; raises :class:`ToolFailed` and nothing else.
+
+        Async functions run in the caller's task. Others run in a thread, which nobody can
+        stop: one that overran is answered for and left to end by itself.
+        """
+        arguments = self._checked(arguments_json)
+        limit = asyncio.timeout(self.timeout_seconds)
+        try:
+            async with limit:
+                result = await self._perform(arguments, call)
+        except ToolFailed:
+            raise
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            # The function is the user's code: it may raise anything, and even try to leave.
+            if isinstance(error, asyncio.CancelledError) and _we_are_cancelled():
+                raise
+            if limit.expired() and isinstance(error, TimeoutError):
+                log.warning("tool overran", tool=self.name, limit_seconds=self.timeout_seconds)
+                raise ToolFailed(
+                    f"{self.name} took longer than {self.timeout_seconds:g} s"
+                ) from None
+            log.error("tool failed", tool=self.name, raised=places(error))
+            raise ToolFailed(f"{self.name} failed") from error
+        return self._as_text(result)
+
+    def _checked(self, arguments_json: str) -> dict[str, Any]:
+        """The arguments given, by the function's own names; defaults are left to it."""
+        model = self._signature.arguments
+        try:
+            given = model.model_validate_json(arguments_json or "{}")
+        except ValidationError as error:
+            mistakes = error.errors(include_input=False, include_url=False)[:_MISTAKES]
+            told = "; ".join(
+                ": ".join(filter(None, [".".join(map(str, mistake["loc"])), mistake["msg"]]))
+                for mistake in mistakes
+            )
+            raise ToolFailed(f"wrong arguments: {told}") from None
+        fields = model.model_fields
+        return {str(fields[name].alias): getattr(given, name) for name in given.model_fields_set}
+
+    async def _perform(self, arguments: dict[str, Any], call: CallContext) -> Any:
+        in_thread = not inspect.iscoroutinefunction(self.function)
+        if self._signature.call_parameter is not None:
+            seen = call.for_thread(asyncio.get_running_loop()) if in_thread else call
+            arguments = {**arguments, self._signature.call_parameter: seen}
+        if not in_thread:
+            return await self.function(**arguments)
+        result = await asyncio.to_thread(self.function, **arguments)
+        return await result if inspect.isawaitable(result) else result
+
+    def _as_text(self, result: Any) -> str:
+        try:
+            text = (
+                result if isinstance(result, str) else to_json(result, inf_nan_mode="null").decode()
+            )
+        except ValueError as error:  # unknown to JSON, or it contains itself
+            log.error("tool result cannot be said in JSON", tool=self.name, raised=places(error))
+            raise ToolFailed(f"{self.name} failed") from error
+        # A lone surrogate could not be sent to the model.
+        text = text.encode("utf-8", "replace").decode()
+        return text if len(text) <= LONGEST_RESULT else text[:LONGEST_RESULT] + CUT
+
+
+def _we_are_cancelled() -> bool:
+    """Whether somebody cancels the task, and not the tool something of its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+@overload
+def tool(function: Callable[..., Any], /) -> Tool: ...
+@overload
+def tool(*, timeout_seconds: float = ...) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(
+    function: Callable[..., Any] | None = None, /, *, timeout_seconds: float = DEFAULT_TIMEOUT
+) -> Tool | Callable[[Callable[..., Any]], Tool]:
+    """Make a function a tool, as ``@tool`` or ``@tool(timeout_seconds=10)``.
+
+    The docstring tells the model what it is for, the types what to give it. A parameter of
+    type :class:`CallContext` is filled in and hidden from the model. Raises
+    :class:`ConfigurationError` where the model could not be told how to call the function.
+    """
+    if function is not None:
+        return Tool(function, timeout_seconds)
+    return lambda function: Tool(function, timeout_seconds)

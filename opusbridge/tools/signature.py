@@ -1,0 +1,122 @@
+"""What the model is told of a function: a description, and a schema for its arguments.
+
+Both come from the function itself, so that they cannot disagree with it: the schema from the
+signature, the words from the docstring (Google's ``Args:`` or Sphinx' ``:param name:``).
+"""
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from textwrap import dedent
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.errors import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema
+
+from opusbridge.errors import ConfigurationError
+from opusbridge.tools.context import CallContext
+
+
+@dataclass(frozen=True, slots=True)
+class _AgentsDestinations:
+    """Marks a parameter whose values are the names of the agent's destinations."""
+
+
+#: Annotate a parameter with it, and the model is shown the agent's destinations to choose from.
+Destination = Annotated[str, _AgentsDestinations()]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    description: str
+    arguments: type[BaseModel]
+    """Checks the model's arguments; its fields' aliases are the function's parameters."""
+    parameters: dict[str, Any]
+    """JSON schema of the arguments."""
+    destinations: tuple[str, ...]
+    """The parameters annotated with :data:`Destination`."""
+    call_parameter: str | None
+    """The parameter that wants the :class:`CallContext`; the model does not see it."""
+
+
+class _Schema(GenerateJsonSchema):
+    """Without titles, which repeat the names and cost tokens in every session."""
+
+    # A default that JSON cannot say is simply not shown.
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def read_signature(function: Callable[..., Any]) -> Signature:
+    """Raises :class:`ConfigurationError` where the model could not be told how to call it."""
+    name = getattr(function, "__name__", type(function).__name__)
+    description, words = _read_docstring(inspect.getdoc(function) or "")
+    fields: dict[str, Any] = {}
+    destinations: list[str] = []
+    call_parameter: str | None = None
+    for parameter, annotation in _parameters(name, function):
+        if annotation is CallContext:
+            call_parameter = parameter.name
+            continue
+        if _AgentsDestinations() in getattr(annotation, "__metadata__", ()):
+            destinations.append(parameter.name)
+        given = {} if parameter.default is parameter.empty else {"default": parameter.default}
+        # Under a name of our own: pydantic reserves some, and refuses a leading underscore.
+        fields[f"argument_{len(fields)}"] = (
+            annotation,
+            Field(alias=parameter.name, description=words.get(parameter.name), **given),
+        )
+    try:
+        arguments = create_model(
+            name, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **fields
+        )
+        schema = arguments.model_json_schema(schema_generator=_Schema)
+    except PydanticUserError as error:
+        raise ConfigurationError(
+            f"tool {name}: a parameter's type cannot be described to the model ({error.code})"
+        ) from error
+    schema.pop("title", None)
+    return Signature(description, arguments, schema, tuple(destinations), call_parameter)
+
+
+def _parameters(name: str, function: Callable[..., Any]) -> list[tuple[inspect.Parameter, Any]]:
+    """The function's parameters with their resolved types."""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise ConfigurationError(
+            f"tool {name}: its types name {error.name}, unknown here"
+        ) from None
+    found = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise ConfigurationError(f"tool {name}: *{parameter.name} cannot be told to the model")
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise ConfigurationError(f"tool {name}: {parameter.name} must be usable by its name")
+        if parameter.name not in hints:
+            raise ConfigurationError(f"tool {name}: parameter {parameter.name} needs a type")
+        found.append((parameter, hints[parameter.name]))
+    return found
+
+
+# --- The docstring ----------------------------------------------------------------------
+
+#: Where the description ends: a Google section's head, or a Sphinx field.
+_END = re.compile(r"^(?:(?:Args|Arguments|Returns?|Raises|Yields|Examples?|Notes?):\s*$|:\w)", re.M)
+_GOOGLE_BLOCK = re.compile(r"^(?:Args|Arguments):[ \t]*\n((?:[ \t]+.*\n|[ \t]*\n)*)", re.M)
+_GOOGLE = re.compile(r"^(\w+)[^:\n]*:(.*(?:\n[ \t]+.*)*)", re.M)
+_SPHINX = re.compile(r"^:param (?:[^:\n]* )?(\w+):(.*(?:\n[ \t]+.*)*)", re.M)
+
+
+def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
+    """The description without its sections, and the words for each parameter."""
+    end = _END.search(text)
+    found = _SPHINX.findall(text)
+    if block := _GOOGLE_BLOCK.search(f"{text}\n"):
+        found += _GOOGLE.findall(dedent(block[1]))
+    words = {name: " ".join(description.split()) for name, description in found}
+    return text[: end.start() if end else None].strip(), words

@@ -1,0 +1,273 @@
+"""Agents: what they are made of, and how a file becomes one."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opusbridge.agent import Agent
+from opusbridge.config import Settings
+from opusbridge.errors import ConfigurationError, TransferRefused
+from opusbridge.privacy import Private
+from opusbridge.receptionist import RECEPTIONIST
+from opusbridge.tools import hang_up, tool, transfer_call
+
+BILLING = "+15550100300"
+AGENT = """
+from opusbridge.agent import Agent
+agent = Agent(name="front", instructions="Be kind.")
+"""
+
+
+@tool
+def look_up(order_id: str) -> str:
+    """Find an order."""
+    return order_id
+
+
+def an_agent(**keys: Any) -> Agent:
+    return Agent(**{"name": "front", "instructions": "Be kind.", **keys})
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The defaults, whatever this machine has set."""
+    for name in list(os.environ):
+        if name.upper().startswith(("OPUSBRIDGE_", "OPENAI_")):
+            monkeypatch.delenv(name)
+    return Settings.load(_env_file=None)
+
+
+def refusal(**keys: Any) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        an_agent(**keys)
+    return str(refused.value)
+
+
+def refusal_of_file(spec: object) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        Agent.load(str(spec))
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+# --- The value --------------------------------------------------------------------------
+
+
+def test_an_agent_needs_a_name_and_instructions_only() -> None:
+    agent = an_agent()
+
+    assert (agent.voice, agent.greeting, agent.tools, agent.session) == ("marin", None, (), {})
+
+
+def test_the_model_sees_the_agents_tools_with_its_destinations() -> None:
+    agent = an_agent(tools=[look_up, hang_up, transfer_call], destinations={"billing": BILLING})
+
+    shown = agent.tool_definitions()
+
+    assert [entry["name"] for entry in shown] == ["look_up", "hang_up", "transfer_call"]
+    assert shown[2]["parameters"]["properties"]["destination"]["enum"] == ["billing"]
+    assert agent.tool("look_up") is look_up
+    assert agent.tool("nothing") is None
+
+
+def test_a_destination_is_found_by_its_name_only() -> None:
+    agent = an_agent(destinations={"billing": BILLING})
+
+    assert agent.target("billing") == Private(BILLING)
+    with pytest.raises(TransferRefused, match=r"there are: billing$"):
+        agent.target(BILLING)
+    with pytest.raises(TransferRefused, match=r"there are: none$"):
+        an_agent().target("billing")
+
+
+@pytest.mark.parametrize(
+    "target", [BILLING, "sip:front@example.com", "sips:a@b;transport=tls", "tel:+1-555-0100"]
+)
+def test_what_can_be_dialled_is_a_destination(target: str) -> None:
+    assert an_agent(destinations={"a": target}).target("a") == Private(target)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["", "5550100300", "+0555", "+1555x", "+١٢٣٤٥٦٧", "sip:", "sip:a b", "http://x", "tel:x"],
+)
+def test_what_cannot_be_dialled_is_refused_without_repeating_it(target: str) -> None:
+    assert refusal(destinations={"billing": target}) == (
+        "agent: destinations.billing must be +DIGITS (E.164), sip:… or tel:…"
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"give_up": "wait"}, "agent: give_up is not a key of an agent"),
+        ({"name": ""}, "agent: name: "),
+        ({"voice": 3}, "agent: voice: "),
+        ({"tools": [look_up, look_up]}, "agent: tools: two tools have the name look_up"),
+        ({"tools": [print]}, "agent: tools: print is not a tool; decorate"),
+        ({"tools": [3]}, "agent: tools: int is not a tool; decorate"),
+        ({"tools": 3}, "agent: tools: "),
+        ({"tools": [transfer_call]}, "agent: the tool transfer_call needs destinations"),
+        ({"turn_detection": "maybe"}, "agent: turn_detection: "),
+        ({"barge_in": "confirmed"}, "agent: barge_in: "),
+        ({"session": {"a": object()}}, "agent: session.a"),
+    ],
+)
+def test_a_key_that_cannot_be_is_named(keys: dict[str, Any], said: str) -> None:
+    assert refusal(**keys).startswith(said)
+
+
+def test_an_agent_prints_neither_orders_nor_numbers() -> None:
+    shown = repr(an_agent(destinations={"billing": BILLING}))
+
+    assert BILLING not in shown
+    assert "kind" not in shown
+
+
+def test_what_the_agent_says_wins_over_the_settings(settings: Settings) -> None:
+
+    assert an_agent().applied_to(settings) == settings
+    applied = an_agent(transcription="none", turn_detection="none", barge_in=False).applied_to(
+        settings
+    )
+    assert applied.transcription_model is None
+    assert applied.turn_detection == "none"
+    assert applied.barge_in is False
+    assert an_agent(transcription="whisper").applied_to(settings).transcription_model == "whisper"
+
+
+def test_an_agent_that_does_not_go_with_the_settings_is_refused(settings: Settings) -> None:
+    settings = settings.replace(responses_by="model")
+
+    with pytest.raises(ConfigurationError, match="RESPONSES_BY"):
+        an_agent(turn_detection="none").applied_to(settings)
+
+
+def test_the_receptionist_greets_and_can_hang_up() -> None:
+    assert RECEPTIONIST.greeting == "Say hello and ask how you can help."
+    assert [entry["name"] for entry in RECEPTIONIST.tool_definitions()] == ["hang_up"]
+
+
+# --- Files ------------------------------------------------------------------------------
+
+
+def test_a_python_file_defines_an_agent(tmp_path: Path) -> None:
+    file = tmp_path / "shop.py"
+    file.write_text(AGENT + "night = Agent(name='night', instructions='Whisper.')\n")
+
+    assert Agent.load(str(file)).name == "front"
+    assert Agent.load(f"{file}:night").name == "night"
+    assert str(tmp_path) not in sys.path
+
+
+def test_a_python_file_may_import_its_neighbours_and_be_looked_up_by_name(tmp_path: Path) -> None:
+    (tmp_path / "neighbour_of_kiosk.py").write_text("WORDS = 'Be quick.'\n")
+    file = tmp_path / "kiosk.py"
+    file.write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from neighbour_of_kiosk import WORDS\n"
+        "from opusbridge.agent import Agent\n"
+        "@dataclass\nclass Stock:\n    count: int = 0\n"
+        "agent = Agent(name='kiosk', instructions=WORDS)\n"
+    )
+
+    assert Agent.load(str(file)).instructions == "Be quick."
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1\n", "defines no agent"),
+        ("agent = 3\n", "agent in {} is not an Agent"),
+        ("x = 1\nx ===\n", "not valid Python (bad.py line 2)"),
+        ("import nowhere_at_all\n", "there is no module nowhere_at_all"),
+        ("x = 1\nraise KeyError('+15550100300')\n", "KeyError in line 2"),
+        (AGENT.replace("name", "title"), "agent: name: "),
+        ("from opusbridge.tools import tool\n@tool\ndef f(a): ...\n", "parameter a needs a type"),
+    ],
+)
+def test_a_python_file_that_cannot_work_is_told_of_in_one_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "bad.py"
+    file.write_text(text)
+
+    told = refusal_of_file(file)
+
+    assert said.replace("{}", str(file)) in told
+    assert "15550100300" not in told
+    assert str(tmp_path) not in sys.path
+
+
+TOML = """
+name = "front"
+instructions = "Be kind."
+greeting = "Say hello."
+barge_in = false
+tools = ["orders_of_shop:look_up", "opusbridge.tools:transfer_call"]
+
+[destinations]
+billing = "+15550100300"
+
+[session]
+temperature = 0.7
+"""
+
+
+def test_a_toml_file_has_the_same_keys(tmp_path: Path) -> None:
+    (tmp_path / "orders_of_shop.py").write_text(
+        "from opusbridge.tools import tool\n@tool\ndef look_up(order_id: str) -> str: ...\n"
+    )
+    file = tmp_path / "shop.toml"
+    file.write_text(TOML)
+
+    agent = Agent.load(str(file))
+
+    assert (agent.name, agent.greeting, agent.barge_in) == ("front", "Say hello.", False)
+    assert [tool.name for tool in agent.tools] == ["look_up", "transfer_call"]
+    assert agent.target("billing") == Private(BILLING)
+    assert agent.session == {"temperature": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name = \n", "not valid TOML: Invalid value (at line 1"),
+        ("give_up = 'wait'\nname='a'\ninstructions='b'\n", "give_up is not a key of an agent"),
+        ("tools = 3\n", "tools must be a list of module:function"),
+        ("tools = [3]\n", "tools are named as module:function"),
+        ("tools = ['look_up']\n", "tools are named as module:function"),
+        ("tools = ['nowhere_at_all:look_up']\n", "there is no module nowhere_at_all"),
+        ("tools = ['opusbridge.tools:nothing']\n", "tool opusbridge.tools:nothing not found"),
+        ("tools = ['json:dumps']\nname='a'\ninstructions='b'\n", "dumps is not a tool; decorate"),
+    ],
+)
+def test_a_toml_file_that_cannot_work_is_told_of_in_one_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+
+    assert said in refusal_of_file(file)
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_bytes(b"name = '\xff'")
+
+    assert refusal_of_file(file).endswith("not UTF-8 text")
+
+
+def test_a_missing_file_is_named() -> None:
+    assert refusal_of_file("nowhere/agent.py") == "nowhere/agent.py: there is no such file"
+    assert refusal_of_file("nowhere/agent.py:night") == "nowhere/agent.py: there is no such file"
+    assert refusal_of_file("nowhere/agent.toml") == "nowhere/agent.toml: there is no such file"
+
+
+@pytest.mark.parametrize("spec", ["", "agent", "agent.yaml", "agent.toml:night", "agent.py:"])
+def test_only_two_kinds_of_files_are_agents(spec: str) -> None:
+    assert refusal_of_file(spec) == "an agent is named as FILE.py, FILE.py:NAME or FILE.toml"

@@ -1,0 +1,263 @@
+"""Running tools: whatever they do, the model gets an answer."""
+
+import asyncio
+import json
+import threading
+from enum import Enum
+from typing import Annotated, Any
+
+import pytest
+import structlog
+from pydantic import BaseModel, Field
+
+from opusbridge.errors import TransferRefused
+from opusbridge.tools import CallContext, Tool, ToolFailed, tool
+from opusbridge.tools.registry import CUT, LONGEST_RESULT
+
+NUMBER = "+15550100300"
+
+
+def a_call(**given: Any) -> CallContext:
+    return CallContext("call-1", **given)
+
+
+async def failure(failing: Tool, arguments: str = "{}") -> str:
+    """What the model reads when ``failing`` has no result."""
+    with pytest.raises(ToolFailed) as failed:
+        await failing.run(arguments, a_call())
+    return str(failed.value)
+
+
+class Size(Enum):
+    SMALL = "small"
+    LARGE = "large"
+
+
+class Address(BaseModel):
+    street: str
+
+
+@tool
+async def order_pizza(
+    size: Size, address: Address, slices: Annotated[int, Field(ge=1)] = 8, *, call: CallContext
+) -> dict[str, Any]:
+    """Order a pizza."""
+    return {"size": size.value, "street": address.street, "slices": slices, "to": call.call_id}
+
+
+# --- Running ----------------------------------------------------------------------------
+
+
+async def test_arguments_reach_the_function_as_its_types() -> None:
+    result = await order_pizza.run(
+        '{"size": "small", "address": {"street": "Elm"}, "slices": "4"}', a_call()
+    )
+
+    assert json.loads(result) == {"size": "small", "street": "Elm", "slices": 4, "to": "call-1"}
+
+
+async def test_a_function_that_blocks_runs_in_a_thread_with_the_callers_log_context() -> None:
+    @tool
+    def where(call: CallContext) -> list[Any]:
+        seen = structlog.contextvars.get_contextvars()
+        return [threading.current_thread() is threading.main_thread(), seen["call_id"]]
+
+    with structlog.contextvars.bound_contextvars(call_id="call-1"):
+        assert await where.run("", a_call()) == '[false,"call-1"]'
+
+
+async def test_a_plain_function_may_hand_back_an_awaitable() -> None:
+    async def answer() -> str:
+        return "yes"
+
+    @tool
+    def ask() -> Any:
+        return answer()
+
+    assert await ask.run("{}", a_call()) == "yes"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("{", "wrong arguments: Invalid JSON"),
+        ("[]", "wrong arguments: Input should be an object"),
+        ("{}", "wrong arguments: size: Field required; address: Field required"),
+        ('{"size": "huge", "address": {"street": "x"}}', "wrong arguments: size: Input should be"),
+        ('{"size": "small", "address": {}}', "wrong arguments: address.street: Field required"),
+        ('{"size": "small", "address": {"street": "x"}, "slices": 0}', "wrong arguments: slices:"),
+        (
+            '{"size": "small", "address": {"street": "x"}, "call": 1}',
+            "wrong arguments: call: Extra",
+        ),
+    ],
+)
+async def test_wrong_arguments_are_named_to_the_model(arguments: str, said: str) -> None:
+    assert (await failure(order_pizza, arguments)).startswith(said)
+
+
+async def test_no_more_than_three_mistakes_are_named() -> None:
+    @tool
+    def many(a: int, b: int, c: int, d: int) -> None: ...
+
+    assert (await failure(many)).count("required") == 3
+
+
+async def test_a_tool_that_takes_too_long_is_answered_for() -> None:
+    @tool(timeout_seconds=0.01)
+    async def sleepy() -> None:
+        await asyncio.Event().wait()
+
+    with structlog.testing.capture_logs() as logs:
+        assert await failure(sleepy) == "sleepy took longer than 0.01 s"
+    assert [entry["event"] for entry in logs] == ["tool overran"]
+
+
+async def test_a_blocking_tool_that_takes_too_long_is_answered_for_and_left_alone() -> None:
+    may_end = threading.Event()
+
+    @tool(timeout_seconds=0.01)
+    def stuck() -> None:
+        may_end.wait(5)
+
+    try:
+        assert await failure(stuck) == "stuck took longer than 0.01 s"
+    finally:
+        may_end.set()
+
+
+async def test_a_raising_tool_tells_the_model_little_and_the_log_where() -> None:
+    @tool
+    def look_up(number: str) -> None:
+        raise KeyError(number)
+
+    with structlog.testing.capture_logs() as logs:
+        assert await failure(look_up, json.dumps({"number": NUMBER})) == "look_up failed"
+    (entry,) = logs
+    assert (entry["event"], entry["log_level"], entry["tool"]) == (
+        "tool failed",
+        "error",
+        "look_up",
+    )
+    assert entry["raised"].startswith("KeyError at test_registry.py:")
+    assert NUMBER not in str(entry)
+
+
+@pytest.mark.parametrize("raised", [SystemExit, asyncio.CancelledError, TimeoutError])
+async def test_a_tool_cannot_take_the_process_or_the_call_down(raised: type[BaseException]) -> None:
+    @tool
+    async def leave() -> None:
+        raise raised
+
+    assert await failure(leave) == "leave failed"
+
+
+async def test_a_call_that_ends_cancels_its_tool() -> None:
+    begun = asyncio.Event()
+
+    @tool
+    async def wait() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(wait.run("{}", a_call()))
+    await begun.wait()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_tool_may_say_in_its_own_words_what_went_wrong() -> None:
+    @tool
+    def book() -> None:
+        raise ToolFailed("that day is full; offer another")
+
+    assert await failure(book) == "that day is full; offer another"
+
+
+class Receipt(BaseModel):
+    total: float
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ("as it is", "as it is"),
+        (None, "null"),
+        ({"a": [1, Size.SMALL]}, '{"a":[1,"small"]}'),
+        (Receipt(total=1.5), '{"total":1.5}'),
+        (float("nan"), "null"),
+        ("half of a \ud83d", "half of a ?"),
+        ("x" * LONGEST_RESULT, "x" * LONGEST_RESULT),
+        ("x" * (LONGEST_RESULT + 1), "x" * LONGEST_RESULT + CUT),
+    ],
+)
+async def test_a_result_becomes_text_for_the_model(result: Any, text: str) -> None:
+    @tool
+    async def give() -> Any:
+        return result
+
+    assert await give.run("{}", a_call()) == text
+
+
+def a_circle() -> list[Any]:
+    circle: list[Any] = []
+    circle.append(circle)
+    return circle
+
+
+@pytest.mark.parametrize("result", [object(), a_circle(), b"\xff"])
+async def test_a_result_json_cannot_say_is_a_failure(result: Any) -> None:
+    @tool
+    async def give() -> Any:
+        return result
+
+    with structlog.testing.capture_logs() as logs:
+        assert await failure(give) == "give failed"
+    assert [entry["event"] for entry in logs] == ["tool result cannot be said in JSON"]
+
+
+# --- The call, seen by a tool -----------------------------------------------------------
+
+
+async def test_a_tool_in_a_thread_asks_the_call_in_its_own_loop() -> None:
+    loops_thread = threading.current_thread()
+    asked: list[tuple[str, ...]] = []
+
+    def hang_up(reason: str) -> None:
+        assert threading.current_thread() is loops_thread
+        asked.append((reason,))
+
+    def transfer(destination: str, reason: str) -> None:
+        assert threading.current_thread() is loops_thread
+        raise TransferRefused("the line is closed")
+
+    @tool
+    def end(call: CallContext) -> str:
+        call.state["seen"] = (call.caller, call.callee, dict(call.parameters))
+        with pytest.raises(TransferRefused, match="the line is closed"):
+            call.transfer("billing", "they asked")
+        call.hang_up("done")
+        return "ok"
+
+    call = a_call(
+        caller=NUMBER, callee="100", parameters={"a": "b"}, hang_up=hang_up, transfer=transfer
+    )
+
+    assert await end.run("{}", call) == "ok"
+    assert asked == [("done",)]
+    assert call.state == {"seen": (NUMBER, "100", {"a": "b"})}
+
+
+def test_a_context_prints_nothing_of_the_caller() -> None:
+    assert f"{a_call(caller=NUMBER)!r}" == "<CallContext call-1>"
+
+
+def test_a_context_without_a_call_behind_it_serves_a_users_own_tests() -> None:
+    call = a_call(state={"a": 1})
+
+    call.hang_up("done")
+    with pytest.raises(TransferRefused, match="cannot be transferred"):
+        call.transfer("billing", "they asked")
+    assert call.state == {"a": 1}

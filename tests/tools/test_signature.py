@@ -1,0 +1,209 @@
+"""What the model is told of a tool: a description and a schema, both from the function."""
+
+import functools
+import json
+import threading
+from collections.abc import Callable
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from opusbridge.errors import ConfigurationError
+from opusbridge.tools import CallContext, Destination, tool
+
+NUMBER = "+15550100300"
+
+
+class Size(Enum):
+    SMALL = "small"
+    LARGE = "large"
+
+
+class Address(BaseModel):
+    street: str
+    zip: str | None = None
+
+
+@tool(timeout_seconds=3)
+async def order_pizza(
+    size: Size,
+    address: Address,
+    slices: Annotated[int, Field(ge=1)] = 8,
+    _schema: Literal["a", "b"] | None = None,
+    *,
+    call: CallContext,
+) -> dict[str, Any]:
+    """Order a pizza.
+
+    The oven is hot from noon.
+
+    Args:
+        size: How large
+            it is to be.
+        slices (int): Into how many it is cut.
+
+    Returns:
+        A receipt.
+    """
+    return {"size": size.value, "street": address.street, "slices": slices, "to": call.call_id}
+
+
+def test_the_schema_comes_from_the_signature_and_the_docstring() -> None:
+    assert order_pizza.definition() == {
+        "type": "function",
+        "name": "order_pizza",
+        "description": "Order a pizza.\n\nThe oven is hot from noon.",
+        "parameters": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["size", "address"],
+            "properties": {
+                "size": {"$ref": "#/$defs/Size", "description": "How large it is to be."},
+                "address": {"$ref": "#/$defs/Address"},
+                "slices": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "default": 8,
+                    "description": "Into how many it is cut.",
+                },
+                "_schema": {
+                    "anyOf": [{"type": "string", "enum": ["a", "b"]}, {"type": "null"}],
+                    "default": None,
+                },
+            },
+            "$defs": {
+                "Size": {"type": "string", "enum": ["small", "large"], "title": "Size"},
+                "Address": {
+                    "type": "object",
+                    "title": "Address",
+                    "required": ["street"],
+                    "properties": {
+                        "street": {"type": "string"},
+                        "zip": {
+                            "anyOf": [{"type": "string"}, {"type": "null"}],
+                            "default": None,
+                        },
+                    },
+                },
+            },
+        },
+    }
+    assert order_pizza.timeout_seconds == 3
+    assert order_pizza.wants_call
+
+
+def test_sphinx_words_are_read_too() -> None:
+    @tool
+    def look_up(order_id: str, year: int = 2000) -> str:
+        """Find an order.
+
+        :param order_id: On the
+            receipt.
+        :param int year: When.
+        :returns: the order
+        """
+        return f"{order_id} {year}"
+
+    assert look_up.description == "Find an order."
+    assert look_up.parameters["properties"] == {
+        "order_id": {"type": "string", "description": "On the receipt."},
+        "year": {"type": "integer", "default": 2000, "description": "When."},
+    }
+
+
+def test_a_function_without_words_and_parameters_is_a_tool_too() -> None:
+    @tool
+    def now():  # type: ignore[no-untyped-def]  # a user need not say what it returns
+        return "noon"
+
+    assert now.definition() == {
+        "type": "function",
+        "name": "now",
+        "description": "",
+        "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
+    }
+    assert not now.wants_call
+    assert repr(now) == "<Tool now>"
+
+
+def test_a_default_json_cannot_say_is_not_shown() -> None:
+    nowhere = object()
+
+    @tool
+    def find(place: Any = nowhere) -> str:
+        return "here" if place is nowhere else "there"
+
+    assert find.parameters["properties"] == {"place": {}}
+
+
+def test_a_tool_is_still_the_function() -> None:
+    @tool
+    def add(a: int, b: int) -> int:
+        """Add."""
+        return a + b
+
+    assert add(1, b=2) == 3
+    assert add.__doc__ == "Add."
+    assert add.name == "add"
+
+
+def test_a_functions_own_attributes_do_not_disturb_the_tool() -> None:
+    def add(a: int) -> int:
+        return a
+
+    add.name = "subtract"  # type: ignore[attr-defined]  # functions may carry anything
+
+    assert tool(add).name == "add"
+
+
+def test_the_agents_destinations_are_shown_where_a_parameter_asks_for_one() -> None:
+    @tool
+    def ring(where: Destination, how_long: int) -> None:
+        """Ring somebody."""
+
+    shown = ring.definition({"billing": NUMBER, "front": NUMBER})["parameters"]["properties"]
+
+    assert shown["where"] == {"type": "string", "enum": ["billing", "front"]}
+    assert shown["how_long"] == {"type": "integer"}
+    assert "enum" not in ring.parameters["properties"]["where"]  # another agent has others
+    assert NUMBER not in json.dumps(ring.definition({"billing": NUMBER}))
+
+
+def with_args(*args: str) -> None: ...
+def with_kwargs(**kwargs: str) -> None: ...
+def untyped(a) -> None: ...  # type: ignore[no-untyped-def]  # what is to be refused
+def positional(a: str, /) -> None: ...
+def unknown_type(a: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+def thread(a: threading.Thread) -> None: ...
+def callback(a: Callable[[], None]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (with_args, "tool with_args: *args cannot be told"),
+        (with_kwargs, "tool with_kwargs: *kwargs cannot be told"),
+        (untyped, "tool untyped: parameter a needs a type"),
+        (positional, "tool positional: a must be usable by its name"),
+        (unknown_type, "tool unknown_type: its types name Nowhere, unknown here"),
+        (thread, "tool thread: a parameter's type cannot be described"),
+        (callback, "tool callback: a parameter's type cannot be described"),
+        (lambda: None, "a tool is a function with a name"),
+        (functools.partial(positional, "x"), "a tool is a function with a name"),
+    ],
+)
+def test_what_the_model_could_not_call_is_refused_at_once(
+    function: Callable[..., None], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        tool(function)
+
+    assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_tool_needs_some_time(seconds: float) -> None:
+    with pytest.raises(ConfigurationError, match="timeout_seconds"):
+        tool(timeout_seconds=seconds)(with_args)
