@@ -1,0 +1,231 @@
+"""``flight.jsonl``: every message of both sockets with its time.
+
+One JSON object a line; times (``t``) are seconds from the start of the recording.
+
+* the first line: ``{"flight": 1, "version", "call_id", "format"}``;
+* a message: ``{"t", "peer", "dir", "text"}``, ``text`` being the object it was, or the text
+  itself where it was none;
+* sound: ``{"t", "peer", "dir", "media", "ms", "bytes", "sizes", "sha256"}``: the messages of
+  one kind (``media``) within a second, when each came after ``t`` (``ms``), how many bytes of
+  sound each held (``sizes``: one number if all are alike) and one hash of it all;
+  ``of`` says what they belong to and ``stamps_ms`` what Twilio's clock said, where given;
+* what else happened to the call: ``{"t", "note", …}``.
+
+Lines stand in the order in which they were complete: a second of sound comes after the
+messages that passed meanwhile. Sort by ``t``.
+"""
+
+import hashlib
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from opusbridge.recording.files import open_private, write_all
+from opusbridge.sound import AudioFormat
+from opusbridge.version import VERSION
+
+#: No call needs more: at 2 kB a second of lively talk this is nine hours.
+LIMIT_BYTES = 64 * 2**20
+
+#: Kept free for the line that says the recording is full.
+_LAST_LINE_BYTES = 100
+
+RUN_SECONDS = 1.0
+
+#: Messages that carry sound: the key that holds it, and the keys of what it belongs to.
+MEDIA = {
+    "media": ("payload", ()),
+    "userStream.chunk": ("audioChunk", ()),
+    "playStream.chunk": ("audioChunk", ("streamId",)),
+    "input_audio_buffer.append": ("audio", ()),
+    "response.output_audio.delta": ("delta", ("response_id", "item_id")),
+}
+
+# A peek at the beginning, where every peer we know says what its message is.
+_PEEK_CHARACTERS = 160
+_IS_MEDIA = re.compile(r'"(?:event|type)"\s*:\s*"(' + "|".join(map(re.escape, MEDIA)) + ')"')
+_VALUES = {
+    key: re.compile(rf'"{key}"\s*:\s*"([^"\\]*)"')
+    for payload, owners in MEDIA.values()
+    for key in (payload, *owners, "timestamp")
+}
+
+#: Levels of nesting; ours and the providers' messages have fewer than ten, tools' schemas more.
+_DEEPEST = 64
+
+_SECRET = re.compile(r"token$|secret|password|passwd|authorization|api[-_]?key", re.IGNORECASE)
+_SECRET_IN_TEXT = re.compile(
+    r'("[^"]*(?:token|secret|password|passwd|authorization|api[-_]?key)"\s*:\s*")[^"]*',
+    re.IGNORECASE,
+)
+REDACTED = "<redacted>"
+
+
+class FlightRecording:
+    """Used by the writer's thread only. Every method but ``close`` may raise ``OSError``."""
+
+    def __init__(
+        self,
+        path: Path,
+        call_id: str,
+        telephony_format: AudioFormat | None,
+        limit: int = LIMIT_BYTES,
+    ) -> None:
+        self._room = limit - _LAST_LINE_BYTES
+        self._full = False
+        self._runs: dict[tuple[str, ...], _Run] = {}
+        self._lines: list[bytes] = []
+        spoken = telephony_format and f"{telephony_format.encoding}/{telephony_format.rate_hz}"
+        self._line({"flight": 1, "version": VERSION, "call_id": call_id, "format": spoken}, 0.0)
+        self._file = open_private(path)
+
+    def said(self, peer: str, direction: str, text: str, t: float) -> None:
+        self._end_runs(t)
+        found = _IS_MEDIA.search(text, 0, _PEEK_CHARACTERS)
+        if found is None or not self._is_sound(peer, direction, found[1], text, t):
+            self._message(peer, direction, text, t)
+
+    def noted(self, note: Mapping[str, Any], t: float) -> None:
+        """``note`` has the key ``note`` and nothing of what a caller said or is called."""
+        self._line({"t": round(t, 6), **note}, t)
+
+    def flush(self) -> None:
+        lines, self._lines = self._lines, []
+        write_all(self._file, b"".join(lines))
+
+    def finish(self) -> None:
+        try:
+            self._end_runs(None)
+            self.flush()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _is_sound(self, peer: str, direction: str, kind: str, text: str, t: float) -> bool:
+        payload, owner_keys = MEDIA[kind]
+        try:
+            sound = b64decode(_value(text, payload), validate=True)
+        except ValueError:
+            return False
+        if not sound:
+            return False
+        owners = {key: _value(text, key) for key in owner_keys}
+        key = (peer, direction, kind, *owners.values())
+        if key not in self._runs:
+            self._runs[key] = _Run(t, {"peer": peer, "dir": direction, "media": kind}, owners)
+        stamp = _value(text, "timestamp") if kind == "media" else ""
+        self._runs[key].add(sound, stamp, t)
+        return True
+
+    def _message(self, peer: str, direction: str, text: str, t: float) -> None:
+        line: dict[str, Any] = {"t": round(t, 6), "peer": peer, "dir": direction}
+        try:
+            said = orjson.loads(text)
+        except ValueError:
+            said = None
+        if isinstance(said, dict):
+            kind = said.get("event") or said.get("type")
+            # Sound all the same: its kind stood at the end, or its base64 had escapes in it.
+            if isinstance(kind, str) and kind in MEDIA:
+                plain = orjson.dumps(redacted(said)).decode()
+                if self._is_sound(peer, direction, kind, plain, t):
+                    return
+            line["text"] = redacted(said)
+        else:
+            readable = text.encode(errors="replace").decode()
+            line["text"] = _SECRET_IN_TEXT.sub(rf"\1{REDACTED}", readable)
+        self._line(line, t)
+
+    def _end_runs(self, t: float | None) -> None:
+        """Write the runs that are a second old by ``t``; ``None``: all of them."""
+        over = [k for k, run in self._runs.items() if t is None or t >= run.t + RUN_SECONDS]
+        for key in over:
+            run = self._runs.pop(key)
+            self._line(run.line(), run.t)
+
+    def _line(self, line: dict[str, Any], t: float) -> None:
+        if self._full:
+            return
+        text = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        if len(text) > self._room:
+            self._full = True
+            text = orjson.dumps({"t": round(t, 6), "note": "flight-full"}) + b"\n"
+        self._room -= len(text)
+        self._lines.append(text)
+
+
+class _Run:
+    """The sound of one kind within a second."""
+
+    def __init__(self, t: float, head: dict[str, Any], owners: dict[str, str]) -> None:
+        self.t = t
+        self._head, self._owners = head, owners
+        self._ms: list[int] = []
+        self._sizes: list[int] = []
+        self._stamps: list[int] = []
+        self._hash = hashlib.sha256()
+
+    def add(self, sound: bytes, stamp: str, t: float) -> None:
+        self._ms.append(round((t - self.t) * 1000))
+        self._sizes.append(len(sound))
+        self._hash.update(sound)
+        if stamp.isdecimal() and len(stamp) <= 15:  # what JSON's numbers can hold exactly
+            self._stamps.append(int(stamp))
+
+    def line(self) -> dict[str, Any]:
+        line = {"t": round(self.t, 6), **self._head, "ms": self._ms, "bytes": sum(self._sizes)}
+        line["sizes"] = self._sizes[0] if len(set(self._sizes)) == 1 else self._sizes
+        line["sha256"] = self._hash.hexdigest()
+        if self._owners:
+            line["of"] = self._owners
+        if len(self._stamps) == len(self._ms):
+            line["stamps_ms"] = self._stamps
+        return line
+
+
+def redacted(value: Any, depth: int = 0) -> Any:
+    """``value`` without the texts that look like secrets by their key.
+
+    What is nested deeper than any message we know is left out: only malice goes there.
+    """
+    if depth > _DEEPEST:
+        return "<too deep>"
+    if isinstance(value, list):
+        return [redacted(inner, depth + 1) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: REDACTED
+        if isinstance(inner, str) and _SECRET.search(key)
+        else redacted(inner, depth + 1)
+        for key, inner in value.items()
+    }
+
+
+def read_flight(path: Path) -> list[dict[str, Any]]:
+    """The lines in the order of their time, the header first.
+
+    A line cut off by a crash is left out. Raises ``ValueError`` for what is no flight recording.
+    """
+    lines = []
+    for text in path.read_bytes().splitlines():
+        try:
+            line = orjson.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            lines.append(line)
+    if not lines or lines[0].get("flight") != 1:
+        raise ValueError("not a flight recording of a version this program can read")
+    return [lines[0], *sorted(lines[1:], key=lambda line: float(line.get("t", 0.0)))]
+
+
+def _value(text: str, key: str) -> str:
+    found = _VALUES[key].search(text)
+    return found[1] if found else ""

@@ -1,0 +1,138 @@
+"""Both voices of a call on one time line, as they were heard.
+
+The caller's sound is laid down when it arrives. A line delivers its frames unevenly, so a
+frame goes where the one before it ended, unless it is too late for that to be true.
+
+The agent's sound is laid down where the caller hears it, which is mostly in the future: the
+model speaks faster than real time, and what is cleared before its time was never heard.
+:meth:`StereoTimeline.take` therefore hands out only what nothing can change any more.
+
+Times are seconds from the start of the recording. They may not run backwards: after
+``take(until_s)`` nothing may be reported that happened before ``until_s``.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: A frame this much later than the end of the one before it is late, not after a pause.
+#: Three frames of 20 ms: what the networks of telephony providers do on an ordinary day.
+CALLER_JITTER_SECONDS = 0.06
+
+#: A frame after a pause began this long before it arrived, at most. Providers send frames of
+#: 20 to 500 ms; the recording stays this far behind while the caller's line is silent.
+LONGEST_FRAME_SECONDS = 1.0
+
+#: Sound that starts this soon after the end of what was played belongs to it: resamplers
+#: hold 1 to 2 ms back, and a chunk may be rounded by a sample.
+AGENT_SNAP_SECONDS = 0.004
+
+#: Sound further ahead than this is not kept: no answer is so long, and a clock gone wrong must
+#: not fill the memory (24 kHz: 14 MB for this long).
+LONGEST_LEAD_SECONDS = 300.0
+
+_BYTES = 2  # a sample
+
+
+class StereoTimeline:
+    """Left the caller, right the agent; 16-bit little-endian samples at ``rate_hz``."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self.rate_hz = rate_hz
+        self._caller, self._agent = _Voice(), _Voice()
+        self._taken = 0
+        self._jitter = self._samples(CALLER_JITTER_SECONDS)
+        self._longest_frame = self._samples(LONGEST_FRAME_SECONDS)
+        self._snap = self._samples(AGENT_SNAP_SECONDS)
+        self._longest_lead = self._samples(LONGEST_LEAD_SECONDS)
+
+    @property
+    def taken_s(self) -> float:
+        """How much has been handed out."""
+        return self._taken / self.rate_hz
+
+    def caller(self, pcm: bytes, at_s: float) -> None:
+        """The caller's line brought ``pcm``, whose last sample was heard at ``at_s``."""
+        length = min(len(pcm) // _BYTES, self._longest_frame)
+        began = self._samples(at_s) - length
+        self._lay(self._caller, pcm, began, self._jitter)
+
+    def agent(self, pcm: bytes, starts_at_s: float) -> None:
+        """The caller will hear ``pcm`` from ``starts_at_s``, or after what is queued already."""
+        self._lay(self._agent, pcm, self._samples(starts_at_s), self._snap)
+
+    def clear(self, at_s: float) -> None:
+        """What of the agent is not heard at ``at_s`` never will be."""
+        self._agent.cut(self._samples(at_s))
+
+    def take(self, until_s: float) -> bytes:
+        """The frames not taken yet that nothing reported from ``until_s`` on can change."""
+        until = self._samples(until_s)
+        return self._interleaved(
+            min(
+                self._caller.settled(until, until - self._longest_frame, self._jitter),
+                self._agent.settled(until, until, self._snap),
+            )
+        )
+
+    def finish(self, until_s: float) -> bytes:
+        """The rest of a call that ends at ``until_s``: padded and cut to that very length."""
+        return self._interleaved(self._samples(until_s))
+
+    def _lay(self, voice: "_Voice", pcm: bytes, start: int, tolerance: int) -> None:
+        assert len(pcm) % _BYTES == 0, "half a sample"
+        if not pcm:
+            return
+        if start <= voice.end + tolerance:
+            start = voice.end
+        start = max(start, self._taken)
+        if start - self._taken <= self._longest_lead:
+            voice.lay(start, pcm)
+
+    def _interleaved(self, until: int) -> bytes:
+        count = max(until - self._taken, 0)
+        frames: NDArray[np.int16] = np.zeros((count, 2), dtype="<i2")
+        for channel, voice in enumerate((self._caller, self._agent)):
+            heard = voice.take(count, self._taken)
+            frames[: len(heard), channel] = heard
+        self._taken += count
+        return frames.tobytes()
+
+    def _samples(self, seconds: float) -> int:
+        return round(seconds * self.rate_hz)
+
+
+class _Voice:
+    """The samples of one voice that are not handed out yet; positions count from the start."""
+
+    def __init__(self) -> None:
+        self.end = 0  # where its last sample ends, taken or not
+        self._pending = bytearray()  # ends at ``end``, begins where taking stopped or later
+
+    def lay(self, start: int, pcm: bytes) -> None:
+        if self._pending:
+            self._pending += bytes(_BYTES * (start - self.end))
+        self._pending += pcm
+        self.end = start + len(pcm) // _BYTES
+
+    def cut(self, at: int) -> None:
+        if at < self.end:
+            kept = max(len(self._pending) - _BYTES * (self.end - at), 0)
+            del self._pending[kept:]
+            self.end = at
+
+    def settled(self, until: int, earliest: int, tolerance: int) -> int:
+        """Up to where nothing can change, if what comes yet starts at ``earliest`` or later.
+
+        Sound that starts within ``tolerance`` of the end goes to the end, so the silence
+        after it is known to be silence only when nothing can start so early any more.
+        """
+        return earliest if earliest > self.end + tolerance else min(until, self.end)
+
+    def take(self, count: int, taken: int) -> NDArray[np.int16]:
+        """The next ``count`` samples from ``taken`` on, or as many as there are."""
+        begins = self.end - len(self._pending) // _BYTES
+        silence = min(max(begins - taken, 0), count)
+        size = _BYTES * (count - silence)
+        heard = np.frombuffer(bytes(_BYTES * silence) + self._pending[:size], dtype="<i2")
+        del self._pending[:size]
+        return heard

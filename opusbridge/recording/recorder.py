@@ -1,0 +1,273 @@
+"""Keeps what a call was: its sound, its messages, its transcript and its summary.
+
+The bridge hands everything over as it happens (:class:`CallRecorder`); that costs a frame of
+audio about a microsecond, because nothing is looked at. About once a second what
+came together goes to the writer's thread, where :class:`_Files` decodes, mixes and writes it.
+A slow or broken disk costs the recording, never the call.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from errno import errorcode
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from opusbridge import effects, events
+from opusbridge.effects import Effect
+from opusbridge.events import Event
+from opusbridge.recording import files
+from opusbridge.recording.facts import FACTS, fact
+from opusbridge.recording.flight import FlightRecording
+from opusbridge.recording.soundtrack import Soundtrack
+from opusbridge.recording.writer import Writer
+from opusbridge.sound import PCMU_8K, AudioFormat
+
+#: How long things come together before the writer gets them: a thread woken for every frame
+#: would take the processor from the calls; more would make a crash cost more.
+HAND_OVER_SECONDS = 1.0
+
+#: What keeping one entry costs beside its text or sound, roughly.
+ENTRY_BYTES = 200
+
+#: The writer's thread lets the calls' thread have the interpreter after so many entries, about
+#: half a millisecond; else a frame could wait for the interpreter's switch interval, 5 ms.
+YIELD_EVERY = 64
+
+#: When it happened; the peer and the direction of a text, or two empty ones; text or thing.
+Entry = tuple[float, str, str, Any]
+
+_NOTHING: frozenset[type] = frozenset()
+_SOUND: frozenset[type] = frozenset(
+    {events.CallArrived, events.CallerSpoke, effects.PlayAudio, effects.ClearPlayout}
+)
+
+log = structlog.get_logger(__name__)
+
+
+class CallRecorder:
+    """The recorder of one call. Times are seconds on the shell's clock.
+
+    Nothing here blocks or raises, whatever the disk does. :meth:`finish` must be called once,
+    after everything else.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        telephony_format: AudioFormat | None,
+        started_at: float,
+        *,
+        record: bool,
+        flight: bool,
+        writer: Writer,
+    ) -> None:
+        """``folder`` is the call's own (:func:`~opusbridge.recording.files.call_folder`).
+
+        Its name is the call's id. ``telephony_format`` may be unknown yet: the first sound
+        tells. ``record``: recording and transcript; ``flight``: the messages.
+        """
+        self._files = _Files(folder, telephony_format, started_at, record=record, flight=flight)
+        self._writer = writer
+        self._flight = flight
+        self._wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING)
+        self._entries: list[Entry] = []
+        self._size_bytes = 0
+        self._hand_over_at = started_at + HAND_OVER_SECONDS
+        self._done: Future[None] = Future()
+        # Whoever stops waiting in ``closed`` must not cancel it for the others.
+        self._done.set_running_or_notify_cancel()
+        self.dropped = 0
+        """Entries lost because the writer could not keep up."""
+
+    @property
+    def failed(self) -> int:
+        """How many files could not be written, or not to their end."""
+        return self._files.failed
+
+    def observe(self, what: Event | Effect, now: float) -> None:
+        """Every event and effect of the call, in order."""
+        if type(what) in self._wanted:
+            size = ENTRY_BYTES
+            if isinstance(what, events.CallerSpoke | effects.PlayAudio):
+                size += what.audio.size_bytes
+            self._keep((now, "", "", what), size)
+
+    def said(self, peer: str, direction: str, text: str, now: float) -> None:
+        """Every text of both sockets; ``peer`` is ``telephony`` or ``model``.
+
+        ``direction`` is ``in`` for what the peer says, ``out`` for what we say.
+        """
+        if self._flight:
+            self._keep((now, peer, direction, text), ENTRY_BYTES + len(text))
+
+    def finish(self, call: dict[str, Any], transcript: dict[str, Any], now: float) -> None:
+        """The call is over: complete all its files.
+
+        Writes ``call.json`` and ``transcript.json`` from these values, which must not be
+        changed afterwards.
+        """
+        last = partial(self._files.finish, self._entries, self.dropped, call, transcript, now)
+        self._writer.submit_last(partial(self._complete, last), self._size_bytes)
+        self._entries = []
+
+    async def closed(self) -> None:
+        """Returns when everything is on the disk, or cannot be. After :meth:`finish`."""
+        await asyncio.wrap_future(self._done)
+
+    def _keep(self, entry: Entry, size_bytes: int) -> None:
+        self._entries.append(entry)
+        self._size_bytes += size_bytes
+        if entry[0] >= self._hand_over_at:
+            self._hand_over(entry[0])
+
+    def _hand_over(self, now: float) -> None:
+        job = partial(self._files.write, self._entries, self.dropped)
+        if not self._writer.submit(job, self._size_bytes):
+            self.dropped += len(self._entries)
+        self._entries, self._size_bytes = [], 0
+        self._hand_over_at = now + HAND_OVER_SECONDS
+
+    def _complete(self, job: partial[None]) -> None:
+        try:
+            job()
+        finally:
+            self._done.set_result(None)
+
+
+class _Files:
+    """The writer's side of a call. Nothing is opened before the first entries come."""
+
+    def __init__(
+        self,
+        folder: Path,
+        telephony_format: AudioFormat | None,
+        started_at: float,
+        *,
+        record: bool,
+        flight: bool,
+    ) -> None:
+        self._folder, self._format, self._started_at = folder, telephony_format, started_at
+        self._record = record
+        self._opened = not record and not flight  # then there is nothing to open
+        self._flight_wanted = flight
+        self._soundtrack: Soundtrack | None = None
+        self._flight: FlightRecording | None = None
+        self._written_until = 0.0
+        self._dropped = 0
+        self.failed = 0
+
+    def write(self, entries: list[Entry], dropped: int) -> None:
+        """``dropped``: how many entries of this call were lost so far."""
+        self._open(entries)
+        if self._soundtrack and not self._try(partial(self._mix, self._soundtrack, entries)):
+            self._give_up(self._soundtrack)
+            self._soundtrack = None
+        if self._flight and not self._try(partial(self._note, self._flight, entries, dropped)):
+            self._give_up(self._flight)
+            self._flight = None
+
+    def finish(
+        self,
+        entries: list[Entry],
+        dropped: int,
+        call: dict[str, Any],
+        transcript: dict[str, Any],
+        now: float,
+    ) -> None:
+        try:
+            self.write(entries, dropped)
+            if self._soundtrack:
+                self._try(partial(self._soundtrack.finish, now - self._started_at))
+            if self._flight:
+                self._try(self._flight.finish)
+        finally:
+            # Even where a bug of ours has spoilt the rest.
+            self._try(partial(files.make_folder, self._folder))
+            if self._record:
+                self._try(partial(files.write_json, self._folder / files.TRANSCRIPT, transcript))
+            self._try(partial(files.write_json, self._folder / files.CALL, call))
+
+    def _open(self, entries: list[Entry]) -> None:
+        if self._opened:
+            return
+        self._opened = True
+        self._format = self._format or _format_of(entries)
+        if self._try(partial(files.make_folder, self._folder)):
+            if self._flight_wanted:
+                self._try(self._open_flight)
+            if self._record:
+                self._try(self._open_soundtrack)
+
+    def _open_flight(self) -> None:
+        path = self._folder / files.FLIGHT
+        self._flight = FlightRecording(path, self._folder.name, self._format)
+
+    def _open_soundtrack(self) -> None:
+        self._soundtrack = Soundtrack(self._folder / files.RECORDING, self._format or PCMU_8K)
+
+    def _mix(self, soundtrack: Soundtrack, entries: list[Entry]) -> None:
+        for now, peer, _, what in _yielding(entries):
+            if not peer:
+                t = now - self._started_at
+                match what:
+                    case events.CallerSpoke():
+                        soundtrack.caller_spoke(what.audio, t)
+                    case effects.PlayAudio():
+                        soundtrack.agent_played(what.audio, what.starts_at - self._started_at, t)
+                    case effects.ClearPlayout():
+                        soundtrack.cleared(t)
+
+    def _note(self, flight: FlightRecording, entries: list[Entry], dropped: int) -> None:
+        if dropped > self._dropped:
+            lost, self._dropped = dropped - self._dropped, dropped
+            flight.noted({"note": "flight-gap", "value": lost}, self._written_until)
+        for now, peer, direction, what in _yielding(entries):
+            t = now - self._started_at
+            if peer:
+                flight.said(peer, direction, what, t)
+            elif (line := fact(what)) is not None:
+                flight.noted(line, t)
+            self._written_until = t
+        flight.flush()
+
+    def _try(self, act: Callable[[], None]) -> bool:
+        try:
+            act()
+        except OSError as error:
+            if not self.failed:
+                log.warning(
+                    "a call's files cannot be written",
+                    call_id=self._folder.name,
+                    error=errorcode.get(error.errno or 0, "unknown"),
+                )
+            self.failed += 1
+            return False
+        return True
+
+    def _give_up(self, file: Soundtrack | FlightRecording) -> None:
+        # What is written stays readable; a hole and a second part would not be.
+        with suppress(OSError):
+            file.close()
+
+
+def _format_of(entries: list[Entry]) -> AudioFormat | None:
+    for _, _, _, what in entries:
+        match what:
+            case events.CallArrived():
+                return what.audio_format
+            case events.CallerSpoke() | effects.PlayAudio():
+                return what.audio.format
+    return None
+
+
+def _yielding(entries: list[Entry]) -> Iterator[Entry]:
+    for count, entry in enumerate(entries, 1):
+        yield entry
+        if count % YIELD_EVERY == 0:
+            time.sleep(0)

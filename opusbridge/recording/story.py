@@ -1,0 +1,179 @@
+"""What a flight recording tells: stretches and instants, ready to be drawn.
+
+A reader of history, forgiving by design: a recording may begin late, end early or have gaps,
+and what is missing is left open, never guessed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+Line = dict[str, Any]
+
+#: Notes worth a mark on the time line, and how they are to be read: as what went wrong, as
+#: what the caller did, or as ordinary.
+MARKS: dict[str, str] = {
+    "barge-in": "caller",
+    "conflict": "bad",
+    "retry": "bad",
+    "gave-up": "bad",
+    "watchdog": "bad",
+    "violation": "bad",
+    "bad-message": "bad",
+    "message-rejected": "bad",
+    "dropped-tool": "bad",
+    "audio-dropped": "bad",
+    "peer-stalled": "bad",
+    "broke": "bad",
+    "telephony-lost": "bad",
+    "model-lost": "bad",
+    "flight-gap": "bad",
+    "flight-full": "bad",
+    "orphan": "plain",
+    "truncated": "plain",
+    "coalesced": "plain",
+    "answered": "good",
+    "hang-up-requested": "plain",
+    "transfer-requested": "plain",
+    "text-injected": "plain",
+    "ended": "end",
+}
+
+
+@dataclass(slots=True)
+class Span:
+    """A stretch of time, in seconds from the start; ``end`` is ``None`` while it is open."""
+
+    start: float
+    end: float | None
+    kind: str
+    """How it is drawn: a slug that is also a CSS class."""
+    label: str
+    details: str = ""
+
+
+@dataclass(slots=True)
+class Mark:
+    at: float
+    kind: str
+    label: str
+
+
+@dataclass(slots=True)
+class Story:
+    speech: list[Span] = field(default_factory=list)
+    """The caller speaking, as the model's turn detection heard it."""
+    requests: list[Span] = field(default_factory=list)
+    responses: list[Span] = field(default_factory=list)
+    waits: list[Span] = field(default_factory=list)
+    """Input that waited for a response."""
+    tools: list[Span] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    ends_at: float = 0.0
+    """When the last thing happened."""
+
+
+def read_story(lines: Iterable[Line]) -> Story:
+    """From the lines of a flight recording, in the order of their time."""
+    reader = _Reader()
+    for line in lines:
+        t = line.get("t")
+        if isinstance(t, int | float):
+            reader.read(line, float(t))
+    return reader.story
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.story = Story()
+        self._speech: Span | None = None
+        self._requests: dict[str, Span] = {}
+        self._responses: dict[str, Span] = {}
+        self._tools: dict[str, Span] = {}
+
+    def read(self, line: Line, t: float) -> None:
+        self.story.ends_at = max(self.story.ends_at, t)
+        if "note" in line:
+            self._note(line, t)
+        elif line.get("peer") == "model" and isinstance(text := line.get("text"), dict):
+            kind = str(text.get("type"))
+            if line.get("dir") == "out":
+                self._we_said(kind, text, t)
+            else:
+                self._model_said(kind, text, t)
+
+    def _we_said(self, kind: str, text: Line, t: float) -> None:
+        if kind == "response.create":
+            why = _inner(_inner(text, "response"), "metadata")
+            span = Span(t, None, "request", "request", _pairs(why))
+            self._requests[str(text.get("event_id", ""))] = span
+            self.story.requests.append(span)
+
+    def _model_said(self, kind: str, text: Line, t: float) -> None:
+        response = _inner(text, "response")
+        match kind:
+            case "response.created":
+                self._created(str(response.get("id", "")), response, t)
+            case "response.done":
+                self._done(str(response.get("id", "")), response, t)
+            case "error":
+                self._refused(_inner(text, "error"), t)
+            case "input_audio_buffer.speech_started":
+                self._speech = Span(t, None, "speech", "caller speaks")
+                self.story.speech.append(self._speech)
+            case "input_audio_buffer.speech_stopped" if self._speech is not None:
+                self._speech.end, self._speech = t, None
+
+    def _created(self, response_id: str, response: Line, t: float) -> None:
+        tokens = map(str, _inner(response, "metadata").values())
+        ours = next((token for token in tokens if token in self._requests), None)
+        if ours is not None:
+            self._requests.pop(ours).end = t
+        span = Span(t, None, "active", response_id, "" if ours else "begun by the model itself")
+        self._responses[response_id] = span
+        self.story.responses.append(span)
+
+    def _done(self, response_id: str, response: Line, t: float) -> None:
+        if (span := self._responses.pop(response_id, None)) is None:
+            return
+        status = str(response.get("status"))
+        span.end = t
+        span.kind = status if status in ("completed", "cancelled", "failed") else "incomplete"
+        reason = _inner(response, "status_details").get("reason")
+        span.details = ", ".join(filter(None, (span.details, status, str(reason or ""))))
+
+    def _refused(self, error: Line, t: float) -> None:
+        if span := self._requests.pop(str(error.get("event_id")), None):
+            span.end, span.kind, span.details = t, "refused", str(error.get("code") or "refused")
+
+    def _note(self, line: Line, t: float) -> None:
+        note, reason = str(line["note"]), str(line.get("reason") or "")
+        ids = line.get("ids")
+        first_id = str(ids[0]) if isinstance(ids, list) and ids else ""
+        match note:
+            case "tool-started":
+                self._tools[first_id] = Span(t, None, "tool", reason, first_id)
+                self.story.tools.append(self._tools[first_id])
+            case "tool-finished" if first_id in self._tools:
+                span = self._tools.pop(first_id)
+                span.end, span.kind = t, "tool-failed" if reason else "tool"
+            case "pending-wait":
+                waited = max(_number(line.get("value")), 0.0)
+                span = Span(max(t - waited, 0.0), t, "wait", f"waited {waited:.2f} s", reason)
+                self.story.waits.append(span)
+            case _ if note in MARKS:
+                label = ": ".join(filter(None, (note, reason)))
+                self.story.marks.append(Mark(t, MARKS[note], label))
+
+
+def _inner(value: Line, key: str) -> Line:
+    inner = value.get(key)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _pairs(values: Line) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in values.items())
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

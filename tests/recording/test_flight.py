@@ -1,0 +1,258 @@
+import hashlib
+import json
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opusbridge import effects, events
+from opusbridge.effects import NOTES, Note
+from opusbridge.errors import ending
+from opusbridge.privacy import Private
+from opusbridge.recording.facts import fact
+from opusbridge.recording.flight import FlightRecording, read_flight
+from opusbridge.sound import PCMU_8K
+
+FRAME = bytes(range(160))
+B64 = b64encode(FRAME).decode()
+
+
+def twilio(payload: str = B64, stamp: int = 20) -> str:
+    media = {"track": "inbound", "chunk": "1", "timestamp": str(stamp), "payload": payload}
+    return json.dumps({"event": "media", "sequenceNumber": "4", "media": media, "streamSid": "MZ"})
+
+
+class Flight:
+    """A flight recording and, once finished, its lines."""
+
+    def __init__(self, folder: Path, limit: int = 2**20) -> None:
+        self.path = folder / "flight.jsonl"
+        self.recording = FlightRecording(self.path, "call-1", PCMU_8K, limit)
+
+    def finish(self) -> list[dict[str, Any]]:
+        self.recording.finish()
+        return read_flight(self.path)[1:]
+
+
+@pytest.fixture
+def flight(tmp_path: Path) -> Flight:
+    return Flight(tmp_path)
+
+
+def test_the_first_line_says_what_this_is(flight: Flight) -> None:
+    flight.finish()
+
+    header = json.loads(flight.path.read_text().splitlines()[0])
+    assert header == {"flight": 1, "version": "0.1.0", "call_id": "call-1", "format": "pcmu/8000"}
+
+
+def test_a_message_is_kept_as_the_object_it_was(flight: Flight) -> None:
+    flight.recording.said("model", "out", '{"type": "response.create", "x": [1, null]}', 1.25)
+
+    assert flight.finish() == [
+        {
+            "t": 1.25,
+            "peer": "model",
+            "dir": "out",
+            "text": {"type": "response.create", "x": [1, None]},
+        }
+    ]
+
+
+@pytest.mark.parametrize("text", ["no json", '"media"', "[1]", '{"event": "media"', "", "\ud800"])
+def test_what_is_no_object_is_kept_as_text(flight: Flight, text: str) -> None:
+    flight.recording.said("telephony", "in", text, 0.0)
+
+    assert [line["text"] for line in flight.finish()] == [text.replace("\ud800", "?")]
+
+
+def test_a_second_of_sound_is_one_line_with_arrivals_sizes_and_one_hash(flight: Flight) -> None:
+    for number in range(60):
+        flight.recording.said("telephony", "in", twilio(stamp=number * 20), 3 + number * 0.02)
+
+    first, second = flight.finish()
+    assert first == {
+        "t": 3.0,
+        "peer": "telephony",
+        "dir": "in",
+        "media": "media",
+        "ms": [n * 20 for n in range(50)],
+        "bytes": 50 * 160,
+        "sizes": 160,
+        "sha256": hashlib.sha256(FRAME * 50).hexdigest(),
+        "stamps_ms": [n * 20 for n in range(50)],
+    }
+    assert (second["t"], second["bytes"]) == (4.0, 1600)
+
+
+@pytest.mark.parametrize(
+    ("peer", "direction", "message", "owners"),
+    [
+        ("telephony", "out", {"event": "media", "media": {"payload": B64}}, None),
+        ("telephony", "in", {"type": "userStream.chunk", "audioChunk": B64}, None),
+        (
+            "telephony",
+            "out",
+            {"type": "playStream.chunk", "streamId": "7", "audioChunk": B64},
+            {"streamId": "7"},
+        ),
+        ("model", "out", {"type": "input_audio_buffer.append", "audio": B64}, None),
+        (
+            "model",
+            "in",
+            {
+                "type": "response.output_audio.delta",
+                "response_id": "resp_1",
+                "item_id": "item_1",
+                "delta": B64,
+            },
+            {"response_id": "resp_1", "item_id": "item_1"},
+        ),
+        # Unusual, and sound all the same.
+        ("model", "in", {"x": "y" * 300, "type": "userStream.chunk", "audioChunk": B64}, None),
+    ],
+)
+def test_every_kind_of_sound_is_known(
+    flight: Flight,
+    peer: str,
+    direction: str,
+    message: dict[str, Any],
+    owners: dict[str, str] | None,
+) -> None:
+    flight.recording.said(peer, direction, json.dumps(message), 0.0)
+
+    (line,) = flight.finish()
+    assert line["bytes"] == 160
+    assert line.get("of") == owners
+    assert "text" not in line
+    assert "stamps_ms" not in line
+
+
+def test_base64_with_escaped_slashes_is_sound(flight: Flight) -> None:
+    flight.recording.said("telephony", "in", twilio("////").replace("/", "\\/"), 0.0)
+
+    (line,) = flight.finish()
+    assert line["sha256"] == hashlib.sha256(b"\xff" * 3).hexdigest()
+
+
+@pytest.mark.parametrize("payload", ["", "%%%", "abc"])
+def test_a_media_message_without_sound_is_a_message(flight: Flight, payload: str) -> None:
+    flight.recording.said("telephony", "in", twilio(payload), 0.0)
+
+    assert flight.finish()[0]["text"]["media"]["payload"] == payload
+
+
+def test_items_of_the_model_do_not_mix(flight: Flight) -> None:
+    for item in ("a", "b", "a"):
+        delta = {"type": "response.output_audio.delta", "item_id": item, "delta": B64}
+        flight.recording.said("model", "in", json.dumps(delta), 0.0)
+
+    assert [(line["of"]["item_id"], line["bytes"]) for line in flight.finish()] == [
+        ("a", 320),
+        ("b", 160),
+    ]
+
+
+def test_different_sizes_are_told_apart(flight: Flight) -> None:
+    flight.recording.said("telephony", "in", twilio(), 0.0)
+    flight.recording.said("telephony", "in", twilio("AAAA"), 0.02)
+
+    assert flight.finish()[0]["sizes"] == [160, 3]
+
+
+def test_secrets_are_not_written(flight: Flight) -> None:
+    start = {"customParameters": {"token": "v1.8f2c", "from": "x"}, "apiKey": "k", "n": 1}
+    flight.recording.said("telephony", "in", json.dumps({"event": "start", "start": start}), 0.0)
+    flight.recording.said("telephony", "in", '{"Authorization": "Bearer v1.8f2c", "cut', 0.0)
+    flight.recording.said("model", "in", '{"a": [{"client_secret": "v1.8f2c"}]}', 0.0)
+
+    lines = flight.finish()
+    assert "8f2c" not in flight.path.read_text()
+    redacted = {"token": "<redacted>", "from": "x"}
+    assert lines[0]["text"]["start"] == {
+        "customParameters": redacted,
+        "apiKey": "<redacted>",
+        "n": 1,
+    }
+
+
+def test_tokens_that_are_counted_are_no_secret(flight: Flight) -> None:
+    usage = {"usage": {"total_tokens": 12, "input_token_details": {"cached_tokens": 0}}}
+    flight.recording.said("model", "in", json.dumps(usage), 0.0)
+
+    assert flight.finish()[0]["text"] == usage
+
+
+def test_nesting_without_end_costs_only_itself(flight: Flight) -> None:
+    flight.recording.said("model", "in", '{"a":' * 900 + "1" + "}" * 900, 0.0)
+    flight.recording.said("model", "in", '{"b": 1}', 0.1)
+
+    assert flight.finish()[-1]["text"] == {"b": 1}
+
+
+def test_a_full_recording_says_so_once_and_stays_within_its_limit(tmp_path: Path) -> None:
+    flight = Flight(tmp_path, limit=600)
+    for second in range(50):
+        flight.recording.said("model", "in", '{"type": "x"}', float(second))
+
+    assert flight.finish()[-1]["note"] == "flight-full"
+    assert sum("flight-full" in line for line in flight.path.read_text().splitlines()) == 1
+    assert 400 < flight.path.stat().st_size <= 600
+
+
+def test_a_recording_cut_off_by_a_crash_is_read_up_to_there(flight: Flight) -> None:
+    flight.recording.said("model", "in", '{"type": "x"}', 0.0)
+    flight.recording.flush()
+    flight.path.write_bytes(flight.path.read_bytes() + b'{"t": 1.0, "pe')
+
+    assert len(flight.finish()) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]\n", "hello", '{"flight": 2}'])
+def test_another_file_is_no_flight_recording(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").write_text(text)
+
+    with pytest.raises(ValueError, match="not a flight recording"):
+        read_flight(tmp_path / "x")
+
+
+def test_lines_are_read_in_the_order_of_their_time(flight: Flight) -> None:
+    flight.recording.said("telephony", "in", twilio(), 0.5)
+    flight.recording.said("model", "in", '{"type": "x"}', 0.7)
+
+    assert [line["t"] for line in flight.finish()] == [0.5, 0.7]
+
+
+@pytest.mark.parametrize(
+    ("what", "note"),
+    [
+        *((Note(kind), kind) for kind in NOTES),
+        (effects.RunTool("call_1", "lookup", Private("42 secret")), "tool-started"),
+        (events.ToolFinished("call_1", Private("42 secret"), failed=True), "tool-finished"),
+        (events.HangUpRequested("drained"), "hang-up-requested"),
+        (events.TransferRequested(Private("42 secret")), "transfer-requested"),
+        (events.TextInjected(Private("42 secret")), "text-injected"),
+        (events.MessageRejected("model", "not-json"), "message-rejected"),
+        (events.PeerStalled("model"), "peer-stalled"),
+        (events.Broke(), "broke"),
+        (events.TelephonyLost(), "telephony-lost"),
+        (events.ModelLost("model-lost"), "model-lost"),
+        (effects.EndCall(ending("drained")), "ended"),
+    ],
+)
+def test_what_passes_over_no_socket_is_noted_without_words(
+    flight: Flight, what: Any, note: str
+) -> None:
+    told = fact(what)
+    assert told is not None
+    flight.recording.noted(told, 2.0)
+
+    (line,) = flight.finish()
+    assert (line["t"], line["note"]) == (2.0, note)
+    assert "42" not in flight.path.read_text()
+    assert "private" not in flight.path.read_text()
+
+
+def test_what_the_sockets_tell_is_not_told_twice() -> None:
+    assert fact(events.SessionCreated("s")) is None

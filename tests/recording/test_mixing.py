@@ -1,0 +1,206 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opusbridge.recording import mixing
+from opusbridge.recording.mixing import StereoTimeline
+
+RATE = 8_000
+
+
+def sound(ms: float, level: int = 1000, rate_hz: int = RATE) -> bytes:
+    return np.full(round(rate_hz * ms / 1000), level, dtype="<i2").tobytes()
+
+
+def voices(frames: bytes) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """For each voice the stretches that are not silent, as (first ms, end ms)."""
+    both = np.frombuffer(frames, dtype="<i2").reshape(-1, 2)
+    caller, agent = (stretches(both[:, channel]) for channel in (0, 1))
+    return caller, agent
+
+
+def stretches(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> list[tuple[int, int]]:
+    loud = np.concatenate([[0], samples != 0, [0]]).astype(int)
+    edges = np.flatnonzero(np.diff(loud)) * 1000 / RATE
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def test_the_caller_is_heard_when_a_frame_arrived_and_the_recording_is_as_long_as_the_call() -> (
+    None
+):
+    timeline = StereoTimeline(RATE)
+    timeline.caller(sound(20), 0.5)
+
+    frames = timeline.finish(1.25)
+
+    assert len(frames) == 1.25 * RATE * 4
+    assert voices(frames) == ([(480, 500)], [])
+
+
+def test_jitter_does_not_chop_the_caller() -> None:
+    timeline = StereoTimeline(RATE)
+    for arrival in (0.020, 0.055, 0.060, 0.119, 0.120):
+        timeline.caller(sound(20), arrival)
+
+    assert voices(timeline.finish(0.2)) == ([(0, 100)], [])
+
+
+def test_a_frame_after_a_pause_is_where_it_was_spoken() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.caller(sound(20), 0.020)
+    timeline.caller(sound(20), 0.101)
+
+    assert voices(timeline.finish(0.2)) == ([(0, 20), (81, 101)], [])
+
+
+def test_a_burst_leads_and_loses_nothing() -> None:
+    timeline = StereoTimeline(RATE)
+    for _ in range(10):
+        timeline.caller(sound(20), 0.020)
+
+    assert voices(timeline.finish(0.3)) == ([(0, 200)], [])
+
+
+def test_the_agent_is_heard_when_the_ledger_says() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(100), 0.3)
+    timeline.agent(sound(100), 0.4)
+    timeline.agent(sound(100), 0.7)
+
+    assert voices(timeline.finish(1.0)) == ([], [(300, 500), (700, 800)])
+
+
+def test_what_is_sent_while_the_agent_is_heard_comes_after_it() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(100), 0.1)
+    timeline.agent(sound(100), 0.15)
+
+    assert voices(timeline.finish(1.0)) == ([], [(100, 300)])
+
+
+def test_a_chunk_that_is_a_little_short_leaves_no_hole() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(98), 0.1)
+    timeline.agent(sound(100), 0.2)
+
+    assert voices(timeline.finish(1.0)) == ([], [(100, 298)])
+
+
+def test_what_is_cleared_before_it_is_heard_was_never_heard() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(1000), 0.1)
+    timeline.clear(0.4)
+    timeline.agent(sound(100), 0.6)
+
+    assert voices(timeline.finish(1.0)) == ([], [(100, 400), (600, 700)])
+
+
+def test_a_clear_before_the_first_sample_leaves_nothing_and_holds_nothing_up() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.caller(sound(1000), 0.0)
+    timeline.agent(sound(50), 0.0)
+    frames = timeline.take(0.2)
+    timeline.agent(sound(100), 0.5)
+    timeline.clear(0.3)
+    timeline.agent(sound(100), 0.35)
+
+    assert voices(frames + timeline.finish(1.0)) == ([(0, 1000)], [(0, 50), (350, 450)])
+
+
+def test_a_clear_when_all_was_heard_changes_nothing() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(100), 0.1)
+    timeline.clear(0.5)
+
+    assert voices(timeline.finish(1.0)) == ([], [(100, 200)])
+
+
+def test_the_future_is_not_handed_out() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.caller(sound(1000), 1.0)
+    timeline.agent(sound(1000), 0.5)
+
+    assert len(timeline.take(0.7)) == 0.7 * RATE * 4
+    timeline.clear(0.8)
+    assert voices(timeline.finish(1.0)) == ([(0, 300)], [(0, 100)])
+
+
+def test_silence_is_handed_out_once_no_frame_can_fill_it() -> None:
+    timeline = StereoTimeline(RATE)
+
+    timeline.take(5.0)
+
+    assert timeline.taken_s == 5.0 - mixing.LONGEST_FRAME_SECONDS
+
+
+def test_what_comes_too_late_goes_where_there_is_room() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.take(3.0)
+    timeline.agent(sound(100), 1.0)
+
+    assert voices(timeline.finish(4.0)) == ([], [(0, 100)])
+
+
+def test_nothing_and_a_call_that_ends_before_what_was_taken_add_nothing() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.caller(b"", 0.9)
+    timeline.take(3.0)
+
+    assert timeline.finish(1.0) == b""
+
+
+def test_half_a_sample_is_a_bug_of_ours() -> None:
+    with pytest.raises(AssertionError):
+        StereoTimeline(RATE).agent(b"\x01", 0.0)
+
+
+def test_a_clock_gone_wrong_does_not_fill_the_memory() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(100), mixing.LONGEST_LEAD_SECONDS + 1)
+    timeline.agent(sound(100), 0.5)
+
+    assert voices(timeline.finish(1.0)) == ([], [(500, 600)])
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> list[tuple[str, float, float, float]]:
+    """Steps of a call in the order of time: what, when, how long in ms, how far ahead."""
+    now, steps = 0.0, []
+    for _ in range(draw(st.integers(1, 30))):
+        now += draw(st.sampled_from([0.0, 0.001, 0.02, 0.0613, 0.3, 1.7]))
+        what = draw(st.sampled_from(["caller", "caller", "agent", "agent", "clear"]))
+        length = draw(st.sampled_from([0.125, 20.0, 33.0, 250.0, 1400.0]))
+        ahead = draw(st.sampled_from([0.0, 0.003, 0.02, 0.5, 2.0]))
+        steps.append((what, now, length, ahead))
+    return steps
+
+
+def played(steps: list[tuple[str, float, float, float]], takes: list[bool], end: float) -> bytes:
+    timeline, frames = StereoTimeline(RATE), b""
+    for number, ((what, now, length, ahead), take) in enumerate(zip(steps, takes, strict=True), 1):
+        if take:
+            frames += timeline.take(now)
+            assert timeline.taken_s <= now + 0.5 / RATE
+        if what == "caller":
+            timeline.caller(sound(length, number), now)
+        elif what == "agent":
+            timeline.agent(sound(length, -number), now + ahead)
+        else:
+            timeline.clear(now)
+    return frames + timeline.finish(end)
+
+
+@pytest.mark.slow
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(calls(), st.data())
+def test_when_sound_is_taken_changes_nothing_in_it(
+    steps: list[tuple[str, float, float, float]], data: st.DataObject
+) -> None:
+    takes = data.draw(st.lists(st.booleans(), min_size=len(steps), max_size=len(steps)))
+    end = steps[-1][1] + data.draw(st.sampled_from([0.0, 0.5, 3.0]))
+
+    in_pieces = played(steps, takes, end)
+
+    assert in_pieces == played(steps, [False] * len(steps), end)
+    assert len(in_pieces) == round(end * RATE) * 4

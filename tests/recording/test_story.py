@@ -1,0 +1,152 @@
+from typing import Any
+
+import pytest
+
+from opusbridge.effects import NOTES
+from opusbridge.recording.facts import FACTS
+from opusbridge.recording.story import MARKS, Mark, Span, read_story
+
+Line = dict[str, Any]
+
+
+def model_said(t: float, kind: str, **rest: Any) -> Line:
+    return {"t": t, "peer": "model", "dir": "in", "text": {"type": kind, **rest}}
+
+
+def asked(t: float, token: str, **metadata: str) -> Line:
+    response = {"metadata": {"token": token, **metadata}}
+    text = {"type": "response.create", "event_id": token, "response": response}
+    return {"t": t, "peer": "model", "dir": "out", "text": text}
+
+
+def created(t: float, response_id: str, token: str | None = None) -> Line:
+    response = {"id": response_id, "metadata": token and {"token": token}}
+    return model_said(t, "response.created", response=response)
+
+
+def done(t: float, response_id: str, status: str, **details: str) -> Line:
+    response = {"id": response_id, "status": status, "status_details": details or None}
+    return model_said(t, "response.done", response=response)
+
+
+def test_a_request_lasts_until_the_response_that_answers_it_and_that_until_its_done() -> None:
+    story = read_story(
+        [
+            asked(1.0, "r1", why="greeting"),
+            created(1.5, "resp_1", "r1"),
+            done(3, "resp_1", "completed"),
+        ]
+    )
+
+    assert story.requests == [Span(1.0, 1.5, "request", "request", "token: r1, why: greeting")]
+    assert story.responses == [Span(1.5, 3.0, "completed", "resp_1", "completed")]
+    assert story.ends_at == 3.0
+
+
+def test_a_response_the_model_began_by_itself_answers_no_request() -> None:
+    story = read_story([asked(1.0, "r1"), created(1.5, "resp_1")])
+
+    assert [span.end for span in story.requests] == [None]
+    assert story.responses[0].details == "begun by the model itself"
+
+
+def test_a_refused_request_ends_with_the_refusal() -> None:
+    error = {"code": "conversation_already_has_active_response", "event_id": "r1"}
+    story = read_story([asked(1.0, "r1"), model_said(1.2, "error", error=error)])
+
+    (span,) = story.requests
+    assert (span.end, span.kind, span.details) == (1.2, "refused", error["code"])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("cancelled", "cancelled"),
+        ("failed", "failed"),
+        ("incomplete", "incomplete"),
+        ("?", "incomplete"),
+    ],
+)
+def test_how_a_response_ended_is_told(status: str, kind: str) -> None:
+    story = read_story([created(1.0, "a"), done(2.0, "a", status, reason="turn_detected")])
+
+    (span,) = story.responses
+    assert (span.kind, span.end) == (kind, 2.0)
+    assert span.details.endswith("turn_detected")
+
+
+def test_what_is_missing_is_left_open() -> None:
+    story = read_story(
+        [
+            done(0.5, "never begun", "completed"),
+            model_said(0.6, "input_audio_buffer.speech_stopped"),
+            model_said(0.7, "error"),
+            model_said(1.0, "input_audio_buffer.speech_started"),
+            {"t": 2.0, "note": "tool-finished", "ids": ["never started"]},
+            {"t": 2.5, "note": "tool-started", "ids": [], "reason": "lookup"},
+        ]
+    )
+
+    assert [span.end for span in story.speech] == [None]
+    assert [span.end for span in story.tools] == [None]
+    assert story.responses == []
+
+
+def test_speech_tools_and_waits_are_stretches() -> None:
+    story = read_story(
+        [
+            model_said(1.0, "input_audio_buffer.speech_started"),
+            model_said(2.0, "input_audio_buffer.speech_stopped"),
+            {"t": 3.0, "note": "tool-started", "ids": ["c"], "reason": "lookup"},
+            {"t": 3.5, "note": "tool-started", "ids": ["d"], "reason": "lookup"},
+            {"t": 4.0, "note": "tool-finished", "ids": ["c"], "reason": ""},
+            {"t": 4.5, "note": "tool-finished", "ids": ["d"], "reason": "failed"},
+            {"t": 5.0, "note": "pending-wait", "value": 0.75, "reason": "turn"},
+            {"t": 5.0, "note": "pending-wait", "value": "nonsense"},
+        ]
+    )
+
+    assert [(span.start, span.end) for span in story.speech] == [(1.0, 2.0)]
+    assert [(span.end, span.kind) for span in story.tools] == [(4.0, "tool"), (4.5, "tool-failed")]
+    assert [(span.start, span.end) for span in story.waits] == [(4.25, 5.0), (5.0, 5.0)]
+
+
+def test_notes_become_marks_and_unknown_ones_do_not() -> None:
+    story = read_story(
+        [
+            {"t": 1.0, "note": "barge-in", "reason": "", "ids": None},
+            {"t": 2.0, "note": "watchdog", "reason": "created"},
+            {"t": 3.0, "note": "something-new"},
+        ]
+    )
+
+    assert story.marks == [Mark(1.0, "caller", "barge-in"), Mark(2.0, "bad", "watchdog: created")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {},
+        {"t": "soon", "note": "barge-in"},
+        {"t": 1.0, "peer": "telephony", "dir": "in", "text": {"type": "response.created"}},
+        {"t": 1.0, "peer": "model", "dir": "in", "text": "raw"},
+        {"t": 1.0, "peer": "model", "dir": "in", "media": "response.output_audio.delta"},
+        {"t": 1.0, "peer": "model", "dir": "out", "text": {"type": "session.update"}},
+        {"t": 1.0, "peer": "model", "dir": "in", "text": {}},
+    ],
+)
+def test_what_tells_nothing_is_passed_over(line: Line) -> None:
+    story = read_story([line])
+
+    assert not any(
+        (story.speech, story.requests, story.responses, story.waits, story.tools, story.marks)
+    )
+
+
+def test_every_note_that_is_drawn_exists() -> None:
+    others = {"message-rejected", "peer-stalled", "broke", "telephony-lost", "model-lost"}
+    others |= {"hang-up-requested", "transfer-requested", "text-injected", "ended"}
+    others |= {"flight-gap", "flight-full"}
+
+    assert set(MARKS) <= set(NOTES) | others
+    assert len(others) == len(FACTS) + 2 - 3  # without notes and the two of tools

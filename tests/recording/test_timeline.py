@@ -1,0 +1,220 @@
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from opusbridge.audio.wav import wav_bytes
+from opusbridge.recording.flight import FlightRecording
+from opusbridge.recording.timeline import render
+from opusbridge.sound import PCMU_8K
+
+Line = dict[str, Any]
+NASTY = "<script>alert('x')</script> & \"quotes\""
+
+CALL: Line = {
+    "call_id": "call-1",
+    "telephony": "twilio",
+    "caller": "+15550100001",
+    "callee": None,
+    "started_at": "2026-11-20T12:00:00+00:00",
+    "ended_at": "2026-11-20T12:00:20+00:00",
+    "ending": {"outcome": "completed", "reason": "caller-hung-up"},
+    "turns": [
+        {
+            "started_ms": 2000,
+            "speech_end_to_commit": 500,
+            "commit_to_request": 1,
+            "request_to_first_audio": 320,
+            "first_audio_to_heard": 60,
+        },
+        {"speech_end_to_commit": 480, "commit_to_request": None},
+    ],
+    "responses": {"requested": 2, "conflicts": 1, "failed": 0},
+    "barge_ins": 1,
+    "usage": {"input_audio": 120, "odd": "x"},
+}
+TRANSCRIPT: Line = {
+    "call_id": "call-1",
+    "items": [
+        {"speaker": "agent", "text": "Hello there", "heard": "Hello", "unheard": "there"},
+        {"speaker": "caller", "text": NASTY, "started_ms": 2000, "ended_ms": 4000, "status": "x"},
+        {"speaker": "tool", "text": "lookup", "started_ms": 5000, "ended_ms": None},
+    ],
+}
+FLIGHT: list[Line] = [
+    {"flight": 1, "version": "0.1.0", "call_id": "call-1"},
+    {"t": 2.0, "note": "barge-in", "reason": NASTY},
+    {"t": 3.0, "note": "tool-started", "ids": [NASTY], "reason": NASTY},
+    {"t": 3.0, "note": "tool-started", "ids": ["b"], "reason": "at the same time"},
+    {
+        "t": 3.0,
+        "peer": "model",
+        "dir": "in",
+        "text": {"type": "response.created", "response": {"id": NASTY}},
+    },
+    {
+        "t": 9.0,
+        "peer": "model",
+        "dir": "in",
+        "text": {"type": "response.done", "response": {"id": NASTY, "status": "completed"}},
+    },
+    {
+        "t": 9.0,
+        "peer": "model",
+        "dir": "in",
+        "text": {"type": "input_audio_buffer.speech_started"},
+    },
+]
+
+
+class Page(HTMLParser):
+    """What a browser makes of it: elements that close properly, and their texts."""
+
+    EMPTY = frozenset({"meta", "link", "path", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.cells: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if "td" in self.open:
+            self.cells[-1] += data
+
+    def of_class(self, name: str) -> list[dict[str, str | None]]:
+        return [at for _, at in self.elements if name in (at.get("class") or "").split()]
+
+
+def stereo(seconds: float, rate_hz: int = 8000) -> bytes:
+    frames = np.zeros((round(seconds * rate_hz), 2), dtype="<i2")
+    frames[: len(frames) // 2, 0] = 16384
+    frames[len(frames) // 2 :, 1] = -16384
+    return wav_bytes(frames.tobytes(), rate_hz, 2)
+
+
+def test_texts_are_shown_as_texts_whatever_they_contain() -> None:
+    page = Page(render(FLIGHT, CALL | {"call_id": NASTY}, TRANSCRIPT, stereo(20)))
+
+    assert page.text.count(NASTY) >= 5  # title, head, words twice, tool, response, mark
+    assert not [tag for tag, _ in page.elements if tag == "script"]
+    assert any(at.get("title") == NASTY for _, at in page.elements)
+
+
+def test_the_page_asks_the_network_for_nothing() -> None:
+    page = Page(render(FLIGHT, CALL, TRANSCRIPT, stereo(1)))
+
+    addresses = [at[key] for _, at in page.elements for key in ("src", "href") if key in at]
+    assert addresses == ["data:,", "recording.wav"]
+
+
+def test_what_was_not_heard_is_told_apart() -> None:
+    html = render(FLIGHT, CALL, TRANSCRIPT, None)
+
+    assert 'Hello <span class="unheard">there</span>' in html
+
+
+def test_latencies_are_in_the_table_and_missing_ones_are_not_guessed() -> None:
+    page = Page(render([], CALL, {}, None))
+
+    assert page.cells == [
+        *("1", "0:02", "500", "1", "320", "60", "881", ""),
+        *("2", "–", "480", "–", "–", "–", "–", ""),
+    ]
+
+
+def test_the_waveforms_are_as_long_as_the_recording_on_the_scale_of_the_call() -> None:
+    page = Page(render([], CALL, {}, stereo(10)))
+
+    field = next(at for _, at in page.elements if at.get("class") == "field")
+    assert "width:1240px" in str(field["style"])
+    widths = [at["width"] for tag, at in page.elements if tag == "svg"]
+    assert widths == ["620.0", "620.0"]
+    caller, agent = (str(at["d"]) for tag, at in page.elements if tag == "path")
+    assert caller.startswith("M0 18.0L1 18.0")
+    assert agent.startswith("M0 35.6L1 35.6")
+
+
+def test_blocks_are_where_they_were_and_do_not_cover_each_other() -> None:
+    page = Page(render(FLIGHT, CALL, TRANSCRIPT, None))
+
+    (response,) = page.of_class("completed")
+    assert str(response["style"]).startswith("left:186.0px;top:2px;width:372.0px")
+    first, second = page.of_class("tool")
+    assert ("top:2px" in str(first["style"]), "top:28px" in str(second["style"])) == (True, True)
+    assert "open" in str(first["class"])
+
+
+def test_more_at_once_than_there_are_rows_is_drawn_over_the_last() -> None:
+    notes = [{"t": 1.0, "note": "tool-started", "ids": [str(n)]} for n in range(30)]
+
+    tools = Page(render(notes, CALL, {}, None)).of_class("tool")
+    assert len(tools) == 30
+    assert len({str(at["style"]).split(";")[1] for at in tools}) == 8
+
+
+def test_a_barge_in_is_seen_in_both_voices() -> None:
+    assert len(Page(render(FLIGHT, CALL, TRANSCRIPT, stereo(5))).of_class("cut")) == 2
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.4, 7200.0])
+def test_short_and_long_calls_have_a_page_that_can_be_drawn(seconds: float) -> None:
+    call = {"started_at": "2026-11-20T12:00:00", "ended_at": None}
+    flight = [{"t": seconds, "note": "ended", "outcome": "completed", "reason": "drained"}]
+
+    page = Page(render(flight, call, {}, None))
+    field = next(at for _, at in page.elements if at.get("class") == "field")
+    width = str(field["style"]).split(";")[0]
+    assert width == ("width:24000px" if seconds > 1000 else "width:1240px")
+    assert len(page.of_class("tick")) < 400
+
+
+def test_a_call_of_which_nothing_is_known_has_a_page_that_says_so() -> None:
+    page = Page(render([], {}, {}, stereo(0)))
+
+    assert "Call unknown" in page.text
+    assert "no ending recorded" in page.text
+
+
+def test_a_call_that_ended_badly_says_so() -> None:
+    call = CALL | {"ending": {"outcome": "model", "reason": "model-lost"}}
+    page = Page(render([], call, {}, None))
+
+    assert page.of_class("badge") == [{"class": "badge bad"}]
+    assert "no recording" in page.text
+
+
+def test_a_flight_is_read_from_its_file(tmp_path: Path) -> None:
+    flight = FlightRecording(tmp_path / "flight.jsonl", "call-7", PCMU_8K)
+    flight.noted({"note": "barge-in"}, 1.0)
+    flight.finish()
+
+    page = Page(render(tmp_path / "flight.jsonl", {}, {}, None))
+    assert "Call call-7" in page.text
+    assert "barge-in" in page.text
+
+
+@pytest.mark.parametrize("wav", [b"RIFF", wav_bytes(bytes(4), 8000, 1)])
+def test_what_is_no_recording_of_a_call_is_refused(wav: bytes) -> None:
+    with pytest.raises(ValueError):
+        render([], CALL, {}, wav)
