@@ -121,10 +121,6 @@ class CallMetrics:
         if handler is not None:
             handler(what)
 
-    def turn_latency(self, seconds: float) -> None:
-        """From the caller's last speech to the first agent audio sent to the caller."""
-        self._metrics.latency.observe(seconds)
-
     def _ended(self, effect: effects.EndCall) -> None:
         """A call ends once, and only one that began leaves the gauge."""
         if self._over:
@@ -168,6 +164,8 @@ class CallMetrics:
                 metrics.violations.inc()
             case "bad-message":
                 metrics.bad_message(note.reason)
+            case "turn-latency":
+                metrics.latency.observe(note.value)
             case _:
                 pass  # the others are for the trace
 

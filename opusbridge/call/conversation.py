@@ -125,8 +125,8 @@ class Conversation:
         self._ready = False
         self.line.close()
         over = self.response.response_id
-        found = self.response.lost(now)
-        return found + (self._response_gone(over, now) if over else [])
+        self.response.lost(now)
+        return self._response_gone(over, now) if over else []
 
     def _erred(self, event: events.ModelErred, now: float) -> list[Effect]:
         permanent = event.code in PERMANENT_CODES

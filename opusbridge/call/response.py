@@ -17,25 +17,13 @@ is sent, only when a response that covers it is accepted (``pending.py``), and i
 if that response fails.
 """
 
-from collections import deque
-
 from opusbridge import effects
+from opusbridge.call.machines import RequestMachine, ResponseMachine, is_due
 from opusbridge.call.pending import Cause, PendingUserInput, Waiting, Why
 from opusbridge.call.policy import ResponsePolicy
 from opusbridge.call.retries import Retries
-from opusbridge.call.tables import (
-    REQUEST_TABLE,
-    RESPONSE_TABLE,
-    Action,
-    Request,
-    RequestInput,
-    Response,
-    ResponseInput,
-)
+from opusbridge.call.tables import Action, Request, RequestInput, Response, ResponseInput
 from opusbridge.effects import Effect, Note
-
-#: Ids of finished responses kept to recognise what is late; a call has few in flight.
-REMEMBERED = 64
 
 
 class ResponseLifecycle:
@@ -47,35 +35,37 @@ class ResponseLifecycle:
 
     def __init__(self, policy: ResponsePolicy) -> None:
         self.policy = policy
-        self.request = Request.NONE
-        self.response = Response.NONE
-        self.request_id: str | None = None
-        self.response_id: str | None = None
         self.caller_speaking = False
+        self._request = RequestMachine()
+        self._response = ResponseMachine()
         self._waiting = Waiting()
+        self._retries = Retries(policy.backoff)
         self._ready = self._closed = False
         self._requests = 0
-        self._asked_for: tuple[Cause, ...] = ()
-        self._covering: tuple[Cause, ...] = ()  # what the response under way answers
-        self._created_seen = False
-        self._stuck = False  # cancelled by a watchdog, not by the caller
-        self._sound_complete = False
-        self._orphans: deque[str] = deque(maxlen=REMEMBERED)
-        self._over: deque[str] = deque(maxlen=REMEMBERED)
-        self._freed: deque[str] = deque(maxlen=REMEMBERED)  # declared over by us alone
-        self._disputed: str | None = None  # refused, perhaps, by an error that named nobody
-        self._retries = Retries(policy.backoff)
-        self._asked_at = 0.0
-        self._request_due: float | None = None
-        self._response_due: float | None = None
         self._commit_due: float | None = None
 
     # --- What can be seen ---------------------------------------------------------------
 
     @property
+    def request(self) -> Request:
+        return self._request.state
+
+    @property
+    def response(self) -> Response:
+        return self._response.state
+
+    @property
+    def request_id(self) -> str | None:
+        return self._request.id
+
+    @property
+    def response_id(self) -> str | None:
+        return self._response.id
+
+    @property
     def response_active(self) -> bool:
         """True from ``response.created`` to its ``response.done``."""
-        return self.response is not Response.NONE
+        return self._response.state is not Response.NONE
 
     @property
     def pending_user_input(self) -> PendingUserInput | None:
@@ -89,18 +79,18 @@ class ResponseLifecycle:
     @property
     def at_rest(self) -> bool:
         """Nothing asked, nothing produced, nothing waiting."""
-        idle = self.request is Request.NONE and self.response is Response.NONE
+        idle = (self.request, self.response) == (Request.NONE, Response.NONE)
         return idle and self._waiting.pending is None
 
     @property
     def deadline(self) -> float | None:
         again = self._retries.ask_again_at
-        due = (self._request_due, self._response_due, self._commit_due, again)
+        due = (self._request.due, self._response.due, self._commit_due, again)
         return min((at for at in due if at is not None), default=None)
 
     def may_play(self, response_id: str) -> bool:
         """Whether sound of this response is for the caller's ear."""
-        return self.response is Response.ACTIVE and response_id == self.response_id
+        return self.response is Response.ACTIVE and response_id == self._response.id
 
     # --- What the caller and the call did -----------------------------------------------
 
@@ -112,9 +102,7 @@ class ResponseLifecycle:
         """Something needs an answer: now if the door is open, else as soon as it opens."""
         self._waiting.add([cause], now)
         held_by = self._held_by()
-        if held_by is None:
-            return self._settle(now)
-        return [Note("pending", held_by, self._ids(), 0.0)]
+        return [Note("pending", held_by, self._ids())] if held_by else self._settle(now)
 
     def caller_began(self, now: float) -> list[Effect]:
         self.caller_speaking = True
@@ -143,9 +131,9 @@ class ResponseLifecycle:
 
     def interrupted(self, now: float) -> list[Effect]:
         """Stop whatever is being answered: the caller, or a goodbye, comes first."""
-        self._covering = ()  # superseded: newer speech takes its place
-        found = self._step_request(RequestInput.INTERRUPTED, now)
-        return found + self._step_response(ResponseInput.INTERRUPTED, now)
+        self._response.covering = ()  # superseded: newer speech takes its place
+        self._request.step(RequestInput.INTERRUPTED)
+        return self._step_response(ResponseInput.INTERRUPTED, now)
 
     def item_sent(self, item_id: str) -> None:
         self._waiting.item_sent(item_id)
@@ -164,39 +152,40 @@ class ResponseLifecycle:
 
         Output of a response nobody announced means that its ``response.created`` was lost.
         """
-        if response_id in self._over or response_id in self._freed:
+        slot = self._response
+        if slot.is_past(response_id):
             return []
-        if response_id == self.response_id and self._created_seen:
+        if response_id == slot.id and slot.announced:
             if more_to_come:
-                self._sound_complete = False
-            if self.response is Response.ACTIVE:
-                self._response_due = now + self.policy.progress_timeout
+                slot.sound_complete = False
+            if slot.state is Response.ACTIVE:
+                slot.due = now + self.policy.progress_timeout
             return []
-        if self.response is Response.NONE or response_id == self.response_id:
+        if slot.state is Response.NONE or response_id == slot.id:
             return self.created(response_id, None, now)
         return []
 
     def sound_complete(self, response_id: str) -> None:
         """All that this response had to say has come; only its ``response.done`` lacks."""
-        if response_id == self.response_id:
-            self._sound_complete = True
+        if response_id == self._response.id:
+            self._response.sound_complete = True
 
     def created(self, response_id: str, request_id: str | None, now: float) -> list[Effect]:
-        if response_id in self._over or response_id in self._freed:
-            return []
-        if response_id == self.response_id and self._created_seen:
+        slot = self._response
+        if slot.is_past(response_id) or (response_id == slot.id and slot.announced):
             return []
         self._commit_due = None
-        if request_id is not None and request_id in self._orphans:
-            self._orphans.remove(request_id)
+        if self._request.is_orphan(request_id):
             return self._begin(response_id, now, unwanted=True)
         ours = self._is_ours(request_id)
         unwanted = ours and self.request is Request.ABANDONED
+        if ours:
+            self._request.step(RequestInput.ACCEPTED)
         if not unwanted:
-            asked = ours or (request_id is not None and request_id == self._disputed)
-            self._covering += self._waiting.cover(self._asked_for if asked else None)
-        found = self._step_request(RequestInput.ACCEPTED, now) if ours else []
-        return found + self._begin(response_id, now, unwanted)
+            disputed = request_id is not None and request_id == self._request.disputed
+            asked_for = self._request.asked_for if ours or disputed else None
+            slot.covering += self._waiting.cover(asked_for)
+        return self._begin(response_id, now, unwanted)
 
     def done(
         self,
@@ -209,16 +198,16 @@ class ResponseLifecycle:
         retry_after: float | None = None,
     ) -> list[Effect]:
         """``permanent``: it failed for a reason that asking again cannot mend."""
-        if response_id in self._freed:
-            self._freed.remove(response_id)
-            self._over.append(response_id)
-        if response_id != self.response_id:
+        self._response.really_done(response_id)
+        if response_id != self._response.id:
             return []  # late, twice, given up on, or outside this conversation
-        covering, stuck = self._covering, self._stuck
-        found = self._step_response(ResponseInput.DONE, now)
+        covering, stuck = self._response.covering, self._response.stuck
+        self._response.step(ResponseInput.DONE)
+        self._response.forget(self._response.over)
         self._retries.slot_freed()
+        found: list[Effect] = []
         if status == "failed" or (status == "completed" and empty and covering):
-            found += self._failed(covering, permanent, retry_after, now)
+            found = self._failed(covering, permanent, retry_after, now)
         elif status == "cancelled" and stuck:
             self._waiting.put_back(covering, now)
         elif status != "cancelled":
@@ -234,135 +223,103 @@ class ResponseLifecycle:
         waits here already.
         """
         note = Note("conflict", self.request.name.lower(), self._ids(request_id))
-        if request_id is not None and request_id != self.request_id:
-            if request_id in self._orphans:
-                self._orphans.remove(request_id)
+        if request_id is not None and request_id != self._request.id:
+            self._request.is_orphan(request_id)
             return [note]
         self._commit_due = None
-        self._disputed = self.request_id if request_id is None else None
-        found = [note, *self._step_request(RequestInput.REFUSED, now)]
-        found += self._learn_blocker(active_response_id, now)
-        return found + self._settle(now)
+        asked = self._request.id
+        self._request.step(RequestInput.REFUSED)
+        self._request.disputed = asked if request_id is None else None
+        return [note, *self._learn_blocker(active_response_id, now), *self._settle(now)]
 
     def request_failed(
         self, request_id: str | None, permanent: bool, retry_after: float | None, now: float
     ) -> list[Effect]:
         """Our request was refused for a reason of its own."""
-        if self.request is Request.NONE or request_id != self.request_id:
+        if self.request is Request.NONE or request_id != self._request.id:
             return []
-        found = self._step_request(RequestInput.REFUSED, now)
-        return found + self._failed((), permanent, retry_after, now) + self._settle(now)
+        self._request.step(RequestInput.REFUSED)
+        return self._failed((), permanent, retry_after, now) + self._settle(now)
 
-    def lost(self, now: float) -> list[Effect]:
+    def lost(self, now: float) -> None:
         """The model's socket is gone, and everything in flight with it. Input is kept."""
-        self._ready = False
-        covering = self._covering
-        found = self._step_request(RequestInput.LOST, now)
-        found += self._step_response(ResponseInput.LOST, now)
-        self._waiting.put_back(covering, now)
+        self._ready = self.caller_speaking = False
+        self._request.step(RequestInput.LOST)
+        self._waiting.put_back(self._response.covering, now)
+        self._response.step(ResponseInput.LOST)
+        if self._response.id is not None:
+            self._response.forget(self._response.over)
         self._waiting.conversation_lost()
-        self.caller_speaking = False
         self._commit_due = self._retries.ask_again_at = None
-        return found
 
     # --- Time ---------------------------------------------------------------------------
 
     def timed_out(self, now: float) -> list[Effect]:
         """Call at :attr:`deadline`; each wait has its own due time and its own remedy."""
         found: list[Effect] = []
-        if self._commit_due is not None and self._commit_due <= now:
+        if is_due(self._commit_due, now):
             self._commit_due = None
             found.append(Note("watchdog", "commit", self._ids()))
-        again = self._retries.ask_again_at
-        if again is not None and again <= now:
+        if is_due(self._retries.ask_again_at, now):
             self._retries.ask_again_at = None
-        if self._request_due is not None and self._request_due <= now:
-            found.append(Note("watchdog", "request", self._ids(self.request_id)))
-            found += self._step_request(RequestInput.TIMED_OUT, now)
-        if self._response_due is not None and self._response_due <= now:
+        if is_due(self._request.due, now):
+            found.append(Note("watchdog", "request", self._ids()))
+            self._request.step(RequestInput.TIMED_OUT)
+            self._retries.count_silence(self._request.asked_at)
+            self._retries.count_attempt()
+        if is_due(self._response.due, now):
             found += self._response_overdue(now)
         return found + self._settle(now)
 
     def _response_overdue(self, now: float) -> list[Effect]:
-        rung = "cancel" if self.response is Response.CANCELLING else "response"
-        found: list[Effect] = [Note("watchdog", rung, self._ids())]
-        if rung == "response":
-            if self._sound_complete:
-                # All was said: asking again would say it twice.
-                assert self.response_id is not None
-                self._freed.append(self.response_id)
-                return found + self._step_response(ResponseInput.DONE, now)
-            self._stuck = True
+        slot = self._response
+        if slot.state is Response.CANCELLING:
+            found: list[Effect] = [Note("watchdog", "cancel", self._ids())]
+            return found + self._step_response(ResponseInput.TIMED_OUT, now)
+        found = [Note("watchdog", "response", self._ids())]
+        if slot.sound_complete:
+            # All was said: asking again would say it twice.
+            slot.step(ResponseInput.DONE)
+            slot.forget(slot.freed)
+            return found
+        slot.stuck = True
         return found + self._step_response(ResponseInput.TIMED_OUT, now)
 
-    # --- The two steps ------------------------------------------------------------------
-
-    def _step_request(self, given: RequestInput, now: float) -> list[Effect]:
-        self.request, action = REQUEST_TABLE[self.request, given]
-        request_id = self.request_id
-        if self.request is Request.NONE:
-            self.request_id = self._request_due = None
-        match action:
-            case Action.REPORT:
-                return [Note("violation", f"request-{given.name.lower()}", self._ids())]
-            case Action.DISOWN:
-                assert request_id is not None
-                self._orphans.append(request_id)
-                self._retries.count_silence(self._asked_at)
-                self._retries.count_attempt()
-            case _:
-                pass  # CANCEL_IT: ``created`` begins the response as unwanted
-        return []
+    # --- Steps --------------------------------------------------------------------------
 
     def _step_response(self, given: ResponseInput, now: float) -> list[Effect]:
-        response_id = self.response_id
-        self.response, action = RESPONSE_TABLE[self.response, given]
-        match action:
+        slot = self._response
+        match slot.step(given):
             case Action.CANCEL_IT:
-                self._response_due = now + self.policy.cancel_timeout
-                return [effects.CancelResponse(response_id)]
+                slot.due = now + self.policy.cancel_timeout
+                return [effects.CancelResponse(slot.id)]
             case Action.FREE:
                 # The slot may be held all the same; a refusal of the next request tells.
-                assert response_id is not None
                 self._retries.count_silence(now - self.policy.cancel_timeout)
-                self._freed.append(response_id)
-                self._waiting.put_back(self._covering, now)
-                self._forget_response()
+                self._waiting.put_back(slot.covering, now)
+                slot.forget(slot.freed)
                 if self._waiting.pending is not None:
                     self._retries.count_attempt()
-            case Action.REPORT:
-                return [Note("stray", f"response-{given.name.lower()}", self._ids())]
             case _:
-                if self.response is Response.NONE and response_id is not None:
-                    if response_id not in self._freed:
-                        self._over.append(response_id)
-                    self._forget_response()
+                pass
         return []
 
     def _begin(self, response_id: str, now: float, unwanted: bool) -> list[Effect]:
         """The slot is this response's from now on."""
+        slot = self._response
         found: list[Effect] = []
-        if response_id != self.response_id:
-            if self.response_id is not None:
-                found.append(Note("stray", "created-while-active", (self.response_id,)))
-                self._over.append(self.response_id)
-            self._step_response(ResponseInput.CREATED, now)
-            self._stuck = self._sound_complete = False
-            self.response_id = response_id
-        self._created_seen = True
-        self._response_due = now + self.policy.progress_timeout
-        if self.response is Response.CANCELLING:
-            self._response_due = now + self.policy.cancel_timeout
+        if response_id != slot.id:
+            replaced = slot.id
+            if slot.begin(response_id) is Action.REPLACE and replaced is not None:
+                found.append(Note("stray", "created-while-active", (replaced, response_id)))
+        slot.announced = True
+        if slot.state is Response.ACTIVE:
+            slot.due = now + self.policy.progress_timeout
         if unwanted:
-            self._covering = ()
+            slot.covering = ()
             found.append(Note("orphan", "", (response_id,)))
             found += self._step_response(ResponseInput.INTERRUPTED, now)
         return found
-
-    def _forget_response(self) -> None:
-        self.response_id = self._response_due = None
-        self._covering = ()
-        self._created_seen = self._stuck = self._sound_complete = False
 
     def _is_ours(self, request_id: str | None) -> bool:
         if self.request is Request.NONE:
@@ -370,21 +327,22 @@ class ResponseLifecycle:
         if request_id is None:
             # Where only we begin responses, it can answer nothing else.
             return not self.policy.model_creates
-        return request_id == self.request_id
+        return request_id == self._request.id
 
     # --- What went wrong ----------------------------------------------------------------
 
     def _learn_blocker(self, active_response_id: str | None, now: float) -> list[Effect]:
         """The id in a refusal tells the truth about the slot."""
-        if active_response_id is None or active_response_id in self._over:
+        slot = self._response
+        if active_response_id is None or active_response_id in slot.over:
             if self.response is Response.NONE:
                 self._retries.at_once(now)
             return []  # else: the one we know of; its done opens the door
-        if active_response_id == self.response_id:
+        if active_response_id == slot.id:
             return []
-        given_up_on = active_response_id in self._freed
+        given_up_on = active_response_id in slot.freed
         found = self._begin(active_response_id, now, unwanted=given_up_on)
-        self._created_seen = False  # it may be on the wire still, and covers then
+        slot.announced = given_up_on  # if not, it may be on the wire still, and covers then
         return found
 
     def _failed(
@@ -427,21 +385,20 @@ class ResponseLifecycle:
         if pending is None or self.given_up or self._held_by() is not None:
             return []
         self._requests += 1
-        self.request_id = f"request-{self._requests}"
-        found = self._step_request(RequestInput.ASKED, now)
+        request_id = f"request-{self._requests}"
         # Not cleared here: only an accepted response covers it (see ``created``).
-        self._asked_for = pending.causes
-        self._asked_at = now
-        self._request_due = now + self.policy.created_timeout
+        self._request.sent(request_id, pending.causes, now, now + self.policy.created_timeout)
+        found: list[Effect] = []
+        why, ids = pending.why, self._ids()
         if now > pending.since:
-            found.append(Note("pending-wait", pending.why, self._ids(), now - pending.since))
+            found.append(Note("pending-wait", why, ids, now - pending.since))
         if len(pending.causes) > 1:
-            found.append(Note("coalesced", pending.why, self._ids(), float(len(pending.causes))))
+            found.append(Note("coalesced", why, ids, float(len(pending.causes))))
         only_greeting = pending.causes[0].why is Why.GREETING and len(pending.causes) == 1
         instructions = self.policy.greeting if only_greeting else None
-        return [*found, effects.CreateResponse(self.request_id, pending.why, instructions)]
+        return [*found, effects.CreateResponse(request_id, why, instructions)]
 
     def _ids(self, *more: str | None) -> tuple[str, ...]:
         """The identifiers a reader of the trace will look for."""
-        known = (self.request_id, self.response_id, *more)
+        known = (self._request.id, self._response.id, *more)
         return tuple(dict.fromkeys(one for one in known if one is not None))

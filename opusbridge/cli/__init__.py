@@ -1,0 +1,1 @@
+"""The commands, one module each; nothing else in the program prints."""

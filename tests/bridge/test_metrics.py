@@ -174,7 +174,7 @@ def test_unknown_endings_and_telephony_sides_are_other(
 def test_the_latency_of_a_turn_is_the_callers(
     registry: CollectorRegistry, call: CallMetrics
 ) -> None:
-    call.turn_latency(0.75)
+    call.observe(effects.Note("turn-latency", value=0.75), 1.0)
 
     assert changed(registry) == {
         "turn_latency_seconds_count": 1.0,

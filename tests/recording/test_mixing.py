@@ -87,6 +87,16 @@ def test_a_chunk_that_is_a_little_short_leaves_no_hole() -> None:
     assert voices(timeline.finish(1.0)) == ([], [(100, 298)])
 
 
+def test_taking_in_the_middle_of_a_short_chunk_leaves_no_hole_either() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.caller(sound(1000), 0.0)
+    timeline.agent(sound(98), 0.1)
+    frames = timeline.take(0.2)
+    timeline.agent(sound(100), 0.2)
+
+    assert voices(frames + timeline.finish(1.0))[1] == [(100, 298)]
+
+
 def test_what_is_cleared_before_it_is_heard_was_never_heard() -> None:
     timeline = StereoTimeline(RATE)
     timeline.agent(sound(1000), 0.1)
@@ -138,8 +148,9 @@ def test_what_comes_too_late_goes_where_there_is_room() -> None:
     timeline = StereoTimeline(RATE)
     timeline.take(3.0)
     timeline.agent(sound(100), 1.0)
+    timeline.agent(sound(100), 2.5)
 
-    assert voices(timeline.finish(4.0)) == ([], [(0, 100)])
+    assert voices(timeline.finish(4.0)) == ([], [(0, 100), (500, 600)])  # 2 s were taken
 
 
 def test_nothing_and_a_call_that_ends_before_what_was_taken_add_nothing() -> None:

@@ -1,0 +1,6 @@
+"""``python -m opusbridge``."""
+
+from opusbridge.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""Plays a call script on real sockets and gathers what came of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from opusbridge import effects, events
+from opusbridge.agent import Agent
+from opusbridge.call.engine import Observer
+from opusbridge.config import Settings
+from opusbridge.effects import Effect
+from opusbridge.events import Event
+from opusbridge.privacy import Private
+from opusbridge.receptionist import RECEPTIONIST
+from opusbridge.recording import files, timeline
+from opusbridge.sim.callers import Caller, SimulatedAudioCodes
+from opusbridge.sim.model import Knobs, SimulatedModel
+from opusbridge.sim.model_server import ModelServer, Upgrade
+from opusbridge.sim.script import CallScript, Evidence
+from opusbridge.sim.sockets import CallRefused, bearer, place_call
+from opusbridge.sim.telephone import Telephone, TwiMLRefused
+from opusbridge.web import server
+from opusbridge.web.service import create_app
+
+TELEPHONIES = ("twilio", "audiocodes")
+
+#: Secrets of a bridge that exists for one call on loopback: so that the doors are locked and
+#: opened as they are in earnest.
+TWILIO_SECRET = "a-secret-of-this-demo-only"
+AUDIOCODES_SECRET = "another-secret-of-this-demo-only"
+
+#: A call has ended for the caller; its files follow within two seconds.
+FILES_SECONDS = 5.0
+
+Tell = Callable[[str, str, str], None]
+"""Telephony side, who (``caller``, ``agent``, ``bridge``), and what."""
+
+
+@dataclass(slots=True)
+class Played:
+    """One script on one telephony side, and what came of it."""
+
+    telephony: str
+    script: CallScript
+    folder: Path
+    problems: list[str] = field(default_factory=list)
+    """What was expected and did not come, and what was done wrong; empty is well."""
+    caller: Caller | None = None
+
+
+async def play(script: CallScript, telephony: str, folder: Path, tell: Tell) -> Played:
+    """A whole call against a bridge and a simulated model of its own, all on loopback.
+
+    Leaves the files of the call and its timeline in ``folder``.
+    """
+    played = Played(telephony, script, folder)
+    async with own_model(script) as model, own_bridge(model.url, telephony, folder, tell) as base:
+        await _place(played, base, tell, TWILIO_SECRET, AUDIOCODES_SECRET)
+        await _files_of(folder)
+    played.problems += [f"model: {what}" for one in model.finished for what in one.verdict()]
+    _judge(played)
+    _draw(folder)
+    return played
+
+
+async def play_against(
+    script: CallScript, telephony: str, url: str, settings: Settings, tell: Tell
+) -> Played:
+    """The caller's side only, against a bridge that runs somewhere else.
+
+    What happens inside that bridge cannot be seen from here: the script's expectations of
+    it are not checked, only what the caller himself lives through.
+    """
+    played = Played(telephony, script, Path())
+    twilio, audiocodes = settings.twilio_auth_token, settings.audiocodes_token
+    await _place(
+        played,
+        url.rstrip("/"),
+        tell,
+        twilio.value if twilio else None,
+        audiocodes.value if audiocodes else None,
+    )
+    if played.caller is not None and not played.caller.heard:
+        played.problems.append("the caller never heard the agent")
+    return played
+
+
+# --- The parties ------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def own_model(script: CallScript) -> AsyncIterator[ModelServer]:
+    def make(upgrade: Upgrade) -> SimulatedModel:
+        return SimulatedModel(
+            Knobs(),
+            Random(1),
+            script.reply_script(),
+            now=upgrade.now,
+            query=upgrade.query,
+            headers=upgrade.headers,
+            unix_time=upgrade.unix_time,
+        )
+
+    async with ModelServer(make) as served:
+        yield served
+
+
+@asynccontextmanager
+async def own_bridge(
+    model_url: str, telephony: str, folder: Path, tell: Tell, agent: Agent = RECEPTIONIST
+) -> AsyncIterator[str]:
+    """The production server on a free port of loopback; yields where it is reached."""
+    listening = server.listen("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    settings = own_settings(model_url)
+
+    def folder_of(side: str, call_id: str, started: datetime) -> Path:
+        return folder
+
+    def observers_of(side: str) -> Sequence[Observer]:
+        return (narrator(side, tell),)
+
+    app = create_app(
+        settings,
+        agent,
+        host="127.0.0.1",
+        port=port,
+        folder_of=folder_of,
+        observers_of=observers_of,
+    )
+    running = server.Server(app, app.state.calls, settings.drain_seconds)
+    task = asyncio.create_task(running.serve(sockets=[listening]))
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.should_exit = True
+        await task
+
+
+def own_settings(model_url: str) -> Settings:
+    """The defaults, whatever the environment says, with secrets of its own."""
+    defaults = {
+        name: one.get_default(call_default_factory=True)
+        for name, one in Settings.model_fields.items()
+    }
+    return Settings.load(
+        **{
+            **defaults,
+            "realtime_url": model_url,
+            "openai_api_key": Private("the-simulator-takes-any-key"),
+            "twilio_auth_token": Private(TWILIO_SECRET),
+            "audiocodes_token": Private(AUDIOCODES_SECRET),
+        }
+    )
+
+
+async def _place(
+    played: Played, base: str, tell: Tell, twilio: str | None, audiocodes: str | None
+) -> None:
+    random = Random(1)
+    person = played.script.person()
+
+    def deed(kind: str, text: str) -> None:
+        if kind in ("hangs up", "drops the line", "presses"):
+            tell(played.telephony, "caller", kind)
+
+    try:
+        if played.telephony == "twilio":
+            webhook = base.replace("ws", "http", 1) if base.startswith("ws") else base
+            phone = Telephone(f"{webhook}/twilio/voice", auth_token=twilio)
+            played.caller = await phone.call(person, random, on_event=deed)
+        else:
+            socket = base.replace("http", "ws", 1) if base.startswith("http") else base
+            caller = SimulatedAudioCodes(person, f"{random.getrandbits(128):032x}", random)
+            played.caller = caller
+            await place_call(
+                caller, f"{socket}/audiocodes", headers=bearer(audiocodes), on_event=deed
+            )
+    except (TwiMLRefused, CallRefused) as refused:
+        played.problems.append(f"the call was refused: {refused}")
+        return
+    played.problems += [f"caller: {what}" for what in played.caller.verdict()]
+
+
+def narrator(telephony: str, tell: Tell) -> Observer:
+    """Tells a call as it happens, in the order in which it is known."""
+
+    def observe(what: Event | Effect, now: float) -> None:
+        match what:
+            case events.CallStarted():
+                tell(telephony, "bridge", "the call has begun")
+            case events.CallerTranscribed(_, text, True):
+                tell(telephony, "caller", text.value)
+            case events.ModelWords(_, _, _, text, True):
+                tell(telephony, "agent", text.value)
+            case effects.Note("barge-in"):
+                tell(telephony, "bridge", "the caller cut in: silence, cancel, truncate")
+            case effects.RunTool(_, name):
+                tell(telephony, "agent", f"[{name}]")
+            case effects.EndCall(how):
+                tell(telephony, "bridge", f"the call ended: {how.reason}")
+            case _:
+                pass
+
+    return observe
+
+
+# --- What came of it --------------------------------------------------------------------
+
+
+async def _files_of(folder: Path) -> None:
+    """Wait for the last file of the call."""
+    try:
+        async with asyncio.timeout(FILES_SECONDS):
+            while not (folder / files.CALL).exists():
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pass  # their absence is found below
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+def _judge(played: Played) -> None:
+    try:
+        call = _read(played.folder / files.CALL)
+        transcript = _read(played.folder / files.TRANSCRIPT)
+    except FileNotFoundError as missing:
+        played.problems.append(f"{Path(str(missing.filename)).name} was not written")
+        return
+    heard = " ".join(item["heard"] for item in transcript["items"] if item["speaker"] == "agent")
+    evidence = Evidence(
+        heard=heard,
+        ending=call["ending"]["reason"],
+        conflicts=call["responses"]["conflicts"],
+        turns=len(call["turns"]),
+        barge_ins=call["barge_ins"],
+    )
+    played.problems += played.script.expect.unmet(evidence)
+
+
+def _draw(folder: Path) -> None:
+    """The timeline page, beside the files it is made of."""
+    recording = folder / files.RECORDING
+    if not (folder / files.CALL).exists():
+        return
+    page = timeline.render(
+        folder / files.FLIGHT,
+        _read(folder / files.CALL),
+        _read(folder / files.TRANSCRIPT),
+        recording.read_bytes() if recording.exists() else None,
+    )
+    (folder / "timeline.html").write_text(page, "utf-8")

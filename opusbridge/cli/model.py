@@ -1,0 +1,55 @@
+"""``opusbridge model``: the Realtime simulator on a real socket, for anyone's client."""
+
+import asyncio
+from random import Random
+from typing import Annotated
+
+import typer
+
+from opusbridge.errors import ConfigurationError
+from opusbridge.sim import script
+from opusbridge.sim.model import Knobs, SimulatedModel
+from opusbridge.sim.model_server import ModelServer, Upgrade
+
+
+def model(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8090,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME[=VALUE], may be repeated; a wrong name lists all."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides whatever is left to chance.")] = 1,
+) -> None:
+    """Answer Realtime sessions as the real API does, strictly; any key is accepted."""
+    try:
+        knobs = Knobs.parse(*(fault or []))
+    except ValueError as error:
+        raise ConfigurationError(f"--fault: {error}") from None
+    try:
+        asyncio.run(_serve(host, port, knobs, Random(seed)))
+    except KeyboardInterrupt:
+        pass
+
+
+async def _serve(host: str, port: int, knobs: Knobs, random: Random) -> None:
+    replies = script.load("opening-hours")
+
+    def make(upgrade: Upgrade) -> SimulatedModel:
+        return SimulatedModel(
+            knobs,
+            Random(random.random()),
+            replies.reply_script(),
+            now=upgrade.now,
+            query=upgrade.query,
+            headers=upgrade.headers,
+            unix_time=upgrade.unix_time,
+        )
+
+    try:
+        async with ModelServer(make, host, port) as served:
+            typer.echo(f"simulated Realtime model: {served.url}")
+            typer.echo(f"try it: OPUSBRIDGE_REALTIME_URL={served.url} opusbridge serve")
+            await asyncio.Event().wait()
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}") from None

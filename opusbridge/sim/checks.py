@@ -1,0 +1,158 @@
+"""What every simulated call must satisfy, whatever the seed.
+
+Each check takes plain evidence and gives sentences about what is wrong with it; none is
+well. What only the model's side can see (one response at a time, every turn answered) its
+simulator checks itself.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opusbridge.sim.callers.playout import HeardSpan, is_audible
+from opusbridge.sound import AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenItem:
+    """All the sound the model made for one item, in the format the caller hears."""
+
+    item_id: str
+    sound: bytes
+    format: AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Truncation:
+    item_id: str
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An item the caller interrupted: its later sound must not be heard after this instant."""
+
+    item: SpokenItem
+    effective_at: float
+
+
+def marks_unique(names: Sequence[str]) -> list[str]:
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    return [f"{len(twice)} mark names were used more than once"] if twice else []
+
+
+def one_ending(endings: Sequence[object]) -> list[str]:
+    return [] if len(endings) == 1 else [f"{len(endings)} endings instead of one"]
+
+
+def at_rest(*, ended: bool, **deadlines: float | None) -> list[str]:
+    """``deadlines``: when each of those concerned still wants waking."""
+    found = [] if ended else ["the call has not ended"]
+    return found + [
+        f"the {who} still waits for something" for who, at in deadlines.items() if at is not None
+    ]
+
+
+def recording_complete(recorded_seconds: float, call_seconds: float) -> list[str]:
+    """The recording is as long as the call, to a tenth of a second."""
+    if abs(recorded_seconds - call_seconds) <= 0.1:
+        return []
+    return [f"{recorded_seconds:.2f} s recorded of a call of {call_seconds:.2f} s"]
+
+
+def truncations_honest(
+    truncations: Sequence[Truncation],
+    items: Sequence[SpokenItem],
+    heard: Sequence[HeardSpan],
+    slack_ms: float,
+) -> list[str]:
+    """No truncation exceeds what was sent, nor is further than the slack from what was heard."""
+    known = {item.item_id: item for item in items}
+    found = []
+    for truncation in truncations:
+        item = known[truncation.item_id]
+        sent_ms = len(item.sound) / item.format.bytes_per_ms
+        if truncation.audio_end_ms > sent_ms:
+            found.append(
+                f"{item.item_id} truncated to {truncation.audio_end_ms} ms of {sent_ms:g} sent"
+            )
+            continue
+        heard_ms = heard_of(item, heard)
+        if abs(heard_ms - truncation.audio_end_ms) > slack_ms:
+            found.append(
+                f"{item.item_id} truncated to {truncation.audio_end_ms} ms "
+                f"where {heard_ms:.0f} ms were heard"
+            )
+    return found
+
+
+def cut_speech_unheard(
+    cuts: Sequence[Cut], items: Sequence[SpokenItem], heard: Sequence[HeardSpan]
+) -> list[str]:
+    """Nothing of a cut item is heard after its cut took effect.
+
+    Sound that also occurs in another item proves nothing (the model may say a thing twice)
+    and does not count.
+    """
+    found = []
+    for cut in cuts:
+        others = [item for item in items if item.item_id != cut.item.item_id]
+        for span in heard:
+            if span.ended_at <= cut.effective_at or span.format != cut.item.format:
+                continue
+            for piece in _pieces_after(span, cut.effective_at):
+                if piece in cut.item.sound and not any(piece in item.sound for item in others):
+                    found.append(f"{cut.item.item_id} was heard after it had been cut")
+                    break
+            else:
+                continue
+            break
+    return found
+
+
+def heard_of(item: SpokenItem, heard: Sequence[HeardSpan]) -> float:
+    """How many milliseconds of an item, from its beginning, reached the ear.
+
+    Gaps where the playout ran dry do not matter; what was skipped does: it ends the count.
+    """
+    played = b"".join(span.sound for span in heard if span.format == item.format)
+    window = item.format.bytes_per_ms * 10
+    first = _first_audible(item)
+    lead = item.sound[first : first + window]
+    at = played.find(lead) if lead else -1
+    if at < 0:
+        return 0.0
+    rest, ear = item.sound[first:], played[at : at + len(item.sound) - first]
+    same = _common_prefix(rest, ear)
+    return (first + same) / item.format.bytes_per_ms if same else 0.0
+
+
+def _first_audible(item: SpokenItem) -> int:
+    """Where the item stops being silence, which is found everywhere and tells nothing."""
+    window = item.format.bytes_per_ms * 10
+    for at in range(0, len(item.sound), window):
+        if is_audible(item.sound[at : at + window], item.format):
+            return at
+    return 0
+
+
+def _common_prefix(one: bytes, other: bytes) -> int:
+    """The length both begin with, by halving: comparing is quick, stepping is not."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[:middle] == other[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _pieces_after(span: HeardSpan, instant: float) -> list[bytes]:
+    """The audible stretches of 40 ms that began after an instant."""
+    size = 40 * span.format.bytes_per_ms
+    skipped = max(0, round((instant - span.started_at) * 1000)) * span.format.bytes_per_ms
+    stretches = (
+        bytes(span.sound[at : at + size]) for at in range(skipped, len(span.sound) - size + 1, size)
+    )
+    return [piece for piece in stretches if is_audible(piece, span.format)]

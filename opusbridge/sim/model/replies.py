@@ -1,0 +1,64 @@
+"""What the pretend model says, and what it hears the caller say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallReply:
+    name: str
+    arguments: str = "{}"
+    """JSON, as the model writes it; it need not be well-formed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One response. Text and tool calls together make a preamble and then the calls."""
+
+    text: str = ""
+    pcm24k: bytes | None = None
+    """How it sounds, PCM at 24 kHz; ``None``: something like speech, of a natural length."""
+    tool_calls: tuple[ToolCallReply, ...] = ()
+    delay_seconds: float = 0.0
+    """How much longer than usual the model thinks before it speaks."""
+
+
+DEFAULT_REPLIES = (
+    Reply("Thank you for calling. How can I help you today?"),
+    Reply("I see. Could you tell me a little more about that?"),
+    Reply("All right, I have made a note of that. Is there anything else?"),
+)
+
+OUT_OF_BAND_REPLY = Reply("Noted.")
+
+
+@dataclass(slots=True)
+class ReplyScript:
+    """Replies in order, for the responses in the default conversation; then the usual, in a ring.
+
+    A response that fails, comes empty or is never announced leaves its reply to the next one.
+    """
+
+    replies: Sequence[Reply] = ()
+    heard: Sequence[str] = ()
+    """The caller's turns in words, in order, for the transcriptions."""
+    usual: Sequence[Reply] = DEFAULT_REPLIES
+    usually_heard: str = "I have a question about my order."
+    out_of_band: Reply = OUT_OF_BAND_REPLY
+    _used: int = field(default=0, init=False)
+    _turns: int = field(default=0, init=False)
+
+    def next_reply(self) -> Reply:
+        """The reply whose turn it is; it stays so until :meth:`used`."""
+        if self._used < len(self.replies):
+            return self.replies[self._used]
+        return self.usual[(self._used - len(self.replies)) % len(self.usual)]
+
+    def used(self) -> None:
+        self._used += 1
+
+    def next_heard(self) -> str:
+        self._turns += 1
+        if self._turns <= len(self.heard):
+            return self.heard[self._turns - 1]
+        return self.usually_heard

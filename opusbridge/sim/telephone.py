@@ -1,0 +1,225 @@
+"""A whole call over a pretend Twilio: the signed webhook, its TwiML, then the stream.
+
+Signs and reads with its own few lines, so that a misunderstanding in the bridge's code
+cannot agree with itself.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha1
+from hmac import new as new_hmac
+from random import Random
+from urllib.parse import urlsplit, urlunsplit
+from xml.etree import ElementTree
+
+import httpx2
+
+from opusbridge.errors import OpusbridgeError
+from opusbridge.sim.callers import Person, SimulatedTwilio, TwilioHabits
+from opusbridge.sim.callers.twilio import ACCOUNT_SID
+from opusbridge.sim.sockets import CallRefused, OnEvent, place_call
+
+#: A webhook must be answered within this, or Twilio gives up (error 11200).
+WEBHOOK_SECONDS = 15.0
+
+PARAMETER_LIMIT = 500
+
+_STREAM_ATTRIBUTES = {"url", "name", "track", "statusCallback", "statusCallbackMethod"}
+
+
+class TwiMLRefused(OpusbridgeError):
+    """What the webhook answered is not what Twilio takes; ``number`` is Twilio's."""
+
+    def __init__(self, number: int, what: str) -> None:
+        super().__init__(number, what)
+        self.number, self.what = number, what
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class TwiML:
+    """What an answered webhook told Twilio to do."""
+
+    stream_url: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    said: str = ""
+    """The words of ``<Say>``, where there is one."""
+    afterwards: tuple[str, ...] = ()
+    """The verbs that run when the stream has ended."""
+
+
+def sign(url: str, form: Mapping[str, str], auth_token: str) -> str:
+    """``X-Twilio-Signature`` of a form POST, or of an upgrade with an empty form."""
+    signed = url + "".join(name + form[name] for name in sorted(form))
+    return b64encode(new_hmac(auth_token.encode(), signed.encode(), sha1).digest()).decode()
+
+
+def read_twiml(document: str) -> TwiML:
+    """Strictly, as Twilio does.
+
+    :raises TwiMLRefused: with the error Twilio would log.
+    """
+    try:
+        response = ElementTree.fromstring(document)
+    except ElementTree.ParseError:
+        raise TwiMLRefused(12100, "not XML") from None
+    if response.tag != "Response":
+        raise TwiMLRefused(12102, "no Response")
+    verbs = list(response)
+    said = " ".join(verb.text or "" for verb in verbs if verb.tag == "Say")
+    connect = next((n for n, verb in enumerate(verbs) if verb.tag == "Connect"), None)
+    if connect is None:
+        return TwiML(said=said, afterwards=tuple(verb.tag for verb in verbs))
+    streams = verbs[connect].findall("Stream")
+    if len(streams) != 1:
+        raise TwiMLRefused(12200, "Connect without exactly one Stream")
+    return TwiML(
+        _stream_url(streams[0]),
+        _parameters(streams[0]),
+        said,
+        tuple(verb.tag for verb in verbs[connect + 1 :]),
+    )
+
+
+def _stream_url(stream: ElementTree.Element) -> str:
+    if set(stream.attrib) - _STREAM_ATTRIBUTES:
+        raise TwiMLRefused(12200, "an unknown attribute of Stream")
+    if stream.get("track", "inbound_track") != "inbound_track":
+        raise TwiMLRefused(31941, "a track other than inbound")
+    url = stream.get("url", "")
+    parts = urlsplit(url)
+    # Twilio takes nothing but wss; on loopback there is no certificate to be had.
+    if parts.scheme != "wss" and not (parts.scheme == "ws" and parts.hostname in _LOOPBACK):
+        raise TwiMLRefused(31922, "a stream URL that is not wss")
+    if parts.query:
+        raise TwiMLRefused(31920, "a stream URL with a query")
+    return url
+
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def _parameters(stream: ElementTree.Element) -> dict[str, str]:
+    found = {}
+    for child in stream:
+        name, value = child.get("name"), child.get("value")
+        if child.tag != "Parameter" or not name or value is None:
+            raise TwiMLRefused(12200, "a Parameter without name or value")
+        if len(name) + len(value) >= PARAMETER_LIMIT:
+            raise TwiMLRefused(12200, "a Parameter of 500 characters or more")
+        found[name] = value
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Telephone:
+    """A number at Twilio whose webhook is the bridge's.
+
+    ``reach`` is where the bridge really listens (``http://127.0.0.1:8000``), while what is
+    signed is its public name; ``None``: the same.
+    """
+
+    webhook_url: str
+    auth_token: str | None = None
+    """``None``: nothing is signed."""
+    reach: str | None = None
+    slash: bool = False
+    """The upgrade is signed with a slash after the URL, as some are."""
+    caller: str = "+15550104477"
+    callee: str = "+15550100200"
+    habits: TwilioHabits | None = None
+
+    async def call(
+        self,
+        person: Person,
+        random: Random,
+        on_event: OnEvent | None = None,
+        on_stream: Callable[[SimulatedTwilio], None] | None = None,
+    ) -> SimulatedTwilio:
+        """A call from the webhook to its end; ``on_stream`` gets the caller before it begins.
+
+        A stream the bridge does not open is error 31920 on the caller's ``console``, and the
+        call goes on with the verbs after ``</Connect>``: it is over.
+
+        :raises TwiMLRefused: the webhook's answer will not do, or has no stream.
+        """
+        call_sid = f"CA{random.getrandbits(128):032x}"
+        twiml = await self.ask_webhook(call_sid)
+        if twiml.stream_url is None:
+            raise TwiMLRefused(0, "no stream in it")
+        stream_sid = f"MZ{random.getrandbits(128):032x}"
+        caller = SimulatedTwilio(
+            person, call_sid, stream_sid, twiml.parameters, random, self.habits
+        )
+        if on_stream is not None:
+            on_stream(caller)
+        try:
+            await place_call(
+                caller,
+                self._reached(twiml.stream_url),
+                headers=self.stream_headers(twiml.stream_url),
+                on_event=on_event,
+                user_agent="Twilio.TmeWs/1.0",
+            )
+        except CallRefused:
+            caller.console.append(31920)
+        return caller
+
+    async def ask_webhook(self, call_sid: str) -> TwiML:
+        """POST what Twilio posts when a call comes in, and read the answer.
+
+        :raises TwiMLRefused:
+        """
+        form = self.form(call_sid)
+        headers = {"User-Agent": "TwilioProxy/1.1", "Accept": "*/*"}
+        if self.auth_token is not None:
+            headers["X-Twilio-Signature"] = sign(self.webhook_url, form, self.auth_token)
+        try:
+            async with httpx2.AsyncClient(timeout=WEBHOOK_SECONDS, trust_env=False) as client:
+                answer = await client.post(
+                    self._reached(self.webhook_url), data=form, headers=headers
+                )
+        except httpx2.HTTPError:
+            raise TwiMLRefused(11205, "the webhook cannot be reached") from None
+        if answer.status_code != 200:
+            raise TwiMLRefused(11200, f"the webhook answered {answer.status_code}")
+        kind = answer.headers.get("content-type", "").partition(";")[0]
+        if kind not in ("text/xml", "application/xml"):
+            raise TwiMLRefused(12300, "the webhook's answer is not marked as XML")
+        return read_twiml(answer.text)
+
+    def form(self, call_sid: str) -> dict[str, str]:
+        """The fields of an incoming call; geography is often empty."""
+        return {
+            "CallSid": call_sid,
+            "AccountSid": ACCOUNT_SID,
+            "From": self.caller,
+            "To": self.callee,
+            "Caller": self.caller,
+            "Called": self.callee,
+            "CallStatus": "ringing",
+            "Direction": "inbound",
+            "ApiVersion": "2010-04-01",
+            "FromCity": "",
+            "FromCountry": "US",
+        }
+
+    def stream_headers(self, stream_url: str) -> dict[str, str]:
+        """What Twilio adds to the upgrade; no Origin, no subprotocol, no extensions."""
+        headers = {"Accept-Encoding": "gzip"}
+        if self.auth_token is not None:
+            signed = stream_url + "/" if self.slash else stream_url
+            headers["X-Twilio-Signature"] = sign(signed, {}, self.auth_token)
+        return headers
+
+    def _reached(self, url: str) -> str:
+        """The same place by the way that really leads there."""
+        if self.reach is None:
+            return url
+        there, wanted = urlsplit(self.reach), urlsplit(url)
+        kind = "ws" if wanted.scheme in ("ws", "wss") else "http"
+        scheme = kind + ("s" if there.scheme == "https" else "")
+        return urlunsplit((scheme, there.netloc, wanted.path, wanted.query, ""))

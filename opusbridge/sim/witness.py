@@ -1,0 +1,97 @@
+"""Who listens in on the wires of a simulated call, to compare what was said with what was heard.
+
+It keeps the sound the model sent for each item, before any truncation, and every truncation
+the bridge asked for. What the person heard the caller knows.
+"""
+
+from base64 import b64decode
+
+import orjson
+
+from opusbridge.sim.callers import Caller
+from opusbridge.sim.checks import (
+    Cut,
+    SpokenItem,
+    Truncation,
+    cut_speech_unheard,
+    heard_of,
+    truncations_honest,
+)
+from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
+
+_FORMATS = {"audio/pcm": PCM_24K, "audio/pcmu": PCMU_8K, "audio/pcma": PCMA_8K}
+
+# Where a text names its type; sound is longer than this and must not be searched.
+_HEAD = 400
+
+
+class Witness:
+    def __init__(self) -> None:
+        self.truncations: list[tuple[float, Truncation]] = []
+        """With the time the bridge sent it."""
+        self.words: dict[str, str] = {}
+        """What the model said, by item, in order."""
+        self._sound: dict[str, bytearray] = {}
+        self._format: AudioFormat = PCM_24K
+
+    @property
+    def items(self) -> list[SpokenItem]:
+        return [
+            SpokenItem(item_id, bytes(sound), self._format)
+            for item_id, sound in self._sound.items()
+        ]
+
+    def model_said(self, text: str) -> None:
+        head = text[:_HEAD]
+        if '"response.output_audio.delta"' in head:
+            event = orjson.loads(text)
+            self._sound.setdefault(event["item_id"], bytearray()).extend(b64decode(event["delta"]))
+        elif '"response.output_audio_transcript.done"' in head:
+            event = orjson.loads(text)
+            self.words[event["item_id"]] = event["transcript"]
+        elif '"session.updated"' in head:
+            output = orjson.loads(text)["session"]["audio"]["output"]
+            self._format = _FORMATS[output["format"]["type"]]
+
+    def bridge_said(self, text: str, now: float) -> None:
+        """To the model."""
+        if '"conversation.item.truncate"' in text[:_HEAD]:
+            event = orjson.loads(text)
+            truncation = Truncation(event["item_id"], event["audio_end_ms"])
+            self.truncations.append((now, truncation))
+
+    def heard_words(self, caller: Caller) -> str:
+        """The words of every item that reached the ear, in proportion to how much of it did."""
+        found = []
+        for item in self.items:
+            share = heard_of(item, caller.heard) * item.format.bytes_per_ms / len(item.sound)
+            words = self.words.get(item.item_id, "")
+            # The padding of the last frame may be missing; a word cut in half was not heard.
+            found.append(words if share > 0.97 else _whole_words(words, share))
+        return " ".join(filter(None, found))
+
+    def verdict(self, caller: Caller, wire_seconds: float, clear_seconds: float) -> list[str]:
+        """What is wrong between what was said and what was heard.
+
+        ``wire_seconds`` is the slowest way to the caller, ``clear_seconds`` the longest a clear
+        takes to be heard. Sound that was converted on its way is not compared.
+        """
+        if not any(span.format == self._format for span in caller.heard):
+            return []
+        items = self.items
+        spoken = {item.item_id: item for item in items}
+        # What the bridge knows is old by one way, what it does takes effect after another; and
+        # a frame each for the mark's tick and for the frame being played.
+        slack_ms = 1000 * (2 * wire_seconds + clear_seconds) + 40
+        truncations = [truncation for _, truncation in self.truncations]
+        settled = wire_seconds + clear_seconds + 0.02
+        cuts = [Cut(spoken[t.item_id], at + settled) for at, t in self.truncations]
+        return [
+            *truncations_honest(truncations, items, caller.heard, slack_ms),
+            *cut_speech_unheard(cuts, items, caller.heard),
+        ]
+
+
+def _whole_words(text: str, share: float) -> str:
+    cut = text[: int(len(text) * share)]
+    return cut if cut == text else cut.rpartition(" ")[0]

@@ -1,0 +1,172 @@
+"""Who may come in. Every rule about secrets, signatures and closed doors is in this file.
+
+An endpoint whose secret is set asks for it. One whose secret is missing is open only to the
+machine itself: bound to loopback, without a public URL (which would mean that a proxy or a
+tunnel stands in front), and asked for under a loopback name, so that neither a tunnel nobody
+told us about nor a web page in a browser on this machine gets in. Otherwise it is closed.
+
+Request headers never say what our address is: signatures and stream URLs are made from the
+settings alone.
+"""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
+
+from opusbridge.bridge.metrics import Metrics
+from opusbridge.config import Settings, is_loopback
+from opusbridge.privacy import Private
+from opusbridge.protocols.twilio import signature
+
+VOICE = "/twilio/voice"
+MEDIA = "/twilio/media"
+AUDIOCODES = "/audiocodes"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """``reason`` is a slug: counted, logged, and told to whoever was refused."""
+
+    status: int
+    reason: str
+
+
+CLOSED = Refusal(403, "closed")
+FULL = Refusal(503, "full")
+DRAINING = Refusal(503, "draining")
+
+
+class Access:
+    """The rules for one server on ``host`` and ``port``."""
+
+    def __init__(self, settings: Settings, host: str, port: int, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._local = is_loopback(host) and settings.public_url is None
+        self._base_url = settings.public_url
+        if self._base_url is None and self._local:
+            shown = f"[{host}]" if ":" in host else host
+            self._base_url = f"http://{shown}:{port}"
+
+    @property
+    def stream_url(self) -> str:
+        """Where Twilio is to open its stream; only to be asked where Twilio was let in."""
+        assert self._base_url is not None
+        return signature.upgrade_urls(self._base_url, MEDIA)[0]
+
+    def closed_endpoints(self) -> list[str]:
+        """Those that answer 403 to everybody, for one warning each when we start."""
+        closed = [] if self._audiocodes_may_be_open else [AUDIOCODES]
+        if not self._twilio_may_be_open:
+            closed += [VOICE, MEDIA]
+        if self._settings.admin_token is None and not self._local:
+            closed += ["/api", "/metrics"]
+        return closed
+
+    def refuse_admin(self, asking: HTTPConnection) -> Refusal | None:
+        """``None``: let them in."""
+        token = self._settings.admin_token
+        if token is not None:
+            return _refuse_bearer(asking, token)
+        return None if self._local and _from_this_machine(asking) else CLOSED
+
+    def refuse_audiocodes(self, asking: HTTPConnection) -> Refusal | None:
+        """``None``: let them in."""
+        token = self._settings.audiocodes_token
+        if token is not None:
+            return _refuse_bearer(asking, token)
+        return None if self._open_without_secret(asking) else CLOSED
+
+    def refuse_webhook(
+        self, asking: HTTPConnection, parameters: Sequence[tuple[str, str]]
+    ) -> Refusal | None:
+        """``None``: let them in. ``parameters`` are the form's, in its order."""
+        if not self._twilio_may_be_open:
+            return CLOSED
+        assert self._base_url is not None
+        urls = signature.webhook_urls(
+            self._base_url,
+            asking.scope["raw_path"].decode("latin-1"),
+            asking.scope["query_string"].decode("latin-1"),
+        )
+        return self._refuse_signature(asking, urls, parameters)
+
+    def refuse_stream(self, asking: HTTPConnection) -> Refusal | None:
+        """``None``: let them in, as far as the upgrade goes."""
+        if not self._twilio_may_be_open:
+            return CLOSED
+        assert self._base_url is not None
+        return self._refuse_signature(asking, signature.upgrade_urls(self._base_url, MEDIA), ())
+
+    def refuse_account(self, account_sid: str) -> Refusal | None:
+        """``None``: it is ours, or we were not told which is."""
+        ours = self._settings.twilio_account_sid
+        return None if ours in (None, account_sid) else Refusal(403, "other-account")
+
+    def refused(self, endpoint: str, refusal: Refusal) -> None:
+        """Count and log a refusal at a path of ours; every one comes through here."""
+        slug = endpoint.strip("/").replace("/", "-")
+        self._metrics.rejected(slug, refusal.reason)
+        _log.warning("refused", endpoint=endpoint, reason=refusal.reason, status=refusal.status)
+
+    def answer(self, endpoint: str, refusal: Refusal) -> Response:
+        """The refusal as an HTTP answer, counted and logged."""
+        self.refused(endpoint, refusal)
+        headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
+        return JSONResponse({"error": refusal.reason}, refusal.status, headers)
+
+    @property
+    def _audiocodes_may_be_open(self) -> bool:
+        settings = self._settings
+        return settings.audiocodes_token is not None or self._local or self._unauthenticated
+
+    @property
+    def _twilio_may_be_open(self) -> bool:
+        if self._base_url is None:
+            return False  # we could not even say where the stream is to go
+        settings = self._settings
+        return settings.twilio_auth_token is not None or self._local or self._unauthenticated
+
+    @property
+    def _unauthenticated(self) -> bool:
+        return self._settings.allow_unauthenticated
+
+    def _open_without_secret(self, asking: HTTPConnection) -> bool:
+        return self._unauthenticated or (self._local and _from_this_machine(asking))
+
+    def _refuse_signature(
+        self, asking: HTTPConnection, urls: Sequence[str], parameters: Sequence[tuple[str, str]]
+    ) -> Refusal | None:
+        token = self._settings.twilio_auth_token
+        if token is None:
+            return None if self._open_without_secret(asking) else CLOSED
+        header = asking.headers.get("x-twilio-signature")
+        good = signature.accepts([token.value], urls, parameters, header)
+        return None if good else Refusal(403, "bad-signature")
+
+
+def _refuse_bearer(asking: HTTPConnection, token: Private[str]) -> Refusal | None:
+    scheme, _, given = asking.headers.get("authorization", "").partition(" ")
+    # Compared even when the scheme is wrong, so that time tells nothing.
+    same = hmac.compare_digest(given.strip().encode(), token.value.encode())
+    good = same and scheme.lower() == "bearer"
+    return None if good else Refusal(401, "bad-token" if given else "no-token")
+
+
+def _from_this_machine(asking: HTTPConnection) -> bool:
+    names = [f"//{asking.headers.get('host', '')}", asking.headers.get("origin", "")]
+    return all(is_loopback(_hostname(name)) for name in names if name)
+
+
+def _hostname(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

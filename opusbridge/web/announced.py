@@ -1,0 +1,153 @@
+"""Calls announced by a webhook: a token to prove it, a place, and the model being dialled.
+
+Dialling when the webhook comes, not when the stream does, saves the caller a second or two
+of silence. If the stream never comes, the session is closed again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from opusbridge.bridge.outbox import Socket
+from opusbridge.web.calls import Calls, ConnectModel, Place
+from opusbridge.web.tokens import StreamTokens
+
+#: Each holds an open model session; a stream follows its webhook within a second or two.
+MAX_ANNOUNCED = 100
+#: Seconds a model may take to let an unused session go, at the end of the process too.
+CLOSE_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class DialledAhead:
+    """A model session being dialled since now, and the way to its successors."""
+
+    def __init__(self, dial: ConnectModel) -> None:
+        self._dial = dial
+        self._first: asyncio.Task[Socket] | None = asyncio.create_task(_open(dial))
+
+    async def connect(self) -> Socket:
+        """The session dialled ahead the first time, a new one after that."""
+        first, self._first = self._first, None
+        return await (self._dial() if first is None else first)
+
+    async def release(self) -> None:
+        """Close the session if nobody took it."""
+        first, self._first = self._first, None
+        if first is None:
+            return
+        first.cancel()
+        await asyncio.wait([first])
+        # Why dialling failed, if it did, was for the one who would have used it.
+        if not first.cancelled() and first.exception() is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await first.result().close()
+
+
+@dataclass(eq=False)
+class _Announcement:
+    model: DialledAhead
+    place: Place
+    until: float
+    claimed: asyncio.Event = field(default_factory=asyncio.Event)
+    keeper: asyncio.Task[None] = field(init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a stream gets for its token. Whoever has it releases ``model`` in the end."""
+
+    model: DialledAhead
+    place: Place
+
+
+class Announcements:
+    """Announced calls by ``CallSid``."""
+
+    def __init__(self, calls: Calls, dial: ConnectModel, tokens: StreamTokens) -> None:
+        self._calls = calls
+        self._dial = dial
+        self._tokens = tokens
+        self._waiting: dict[str, _Announcement] = {}
+        self._streaming: set[str] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Calls can be announced inside; in the end sessions nobody claimed are closed."""
+        async with asyncio.TaskGroup() as self._tasks:
+            yield
+            for announcement in self._waiting.values():
+                announcement.keeper.cancel()
+
+    def announce(self, call_sid: str) -> str | None:
+        """A token for the call's stream, or ``None`` if it is not welcome.
+
+        Called again for the same call it dials nothing more, and gives another token.
+        """
+        if call_sid in self._streaming:
+            return self._tokens.issue(call_sid)
+        if self._calls.draining:
+            return None
+        until = asyncio.get_running_loop().time() + self._tokens.seconds
+        known = self._waiting.get(call_sid)
+        if known is not None:
+            known.until = until
+        elif not self._begin(call_sid, until):
+            return None
+        return self._tokens.issue(call_sid)
+
+    def claim(self, call_sid: str, token: str) -> Claimed | str:
+        """The announced call, which is streaming from now on, or the reason why not (a slug).
+
+        A good token is used up in either case. Say :meth:`stream_ended` afterwards.
+        """
+        if not self._tokens.redeem(call_sid, token):
+            return "bad-token"
+        if call_sid in self._streaming:
+            return "already-streaming"  # the first stream wins
+        if call_sid not in self._waiting and not self._begin(call_sid, until=0.0):
+            return "full"
+        announcement = self._waiting.pop(call_sid)
+        announcement.claimed.set()
+        self._streaming.add(call_sid)
+        return Claimed(announcement.model, announcement.place)
+
+    def stream_ended(self, call_sid: str) -> None:
+        self._streaming.discard(call_sid)
+
+    def _begin(self, call_sid: str, until: float) -> bool:
+        place = self._calls.reserve() if len(self._waiting) < MAX_ANNOUNCED else None
+        if place is None:
+            return False
+        assert self._tasks is not None, "the server is not running"
+        announcement = _Announcement(DialledAhead(self._dial), place, until)
+        announcement.keeper = self._tasks.create_task(self._keep(call_sid, announcement))
+        self._waiting[call_sid] = announcement
+        return True
+
+    async def _keep(self, call_sid: str, announcement: _Announcement) -> None:
+        """Until it is claimed, or its time (which a repeated webhook prolongs) is over."""
+        try:
+            while not announcement.claimed.is_set():
+                try:
+                    async with asyncio.timeout_at(announcement.until):
+                        await announcement.claimed.wait()
+                except TimeoutError:
+                    if announcement.until <= asyncio.get_running_loop().time():
+                        break
+        finally:
+            if not announcement.claimed.is_set():
+                _log.info("no stream came", provider_call_id=call_sid)
+                self._waiting.pop(call_sid, None)
+                announcement.place.release()
+                await announcement.model.release()
+
+
+async def _open(dial: ConnectModel) -> Socket:
+    return await dial()

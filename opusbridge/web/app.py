@@ -1,0 +1,103 @@
+"""The web application: which path leads to which room."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from opusbridge.agent import Agent
+from opusbridge.bridge.dialling import dialler
+from opusbridge.bridge.metrics import Metrics
+from opusbridge.config import Settings
+from opusbridge.version import VERSION
+from opusbridge.web.access import AUDIOCODES, MEDIA, VOICE, Access
+from opusbridge.web.announced import Announcements
+from opusbridge.web.calls import Calls, ConnectModel
+from opusbridge.web.live import Live
+from opusbridge.web.telephony import Telephony
+from opusbridge.web.tokens import TOKEN_SECONDS, StreamTokens
+
+_log = structlog.get_logger(__name__)
+
+
+async def _nothing() -> None:
+    """There is nothing else to close."""
+
+
+def assemble(
+    settings: Settings,
+    agent: Agent,
+    *,
+    host: str,
+    port: int,
+    calls: Calls,
+    metrics: Metrics,
+    registry: CollectorRegistry,
+    on_close: Callable[[], Awaitable[None]] = _nothing,
+    dial: ConnectModel | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    token_seconds: float = TOKEN_SECONDS,
+) -> FastAPI:
+    """The service as an ASGI application, for a server bound to ``host`` and ``port``.
+
+    Where it is bound decides which doors are open, so say it as it is. ``app.state.calls``
+    are its ``calls``; ``registry`` is what ``/metrics`` shows; ``on_close`` is awaited in the
+    end. ``dial`` opens a model session, by default as the settings say. ``clock`` is in seconds
+    and never goes back.
+    """
+    dial = dial or dialler(settings)
+    access = Access(settings, host, port, metrics)
+    announcements = Announcements(calls, dial, StreamTokens(clock, token_seconds))
+    turns = agent.applied_to(settings).turn_detection
+    telephony = Telephony(access, calls, announcements, dial, metrics, voice_closed=turns == "none")
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        _warn(access, voice_closed=turns == "none")
+        async with announcements.running():
+            yield
+        await on_close()
+
+    app = FastAPI(
+        title="opusbridge",
+        version=VERSION,
+        lifespan=lifespan,
+        redirect_slashes=False,  # its answer is made of the Host header
+        openapi_url=None,  # a description of the doors is not for everybody
+    )
+    app.state.calls = calls
+    app.state.access = access
+    _add_telephony(app, telephony)
+    _add_live(app, Live(access, calls, registry))
+    return app
+
+
+def _add_telephony(app: FastAPI, telephony: Telephony) -> None:
+    app.add_api_route(VOICE, telephony.voice, methods=["POST"])
+    app.add_api_route(AUDIOCODES, telephony.bot_api, methods=["GET", "POST"])
+    app.add_api_websocket_route(AUDIOCODES, telephony.audiocodes)
+    for path in (MEDIA, MEDIA + "/"):  # Twilio may add a slash to the URL it was given
+        app.add_api_websocket_route(path, telephony.media)
+
+
+def _add_live(app: FastAPI, live: Live) -> None:
+    probes = ["GET", "HEAD"]
+    app.add_api_route("/healthz", live.healthz, methods=probes)
+    app.add_api_route("/readyz", live.readyz, methods=probes)
+    app.add_api_route("/metrics", live.metrics, methods=["GET"])
+    app.add_api_route("/api/calls", live.list_calls, methods=["GET"])
+    one = "/api/calls/{call_id}"
+    app.add_api_route(one, live.one_call, methods=["GET"])
+    app.add_api_route(one + "/hangup", live.hang_up, methods=["POST"])
+    app.add_api_route(one + "/transfer", live.transfer, methods=["POST"])
+    app.add_api_route(one + "/say", live.say, methods=["POST"])
+
+
+def _warn(access: Access, *, voice_closed: bool) -> None:
+    for endpoint in access.closed_endpoints():
+        _log.warning("endpoint closed", endpoint=endpoint, reason="its secret is not set")
+    if voice_closed:
+        _log.warning("endpoint closed", endpoint=VOICE, reason="turn detection is none")

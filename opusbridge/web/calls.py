@@ -1,0 +1,155 @@
+"""The calls of this process: the live ones by id, the last that ended, and room for more.
+
+A place is taken before anything is spent on a caller and becomes the call's own when it is
+run, so that two callers cannot both be promised the last one.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from opusbridge.bridge.outbox import Socket
+from opusbridge.errors import Ending
+
+#: Calls that ended stay visible until this many others have. A describing dict is about 1 kB.
+RECENT_CALLS = 200
+
+ConnectModel = Callable[[], Awaitable[Socket]]
+"""Opens a model session; called again when it must be replaced."""
+
+
+class Bridge(Protocol):
+    """A call on its sockets. ``run`` it once; the rest may be asked of it at any time."""
+
+    @property
+    def call_id(self) -> str: ...
+
+    @property
+    def ended(self) -> bool: ...
+
+    async def run(self) -> Ending: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+    def hang_up(self, reason: str) -> None: ...
+
+    def transfer(self, destination: str, reason: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def say_goodbye(self, reason: str) -> None: ...
+
+    def rejected(self, kind: str) -> None: ...
+
+
+BridgeFactory = Callable[[Socket, ConnectModel], Bridge]
+
+
+class Place:
+    """Room for one call that has not begun. Give it back, or run a call on it."""
+
+    def __init__(self, places: set["Place"]) -> None:
+        self._places = places
+        places.add(self)
+
+    def release(self) -> None:
+        """Harmless when it was released before."""
+        self._places.discard(self)
+
+
+class Calls:
+    """``max_calls`` 0 means no limit. The factories build a bridge for a new call's sockets."""
+
+    def __init__(
+        self,
+        audiocodes: BridgeFactory,
+        twilio: BridgeFactory,
+        *,
+        max_calls: int = 0,
+        recent_calls: int = RECENT_CALLS,
+    ) -> None:
+        self.audiocodes = audiocodes
+        self.twilio = twilio
+        self.draining = False
+        """Set for good when the process is to end: no new calls."""
+        self._max_calls = max_calls
+        self._recent_calls = recent_calls
+        self._places: set[Place] = set()
+        self._live: dict[str, Bridge] = {}
+        self._recent: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._none_live = asyncio.Event()
+        self._none_live.set()
+
+    @property
+    def count(self) -> int:
+        """How many are live."""
+        return len(self._live)
+
+    @property
+    def full(self) -> bool:
+        """No room for a caller who was not promised a place."""
+        return 0 < self._max_calls <= len(self._live) + len(self._places)
+
+    @property
+    def crowded(self) -> bool:
+        """No room even for a caller who was: live calls alone fill the house."""
+        return 0 < self._max_calls <= len(self._live)
+
+    @property
+    def welcome(self) -> bool:
+        """Whether new calls are."""
+        return not self.draining and not self.full
+
+    def reserve(self) -> Place | None:
+        """A place for one call, or ``None`` when new calls are not welcome."""
+        return Place(self._places) if self.welcome else None
+
+    async def run(self, bridge: Bridge, place: Place) -> Ending:
+        """The whole call, from here to its end, on a place reserved for it."""
+        place.release()
+        self._live[bridge.call_id] = bridge
+        self._none_live.clear()
+        try:
+            return await bridge.run()
+        finally:
+            del self._live[bridge.call_id]
+            self._remember(bridge)
+            if not self._live:
+                self._none_live.set()
+
+    def live(self, call_id: str) -> Bridge | None:
+        """The call, unless it is unknown or has ended."""
+        bridge = self._live.get(call_id)
+        return None if bridge is None or bridge.ended else bridge
+
+    def describe(self, call_id: str) -> dict[str, Any] | None:
+        """A live or recent call for the operator; ``None`` if it is neither."""
+        bridge = self._live.get(call_id)
+        return self._recent.get(call_id) if bridge is None else bridge.describe()
+
+    def describe_all(self) -> list[dict[str, Any]]:
+        """Live calls, then those that ended, the latest first."""
+        live = [bridge.describe() for bridge in self._live.values()]
+        return live + list(reversed(self._recent.values()))
+
+    async def drain(self, seconds: float) -> bool:
+        """Take no new calls and wait for those under way. ``False``: some are, still."""
+        self.draining = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._none_live.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def take_leave(self, reason: str) -> None:
+        """Take no new calls and say goodbye in those under way, which then end."""
+        self.draining = True
+        for bridge in list(self._live.values()):
+            bridge.say_goodbye(reason)
+
+    def _remember(self, bridge: Bridge) -> None:
+        self._recent[bridge.call_id] = bridge.describe()
+        while len(self._recent) > self._recent_calls:
+            self._recent.popitem(last=False)

@@ -1,0 +1,136 @@
+"""What an operator sees and does: health, metrics, the calls, and a hand on each of them."""
+
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from opusbridge.errors import TransferRefused
+from opusbridge.web.access import DRAINING, FULL, Access
+from opusbridge.web.bodies import read_model
+from opusbridge.web.calls import Bridge, Calls
+
+#: The model's context is finite, and nobody says more than this to a caller at once.
+MAX_SAID_LENGTH = 4000
+
+_log = structlog.get_logger(__name__)
+
+
+class ActionBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    action: ClassVar[str]
+
+
+class HangUpBody(ActionBody):
+    action = "hangup"
+
+    reason: str = Field(default="", max_length=200)
+
+
+class TransferBody(ActionBody):
+    action = "transfer"
+
+    destination: str = Field(min_length=1, max_length=200)
+    reason: str = Field(default="", max_length=200)
+
+
+class SayBody(ActionBody):
+    action = "say"
+
+    text: str = Field(min_length=1, max_length=MAX_SAID_LENGTH)
+
+
+Body = TypeVar("Body", bound=ActionBody)
+
+
+class Live:
+    """The endpoints that need no telephony."""
+
+    def __init__(self, access: Access, calls: Calls, registry: CollectorRegistry) -> None:
+        self._access = access
+        self._calls = calls
+        self._registry = registry
+
+    async def healthz(self, request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(self, request: Request) -> Response:
+        """For a balancer; being full is nothing to warn about, so it is not a refusal."""
+        if self._calls.welcome:
+            return JSONResponse({"status": "ready"})
+        reason = (DRAINING if self._calls.draining else FULL).reason
+        return JSONResponse({"status": reason}, 503)
+
+    async def metrics(self, request: Request) -> Response:
+        refused = self._refused(request, "/metrics")
+        if refused is not None:
+            return refused
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def list_calls(self, request: Request) -> Response:
+        refused = self._refused(request, "/api")
+        return refused or JSONResponse({"calls": self._calls.describe_all()})
+
+    async def one_call(self, request: Request) -> Response:
+        refused = self._refused(request, "/api")
+        if refused is not None:
+            return refused
+        found = self._calls.describe(request.path_params["call_id"])
+        return _error(404, "unknown-call") if found is None else JSONResponse(found)
+
+    async def hang_up(self, request: Request) -> Response:
+        return await self._act(request, HangUpBody, _hang_up)
+
+    async def transfer(self, request: Request) -> Response:
+        return await self._act(request, TransferBody, _transfer)
+
+    async def say(self, request: Request) -> Response:
+        return await self._act(request, SayBody, _say)
+
+    async def _act(
+        self, request: Request, model: type[Body], act: Callable[[Bridge, Body], None]
+    ) -> Response:
+        refused = self._refused(request, "/api")
+        if refused is not None:
+            return refused
+        body = await read_model(request, model)
+        call_id = request.path_params["call_id"]
+        # Looked for after the body was read: the call may have ended meanwhile.
+        bridge = self._calls.live(call_id)
+        if bridge is None:
+            ended = self._calls.describe(call_id) is not None
+            return _error(409, "call-ended") if ended else _error(404, "unknown-call")
+        if body is None:
+            return _error(422, "bad-body")
+        try:
+            act(bridge, body)
+        except TransferRefused as refusal:
+            return _error(422, "transfer-refused", detail=str(refusal))
+        _log.info("operator acted", call_id=call_id, action=model.action)
+        return JSONResponse({"status": "accepted"}, 202)
+
+    def _refused(self, request: Request, endpoint: str) -> Response | None:
+        refusal = self._access.refuse_admin(request)
+        return None if refusal is None else self._access.answer(endpoint, refusal)
+
+
+def _hang_up(bridge: Bridge, body: HangUpBody) -> None:
+    bridge.hang_up(body.reason or "hung-up-by-operator")
+
+
+def _transfer(bridge: Bridge, body: TransferBody) -> None:
+    bridge.transfer(body.destination, body.reason)
+
+
+def _say(bridge: Bridge, body: SayBody) -> None:
+    bridge.say(body.text)
+
+
+def _error(status: int, error: str, **more: str) -> Response:
+    return JSONResponse({"error": error, **more}, status)

@@ -1,0 +1,215 @@
+"""The server process: its listening socket, its patience with slow peers, and its end.
+
+``SIGTERM`` lets the calls under way finish, for ``drain_seconds`` at most; Ctrl-C takes leave
+of the callers at once; Ctrl-C again does not even do that. Only then is uvicorn told to stop,
+because the first thing it does is to close every WebSocket.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any
+
+import h11
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from opusbridge.config import Settings
+from opusbridge.errors import ConfigurationError
+from opusbridge.web.access import Access, Refusal
+from opusbridge.web.calls import Calls
+
+#: Seconds a request may take to arrive, headers and body; uvicorn itself waits for ever.
+REQUEST_SECONDS = 10.0
+#: One megabyte ends a socket; what we count and drop (64 KiB) is far below.
+MAX_MESSAGE_BYTES = 2**20
+#: Seconds between our pings to telephony sockets, and until a missing pong means a dead one.
+PING_SECONDS = 20.0
+#: Seconds for the stored goodbye after Ctrl-C, which has five in all …
+HURRIED_GOODBYE_SECONDS = 2.75
+#: … and at the end of the draining, after what the caller is just hearing.
+GOODBYE_SECONDS = 15.0
+#: Seconds for requests under way when all calls are over or given up.
+LAST_SECONDS = 1
+
+_log = structlog.get_logger(__name__)
+
+
+async def serve(
+    app: FastAPI,
+    calls: Calls,
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    listening: socket.socket | None = None,
+) -> None:
+    """Serve until a signal ends it. Raises :class:`ConfigurationError` if it cannot listen.
+
+    ``listening`` is from :func:`listen`, for those who must know the port beforehand.
+    """
+    bound = listen(host, port) if listening is None else listening
+    server = Server(app, calls, settings.drain_seconds)
+    await server.serve(sockets=[bound])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises :class:`ConfigurationError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Unless the protocol is named, asyncio leaves small frames to wait for each other (Nagle).
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host.strip("[]"), port))
+        bound.listen(2048)
+    except (OSError, OverflowError) as error:
+        bound.close()
+        why = getattr(error, "strerror", None) or "no such address"
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {why}") from None
+    bound.setblocking(False)
+    return bound
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run it on uvloop, where there is one."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which first lets the calls end."""
+
+    def __init__(self, app: FastAPI, calls: Calls, drain_seconds: float) -> None:
+        access: Access = app.state.access
+        slow = Refusal(408, "slow-request")
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=patient(REQUEST_SECONDS, lambda: access.refused("http", slow)),
+                ws="websockets-sansio",
+                ws_per_message_deflate=False,
+                ws_max_size=MAX_MESSAGE_BYTES,
+                ws_ping_interval=PING_SECONDS,
+                ws_ping_timeout=PING_SECONDS,
+                lifespan="on",
+                log_config=None,
+                log_level="warning",  # below, paths and queries are shown as they came
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=LAST_SECONDS,
+            )
+        )
+        logging.getLogger("uvicorn.error").addFilter(_worth_logging)
+        self._calls = calls
+        self._drain_seconds = drain_seconds
+        self._told = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._interrupts = 0
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by the signal handler, in the middle of anything.
+
+        Without uvicorn's own bookkeeping, which would raise the signal again in the end: a
+        process that was told to stop and did has nothing to complain about.
+        """
+        self._interrupts += sig == signal.SIGINT
+        if self._interrupts > 1:
+            self.should_exit = self.force_exit = True
+        if self._interrupts:
+            self._loop.call_soon_threadsafe(self._hurry.set)
+        self._loop.call_soon_threadsafe(self._told.set)
+
+    async def main_loop(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            ending = tasks.create_task(self._end_calls_when_told())
+            await super().main_loop()
+            ending.cancel()
+
+    async def _end_calls_when_told(self) -> None:
+        await self._told.wait()
+        _log.info("stopping", calls=self._calls.count, hurried=self._hurry.is_set())
+        self._calls.draining = True
+        await self._wait_for_calls(self._drain_seconds)
+        self._calls.take_leave("drained")
+        await self._wait_for_calls(GOODBYE_SECONDS)
+        if not await self._calls.drain(HURRIED_GOODBYE_SECONDS):
+            _log.warning("calls cut off", calls=self._calls.count)
+        self.should_exit = True
+
+    async def _wait_for_calls(self, seconds: float) -> None:
+        """Until the last one has ended, or that long, or until somebody is in a hurry."""
+        waits = [
+            asyncio.create_task(self._calls.drain(seconds)),
+            asyncio.create_task(self._hurry.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+def patient(seconds: float, on_slow: Callable[[], None]) -> type[H11Protocol]:
+    """uvicorn's HTTP protocol, which drops a connection whose request takes longer to arrive.
+
+    A peer that sends a byte now and then would otherwise hold its connection for ever.
+    ``on_slow`` is called for each.
+    """
+
+    class Patient(H11Protocol):
+        _due: asyncio.TimerHandle | None = None
+        _upgraded = False
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+            super().connection_made(transport)
+            self._time_the_request()
+
+        def handle_events(self) -> None:
+            super().handle_events()
+            self._time_the_request()
+
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            self._upgraded = True  # from here on another protocol has the connection
+            super().handle_websocket_upgrade(event)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._forget()
+            super().connection_lost(exc)
+
+        def _time_the_request(self) -> None:
+            arriving = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+            if self._upgraded or not arriving:
+                self._forget()
+            elif self._due is None:
+                self._due = self.loop.call_later(seconds, self._too_slow)
+
+        def _forget(self) -> None:
+            if self._due is not None:
+                self._due.cancel()
+                self._due = None
+
+        def _too_slow(self) -> None:
+            on_slow()
+            self.transport.abort()
+
+    return Patient
+
+
+def _worth_logging(record: logging.LogRecord) -> bool:
+    """Not a traceback for each socket that sends bad UTF-8: that is counted and closed."""
+    return not str(record.msg).startswith("Invalid UTF-8")

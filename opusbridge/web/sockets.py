@@ -1,0 +1,87 @@
+"""The telephony side's WebSocket as a bridge sees it: texts in, texts out, one way to end.
+
+What a peer should not have sent (binary, giant frames) is counted and left out here, so that
+nobody further in has to know that it exists.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from opusbridge.bridge.outbox import Socket
+from opusbridge.errors import PeerGone
+
+#: Both providers' messages are a few hundred bytes, 20 ms of 24 kHz about 1.4 kB.
+MAX_FRAME_BYTES = 64 * 1024
+#: Seconds a peer that does not read may hold up our closing the socket.
+CLOSE_SECONDS = 2.0
+
+
+class WebSocketSeam:
+    """A seam over an accepted WebSocket. One task receives; any may send.
+
+    ``on_bad`` is told the kind of each frame that was left out: ``binary``, ``oversized`` or
+    ``bad-utf8`` (which the server answers by closing). It may be replaced at any time.
+    """
+
+    def __init__(self, socket: WebSocket, on_bad: Callable[[str], None]) -> None:
+        self._socket = socket
+        self.on_bad = on_bad
+        self._gone: PeerGone | None = None
+
+    async def receive_text(self) -> str:
+        while self._gone is None:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                code = message.get("code") or 1006
+                if code == 1007:
+                    self.on_bad("bad-utf8")
+                self._gone = PeerGone("telephony", "telephony-lost", code)
+            elif (text := message.get("text")) is None:
+                self.on_bad("binary")
+            elif _size(text) > MAX_FRAME_BYTES:
+                self.on_bad("oversized")
+            else:
+                return str(text)
+        raise self._gone
+
+    async def send_text(self, text: str) -> None:
+        try:
+            await self._socket.send_text(text)
+        except (WebSocketDisconnect, RuntimeError):
+            # Which of the two depends on who closed first, the peer or ourselves.
+            raise PeerGone("telephony", "telephony-lost") from None
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Harmless when it is closed already."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close(code, reason)
+        except (WebSocketDisconnect, RuntimeError, TimeoutError):
+            pass
+
+
+class Peeked:
+    """A socket some of whose texts were read already; they come first, as if they were not."""
+
+    def __init__(self, socket: Socket, texts: Iterable[str]) -> None:
+        self._socket = socket
+        self._texts = deque(texts)
+
+    async def receive_text(self) -> str:
+        if self._texts:
+            return self._texts.popleft()
+        return await self._socket.receive_text()
+
+    async def send_text(self, text: str) -> None:
+        await self._socket.send_text(text)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        await self._socket.close(code, reason)
+
+
+def _size(text: str) -> int:
+    """In bytes. Asking whether a text is ASCII costs nothing, and nearly all are."""
+    return len(text) if text.isascii() else len(text.encode())

@@ -1,0 +1,265 @@
+"""Where calls come in: Twilio's webhook and stream, and AudioCodes' socket.
+
+Nothing here knows what a call is about. A connection is refused before it is accepted if at
+all possible; once accepted, its first messages decide whether a bridge is built for it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.websockets import WebSocket
+
+from opusbridge.bridge.metrics import Metrics
+from opusbridge.errors import PeerGone, RemoteProtocolError
+from opusbridge.protocols.twilio import messages, twiml
+from opusbridge.web.access import (
+    AUDIOCODES,
+    CLOSED,
+    DRAINING,
+    FULL,
+    MEDIA,
+    VOICE,
+    Access,
+    Refusal,
+)
+from opusbridge.web.announced import Announcements
+from opusbridge.web.bodies import read_body
+from opusbridge.web.calls import Calls, ConnectModel, Place
+from opusbridge.web.sockets import Peeked, WebSocketSeam
+
+#: Seconds from a stream's upgrade to its ``start``; Twilio sends it at once.
+START_SECONDS = 5.0
+#: Seconds from AudioCodes' upgrade to its first message; it sends that at once, too.
+FIRST_MESSAGE_SECONDS = 10.0
+#: Sockets that were accepted and have not said yet what they want.
+MAX_WAITING_SOCKETS = 100
+#: Twilio's ids have 34 characters.
+MAX_SID_LENGTH = 64
+#: A form with more fields was not made by Twilio, which sends about thirty.
+MAX_FORM_FIELDS = 500
+
+#: WebSocket close code: who you are or what you say is against our policy.
+POLICY_VIOLATION = 1008
+#: Some older clients offer it and expect it back.
+TWILIO_SUBPROTOCOL = "audio.twilio.com"
+
+BUSY = "All our lines are busy at the moment. Please call again in a few minutes. Goodbye."
+BOT_API = {"type": "ac-bot-api", "success": True}
+VALIDATED = orjson.dumps({"type": "connection.validated", "success": True}).decode()
+NOT_FOUND = orjson.dumps({"type": "session.error", "reason": "conversation not found"}).decode()
+
+Opening = TypeVar("Opening")
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Start:
+    call_sid: str
+    account_sid: str
+    token: str
+    texts: list[str]
+
+
+class Telephony:
+    """The endpoints of both providers. ``voice_closed``: Twilio's webhook always answers 403."""
+
+    def __init__(
+        self,
+        access: Access,
+        calls: Calls,
+        announcements: Announcements,
+        dial: ConnectModel,
+        metrics: Metrics,
+        *,
+        voice_closed: bool,
+    ) -> None:
+        self._access = access
+        self._calls = calls
+        self._announcements = announcements
+        self._dial = dial
+        self._metrics = metrics
+        self._voice_closed = voice_closed
+        self._waiting_sockets = 0
+
+    # --- Twilio ---------------------------------------------------------------------------
+
+    async def voice(self, request: Request) -> Response:
+        body = await read_body(request)
+        if body is None:
+            return self._access.answer(VOICE, Refusal(413, "too-large"))
+        try:
+            text = body.decode("utf-8", "replace")
+            fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+        except ValueError:
+            return self._access.answer(VOICE, Refusal(400, "bad-form"))
+        form = dict(fields)
+        refusal = CLOSED if self._voice_closed else self._access.refuse_webhook(request, fields)
+        refusal = refusal or self._access.refuse_account(form.get("AccountSid", ""))
+        call_sid = form.get("CallSid", "")
+        if refusal is None and not 0 < len(call_sid) <= MAX_SID_LENGTH:
+            refusal = Refusal(400, "no-call-sid")
+        if refusal is not None:
+            return self._access.answer(VOICE, refusal)
+        return self._welcome(call_sid, form)
+
+    def _welcome(self, call_sid: str, form: dict[str, str]) -> Response:
+        token = self._announcements.announce(call_sid)
+        if token is None:
+            self._access.refused(VOICE, DRAINING if self._calls.draining else FULL)
+            return Response(twiml.say_and_hang_up(BUSY), media_type="text/xml")
+        parameters = {"token": token}
+        for name, field in (("from", "From"), ("to", "To")):
+            value = form.get(field, "")
+            # Twilio would reject the document; better not to know who calls.
+            if len(name) + len(value) < twiml.PARAMETER_LIMIT:
+                parameters[name] = value
+        document = twiml.connect_stream(self._access.stream_url, parameters)
+        return Response(document, media_type="text/xml")
+
+    async def media(self, socket: WebSocket) -> None:
+        refusal = self._access.refuse_stream(socket) or self._no_room(self._calls.crowded)
+        if refusal is not None:
+            return await self._deny(socket, MEDIA, refusal)
+        offered = TWILIO_SUBPROTOCOL in socket.scope["subprotocols"]
+        await socket.accept(TWILIO_SUBPROTOCOL if offered else None)
+        seam = WebSocketSeam(socket, self._counting("twilio"))
+        opening = await self._first(seam, START_SECONDS, _read_start)
+        if isinstance(opening, str):
+            return await self._close(seam, MEDIA, opening)
+        if self._access.refuse_account(opening.account_sid):
+            return await self._close(seam, MEDIA, "other-account")
+        claimed = self._announcements.claim(opening.call_sid, opening.token)
+        if isinstance(claimed, str):
+            return await self._close(seam, MEDIA, claimed)
+        try:
+            bridge = self._calls.twilio(Peeked(seam, opening.texts), claimed.model.connect)
+            seam.on_bad = bridge.rejected
+            await self._calls.run(bridge, claimed.place)
+        finally:
+            claimed.place.release()
+            self._announcements.stream_ended(opening.call_sid)
+            await claimed.model.release()
+
+    # --- AudioCodes -----------------------------------------------------------------------
+
+    async def bot_api(self, request: Request) -> Response:
+        """What AudioCodes' Live Hub asks by plain HTTP before it uses the socket."""
+        return JSONResponse(BOT_API)
+
+    async def audiocodes(self, socket: WebSocket) -> None:
+        refusal = self._access.refuse_audiocodes(socket) or self._no_room(self._calls.full)
+        if refusal is not None:
+            return await self._deny(socket, AUDIOCODES, refusal)
+        place = self._calls.reserve()
+        assert place is not None, "it was asked for above, and nothing was awaited since"
+        try:
+            await socket.accept()
+            seam = WebSocketSeam(socket, self._counting("audiocodes"))
+            await self._audiocodes_said(seam, place)
+        finally:
+            place.release()
+
+    async def _audiocodes_said(self, seam: WebSocketSeam, place: Place) -> None:
+        first = await self._first(seam, FIRST_MESSAGE_SECONDS, _read_first)
+        match first:
+            case str():
+                await self._close(seam, AUDIOCODES, first)
+            case _First("connection.validate"):
+                await _answer_and_close(seam, VALIDATED)
+            case _First("session.initiate", text):
+                bridge = self._calls.audiocodes(Peeked(seam, [text]), self._dial)
+                seam.on_bad = bridge.rejected
+                await self._calls.run(bridge, place)
+            case _First("session.resume"):
+                self._access.refused(AUDIOCODES, Refusal(404, "unknown-conversation"))
+                await _answer_and_close(seam, NOT_FOUND)
+            case _First():
+                await self._close(seam, AUDIOCODES, "unexpected-message")
+
+    # --- Both -----------------------------------------------------------------------------
+
+    def _no_room(self, full: bool) -> Refusal | None:
+        if self._calls.draining:
+            return DRAINING
+        if full:
+            return FULL
+        waiting = self._waiting_sockets >= MAX_WAITING_SOCKETS
+        return Refusal(503, "too-many-waiting") if waiting else None
+
+    async def _first(
+        self,
+        seam: WebSocketSeam,
+        seconds: float,
+        read: Callable[[WebSocketSeam], Awaitable[Opening]],
+    ) -> Opening | str:
+        """What the peer opens with, or the slug of what is wrong with it."""
+        self._waiting_sockets += 1
+        try:
+            async with asyncio.timeout(seconds):
+                return await read(seam)
+        except TimeoutError:
+            return "no-start"
+        except PeerGone:
+            return "gone-before-start"
+        except RemoteProtocolError as error:
+            return error.kind
+        finally:
+            self._waiting_sockets -= 1
+
+    def _counting(self, peer: str) -> Callable[[str], None]:
+        return lambda kind: self._metrics.bad_message(f"{peer}:{kind}")
+
+    async def _deny(self, socket: WebSocket, endpoint: str, refusal: Refusal) -> None:
+        await socket.send_denial_response(self._access.answer(endpoint, refusal))
+
+    async def _close(self, seam: WebSocketSeam, endpoint: str, reason: str) -> None:
+        self._access.refused(endpoint, Refusal(POLICY_VIOLATION, reason))
+        await seam.close(POLICY_VIOLATION, reason)
+
+
+async def _read_start(seam: WebSocketSeam) -> _Start:
+    """Twilio's first two messages, which must be ``connected`` and ``start``."""
+    connected = await seam.receive_text()
+    if _object(connected).get("event") != "connected":
+        raise RemoteProtocolError("twilio", "unexpected-message")
+    text = await seam.receive_text()
+    message = _object(text)
+    if message.get("event") != "start":
+        raise RemoteProtocolError("twilio", "unexpected-message")
+    start = messages.read(messages.Start, message).start
+    token = start.customParameters.get("token", "")
+    return _Start(start.callSid, start.accountSid, token, [connected, text])
+
+
+async def _read_first(seam: WebSocketSeam) -> _First:
+    text = await seam.receive_text()
+    return _First(str(_object(text).get("type")), text)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        message = None
+    if not isinstance(message, dict):
+        raise RemoteProtocolError("telephony", "not-json")
+    return message
+
+
+async def _answer_and_close(seam: WebSocketSeam, text: str) -> None:
+    try:
+        await seam.send_text(text)
+    except PeerGone:
+        return
+    await seam.close()

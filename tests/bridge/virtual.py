@@ -1,0 +1,207 @@
+"""A whole bridge without sockets and without waiting: real parties, a clock that jumps.
+
+The event loop is asyncio's own; only its selector never sleeps, it moves the clock instead.
+So timers, time-outs and task switches are the real ones, and a minute takes milliseconds.
+"""
+
+import asyncio
+import selectors
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, TypeVar
+
+import orjson
+
+from opusbridge import events
+from opusbridge.agent import Agent
+from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
+from opusbridge.bridge.outbox import Socket
+from opusbridge.bridge.twilio import TwilioRealtimeBridge
+from opusbridge.config import Settings
+from opusbridge.effects import Effect
+from opusbridge.errors import Ending, PeerGone
+from opusbridge.events import Event
+from opusbridge.sim.callers import (
+    AudioCodesHabits,
+    Caller,
+    Person,
+    SimulatedAudioCodes,
+    SimulatedTwilio,
+    Step,
+)
+from opusbridge.sim.model import Knobs, ReplyScript, SimulatedModel
+from opusbridge.sim.party import Party
+
+T = TypeVar("T")
+
+BRIDGES = (TelephonyRealtimeBridge, TwilioRealtimeBridge)
+AnyBridge = TelephonyRealtimeBridge | TwilioRealtimeBridge
+
+AGENT = Agent(name="front-desk", instructions="Be kind.", greeting=None)
+
+
+class _Clock(selectors.SelectSelector):
+    """Waiting for nothing takes no time; waiting for ever is a test that will never end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_000.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            raise RuntimeError("everybody waits and nobody will come")
+        self.now += timeout
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._virtual = _Clock()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.now
+
+
+def in_virtual_time(story: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end; threads must not be involved."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(story)
+
+
+class PartySocket:
+    """The bridge's end of a socket with a simulated party at the other."""
+
+    def __init__(self, party: Party) -> None:
+        self.party = party
+        self.sent: list[tuple[float, dict[str, Any]]] = []
+        """By the bridge, with the time; sound left out."""
+        self.after_each: Callable[[str], None] = lambda text: None
+        """Called when the bridge has dealt with a text, with that text."""
+        self.closed = False
+        self._inbox: deque[str] = deque()
+        self._stirred = asyncio.Event()
+        self._handed_over: str | None = None
+
+    async def receive_text(self) -> str:
+        if self._handed_over is not None:
+            self.after_each(self._handed_over)
+            self._handed_over = None
+        clock = asyncio.get_running_loop().time
+        while True:
+            self.party.wake(clock())
+            self._inbox.extend(self.party.texts_to_send())
+            if self._inbox:
+                self._handed_over = self._inbox.popleft()
+                return self._handed_over
+            if self.closed or self.party.closing is not None:
+                raise PeerGone("a party", "model-lost")
+            self._stirred.clear()
+            try:
+                async with asyncio.timeout_at(self.party.deadline):
+                    await self._stirred.wait()
+            except TimeoutError:
+                pass
+
+    async def send_text(self, text: str) -> None:
+        if self.closed:
+            raise PeerGone("a party", "model-lost")
+        now = asyncio.get_running_loop().time()
+        if '"input_audio_buffer.append"' not in text[:60] and '"audioChunk"' not in text:
+            self.sent.append((now, orjson.loads(text)))
+        self.party.receive(text, now)
+        self._stirred.set()
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        if not self.closed:
+            self.closed = True
+            self.party.gone(asyncio.get_running_loop().time())
+            self._stirred.set()
+
+
+def caller_for(
+    bridge_class: type[AnyBridge], steps: list[Step], patience_seconds: float = 6.0
+) -> Caller:
+    """A person who does this on the telephony side that the bridge is for."""
+    person = Person(steps, patience_seconds=patience_seconds)
+    if bridge_class is TwilioRealtimeBridge:
+        return SimulatedTwilio(person, "CA" + "1" * 32, "MZ" + "2" * 32, {}, Random(1))
+    return SimulatedAudioCodes(person, "call-1", Random(1), AudioCodesHabits())
+
+
+@dataclass
+class Stage:
+    """One call: who takes part in it, and what can be seen of it."""
+
+    bridge: AnyBridge
+    caller: Caller
+    model: SimulatedModel
+    telephony: PartySocket
+    model_socket: PartySocket
+    seen: list[tuple[float, Event | Effect]] = field(default_factory=list)
+
+    def requests(self) -> list[tuple[float, dict[str, Any]]]:
+        return self.to_model("response.create")
+
+    def to_model(self, kind: str) -> list[tuple[float, dict[str, Any]]]:
+        return [(at, text) for at, text in self.model_socket.sent if text["type"] == kind]
+
+    def at(self, kind: type) -> list[float]:
+        """When events or effects of this kind were."""
+        return [at for at, what in self.seen if type(what) is kind]
+
+    def commits(self) -> list[str]:
+        """The items of the caller's turns."""
+        return [w.item_id for _, w in self.seen if isinstance(w, events.TurnCommitted)]
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+        """Look every 10 ms; ``AssertionError`` when it does not come true in time."""
+        clock = asyncio.get_running_loop().time
+        last = clock() + seconds
+        while not condition():
+            assert clock() < last, "it never came true"
+            await asyncio.sleep(0.01)
+
+    def verdict(self) -> list[str]:
+        return self.caller.verdict() + self.model.verdict()
+
+
+async def play(
+    bridge_class: type[AnyBridge],
+    steps: list[Step],
+    *,
+    knobs: Knobs | None = None,
+    replies: ReplyScript | None = None,
+    agent: Agent = AGENT,
+    during: Callable[[Stage], Awaitable[None]] | None = None,
+    **settings: Any,
+) -> tuple[Stage, Ending]:
+    """A whole call; ``during`` runs beside it."""
+    clock = asyncio.get_running_loop().time
+    caller = caller_for(bridge_class, steps)
+    model = SimulatedModel(knobs, Random(1), replies, now=clock())
+    telephony, model_socket = PartySocket(caller), PartySocket(model)
+    seen: list[tuple[float, Event | Effect]] = []
+
+    async def connect() -> Socket:
+        return model_socket
+
+    bridge = bridge_class(
+        telephony,
+        connect,
+        Settings(openai_api_key="sk-test", **settings),
+        agent,
+        observers=[lambda what, now: seen.append((now, what))],
+    )
+    stage = Stage(bridge, caller, model, telephony, model_socket, seen)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(bridge.run())
+        if during is not None:
+            await during(stage)
+        ending = await running
+    return stage, ending

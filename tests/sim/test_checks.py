@@ -1,0 +1,112 @@
+"""The checks find what is wrong and nothing else."""
+
+from random import Random
+
+import pytest
+
+from opusbridge.sim.callers import HeardSpan
+from opusbridge.sim.checks import (
+    Cut,
+    SpokenItem,
+    Truncation,
+    at_rest,
+    cut_speech_unheard,
+    heard_of,
+    marks_unique,
+    one_ending,
+    recording_complete,
+    truncations_honest,
+)
+from opusbridge.sound import PCMU_8K
+
+
+def sound(ms: int, seed: int) -> bytes:
+    """Loud, and never twice the same."""
+    return bytes(Random(seed).choices(range(1, 90), k=8 * ms))
+
+
+def span(started_at: float, heard: bytes) -> HeardSpan:
+    return HeardSpan(started_at, started_at + len(heard) / 8000, PCMU_8K, bytearray(heard))
+
+
+FIRST = SpokenItem("first", sound(1000, 1), PCMU_8K)
+SECOND = SpokenItem("second", b"\xff" * 400 + sound(1000, 2), PCMU_8K)
+ITEMS = [FIRST, SECOND]
+
+
+def test_marks_must_differ() -> None:
+    assert marks_unique(["a", "b"]) == []
+    assert marks_unique(["a", "b", "a"]) == ["1 mark names were used more than once"]
+
+
+@pytest.mark.parametrize("endings", [0, 2])
+def test_a_call_has_one_ending(endings: int) -> None:
+    assert one_ending(["the"]) == []
+    assert one_ending(["x"] * endings) == [f"{endings} endings instead of one"]
+
+
+def test_rest_is_when_nobody_waits() -> None:
+    assert at_rest(ended=True, caller=None, model=None) == []
+    assert at_rest(ended=False, caller=None, model=3.0) == [
+        "the call has not ended",
+        "the model still waits for something",
+    ]
+
+
+def test_a_recording_is_as_long_as_the_call() -> None:
+    assert recording_complete(10.05, 10.0) == []
+    assert recording_complete(9.5, 10.0) == ["9.50 s recorded of a call of 10.00 s"]
+
+
+def test_what_was_heard_of_an_item_is_found_in_what_was_played() -> None:
+    heard = [span(0.0, b"\xff" * 1600), span(1.0, FIRST.sound[:4000]), span(2.0, SECOND.sound)]
+
+    assert heard_of(FIRST, heard) == 500
+    assert heard_of(SECOND, heard) == 1050
+    assert heard_of(SpokenItem("never", sound(100, 3), PCMU_8K), heard) == 0
+
+
+def test_an_underrun_within_an_item_does_not_end_it_but_a_leap_does() -> None:
+    paused = [span(0.0, FIRST.sound[:1600]), span(1.0, FIRST.sound[1600:])]
+    leapt = [span(0.0, FIRST.sound[:1600] + FIRST.sound[3200:])]
+
+    assert heard_of(FIRST, paused) == 1000
+    assert heard_of(FIRST, leapt) == 200
+
+
+def test_an_item_that_begins_with_silence_is_counted_from_its_beginning() -> None:
+    assert heard_of(SECOND, [span(0.0, SECOND.sound[: 400 + 800])]) == 150
+    assert heard_of(SpokenItem("empty", b"", PCMU_8K), [span(0.0, FIRST.sound)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("audio_end_ms", "found"),
+    [
+        (500, []),
+        (560, []),
+        (700, ["first truncated to 700 ms where 500 ms were heard"]),
+        (100, ["first truncated to 100 ms where 500 ms were heard"]),
+        (1001, ["first truncated to 1001 ms of 1000 sent"]),
+    ],
+)
+def test_a_truncation_is_what_was_heard(audio_end_ms: int, found: list[str]) -> None:
+    heard = [span(0.0, FIRST.sound[:4000])]
+
+    assert truncations_honest([Truncation("first", audio_end_ms)], ITEMS, heard, 100) == found
+
+
+def test_nothing_of_a_cut_item_is_heard_after_its_cut() -> None:
+    heard = [span(0.0, FIRST.sound[:4000])]
+    cut = Cut(FIRST, effective_at=0.5)
+    assert cut_speech_unheard([cut], ITEMS, heard) == []
+
+    late = [*heard, span(2.0, FIRST.sound[4000:5000])]
+    assert cut_speech_unheard([cut], ITEMS, late) == ["first was heard after it had been cut"]
+
+
+def test_another_item_or_the_same_words_again_are_no_cut_speech() -> None:
+    again = SpokenItem("again", FIRST.sound, PCMU_8K)
+    cut = Cut(FIRST, effective_at=0.5)
+
+    assert cut_speech_unheard([cut], ITEMS, [span(1.0, SECOND.sound)]) == []
+    assert cut_speech_unheard([cut], [*ITEMS, again], [span(1.0, FIRST.sound)]) == []

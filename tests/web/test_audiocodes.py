@@ -1,0 +1,184 @@
+import pytest
+
+from opusbridge.web import telephony
+from tests.web.serving import close_code, house, refused_status
+
+TOKEN = "audiocodes-secret"
+GOOD = {"Authorization": f"Bearer {TOKEN}"}
+INITIATE = (
+    '{"type": "session.initiate", "conversationId": "0f6c9a4e-7d55-4f3b-9b6d-3a0f0c7d2b11",'
+    ' "expectAudioMessages": true, "supportedMediaFormats": ["raw/lpcm16"]}'
+)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_the_plain_http_check_is_answered(method: str) -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        answer = await server.http.request(method, "/audiocodes")
+
+        assert answer.status_code == 200
+        assert answer.json() == {"type": "ac-bot-api", "success": True}
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({}, "no-token"),
+        ({"Authorization": "Bearer"}, "no-token"),
+        ({"Authorization": "Bearer wrong"}, "bad-token"),
+        ({"Authorization": f"Basic {TOKEN}"}, "bad-token"),
+        ({"Authorization": TOKEN}, "no-token"),
+        ({"Authorization": f"Bearer {TOKEN}x"}, "bad-token"),
+    ],
+)
+async def test_a_wrong_bearer_is_refused_with_401_before_acceptance(
+    headers: dict[str, str], reason: str
+) -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        assert await refused_status(server.upgrade("/audiocodes", headers)) == 401
+        assert server.rejected("audiocodes", reason) == 1
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_initiate_becomes_a_call_that_reads_it_itself(scheme: str) -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        headers = {"Authorization": f"{scheme} {TOKEN}"}
+        socket = await server.upgrade("/audiocodes", headers)
+        await socket.send(INITIATE)
+        await socket.send('{"type": "userStream.start"}')
+        bridge = await server.bridges.get()
+
+        assert await bridge.has_heard(2) == [INITIATE, '{"type": "userStream.start"}']
+        assert bridge.models == server.dialled
+        assert server.calls.count == 1
+
+
+async def test_the_end_of_the_socket_ends_the_call_and_frees_its_place() -> None:
+    async with house(max_calls=1, audiocodes_token=TOKEN) as server:
+        for _ in range(2):
+            socket = await server.upgrade("/audiocodes", GOOD)
+            await socket.send(INITIATE)
+            bridge = await server.bridges.get()
+            await bridge.has_heard(1)
+            await socket.close()
+            await server.dialled[-1].closed.wait()
+            assert await server.calls.drain(5.0)
+            server.calls.draining = False
+
+
+async def test_a_validation_of_the_connection_is_answered_and_costs_nothing() -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        socket = await server.upgrade("/audiocodes", GOOD)
+        await socket.send('{"type": "connection.validate"}')
+
+        assert await socket.recv() == '{"type":"connection.validated","success":true}'
+        assert await close_code(socket) == 1000
+        assert server.dialled == []
+
+
+async def test_a_resumed_conversation_is_answered_with_an_error_not_silence() -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        socket = await server.upgrade("/audiocodes", GOOD)
+        await socket.send('{"type": "session.resume", "conversationId": "0f6c9a4e"}')
+
+        assert await socket.recv() == '{"type":"session.error","reason":"conversation not found"}'
+        assert await close_code(socket) == 1000
+
+
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        ('{"type": "userStream.chunk"}', "unexpected-message"),
+        ('{"type": ["session.initiate"]}', "unexpected-message"),
+        ("{}", "unexpected-message"),
+        ("[]", "not-json"),
+        ("hello", "not-json"),
+    ],
+)
+async def test_any_other_first_message_closes_the_socket(first: str, reason: str) -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        socket = await server.upgrade("/audiocodes", GOOD)
+        await socket.send(first)
+
+        assert await close_code(socket) == 1008
+        assert server.bridges.empty()
+        assert server.rejected("audiocodes", reason) == 1
+
+
+async def test_a_socket_that_says_nothing_is_closed_and_gives_its_place_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(telephony, "FIRST_MESSAGE_SECONDS", 0.02)
+    async with house(max_calls=1, audiocodes_token=TOKEN) as server:
+        for _ in range(2):
+            socket = await server.upgrade("/audiocodes", GOOD)
+            assert await close_code(socket) == 1008
+
+        assert server.rejected("audiocodes", "no-start") == 2
+
+
+async def test_a_full_house_refuses_before_acceptance_but_after_the_bearer() -> None:
+    async with house(max_calls=1, audiocodes_token=TOKEN) as server:
+        await server.upgrade("/audiocodes", GOOD)  # takes the place, whatever it will say
+
+        assert await refused_status(server.upgrade("/audiocodes", GOOD)) == 503
+        assert await refused_status(server.upgrade("/audiocodes")) == 401
+
+
+async def test_a_draining_house_refuses_before_acceptance() -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        server.calls.draining = True
+
+        assert await refused_status(server.upgrade("/audiocodes", GOOD)) == 503
+        assert server.rejected("audiocodes", "draining") == 1
+
+
+async def test_frames_that_are_no_messages_are_counted_and_cost_nothing_else() -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        socket = await server.upgrade("/audiocodes", GOOD)
+        await socket.send(b"\x00\x01")
+        await socket.send(INITIATE)
+        bridge = await server.bridges.get()
+        await bridge.has_heard(1)
+        for frame in (b"\x00", "x" * 65_537, "é" * 32_769, "x" * 65_536, "é" * 32_768):
+            await socket.send(frame)
+
+        heard = await bridge.has_heard(3)
+        assert [len(text) for text in heard[1:]] == [65_536, 32_768]
+        assert bridge.done == [
+            ("rejected", "binary"),
+            ("rejected", "oversized"),
+            ("rejected", "oversized"),
+        ]
+        labels = {"peer": "audiocodes", "kind": "binary"}
+        assert server.registry.get_sample_value("opusbridge_bad_messages_total", labels) == 1
+
+
+async def test_a_message_over_a_megabyte_ends_that_socket_only() -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        quiet = await server.upgrade("/audiocodes", GOOD)
+        loud = await server.upgrade("/audiocodes", GOOD)
+        for socket in (quiet, loud):
+            await socket.send(INITIATE)
+        await loud.send("x" * (2**20 + 1))
+
+        assert await close_code(loud) == 1009
+        await quiet.send("still here")
+        bridge = await server.bridges.get()
+        assert (await bridge.has_heard(2))[-1] == "still here"
+
+
+async def test_bad_utf8_ends_that_socket_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        socket = await server.upgrade("/audiocodes", GOOD)
+        await socket.send(INITIATE)
+        bridge = await server.bridges.get()
+        await bridge.has_heard(1)
+        await socket.send(b"\xff\xfe", text=True)
+
+        assert await close_code(socket) == 1007
+        assert await server.calls.drain(5.0)
+        assert bridge.done == [("rejected", "bad-utf8")]
+        assert "Traceback" not in caplog.text

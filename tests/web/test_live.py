@@ -1,0 +1,134 @@
+import pytest
+
+from tests.web.serving import House, PretendBridge, house
+
+INITIATE = '{"type": "session.initiate"}'
+
+
+async def a_call(server: House) -> PretendBridge:
+    socket = await server.upgrade("/audiocodes")
+    await socket.send(INITIATE)
+    bridge = await server.bridges.get()
+    await bridge.has_heard(1)
+    return bridge
+
+
+async def test_calls_are_listed_live_ones_first() -> None:
+    async with house() as server:
+        over, live = await a_call(server), await a_call(server)
+        over.hang_up("caller-hung-up")
+        while server.calls.count > 1:
+            await server.http.get("/healthz")
+
+        assert (await server.http.get("/api/calls")).json() == {
+            "calls": [
+                {"call_id": live.call_id, "state": "live"},
+                {"call_id": over.call_id, "state": "ended"},
+            ]
+        }
+
+
+async def test_one_call_is_shown_and_an_unknown_one_is_not() -> None:
+    async with house() as server:
+        bridge = await a_call(server)
+
+        found = await server.http.get(f"/api/calls/{bridge.call_id}")
+        assert found.json() == {"call_id": bridge.call_id, "state": "live"}
+        assert (await server.http.get("/api/calls/nobody")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "done"),
+    [
+        ("say", '{"text": "Wrap up."}', ("say", "Wrap up.")),
+        (
+            "transfer",
+            '{"destination": "billing", "reason": "asked for"}',
+            ("transfer", "billing", "asked for"),
+        ),
+        ("transfer", '{"destination": "billing"}', ("transfer", "billing", "")),
+        ("hangup", "{}", ("hang_up", "hung-up-by-operator")),
+        ("hangup", "", ("hang_up", "hung-up-by-operator")),
+        ("hangup", '{"reason": "test call"}', ("hang_up", "test call")),
+    ],
+)
+async def test_an_operator_acts_on_a_live_call(
+    action: str, body: str, done: tuple[str, ...]
+) -> None:
+    async with house() as server:
+        bridge = await a_call(server)
+        answer = await server.http.post(f"/api/calls/{bridge.call_id}/{action}", content=body)
+
+        assert answer.status_code == 202
+        assert bridge.done == [done]
+
+
+@pytest.mark.parametrize("action", ["say", "transfer", "hangup"])
+async def test_an_unknown_call_is_404_whatever_the_body_says(action: str) -> None:
+    async with house() as server:
+        answer = await server.http.post(f"/api/calls/nobody/{action}", content=b"[")
+
+        assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("action", ["say", "transfer", "hangup"])
+async def test_a_call_that_ended_is_409(action: str) -> None:
+    async with house() as server:
+        bridge = await a_call(server)
+        bridge.hang_up("caller-hung-up")
+        answer = await server.http.post(f"/api/calls/{bridge.call_id}/{action}")
+
+        assert answer.status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("say", "{}"),
+        ("say", '{"text": ""}'),
+        ("say", '{"text": "x", "loud": true}'),
+        ("say", "not json"),
+        ("say", '{"text": "' + "x" * 70_000 + '"}'),
+        ("transfer", '{"reason": "x"}'),
+        ("hangup", "[]"),
+    ],
+)
+async def test_a_body_that_does_not_fit_is_422(action: str, body: str) -> None:
+    async with house() as server:
+        bridge = await a_call(server)
+        answer = await server.http.post(f"/api/calls/{bridge.call_id}/{action}", content=body)
+
+        assert answer.status_code == 422
+        assert bridge.done == []
+
+
+async def test_a_refused_transfer_says_why() -> None:
+    async with house() as server:
+        bridge = await a_call(server)
+        answer = await server.http.post(
+            f"/api/calls/{bridge.call_id}/transfer", json={"destination": "the moon"}
+        )
+
+        assert answer.status_code == 422
+        assert answer.json()["detail"] == "there is no such destination"
+
+
+async def test_readiness_tells_a_balancer_to_look_elsewhere() -> None:
+    async with house(max_calls=1) as server:
+        assert (await server.http.get("/readyz")).status_code == 200
+        bridge = await a_call(server)
+        full = await server.http.get("/readyz")
+        assert (full.status_code, full.json()) == (503, {"status": "full"})
+        bridge.hang_up("caller-hung-up")
+        await server.calls.drain(5.0)
+        draining = await server.http.get("/readyz")
+        assert (draining.status_code, draining.json()) == (503, {"status": "draining"})
+        assert (await server.http.get("/healthz")).status_code == 200
+
+
+async def test_metrics_are_prometheus_text() -> None:
+    async with house() as server:
+        answer = await server.http.get("/metrics")
+
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert 'opusbridge_calls_active{telephony="twilio"} 0.0' in answer.text
