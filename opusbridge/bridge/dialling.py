@@ -79,6 +79,7 @@ def dialler(settings: Settings) -> Callable[[], Awaitable[ModelSocket]]:
                 compression=None,
                 max_size=MAX_MESSAGE_BYTES,
                 open_timeout=OPEN_SECONDS,
+                close_timeout=CLOSE_SECONDS,
                 ping_interval=PING_SECONDS,
                 ping_timeout=PING_SECONDS,
                 proxy=proxy,

@@ -11,7 +11,9 @@ time, since a mark may be lost). A clear begins a new epoch: the far side return
 of what it threw away too, and those are not "heard".
 
 Where nothing is reported, sound is kept back here and sent with a bounded lead, so that
-little is lost, or wrongly believed heard, when the caller cuts in.
+little is lost, or wrongly believed heard, when the caller cuts in. The clock is then never
+behind the ear, so a late "that prompt was played" (AudioCodes' ``playFinished``), which
+does not say of which sound, can correct nothing: it would mark newer sound heard.
 """
 
 from collections import deque
@@ -28,7 +30,7 @@ PIECE_MS = 100
 MARK_PATIENCE_SECONDS = 1.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Segment:
     """One audio part of one item, in bytes of the telephony format."""
 
@@ -40,13 +42,16 @@ class Segment:
     taken: int = 0
     """Converted and on its way: sent or waiting to be sent."""
     sent: int = 0
-    starts: int | None = None
-    """Where in the epoch's stream its first byte was sent."""
-    first_sent_at: float | None = None
+    stretches: list[tuple[int, int]] = field(default_factory=list)
+    """Where in the epoch's stream it was sent: one, unless another part came between."""
     complete: bool = False
     """The model will add nothing more."""
+    starts_at: float = 0.0
+    """When the caller hears its first byte, by the clock when it was sent."""
     heard_ms: float = 0.0
-    """Final once it left the ledger."""
+    """Final once it left the ledger, and so is ``ended_at``."""
+    ended_at: float = 0.0
+    """When the last that was heard of it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class PlayoutLedger:
     marks: bool
     lead_seconds: float | None
     segments: list[Segment] = field(default_factory=list)
-    """Not yet completely heard, in the order in which they will be."""
+    """Not yet completely heard, in the order in which they began."""
     _waiting: deque[tuple[Segment, bytes | None]] = field(default_factory=deque)
     _sent: int = 0
     _empties_at: float = 0.0
@@ -84,7 +89,8 @@ class PlayoutLedger:
     def segment(self, response_id: str, item_id: str, content_index: int) -> Segment:
         """The one for this part; a new one is heard after all the others."""
         for segment in reversed(self.segments):
-            if segment.item_id == item_id and segment.content_index == content_index:
+            same = segment.item_id == item_id and segment.content_index == content_index
+            if same and not segment.complete:
                 return segment
         segment = Segment(response_id, item_id, content_index)
         self.segments.append(segment)
@@ -118,7 +124,7 @@ class PlayoutLedger:
             segment, raw = self._waiting[0]
             if raw is None:
                 found.append(Ended())
-            elif self.lead_seconds is not None and self._empties_at - now >= self.lead_seconds:
+            elif now < self._room_at:
                 break
             else:
                 found.append(self._send(segment, Audio.of(raw, self.format), now))
@@ -127,19 +133,26 @@ class PlayoutLedger:
 
     def _send(self, segment: Segment, audio: Audio, now: float) -> Sent:
         starts_at = max(now, self._empties_at)
-        if segment.starts is None:
-            segment.starts, segment.first_sent_at = self._sent, now
+        begin, end = self._sent, self._sent + audio.size_bytes
+        if not segment.stretches:
+            segment.starts_at = starts_at
+        elif segment.stretches[-1][1] == begin:
+            begin = segment.stretches.pop()[0]
+        segment.stretches.append((begin, end))
         segment.sent += audio.size_bytes
-        self._sent += audio.size_bytes
+        self._sent = end
         self._empties_at = starts_at + audio.ms / 1000
         return Sent(audio, starts_at)
 
     @property
+    def _room_at(self) -> float:
+        """When the next piece of paced sound fits into the lead."""
+        return self._empties_at - (self.lead_seconds or 0.0) + PIECE_MS / 1000
+
+    @property
     def deadline(self) -> float | None:
         """When the next waiting sound may leave."""
-        if not self._waiting or self.lead_seconds is None:
-            return None
-        return self._empties_at - self.lead_seconds
+        return self._room_at if self._waiting else None
 
     # --- What is known of the ear -------------------------------------------------------
 
@@ -163,41 +176,32 @@ class PlayoutLedger:
                 break  # those before it were heard too; their echoes were lost
             self._stale_marks.add(placed)
         self._heard = max(self._heard, position)
-        rest_ms = (self._sent - position) / self.format.bytes_per_ms
-        self._empties_at = now + rest_ms / 1000
+        self._empties_at = now + self._seconds(self._sent - position)
         return True
-
-    def all_heard(self, now: float) -> None:
-        """The far side says that it has played all it had."""
-        if not self._waiting:
-            self._empties_at = min(self._empties_at, now)
 
     def heard_position(self, now: float) -> int:
         """Bytes of this epoch that have reached the ear; never runs backwards."""
         ahead_ms = max(0.0, (self._empties_at - now) * 1000)
         position = self._sent - int(ahead_ms * self.format.bytes_per_ms)
-        if self._marks:
-            _, held, due = self._marks[0]
+        for _, held, due in self._marks:
             if now < due + MARK_PATIENCE_SECONDS:
                 position = min(position, held)
+                break  # the others are further on; those before it are taken to be lost
         self._heard = max(self._heard, position)
         return self._heard
 
     def heard_ms(self, segment: Segment, now: float) -> float:
         """How much of this part was heard, never more than was received of it."""
-        if segment.starts is None:
-            return 0.0
-        heard = min(max(self.heard_position(now) - segment.starts, 0), segment.sent)
-        if segment.complete and heard >= segment.taken:
+        position = self.heard_position(now)
+        heard = sum(min(max(position, begin), end) - begin for begin, end in segment.stretches)
+        if segment.complete and heard == segment.taken:
             return segment.received_ms
         return min(heard / self.format.bytes_per_ms, segment.received_ms)
 
     def silent_at(self, now: float) -> float:
         """When the caller will have heard everything; ``now`` or earlier if he has."""
         waiting = sum(len(raw) for _, raw in self._waiting if raw is not None)
-        return max(self._empties_at, now if waiting else 0.0) + waiting / (
-            self.format.bytes_per_ms * 1000
-        )
+        return max(self._empties_at, now if waiting else 0.0) + self._seconds(waiting)
 
     def audible(self, now: float) -> bool:
         """Whether the caller is, or is about to be, listening to the agent."""
@@ -207,15 +211,13 @@ class PlayoutLedger:
 
     def settle(self, now: float) -> list[Segment]:
         """Those heard to their end since last asked; they leave the ledger."""
-        done: list[Segment] = []
-        while self.segments:
-            first = self.segments[0]
-            if not (first.complete and first.starts is not None and first.sent == first.taken):
-                break
-            if self.heard_position(now) < first.starts + first.sent:
-                break
-            first.heard_ms = first.received_ms
-            done.append(self.segments.pop(0))
+        position = self.heard_position(now)
+        done = [one for one in self.segments if one.complete and self._is_heard(one, position)]
+        for segment in done:
+            self.segments.remove(segment)
+            segment.heard_ms = segment.received_ms
+            rest = self._sent - segment.stretches[-1][1]
+            segment.ended_at = min(now, self._empties_at - self._seconds(rest))
         return done
 
     def cut(self, now: float) -> list[Segment]:
@@ -223,6 +225,7 @@ class PlayoutLedger:
         unheard = self.segments
         for segment in unheard:
             segment.heard_ms = self.heard_ms(segment, now)
+            segment.ended_at = now
         self.segments = []
         self._waiting.clear()
         self._stale_marks.update(name for name, _, _ in self._marks)
@@ -230,3 +233,9 @@ class PlayoutLedger:
         self._sent = self._heard = 0
         self._empties_at = now
         return unheard
+
+    def _is_heard(self, segment: Segment, position: int) -> bool:
+        return segment.sent == segment.taken and segment.stretches[-1][1] <= position
+
+    def _seconds(self, size_bytes: int) -> float:
+        return size_bytes / (self.format.bytes_per_ms * 1000)

@@ -111,6 +111,13 @@ async def test_no_page_describes_the_doors() -> None:
             assert (await server.http.get(path)).status_code == 404
 
 
+async def test_no_redirect_is_made_of_the_host_a_request_names() -> None:
+    async with house() as server:
+        answer = await server.http.post("/audiocodes/", headers={"Host": "evil.example.net"})
+
+        assert answer.status_code == 404
+
+
 @pytest.mark.parametrize(
     "headers",
     [
