@@ -90,6 +90,10 @@ class Agent(BaseModel):
     barge_in: bool | None = None
     """Whether the caller's speech interrupts. None: as the settings say."""
 
+    give_up: str = "wait"
+    """What follows the apology when the model gave no answer for all our asking: ``wait`` for
+    the caller to try again, ``transfer:NAME`` to one of the destinations, or ``hang_up``."""
+
     session: Mapping[str, JsonValue] = Field(default_factory=dict, repr=False)
     """Merged into the model's session as it is, last."""
 
@@ -111,7 +115,20 @@ class Agent(BaseModel):
         for tool in self.tools:
             if tool.wants_destinations and not self.destinations:
                 raise ConfigurationError(f"agent: the tool {tool.name} needs destinations")
+        policy, _, name = self.give_up.partition(":")
+        if policy == "transfer" and name in self.destinations:
+            return self
+        if self.give_up not in ("wait", "hang_up"):
+            raise ConfigurationError(
+                "agent: give_up must be wait, hang_up or transfer:NAME with one of the destinations"
+            )
         return self
+
+    @property
+    def give_up_target(self) -> Private[str] | None:
+        """Where ``transfer:NAME`` goes; ``None`` for the other policies."""
+        policy, _, name = self.give_up.partition(":")
+        return Private(self.destinations[name]) if policy == "transfer" else None
 
     @classmethod
     def load(cls, spec: str) -> "Agent":

@@ -223,6 +223,19 @@ class Settings(BaseSettings):
     """Waits before a failed response is asked for again, one for each attempt: fourteen seconds
     in all is about as long as a caller stays on the line."""
 
+    hold_after: SomeSeconds = 6
+    """An answer is owed and the caller has heard nothing for this long: the stored "one moment
+    please". Longer, and callers ask whether anybody is there."""
+
+    resume_grace: Seconds = 30
+    """How long a call outlives its model session while another is dialled; then the caller
+    hears an apology and the call ends. 0: at once."""
+
+    speech_dir: Path | None = None
+    """Stored speech in other languages or voices: ``LANGUAGE/NAME.wav`` (16-bit mono, 8, 16 or
+    24 kHz) for ``one-moment``, ``sorry`` and ``goodbye``. What is missing there is spoken in
+    English."""
+
     drain_seconds: Seconds = 3600
     """Longest wait for live calls after ``SIGTERM``: an hour lets nearly every call end by
     itself."""

@@ -97,7 +97,8 @@ class SessionConfig:
 
     instructions: str
     audio_format: AudioFormat
-    voice: str = "marin"
+    voice: str | None = "marin"
+    """``None``: leave it as it is there."""
     tools: tuple[Mapping[str, Any], ...] = ()
     """Function tools as the wire has them: name, description, parameters."""
     turn_detection: TurnDetection | None = None
@@ -164,8 +165,18 @@ class AddToolOutput:
 class AddText:
     item_id: str
     role: str
-    """``user`` or ``system``."""
+    """``user`` or ``system``; ``assistant`` when a conversation is restored."""
     text: Private[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AddToolCall:
+    """A call of an earlier session, put where its output will be understood."""
+
+    item_id: str
+    tool_call_id: str
+    name: str
+    arguments: Private[str]
 
 
 # --- Of the shell -----------------------------------------------------------------------
@@ -176,6 +187,13 @@ class RunTool:
     tool_call_id: str
     name: str
     arguments: Private[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceModel:
+    """Give the model's socket up and dial another; the call will restore the conversation."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +241,10 @@ ToModel = (
     | DeleteItem
     | AddToolOutput
     | AddText
+    | AddToolCall
 )
 
-ToShell = RunTool | Note | EndCall
+ToShell = RunTool | ReplaceModel | Note | EndCall
 
 Effect = ToTelephony | ToModel | ToShell
 
@@ -252,5 +271,11 @@ NOTES: dict[str, str] = {
     "turn-latency": "caller's last sound to the first sound sent to him (value: seconds)",
     "transfer-failed": "the other party was not reached (reason)",
     "farewell-cancelled": "the caller spoke before the agent could hang up",
+    "hold": "an answer is owed and the caller heard nothing: one moment please",
+    "apology": "the caller was told that it did not work (reason: what follows)",
+    "model-replaced": "a new model session was dialled (reason: why)",
+    "restored": "the conversation was put into a new session (value: items)",
+    "repaired": "what the model had lost was sent again in another form (reason: code)",
+    "unknown-error": "the model refused for a reason we do not know, first time in this call",
     "dropped-tool": "a tool call was refused (reason)",
 }

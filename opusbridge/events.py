@@ -254,7 +254,7 @@ class ResponseDone:
     retry_after_seconds: float | None = None
     """The server's own hint, found in the error's text."""
     empty: bool = False
-    """It has no output item at all."""
+    """Nothing came of it: no output item, or none but tool calls that were cut off."""
     usage: Usage | None = None
     in_conversation: bool = True
 
@@ -269,6 +269,8 @@ class ModelErred:
     """The client event it refuses (``response.create``, …) where its ``event_id`` told us."""
     request_id: str | None = None
     """For a refused ``response.create``: the request's token."""
+    item_id: str | None = None
+    """For a refused ``conversation.item.create``: the id we gave the item."""
     response_active: bool = False
     """The refusal is "a response is active already", by code or by any of its known texts."""
     active_response_id: str | None = None

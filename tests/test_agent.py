@@ -56,6 +56,15 @@ def refusal_of_file(spec: object) -> str:
 # --- The value --------------------------------------------------------------------------
 
 
+def test_giving_up_leads_nowhere_but_to_the_destination_named() -> None:
+    destinations = {"billing": BILLING}
+
+    assert an_agent().give_up_target is None
+    assert an_agent(give_up="hang_up", destinations=destinations).give_up_target is None
+    transfer = an_agent(give_up="transfer:billing", destinations=destinations)
+    assert transfer.give_up_target == Private(BILLING)
+
+
 def test_an_agent_needs_a_name_and_instructions_only() -> None:
     agent = an_agent()
 
@@ -103,7 +112,11 @@ def test_what_cannot_be_dialled_is_refused_without_repeating_it(target: str) -> 
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"give_up": "wait"}, "agent: give_up is not a key of an agent"),
+        ({"gives_up": "wait"}, "agent: gives_up is not a key of an agent"),
+        ({"give_up": "cry"}, "agent: give_up must be wait, hang_up or transfer:NAME"),
+        ({"give_up": "transfer:"}, "agent: give_up must be wait, hang_up or transfer:NAME"),
+        ({"give_up": "transfer:home"}, "agent: give_up must be wait, hang_up or transfer:NAME"),
+        ({"give_up": "wait:billing"}, "agent: give_up must be wait, hang_up or transfer:NAME"),
         ({"name": ""}, "agent: name: "),
         ({"voice": 3}, "agent: voice: "),
         ({"tools": [look_up, look_up]}, "agent: tools: two tools have the name look_up"),
@@ -237,7 +250,8 @@ def test_a_toml_file_has_the_same_keys(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("name = \n", "not valid TOML: Invalid value (at line 1"),
-        ("give_up = 'wait'\nname='a'\ninstructions='b'\n", "give_up is not a key of an agent"),
+        ("gives_up = 'wait'\nname='a'\ninstructions='b'\n", "gives_up is not a key of an agent"),
+        ("give_up = 'cry'\nname='a'\ninstructions='b'\n", "give_up must be wait"),
         ("tools = 3\n", "tools must be a list of module:function"),
         ("tools = [3]\n", "tools are named as module:function"),
         ("tools = ['look_up']\n", "tools are named as module:function"),

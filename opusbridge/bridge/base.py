@@ -7,17 +7,16 @@ group that ends with the call, so nothing of a call outlives it.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
-
-import structlog
 
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.bridge.conduct import call_policy
 from opusbridge.bridge.metrics import CallMetrics
+from opusbridge.bridge.model import ConnectModel, ModelLink
 from opusbridge.bridge.outbox import Outbox, Socket
 from opusbridge.bridge.summary import describe, summary
 from opusbridge.bridge.tools import SideWork, run_tool
@@ -28,15 +27,14 @@ from opusbridge.call.policy import TelephonyTraits
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending, PeerGone, ending
-from opusbridge.logs import of_call, places
+from opusbridge.logs import Log, of_call, places
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.tools.context import CallContext
 
-log = structlog.get_logger("opusbridge.bridge")
+log = Log("opusbridge.bridge")
 
-ConnectModel = Callable[[], Awaitable[Socket]]
 RecorderFactory = Callable[[str, datetime, float], CallRecorder]
 """Makes the recorder of a call: its id, when it began, and the same on the shell's clock."""
 
@@ -80,7 +78,6 @@ class RealtimeBridge(ABC):
         self._started_at = datetime.now(UTC)
         self._clock_began = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._model_wanted = asyncio.Event()
         self._over = asyncio.Event()
         self._broke = False
         self._state: dict[str, Any] = {}
@@ -175,7 +172,12 @@ class RealtimeBridge(ABC):
             observers.append(self._recorder.observe)
         call = Call(self._policy, self._clock_began)
         self._telephony_out = Outbox(lambda: self._happened(events.PeerStalled("telephony")))
-        self._model_out = Outbox(lambda: self._happened(events.PeerStalled("model")))
+        self._model = ModelLink(
+            self._connect_model,
+            self._model_said,
+            self._model_gone,
+            lambda: self._happened(events.PeerStalled("model")),
+        )
         self._engine = Engine(call, self._protocol(), RealtimeProtocol(), observers)
         with of_call(self.call_id):
             log.info("call began", telephony=self.traits.name)
@@ -194,7 +196,7 @@ class RealtimeBridge(ABC):
             running = [
                 tasks.create_task(self._read_telephony()),
                 tasks.create_task(self._telephony_out.send_all(self._telephony_socket)),
-                tasks.create_task(self._carry_model()),
+                tasks.create_task(self._model.carry()),
             ]
             self._arm_timer()
             await self._over.wait()
@@ -215,38 +217,14 @@ class RealtimeBridge(ABC):
         except PeerGone:
             self._perform(lambda at: engine.telephony_gone(at))
 
-    async def _carry_model(self) -> None:
-        """Dial once somebody is there to talk to, then read until the session ends."""
-        engine = self._engine
-        assert engine is not None
-        await self._model_wanted.wait()
-        socket: Socket | None = None
-        try:
-            connect = self._connect_model
-            socket = await connect() if callable(connect) else connect
-            await self._read_model(socket)
-        except PeerGone as gone:
-            reason, permanent = gone.reason, gone.permanent
-            self._perform(lambda at: engine.model_gone(reason, permanent, at))
-        finally:
-            if socket is not None:
-                await socket.close()
+    def _model_said(self, text: str) -> None:
+        assert self._engine is not None
+        self._step("model", text, self._engine.model_said, asyncio.get_running_loop().time())
 
-    async def _read_model(self, socket: Socket) -> None:
+    def _model_gone(self, gone: PeerGone) -> None:
         engine = self._engine
         assert engine is not None
-        now = asyncio.get_running_loop().time
-        async with asyncio.TaskGroup() as tasks:
-            sender = tasks.create_task(self._model_out.send_all(socket))
-            try:
-                while True:
-                    text = await socket.receive_text()
-                    self._step("model", text, engine.model_said, now())
-            except PeerGone as gone:
-                reason, permanent = gone.reason, gone.permanent
-                self._perform(lambda at: engine.model_gone(reason, permanent, at))
-            finally:
-                sender.cancel()
+        self._perform(lambda at: engine.model_gone(gone.reason, gone.permanent, at))
 
     # --- One step -----------------------------------------------------------------------
 
@@ -278,12 +256,12 @@ class RealtimeBridge(ABC):
             for text in out.to_model:
                 self._recorder.said("model", "out", text, at)
         self._telephony_out.put(out.to_telephony)
-        self._model_out.put(out.to_model)
+        self._model.put(out.to_model)
         for effect in out.effects:
             self._perform_effect(effect)
         self._arm_timer()
         if self._call is not None and self._call.conversation is not None:
-            self._model_wanted.set()
+            self._model.want()
 
     def _step_broke(self, error: Exception) -> None:
         log.error("call broke", raised=places(error))
@@ -300,6 +278,11 @@ class RealtimeBridge(ABC):
                 self._begin(run_tool(self.agent, effect, self._context(), self._happened))
             case effects.HangUp() | effects.TransferCall():
                 self._begin(self._control(effect))
+            case effects.ReplaceModel(reason):
+                log.warning("model session replaced", reason=reason)
+                self._model.replace()
+            case effects.Note("unknown-error", reason):
+                log.warning("the model refused for a reason unknown to us", code=reason)
             case effects.Note():
                 log.debug(effect.kind, why=effect.reason, ids=effect.ids, value=effect.value)
             case effects.EndCall(how):

@@ -1,17 +1,16 @@
 """From settings and an agent to how one call is conducted."""
 
-from functools import cache
-
 from opusbridge.agent import Agent
-from opusbridge.call.policy import CallPolicy, Clip, ResponsePolicy, TelephonyTraits
+from opusbridge.bridge.speech import stored_speech
+from opusbridge.call.policy import CallPolicy, ResponsePolicy, TelephonyTraits
 from opusbridge.config import Settings
 from opusbridge.effects import SessionConfig, TurnDetection
 from opusbridge.sound import PCM_24K
-from opusbridge.speech import load_clip
 
 
 def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> CallPolicy:
     """``settings`` are those of :meth:`Agent.applied_to`: the agent's word wins."""
+    spoken = stored_speech(settings.language, settings.speech_dir)
     return CallPolicy(
         telephony=traits,
         session=_session(settings, agent),
@@ -27,7 +26,12 @@ def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> Ca
         barge_in=settings.barge_in,
         dtmf_gap=settings.dtmf_gap,
         max_call_seconds=settings.max_call_seconds,
-        clips={name: _clip(name) for name in ("sorry", "goodbye")},
+        hold_after=settings.hold_after,
+        resume_grace=settings.resume_grace,
+        give_up=agent.give_up.partition(":")[0],
+        give_up_target=agent.give_up_target,
+        clips=spoken.clips,
+        clip_words=spoken.words,
     )
 
 
@@ -63,9 +67,3 @@ def _greeting(agent: Agent) -> str | None:
     if agent.greeting is None:
         return None
     return f"{agent.instructions}\n\nThe call was just answered. {agent.greeting}"
-
-
-@cache
-def _clip(name: str) -> Clip:
-    rate_hz, pcm = load_clip(name)
-    return Clip(rate_hz, pcm)

@@ -21,7 +21,7 @@ OTHER = "other"
 TELEPHONY = ("audiocodes", "twilio")
 PEERS = (*TELEPHONY, "model")
 STATUSES = ("completed", "cancelled", "incomplete", "failed")
-RUNGS = ("commit", "request", "response", "cancel")
+RUNGS = ("session", "commit", "request", "response", "cancel")
 TOKENS = ("input_text", "input_audio", "cached", "output_text", "output_audio")
 
 #: Retries told apart; the default back-off has three, and the settings allow nine.
@@ -65,6 +65,9 @@ class Metrics:
         self.watchdog = counter("watchdog_total", "Answers of the model overdue", "rung")
         self.barge_ins = counter("barge_ins_total", "Times the caller spoke over the agent")
         self.truncations = counter("truncations_total", "Items cut to what was heard")
+        self.reconnects = counter(
+            "model_reconnects_total", "Model sessions replaced in mid-call", "reason"
+        )
         self.latency = histogram(
             "turn_latency_seconds",
             "From the caller's last speech to the first agent audio sent to the caller",
@@ -164,6 +167,8 @@ class CallMetrics:
                 metrics.violations.inc()
             case "bad-message":
                 metrics.bad_message(note.reason)
+            case "model-replaced":
+                metrics.reconnects.labels(_one_of(REASONS, note.reason)).inc()
             case "turn-latency":
                 metrics.latency.observe(note.value)
             case _:
@@ -190,7 +195,7 @@ def _one_of(known: "tuple[str, ...] | dict[str, Any]", value: str) -> str:
 
 
 def _causes(why: str) -> str:
-    """The causes of a request in one order, whichever came first: 31 values at most."""
+    """The causes of a request in one order, whichever came first: 63 values at most."""
     given = set(why.split("+"))
     known = [cause.value for cause in Why if cause.value in given]
     return "+".join(known) if len(known) == len(given) else OTHER

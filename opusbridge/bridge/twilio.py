@@ -2,22 +2,22 @@
 
 from collections.abc import Sequence
 
-import structlog
-
 from opusbridge import effects, events
 from opusbridge.agent import Agent
-from opusbridge.bridge.base import ConnectModel, RealtimeBridge, RecorderFactory
+from opusbridge.bridge.base import RealtimeBridge, RecorderFactory
 from opusbridge.bridge.metrics import CallMetrics
+from opusbridge.bridge.model import ConnectModel
 from opusbridge.bridge.outbox import Socket
 from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.call.engine import Observer, TelephonyProtocol
 from opusbridge.call.policy import TWILIO
 from opusbridge.config import Settings
 from opusbridge.errors import TransferRefused
+from opusbridge.logs import Log
 from opusbridge.protocols.twilio import twiml
 from opusbridge.protocols.twilio.protocol import TwilioProtocol
 
-log = structlog.get_logger("opusbridge.bridge")
+log = Log("opusbridge.bridge")
 
 
 class TwilioRealtimeBridge(RealtimeBridge):

@@ -11,8 +11,11 @@ from typing import assert_never, get_args
 from opusbridge import effects, events
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.farewell import HANG_UP_SECONDS, LOOK_SECONDS, TRANSFER_SECONDS, Farewell
+from opusbridge.call.hold import Hold
+from opusbridge.call.machines import is_due
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy
+from opusbridge.call.rescue import Rescue
 from opusbridge.call.turns import Keypad
 from opusbridge.effects import Effect, Note
 from opusbridge.errors import Ending, ending
@@ -27,9 +30,6 @@ ANSWER_SECONDS = 0.25
 MOST_BAD_MESSAGES = 100
 
 FROM_MODEL = frozenset(get_args(events.FromModel))
-
-#: What the stored clips say, for the transcript.
-CLIP_WORDS = {"sorry": "Sorry, something went wrong.", "goodbye": "Thank you for calling. Goodbye."}
 
 
 class Call:
@@ -57,8 +57,11 @@ class Call:
         self._unsaid: tuple[str, ...] = ()  # clips for a line that is not ours yet
         self._look_at: float | None = None
         self._gone_at: float | None = None  # we hung up or handed over: when to stop waiting
+        self._transferring = False  # of the two, the one that may fail
         self._parting: Ending | None = None
         self._bad: dict[str, int] = {}
+        self._hold = Hold(policy.hold_after)
+        self._rescue = Rescue(policy.resume_grace)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """What to do about it, in the order it must be done; nothing once the call ended."""
@@ -86,14 +89,18 @@ class Call:
         talk = self.conversation
         if talk is None:
             # The model was dialled while the phone still rang: it is configured on arrival.
-            self._session_waits = isinstance(event, events.SessionCreated)
+            self._session_waits |= isinstance(event, events.SessionCreated)
             if isinstance(event, events.ModelLost):
                 return self._part_badly(event.reason, now)
             return []
         found = talk.handle(event, now)
         match event:
-            case events.ModelLost():
-                found += self._part_badly(event.reason, now)
+            case events.ModelLost(reason, permanent):
+                found += self._replace_model(reason, permanent, now)
+            case events.SessionConfigured() if talk.model.ready:
+                self._rescue.ready()
+            case events.ResponseDone(status="completed"):
+                self._rescue.answered()
             case events.SpeechStarted() if self._farewell and self._farewell.by_agent:
                 self._farewell, talk.leaving = None, False
                 found.append(Note("farewell-cancelled"))
@@ -109,7 +116,7 @@ class Call:
             case events.MarkReached(name):
                 return talk.voice.mark_reached(name, now) if talk else []
             case events.CallArrived():
-                return self._arrived(event)
+                return self._arrived(event, now)
             case events.CallStarted():
                 return self._call_started(event, now)
             case events.CallerStreamStopped():
@@ -120,14 +127,14 @@ class Call:
                 if talk:
                     talk.voice.play_finished(now)
             case events.TransferSucceeded():
-                if self._parting is not None:
-                    self._gone_at = now + HANG_UP_SECONDS
+                if self._transferring:
+                    self._transferring, self._gone_at = False, now + HANG_UP_SECONDS
             case events.TransferFailed(reason):
                 return self._transfer_failed(reason, now)
             case events.CallerHungUp(reason):
-                return self._end(self._parting or self._closing or ending(reason))
+                return self._end(self._parting or self._closing or ending(reason), now)
             case events.TelephonyLost():
-                return self._end(self._parting or self._closing or ending("telephony-lost"))
+                return self._end(self._parting or self._closing or ending("telephony-lost"), now)
             case events.CallerStreamStarted() | events.NoInputReported() | events.CallerSpoke():
                 pass
             case _:
@@ -144,9 +151,9 @@ class Call:
             case events.HangUpRequested(reason, goodbye):
                 if goodbye:
                     return self._part(ending(reason), ("goodbye",), now)
-                self._leave(effects.HangUp(reason), now)
+                return self._leave(effects.HangUp(reason), now)
             case events.TransferRequested(target, reason):
-                self._leave(effects.TransferCall(target, reason), now)
+                return self._leave(effects.TransferCall(target, reason), now)
             case events.TextInjected(text):
                 return talk.add_text(Why.TEXT, "system", text, now) if talk else []
             case events.MessageRejected(peer, kind):
@@ -154,7 +161,7 @@ class Call:
             case events.PeerStalled(peer):
                 if peer == "model":
                     return self._part_badly("model-too-slow", now)
-                return self._end(ending("telephony-too-slow"))
+                return self._end(ending("telephony-too-slow"), now)
             case events.Broke():
                 return self._part_badly("internal-error", now)
             case _:
@@ -163,12 +170,15 @@ class Call:
 
     # --- Beginning ----------------------------------------------------------------------
 
-    def _arrived(self, event: events.CallArrived) -> list[Effect]:
+    def _arrived(self, event: events.CallArrived, now: float) -> list[Effect]:
         if self.conversation is not None:
             return [Note("stray", "arrival")]
         self.provider_call_id, self.caller = event.provider_call_id, event.caller
-        self.conversation = Conversation(self.policy, event.audio_format, self.call_ms)
-        return self.conversation.session_created() if self._session_waits else []
+        talk = Conversation(self.policy, event.audio_format, self.call_ms, now)
+        self.conversation = talk
+        if self._closing is not None:
+            return talk.close(now)  # there are only last words to say
+        return talk.model.created() if self._session_waits else []
 
     def _call_started(self, event: events.CallStarted, now: float) -> list[Effect]:
         talk = self.conversation
@@ -213,41 +223,41 @@ class Call:
 
     # --- Ending -------------------------------------------------------------------------
 
-    def _leave(self, then: effects.HangUp | effects.TransferCall, now: float) -> None:
+    def _leave(self, then: effects.HangUp | effects.TransferCall, now: float) -> list[Effect]:
         """Once everything was heard; the agent's own wish gives way to the caller's speech."""
         by_agent = isinstance(then, effects.TransferCall) or then.reason == "agent-hung-up"
         talk = self.conversation
-        if self._closing is None and self._gone_at is None:
-            self._farewell = Farewell(then, now, by_agent, awaits_reply=by_agent)
-            if talk is not None:
-                talk.leaving = by_agent
+        if self._closing is not None or self._parting is not None:
+            return []
+        if by_agent and talk is not None and talk.response.caller_turn_under_way:
+            return [Note("farewell-cancelled")]
+        self._farewell = Farewell(then, now, by_agent, awaits_reply=by_agent)
+        if talk is not None:
+            talk.leaving = by_agent
+        return []
 
     def _part_badly(self, reason: str, now: float) -> list[Effect]:
         return self._part(ending(reason), ("sorry", "goodbye"), now)
 
     def _part(self, how: Ending, clips: tuple[str, ...], now: float) -> list[Effect]:
-        """End the call from our side: stored words, heard to their end, then hang up."""
+        """End the call from our side: stored words, heard to their end, then hang up.
+
+        A caller who is not there yet is waited for: he hears why.
+        """
         if self._closing is not None or self._parting is not None:
             return []
-        self._closing = how
-        talk = self.conversation
-        if talk is None:
-            return self._end(how)
-        talk.response.close()
-        found = talk.interrupt(now)
+        self._closing, self._unsaid = how, clips
         self._farewell = Farewell(effects.HangUp(how.reason), now, False, awaits_reply=False)
-        if not self._started:
-            self._unsaid = clips
-            return found
-        return found + self._say(clips, now)
+        found = self.conversation.close(now) if self.conversation is not None else []
+        return found + (self._say(clips, now) if self._started else [])
 
     def _say(self, clips: tuple[str, ...], now: float) -> list[Effect]:
         found: list[Effect] = []
         assert self.conversation is not None
         for name in clips:
-            clip = self.policy.clips.get(name)
+            clip, words = self.policy.clips.get(name), self.policy.clip_words.get(name, "")
             if clip is not None:
-                found += self.conversation.voice.say(name, clip, CLIP_WORDS[name], now)
+                found += self.conversation.voice.say(name, clip, words, now)
         if found and self.answered_at is None:
             found += self._answered(now)
         return found
@@ -255,20 +265,20 @@ class Call:
     def _conclude(self, now: float) -> list[Effect]:
         """After everything: is it hopeless, or has the last word been heard?"""
         talk = self.conversation
-        found: list[Effect] = []
-        if talk is not None and self._closing is None:
-            hopeless = talk.failure or talk.response.given_up
-            if hopeless:
-                found += self._part_badly(hopeless, now)
+        self._look_at = None
+        if talk is None:
+            return []
+        found = self._look_after(talk, now)
         farewell = self._farewell
-        if farewell is None or talk is None or not self._started:
+        if farewell is None or not self._started:
             return found
-        self._look_at = now + LOOK_SECONDS
         at_rest = talk.response.at_rest and not talk.tools.running
         voice = talk.voice
         if not farewell.due(now, at_rest, voice.audible(now), voice.silent_at(now)):
+            self._look_at = now + LOOK_SECONDS
             return found
-        self._farewell = self._look_at = None
+        self._farewell = None
+        self._transferring = isinstance(farewell.then, effects.TransferCall)
         if isinstance(farewell.then, effects.HangUp):
             self._parting = ending(farewell.then.reason)
             self._gone_at = now + HANG_UP_SECONDS
@@ -276,17 +286,68 @@ class Call:
             self._parting, self._gone_at = ending("transferred"), now + TRANSFER_SECONDS
         return [*found, farewell.then]
 
+    def _look_after(self, talk: Conversation, now: float) -> list[Effect]:
+        """Is there still a model that will answer, and does the caller hear something?"""
+        if self._closing is not None or self._parting is not None:
+            self._hold.look(False, now, now)  # nobody is kept waiting
+            return []
+        if talk.model.failure:
+            return self._part_badly(talk.model.failure, now)
+        given_up = talk.response.given_up
+        worn_out = given_up if given_up == "model-silent" else talk.model.worn_out
+        # A server that fails may still be asked; one that says nothing may not.
+        if worn_out and (self._rescue.possible or worn_out != "model-failed"):
+            return talk.lost(now) + self._replace_model(worn_out, False, now)
+        if given_up:
+            return self._apologise(talk, now)
+        return self._dial_again(now) + self._keep_company(talk, now)
+
+    def _replace_model(self, reason: str, permanent: bool, now: float) -> list[Effect]:
+        if self._closing is not None or self._parting is not None:
+            return []  # should a transfer fail, that is soon enough
+        again = not permanent and self._rescue.lost(reason, now)
+        return self._dial_again(now) if again else self._part_badly(reason, now)
+
+    def _dial_again(self, now: float) -> list[Effect]:
+        if not self._rescue.dial_due(now):
+            return []
+        reason = self._rescue.reason
+        return [Note("model-replaced", reason), effects.ReplaceModel(reason)]
+
+    def _apologise(self, talk: Conversation, now: float) -> list[Effect]:
+        """The retries are spent: say so, then do as the agent's policy says."""
+        talk.response.forgive()
+        noted = Note("apology", self.policy.give_up)
+        if self.policy.give_up == "hang_up":
+            return [noted, *self._part_badly("model-failed", now)]
+        found, target = [noted, *self._say(("sorry",), now)], self.policy.give_up_target
+        if self.policy.give_up == "transfer" and target is not None:
+            found += self._leave(effects.TransferCall(target, "no answer"), now)
+        return found
+
+    def _keep_company(self, talk: Conversation, now: float) -> list[Effect]:
+        """Never silent: whoever waits for an answer, and hears none, is asked to hold."""
+        leaving = self._farewell is not None and isinstance(self._farewell.then, effects.HangUp)
+        owed = self._started and not leaving and talk.owes_sound
+        self._hold.look(owed, talk.voice.silent_at(now), now)
+        return [Note("hold"), *self._say(("one-moment",), now)] if self._hold.due(now) else []
+
     def _transfer_failed(self, reason: str, now: float) -> list[Effect]:
         talk = self.conversation
-        if self._parting is None or talk is None:
+        if not self._transferring or talk is None:
             return [Note("stray", "transfer")]
         self._parting = self._gone_at = None
-        talk.leaving = False
+        self._transferring = talk.leaving = False
         words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
         noted = Note("transfer-failed", reason)
-        return [noted, *talk.add_text(Why.TEXT, "system", words, now)]
+        found = [noted, *talk.add_text(Why.TEXT, "system", words, now)]
+        if not talk.model.ready and not self._rescue.under_way:
+            found += self._replace_model("model-lost", False, now)  # while we waited
+        return found
 
-    def _end(self, how: Ending) -> list[Effect]:
+    def _end(self, how: Ending, now: float) -> list[Effect]:
+        if self.conversation is not None:
+            self.conversation.voice.stop(now)
         self.ended = how
         return [effects.EndCall(how)]
 
@@ -309,27 +370,30 @@ class Call:
             self._too_long_at,
             self._look_at,
             self._gone_at,
+            self._hold.deadline,
+            self._rescue.deadline,
         )
         return min((at for at in due if at is not None), default=None)
 
     def _timed_out(self, now: float) -> list[Effect]:
-        if _due(self._arrival_due, now):
-            return self._end(self._closing or ending("no-start"))
-        if _due(self._gone_at, now):
-            assert self._parting is not None
-            return self._end(self._parting)
+        if is_due(self._arrival_due, now):
+            return self._end(self._closing or ending("no-start"), now)
         found: list[Effect] = []
-        if _due(self._answer_at, now):
+        if is_due(self._gone_at, now):
+            if not self._transferring:
+                assert self._parting is not None
+                return self._end(self._parting, now)
+            found += self._transfer_failed("no-answer", now)
+        if is_due(self._answer_at, now):
             found += [effects.AnswerCall(), *self._answered(now)]
-        if _due(self._keypad.deadline, now):
+        if is_due(self._keypad.deadline, now):
             found += self._keys(self._keypad.take(), now)
         if self.conversation is not None:
             found += self.conversation.timed_out(now)
-        if _due(self._too_long_at, now):
-            self._too_long_at = None
+        if self._rescue.expired(now):
+            found += self._part_badly(self._rescue.reason, now)
+        if is_due(self._too_long_at, now):
+            # While we hand over or hang up, that decides; a transfer may fail.
+            self._too_long_at = self._gone_at
             found += self._part(ending("too-long"), ("goodbye",), now)
         return found
-
-
-def _due(at: float | None, now: float) -> bool:
-    return at is not None and at <= now

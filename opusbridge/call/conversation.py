@@ -2,7 +2,7 @@
 
 Joins the response lifecycle, the agent's voice, the caller's line, the tools and the
 transcript. Whether the call goes on is decided elsewhere (``call.py``); a conversation
-that cannot go on says so in :attr:`failure`.
+that cannot go on says so in :attr:`model`.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,12 @@ from dataclasses import replace
 from typing import assert_never
 
 from opusbridge import effects, events
+from opusbridge.call.history import UNHEARD, ToolUse
+from opusbridge.call.machines import is_due
+from opusbridge.call.model_side import Item, ModelSide
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy, model_format
+from opusbridge.call.refusals import Reaction, reaction_to
 from opusbridge.call.response import ResponseLifecycle
 from opusbridge.call.tools import MOST_RUNNING, ToolDesk
 from opusbridge.call.transcript import Transcript
@@ -22,14 +26,32 @@ from opusbridge.privacy import Private
 from opusbridge.protocols.realtime.errors import PERMANENT_CODES
 from opusbridge.sound import AudioFormat
 
+#: The dial has its own, shorter limit; a session that takes no settings by then never will.
+SESSION_SECONDS = 20.0
+
 TOO_MANY_TOOLS = '{"error": "too many tools are running"}'
+
+OfResponse = (
+    events.ResponseCreated
+    | events.OutputItemAdded
+    | events.ModelSpoke
+    | events.ModelAudioDone
+    | events.ModelWords
+    | events.ToolCalled
+    | events.OutputItemDone
+    | events.ResponseDone
+)
 
 
 class Conversation:
     """Begins once the telephony side's format is known; before that nothing can be said."""
 
     def __init__(
-        self, policy: CallPolicy, telephony: AudioFormat, call_ms: Callable[[float], int]
+        self,
+        policy: CallPolicy,
+        telephony: AudioFormat,
+        call_ms: Callable[[float], int],
+        now: float,
     ) -> None:
         self.policy = policy
         self.response = ResponseLifecycle(policy.responses)
@@ -40,32 +62,28 @@ class Conversation:
         self.voice = AgentVoice(
             policy.telephony, telephony, self.model_format, self.transcript, call_ms
         )
-        self.failure: str | None = None
-        """One of errors.REASONS once the model will not serve us."""
+        session = replace(policy.session, audio_format=self.model_format)
+        self.model = ModelSide(session, self.transcript)
         self.leaving = False
         """The agent means to end the call: having spoken, it owes its tools no reply."""
         self._call_ms = call_ms
-        self._ready = False
+        self._closed = False
+        self._session_due: float | None = now + SESSION_SECONDS
+        self._turn: str | None = None  # the caller's, from its first sound to its commit
         self._sounding: str | None = None  # the last response that made sound
+        self._sounding_item = ""
         self._texts = 0
         self._told_of_speech = policy.telephony.told_of_speech
 
     # --- The model ----------------------------------------------------------------------
 
-    def session_created(self) -> list[Effect]:
-        return [
-            effects.ConfigureSession(replace(self.policy.session, audio_format=self.model_format))
-        ]
-
     def handle(self, event: events.FromModel, now: float) -> list[Effect]:
         self.response.model_heard(now)
+        before = self.response.response_id
+        return self._understood(event, now) + self._tidied(before, now)
+
+    def _understood(self, event: events.FromModel, now: float) -> list[Effect]:
         match event:
-            case events.ModelSpoke():
-                return self._model_spoke(event, now)
-            case events.ModelWords():
-                words = event.text.value
-                self.transcript.words(event.item_id, "agent", words, event.final)
-                return self.response.seen(event.response_id, False, now)
             case events.SpeechStarted():
                 return self._speech_started(event, now)
             case events.SpeechStopped():
@@ -74,8 +92,34 @@ class Conversation:
                 return self._turn_committed(event, now)
             case events.CallerTranscribed():
                 self.transcript.words(event.item_id, "caller", event.text.value, event.final)
+            case events.ModelErred():
+                return self._erred(event, now)
+            case events.ItemAdded():
+                return self._item_added(event)
+            case events.SessionConfigured():
+                return self._configured(event, now)
+            case events.ModelLost():
+                return self.lost(now)
+            case events.SessionCreated():
+                return self.model.created()
+            case events.TranscriptionFailed() | events.ItemTruncated() | events.ItemDeleted():
+                pass
+            case _:
+                return self._answered(event, now)
+        return []
+
+    def _answered(self, event: OfResponse, now: float) -> list[Effect]:
+        match event:
+            case events.ModelSpoke():
+                return self._model_spoke(event, now)
+            case events.ModelWords():
+                words = event.text.value
+                self.transcript.words(event.item_id, "agent", words, event.final)
+                return self.response.seen(event.response_id, False, now)
             case events.ResponseCreated() if event.in_conversation:
                 return self.response.created(event.response_id, event.request_id, now)
+            case events.ResponseCreated():
+                self.response.outside(event.response_id)
             case events.OutputItemAdded():
                 return self.response.seen(event.response_id, True, now)
             case events.OutputItemDone():
@@ -88,59 +132,75 @@ class Conversation:
                 return self._tool_called(event, now)
             case events.ResponseDone() if event.in_conversation:
                 return self._response_done(event, now)
-            case events.ModelErred():
-                return self._erred(event, now)
-            case events.ItemAdded():
-                return self._item_added(event)
-            case events.SessionConfigured():
-                return self._configured(event, now)
-            case events.ModelLost():
-                return self._lost(now)
-            case events.SessionCreated():
-                return self.session_created()
-            case (
-                events.TranscriptionFailed()
-                | events.ItemTruncated()
-                | events.ItemDeleted()
-                | events.ResponseCreated()
-                | events.ResponseDone()
-            ):
+            case events.ResponseDone():
                 pass
             case _:
                 assert_never(event)
         return []
 
     def _configured(self, event: events.SessionConfigured, now: float) -> list[Effect]:
-        if self._ready:
+        if not self.model.configured(event):
             return []
-        formats = (event.input_format, event.output_format)
-        if formats != (self.model_format, self.model_format):
-            # Anything else would be heard as loud static.
-            self.failure = "model-refused-us"
-            return []
-        self._ready = True
-        return self.line.open(now) + self.response.session_ready(now)
+        self._session_due = None
+        pending = self.response.pending_user_input
+        found = self.model.tell_all(pending, self.voice.being_heard)
+        for item in found:
+            if isinstance(item, Item):
+                self.response.item_sent(item.item_id)
+        if pending is None and self.line.dropped_ms and not self.voice.audible(now):
+            found += self.add_text(Why.TEXT, "system", Private(UNHEARD), now)
+        return found + self.line.open(now) + self.response.session_ready(now)
 
-    def _lost(self, now: float) -> list[Effect]:
-        self._ready = False
+    @property
+    def owes_sound(self) -> bool:
+        """Whether the caller, who is silent himself, waits for an answer.
+
+        While there is no session nobody can know, so he does.
+        """
+        idle = self.model.ready and self.response.at_rest and not self.tools.running
+        waits = not idle or self.response.caller_turn_under_way
+        return waits and not self.response.caller_speaking
+
+    def lost(self, now: float) -> list[Effect]:
+        """The session is over; what waits is kept for another."""
+        self.model.lost()
+        self._session_due = None
         self.line.close()
-        over = self.response.response_id
-        self.response.lost(now)
-        return self._response_gone(over, now) if over else []
+        over, turn = self.response.response_id, self._turn
+        begun = over == self._sounding and self.transcript.has_words(self._sounding_item)
+        spoke, self._turn = self.response.caller_turn_under_way, None
+        # Of what was said only the rest is to follow; after a tool call that is its reply.
+        self.response.lost(now, begun, goes_on=self.model.history.called_a_tool(over))
+        found = self._tidied(over, now)
+        if spoke and turn is not None:
+            # He was in the middle of it, and what he has said so far is gone.
+            found += self.response.user_input(Cause(Why.TURN, turn), now)
+        return found
 
     def _erred(self, event: events.ModelErred, now: float) -> list[Effect]:
-        permanent = event.code in PERMANENT_CODES
         if event.response_active:
             return self.response.refused(event.request_id, event.active_response_id, now)
-        if event.about == "response.create":
-            found = self.response.request_failed(
-                event.request_id, permanent, event.retry_after_seconds, now
-            )
-        else:
-            found = []
-            if permanent or (event.about == "session.update" and not self._ready):
-                self.failure = "model-refused-us"
-        return [Note("refused", event.code or event.type or "unknown"), *found]
+        found = self.model.refused(event)
+        match reaction_to(event.code, event.type, event.about):
+            case Reaction.ASK_AGAIN:
+                hint = event.retry_after_seconds
+                found += self.response.request_failed(event.request_id, False, hint, now)
+            case Reaction.REPAIR if event.item_id is not None:
+                found += self._put_otherwise(event.item_id, now)
+            case _:
+                pass
+        return found
+
+    def _put_otherwise(self, item_id: str, now: float) -> list[Effect]:
+        """Say in another form what could not be put into the conversation."""
+        self.response.item_acknowledged(item_id)  # it will never come
+        use = self.model.history.last_output(item_id)
+        if use is None or use.output is None:
+            return []
+        # The request behind the output is on its way already: this asks for another.
+        words = Private(f"The tool {use.name} gave this result: {use.output.value}")
+        note = Note("repaired", "tool-output", (item_id,))
+        return [note, *self.add_text(Why.TOOLS, "system", words, now)]
 
     # --- The agent speaks ---------------------------------------------------------------
 
@@ -148,12 +208,13 @@ class Conversation:
         found = self.response.seen(event.response_id, True, now)
         if not self.response.may_play(event.response_id):
             return found  # speech that was already on the wire when the caller cut in
-        self._sounding = event.response_id
+        self._sounding, self._sounding_item = event.response_id, event.item_id
         return found + self.voice.model_spoke(event, now)
 
     def _item_added(self, event: events.ItemAdded) -> list[Effect]:
         self.response.item_acknowledged(event.item_id)
-        if event.kind == "message" and event.role == "assistant":
+        ours = self.model.history.is_text(event.item_id)
+        if event.kind == "message" and event.role == "assistant" and not ours:
             self.transcript.item(event.item_id, "agent", event.previous_item_id)
         return []
 
@@ -167,15 +228,19 @@ class Conversation:
         return found
 
     def _response_done(self, event: events.ResponseDone, now: float) -> list[Effect]:
-        known = event.response_id == self.response.response_id
         # The tools' answer joins what waits before the door opens, or it would come apart.
-        found = self._response_gone(event.response_id, now) if known else []
-        return found + self.response.done(
+        if event.status == "completed":
+            self.model.answered()
+        self.model.count_failure(event.error_code)
+        permanent = event.error_code in PERMANENT_CODES
+        if permanent:
+            self.model.failure = "model-failed"
+        return self._response_gone(event.response_id, now) + self.response.done(
             event.response_id,
             now,
             status=event.status,
             empty=event.empty,
-            permanent=event.error_code in PERMANENT_CODES,
+            permanent=permanent,
             retry_after=event.retry_after_seconds,
         )
 
@@ -183,20 +248,27 @@ class Conversation:
         found = self.voice.response_over(response_id, now)
         return found + self._answer_tools(self.tools.response_over(response_id), now)
 
+    def _tidied(self, before: str | None, now: float) -> list[Effect]:
+        """What belonged to the response that was there ``before``, if it has left the slot."""
+        if before is None or before == self.response.response_id:
+            return []
+        return self._response_gone(before, now)
+
     # --- The caller speaks --------------------------------------------------------------
 
     def _speech_started(self, event: events.SpeechStarted, now: float) -> list[Effect]:
+        self._turn = event.item_id
         self.line.speech_started(now)
         item = self.transcript.item(event.item_id, "caller")
         item.started_ms = self._call_ms(now - self.line.seconds_since(event.audio_start_ms, now))
         stop = self.response.caller_began(now)
         tell: list[Effect] = [effects.TellSpeechStarted()] if self._told_of_speech else []
-        if not self.policy.barge_in:
-            return tell + stop
+        if not self.policy.barge_in or self._closed:
+            return tell + stop  # last words are said to their end
         # Silence first: the caller should not wait for our bookkeeping.
         clear, cut = self.voice.cut(now)
         noted: list[Effect] = [Note("barge-in")] if clear or stop else []
-        return [*clear, *tell, *stop, *cut, *noted]
+        return [*clear, *tell, *stop, *self.model.history.cut(cut), *noted]
 
     def _speech_stopped(self, event: events.SpeechStopped, now: float) -> list[Effect]:
         self.line.speech_stopped()
@@ -209,6 +281,7 @@ class Conversation:
         return [*tell, note, *self.response.caller_stopped(now)]
 
     def _turn_committed(self, event: events.TurnCommitted, now: float) -> list[Effect]:
+        self._turn = None
         self.line.committed()
         self.line.speech_stopped()
         item = self.transcript.item(event.item_id, "caller", event.previous_item_id)
@@ -233,15 +306,24 @@ class Conversation:
             item = self.transcript.item(item_id, "caller")
             item.pieces, item.status = [text.value], "completed"
             item.started_ms = item.ended_ms = self._call_ms(now)
-        self.response.item_sent(item_id)
-        cause = Cause(why, item_id, frozenset({item_id}))
         added = effects.AddText(item_id, role, text)
-        return [added, *self.response.user_input(cause, now)]
+        if role != "user":
+            self.model.history.note_added(added)
+        cause = Cause(why, item_id, frozenset({item_id}))
+        return [*self._tell(added), *self.response.user_input(cause, now)]
+
+    def _tell(self, item: Item) -> list[Effect]:
+        told = self.model.tell(item)
+        if told:
+            self.response.item_sent(item.item_id)
+        return told
 
     def _tool_called(self, event: events.ToolCalled, now: float) -> list[Effect]:
         found = self.response.seen(event.response_id, True, now)
         if not self.tools.called(event.response_id, event.tool_call_id):
             return [*found, Note("stray", "tool-call", (event.tool_call_id,))]
+        use = ToolUse(event.response_id, event.item_id, event.name, event.arguments)
+        self.model.history.tool_called(event.tool_call_id, use)
         item = self.transcript.item(event.tool_call_id, "tool")
         item.pieces = [f"{event.name}({event.arguments.value})"]
         item.started_ms = self._call_ms(now)
@@ -262,8 +344,8 @@ class Conversation:
         item.status, item.ended_ms = "failed" if failed else "completed", self._call_ms(now)
         self._texts += 1
         item_id = f"output-{self._texts}"
-        self.response.item_sent(item_id)
-        found: list[Effect] = [effects.AddToolOutput(item_id, tool_call_id, output)]
+        self.model.history.tool_answered(tool_call_id, item_id, output)
+        found = self._tell(effects.AddToolOutput(item_id, tool_call_id, output))
         return found + self._answer_tools(self.tools.finished(tool_call_id, item_id), now)
 
     def _answer_tools(self, cause: Cause | None, now: float) -> list[Effect]:
@@ -271,8 +353,10 @@ class Conversation:
             return []
         return self.response.user_input(cause, now)
 
-    def interrupt(self, now: float) -> list[Effect]:
-        """Stop the agent for something that cannot wait."""
+    def close(self, now: float) -> list[Effect]:
+        """Stop the agent for last words that are not its own; the model says no more."""
+        self._closed = True
+        self.response.close()
         clear, cut = self.voice.cut(now)
         return [*clear, *self.response.interrupted(now), *cut]
 
@@ -280,16 +364,18 @@ class Conversation:
 
     @property
     def deadline(self) -> float | None:
-        due = (self.response.deadline, self.voice.deadline, self.line.deadline)
+        heart, voice, line = self.response.deadline, self.voice.deadline, self.line.deadline
+        due = (heart, voice, line, self._session_due)
         return min((at for at in due if at is not None), default=None)
 
     def timed_out(self, now: float) -> list[Effect]:
         found = self.voice.timed_out(now) + self.line.feed(now)
-        due = self.response.deadline
-        if due is not None and due <= now:
+        if is_due(self._session_due, now):
+            self._session_due, self.model.worn_out = None, "model-silent"
+            found.append(Note("watchdog", "session"))
+        if is_due(self.response.deadline, now):
             before = self.response.response_id
             found += self.response.timed_out(now)
-            if before is not None and before != self.response.response_id:
-                found += self._response_gone(before, now)
+            found += self._tidied(before, now)
         self.voice.settle(now)
         return found

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from opusbridge.effects import SessionConfig
+from opusbridge.privacy import Private
 from opusbridge.sound import PCM_24K, PCMU_8K, AudioFormat
 
 
@@ -73,8 +74,18 @@ class CallPolicy:
     barge_in: bool = True
     dtmf_gap: float = 1.5
     max_call_seconds: float = 7200.0
+    hold_after: float = 6.0
+    """An answer is owed and the caller has heard nothing for this long: one moment please."""
+    resume_grace: float = 30.0
+    """How long a call outlives its model session while another is dialled."""
+    give_up: str = "wait"
+    """After an apology: ``wait`` for the caller, ``transfer`` or ``hang_up``."""
+    give_up_target: Private[str] | None = None
+    """Where ``transfer`` goes."""
     clips: Mapping[str, Clip] = field(default_factory=dict)
-    """``sorry`` and ``goodbye``; without one the call ends unspoken."""
+    """``one-moment``, ``sorry`` and ``goodbye``; without one nothing is said in its place."""
+    clip_words: Mapping[str, str] = field(default_factory=dict)
+    """What the clips say, for the transcript."""
 
 
 def model_format(telephony: AudioFormat) -> AudioFormat:

@@ -3,12 +3,26 @@
 An observer: it is shown every event and effect and changes nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from opusbridge import effects, events
 from opusbridge.effects import Effect, Note
 from opusbridge.events import Event
+
+#: What is counted. Of the caller's sound, fifty a second, nothing is.
+COUNTED = frozenset(
+    {
+        events.TurnCommitted,
+        events.ResponseCreated,
+        events.ResponseDone,
+        events.ModelSpoke,
+        effects.CreateResponse,
+        effects.PlayAudio,
+        Note,
+    }
+)
 
 
 @dataclass(slots=True)
@@ -52,12 +66,17 @@ class Tally:
     notes: dict[str, int] = field(default_factory=dict)
     """How often each kind of note came."""
     _speech_ended_at: float | None = None
+    _stored: bool = False  # what is played is no answer, only stored speech
 
-    def observe(self, what: Event | Effect, now: float) -> list[Note]:
+    def observe(self, what: Event | Effect, now: float) -> Sequence[Note]:
         """Count it; a note to pass on when a turn's answer begins."""
+        if type(what) not in COUNTED:
+            return ()
         match what:
             case effects.PlayAudio():
-                return self._answer_began(what.starts_at, now)
+                return () if self._stored else self._answer_began(what.starts_at, now)
+            case events.ModelSpoke():
+                self._stored = False
             case Note():
                 self._noted(what, now)
             case events.TurnCommitted():
@@ -73,7 +92,7 @@ class Tally:
                 self._done(what)
             case _:
                 pass
-        return []
+        return ()
 
     def shown(self) -> dict[str, Any]:
         """The part of call.json that is counted."""
@@ -93,8 +112,10 @@ class Tally:
     def _answer_began(self, starts_at: float, now: float) -> list[Note]:
         found: list[Note] = []
         for turn in reversed(self.turns):
-            if turn.requested_at is None or turn.first_audio_at is not None:
+            if turn.first_audio_at is not None:
                 break
+            if turn.requested_at is None:
+                continue  # this is the answer to an earlier one
             turn.first_audio_at, turn.heard_at = now, starts_at
             since = turn.speech_ended_at
             if since is not None and not found:
@@ -103,6 +124,7 @@ class Tally:
 
     def _noted(self, note: Note, now: float) -> None:
         self.notes[note.kind] = self.notes.get(note.kind, 0) + 1
+        self._stored = self._stored or note.kind in ("hold", "apology")
         match note.kind:
             case "speech-ended":
                 self._speech_ended_at = now - note.value

@@ -5,6 +5,7 @@ taken out, and ``deadline`` says when it next wants waking. The world joins part
 engines in virtual time; ``sockets`` puts the same objects on real ones.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,3 +38,18 @@ class Party(Protocol):
 
     def texts_to_send(self) -> list[str]:
         """Texts for the bridge, in order; taking them forgets them."""
+
+
+class ModelParty(Party, Protocol):
+    """The model's side; a strict one can say what it objects to."""
+
+    @property
+    def violations(self) -> list[str]:
+        """What must never be done, whatever comes of the session."""
+
+    def verdict(self) -> list[str]:
+        """That, and what was left undone."""
+
+
+#: Another session when the bridge asks for one; ``None``: nobody answers. Takes the time.
+Dial = Callable[[float], ModelParty | None]

@@ -6,14 +6,13 @@ Twilio's REST interface and closes what is to be closed. It decides nothing but 
 things take, and that by its seed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from json import JSONDecodeError, dumps, loads
 from random import Random
-from typing import Protocol
 
 from opusbridge import effects, events
 from opusbridge.effects import Effect
@@ -21,8 +20,9 @@ from opusbridge.errors import Ending
 from opusbridge.events import Event
 from opusbridge.privacy import Private
 from opusbridge.sim import checks
+from opusbridge.sim.between import EngineLike, OutgoingLike
 from opusbridge.sim.callers import Caller, SimulatedTwilio
-from opusbridge.sim.party import Party
+from opusbridge.sim.party import Dial, ModelParty
 from opusbridge.sim.wire import Wire
 from opusbridge.sim.witness import Witness
 
@@ -96,47 +96,6 @@ class Alarm:
             raise RuntimeError("somebody's deadline stays in the past however often it is met")
 
 
-class OutgoingLike(Protocol):
-    """What an engine wants done, in order on each side."""
-
-    @property
-    def to_telephony(self) -> Sequence[str]: ...
-
-    @property
-    def to_model(self) -> Sequence[str]: ...
-
-    @property
-    def effects(self) -> Sequence[Effect]: ...
-
-
-class EngineLike(Protocol):
-    """A call with its two protocols: text in, text out."""
-
-    @property
-    def deadline(self) -> float | None: ...
-
-    @property
-    def ended(self) -> Ending | None: ...
-
-    def telephony_said(self, text: str, now: float) -> OutgoingLike: ...
-
-    def telephony_gone(self, now: float) -> OutgoingLike: ...
-
-    def model_said(self, text: str, now: float) -> OutgoingLike: ...
-
-    def model_gone(self, reason: str, permanent: bool, now: float) -> OutgoingLike: ...
-
-    def happened(self, event: Event, now: float) -> OutgoingLike: ...
-
-    def deadline_reached(self, now: float) -> OutgoingLike: ...
-
-
-class ModelParty(Party, Protocol):
-    """The model's side; a strict one can say what it objects to."""
-
-    def verdict(self) -> list[str]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """How long things take around the engine, in seconds, least and most; and what fails."""
@@ -145,6 +104,7 @@ class Surroundings:
     slowest_model: float = 0.12
     tool_seconds: tuple[float, float] = (0.02, 1.5)
     rest_seconds: tuple[float, float] = (0.05, 0.4)
+    dial_seconds: tuple[float, float] = (0.1, 0.6)
     transfer_fails: str | None = None
     """Twilio: why a transfer does not succeed, as in ``TransferFailed``; ``None``: it does."""
 
@@ -157,7 +117,8 @@ class SimulatedCall:
     """One call from its first frame to rest.
 
     ``tools`` are those of the agent; ``hang_up`` and ``transfer_call`` are always there and
-    ask the engine as the real ones do, ``destinations`` being the agent's.
+    ask the engine as the real ones do, ``destinations`` being the agent's. Without ``dial``
+    the model's session cannot be replaced.
     """
 
     def __init__(
@@ -169,6 +130,7 @@ class SimulatedCall:
         *,
         tools: Tools | None = None,
         destinations: Mapping[str, str] | None = None,
+        dial: Dial | None = None,
         surroundings: Surroundings | None = None,
         begins_at: float = 0.0,
     ) -> None:
@@ -181,15 +143,17 @@ class SimulatedCall:
         self.witness = Witness()
         self._tools = dict(tools or {})
         self._destinations = dict(destinations or {})
-        telephony, far = self.surroundings.slowest_telephony, self.surroundings.slowest_model
+        telephony = self.surroundings.slowest_telephony
         self._from_caller = Wire(world, self._telephony_said, telephony)
         self._to_caller = Wire(world, self._caller_hears, telephony)
-        self._from_model = Wire(world, self._model_said, far)
-        self._to_model = Wire(world, self._model_hears, far)
+        self.given_up: list[ModelParty] = []
+        """The models of the sessions that were replaced."""
+        self._dial, self._line = dial, 0
+        self._lay_model_wires()
         self._caller_gone = self._model_gone = False
         self._alarms = (
             Alarm(world, lambda: caller.deadline, self._wake_caller),
-            Alarm(world, lambda: model.deadline, self._wake_model),
+            Alarm(world, lambda: self.model.deadline, self._wake_model),
             Alarm(world, lambda: engine.deadline, self._wake_engine),
         )
         world.at(begins_at, self._begin)
@@ -199,6 +163,10 @@ class SimulatedCall:
         """Everybody has gone home: nobody wants waking any more."""
         parties = (self.caller.deadline, self.model.deadline, self.engine.deadline)
         return self.engine.ended is not None and parties == (None, None, None)
+
+    def happens(self, event: Event, at: float) -> None:
+        """Something of the shell's comes between, unless the call has ended by then."""
+        self.world.at(at, partial(self._happened, event))
 
     def run(self, most_seconds: float = 600.0) -> bool:
         """Let the world go on until this call is at rest, but not for longer; whether it is."""
@@ -216,6 +184,7 @@ class SimulatedCall:
         found = [
             *(f"caller: {what}" for what in self.caller.verdict()),
             *(f"model: {what}" for what in self.model.verdict()),
+            *(f"model: {what}" for model in self.given_up for what in model.violations),
             *checks.one_ending(self.endings),
             *checks.at_rest(
                 ended=self.engine.ended is not None,
@@ -224,6 +193,7 @@ class SimulatedCall:
                 engine=self.engine.deadline,
             ),
             *(f"engine: {note.reason}" for note in self.notes if note.kind == "violation"),
+            *self.witness.door.violations,
             *self.witness.verdict(
                 self.caller, self.surroundings.slowest_telephony, self.caller.slowest_clear
             ),
@@ -270,8 +240,39 @@ class SimulatedCall:
             self._from_model.send(text)
         if self.model.closing is not None and not self._model_gone:
             self._model_gone = True
-            self._from_model.then(self._lose_model)
+            self._from_model.then(partial(self._lose_model, self._line))
         self._alarms[1].set()
+
+    def _lay_model_wires(self) -> None:
+        """For a session; what is on the wires of the one before is lost."""
+        self._line += 1
+        line, slowest = self._line, self.surroundings.slowest_model
+
+        def of_now(act: Callable[[str], None]) -> Callable[[str], None]:
+            return lambda text: act(text) if self._line == line else None
+
+        self._from_model = Wire(self.world, of_now(self._model_said), slowest)
+        self._to_model = Wire(self.world, of_now(self._model_hears), slowest)
+
+    def _replace_model(self) -> None:
+        self.model.gone(self.world.now)
+        self._model_gone = True
+        self._lay_model_wires()
+        self._after(self.surroundings.dial_seconds, self._dialled)
+
+    def _dialled(self) -> None:
+        if self.engine.ended is not None:
+            return
+        model = self._dial(self.world.now) if self._dial is not None else None
+        if model is None:
+            reason = "model-lost" if self._dial is None else "model-unreachable"
+            gone = self.engine.model_gone(reason, self._dial is None, self.world.now)
+            self._perform(gone)
+            return
+        self.given_up.append(self.model)
+        self.model, self._model_gone = model, False
+        self.witness.model_replaced()
+        self._look_after_model()
 
     def _telephony_said(self, text: str) -> None:
         if self.engine.ended is None:
@@ -279,14 +280,15 @@ class SimulatedCall:
 
     def _model_said(self, text: str) -> None:
         if self.engine.ended is None:
+            self.witness.bridge_heard(text, self.world.now)
             self._perform(self.engine.model_said(text, self.world.now))
 
     def _telephony_gone(self) -> None:
         if self.engine.ended is None:
             self._perform(self.engine.telephony_gone(self.world.now))
 
-    def _lose_model(self) -> None:
-        if self.engine.ended is None:
+    def _lose_model(self, line: int) -> None:
+        if self.engine.ended is None and line == self._line:
             self._perform(self.engine.model_gone("model-lost", False, self.world.now))
 
     def _wake_engine(self) -> None:
@@ -319,6 +321,8 @@ class SimulatedCall:
                 self._after(self.surroundings.rest_seconds, self._transfer_by_rest)
             case effects.Note():
                 self.notes.append(effect)
+            case effects.ReplaceModel():
+                self._replace_model()
             case effects.EndCall(ending):
                 self.endings.append(ending)
                 self.endings_at.append(self.world.now)

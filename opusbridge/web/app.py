@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from opusbridge.agent import Agent
 from opusbridge.bridge.dialling import dialler
 from opusbridge.bridge.metrics import Metrics
+from opusbridge.bridge.speech import stored_speech
 from opusbridge.config import Settings
 from opusbridge.version import VERSION
 from opusbridge.web.access import AUDIOCODES, MEDIA, VOICE, Access
@@ -48,6 +49,7 @@ def assemble(
     end. ``dial`` opens a model session, by default as the settings say. ``clock`` is in seconds
     and never goes back.
     """
+    stored_speech(settings.language, settings.speech_dir)  # refused now, not in a call
     dial = dial or dialler(settings)
     access = Access(settings, host, port, metrics)
     announcements = Announcements(calls, dial, StreamTokens(clock, token_seconds))

@@ -58,6 +58,7 @@ def test_the_metrics_are_those_of_the_contract(
         "opusbridge_watchdog_total",
         "opusbridge_barge_ins_total",
         "opusbridge_truncations_total",
+        "opusbridge_model_reconnects_total",
         "opusbridge_turn_latency_seconds",
         "opusbridge_rejected_total",
         "opusbridge_tokens_total",
@@ -133,6 +134,11 @@ TOKENS = {
         (Note("watchdog", "odd"), {'watchdog_total{rung="other"}': 1.0}),
         (Note("barge-in"), {"barge_ins_total": 1.0}),
         (Note("truncated", value=400.0), {"truncations_total": 1.0}),
+        (
+            Note("model-replaced", "session-expired"),
+            {'model_reconnects_total{reason="session-expired"}': 1.0},
+        ),
+        (Note("model-replaced", "whim"), {'model_reconnects_total{reason="other"}': 1.0}),
         (Note("violation", "x"), {"invariant_violations_total": 1.0}),
         (
             Note("bad-message", "twilio:not-json"),

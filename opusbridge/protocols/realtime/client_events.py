@@ -30,6 +30,7 @@ def session_update(event_id: str, config: effects.SessionConfig) -> ClientEvent:
     wire_format = WIRE_FORMATS.get(config.audio_format)
     if wire_format is None:
         raise LocalProtocolError("the model speaks PCM at 24 kHz and G.711, nothing else")
+    voice = {} if config.voice is None else {"voice": config.voice}
     session: dict[str, Any] = {
         "type": "realtime",
         "output_modalities": ["audio"],
@@ -43,7 +44,7 @@ def session_update(event_id: str, config: effects.SessionConfig) -> ClientEvent:
                 "transcription": _transcription(config),
                 "turn_detection": _turn_detection(config.turn_detection),
             },
-            "output": {"format": wire_format, "voice": config.voice},
+            "output": {"format": wire_format, **voice},
         },
     }
     return {
@@ -142,11 +143,23 @@ def function_call_output(event_id: str, effect: effects.AddToolOutput) -> Client
 
 
 def text_message(event_id: str, effect: effects.AddText) -> ClientEvent:
+    kind = "output_text" if effect.role == "assistant" else "input_text"
     item = {
         "id": effect.item_id,
         "type": "message",
         "role": effect.role,
-        "content": [{"type": "input_text", "text": _sendable(effect.text.value)}],
+        "content": [{"type": kind, "text": _sendable(effect.text.value)}],
+    }
+    return {"type": "conversation.item.create", "event_id": event_id, "item": item}
+
+
+def tool_call(event_id: str, effect: effects.AddToolCall) -> ClientEvent:
+    item = {
+        "id": effect.item_id,
+        "type": "function_call",
+        "call_id": effect.tool_call_id,
+        "name": effect.name,
+        "arguments": _sendable(effect.arguments.value),
     }
     return {"type": "conversation.item.create", "event_id": event_id, "item": item}
 

@@ -54,6 +54,9 @@ _ABOUT_BY_TEXT = {
     "only model output audio messages can be truncated": "conversation.item.truncate",
 }
 
+#: The ``event_id`` of each item we create: this and the item's own id.
+ITEM_EVENT = "item-"
+
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _AMOUNT = r"[0-9]{1,6}(?:\.[0-9]{1,9})?"
 _UNIT = (
@@ -81,11 +84,16 @@ def erred(error: RealtimeError, sent: Mapping[str, str]) -> events.ModelErred:
         type=error.type,
         about=known or _about(error, text.lower()),
         request_id=error.event_id if known == "response.create" else None,
+        item_id=_item(error.event_id) if known == "conversation.item.create" else None,
         response_active=active,
         active_response_id=named.group() if named else None,
         retry_after_seconds=retry_after_seconds(error),
         message=Private(text),
     )
+
+
+def _item(event_id: str | None) -> str | None:
+    return event_id.removeprefix(ITEM_EVENT) if event_id is not None else None
 
 
 def _about(error: RealtimeError, text: str) -> str | None:

@@ -169,9 +169,11 @@ class RealtimeProtocol:
             case effects.DeleteItem(item_id):
                 self._say(client_events.conversation_item_delete(self._id("del"), item_id))
             case effects.AddToolOutput():
-                self._say(client_events.function_call_output(self._id("item"), effect))
+                self._say(client_events.function_call_output(_of_item(effect.item_id), effect))
             case effects.AddText():
-                self._say(client_events.text_message(self._id("item"), effect))
+                self._say(client_events.text_message(_of_item(effect.item_id), effect))
+            case effects.AddToolCall():
+                self._say(client_events.tool_call(_of_item(effect.item_id), effect))
             case _:
                 assert_never(effect)
 
@@ -190,6 +192,11 @@ class RealtimeProtocol:
         if len(self._sent) == SENT_EVENTS_KEPT:
             del self._sent[next(iter(self._sent))]
         self._sent[event["event_id"]] = event["type"]
+
+
+def _of_item(item_id: str) -> str:
+    """The ``event_id`` of an item we create: a refusal that echoes it names the item."""
+    return f"{errors.ITEM_EVENT}{item_id}"
 
 
 def _unusable(kind: str) -> RemoteProtocolError:

@@ -295,6 +295,12 @@ CAUSES: dict[str, effects.ToModel] = {
     ),
     "client.input_audio_buffer.append": effects.AppendAudio(Audio("//7+/v79", PCMU_8K)),
     "client.input_audio_buffer.commit": effects.CommitAudio(),
+    "client.conversation.item.create.assistant": effects.AddText(
+        "item_a1", "assistant", Private("Your order left")
+    ),
+    "client.conversation.item.create.function_call": effects.AddToolCall(
+        "item_f1", "call_AB12", "lookup_order", Private('{"id":"77"}')
+    ),
     "client.conversation.item.create.function_call_output": effects.AddToolOutput(
         "item_o1", "call_AB12", Private('{"state":"shipped"}')
     ),

@@ -1,0 +1,67 @@
+"""The stored speech of a call: what the bridge says itself, in the caller's language."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from opusbridge.audio.wav import read_wav
+from opusbridge.call.policy import Clip
+from opusbridge.errors import ConfigurationError
+from opusbridge.speech import CLIPS, load_clip
+
+#: What a call may say: see :class:`~opusbridge.call.policy.CallPolicy`.
+NAMES = ("one-moment", "sorry", "goodbye")
+RATES_HZ = (8_000, 16_000, 24_000)
+
+DEFAULT_LANGUAGE = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpeech:
+    clips: Mapping[str, Clip]
+    words: Mapping[str, str]
+    """For the transcript; a clip of the operator's own is named in brackets."""
+
+
+@cache
+def stored_speech(language: str | None, folder: Path | None) -> StoredSpeech:
+    """For ``language`` (``de``, ``pt-BR``), from ``folder/LANGUAGE/NAME.wav`` where there is one.
+
+    ``pt-BR`` falls back to ``pt``; what is missing is spoken in English. Raises
+    :class:`ConfigurationError` for a folder that is none and a file that cannot be used.
+    """
+    if folder is not None and not folder.is_dir():
+        raise ConfigurationError("OPUSBRIDGE_SPEECH_DIR: there is no such folder")
+    clips: dict[str, Clip] = {}
+    words: dict[str, str] = {}
+    for name in NAMES:
+        own = _own(name, language or DEFAULT_LANGUAGE, folder)
+        if own is not None:
+            clips[name], words[name] = own, f"[{name}]"
+        else:
+            clips[name] = Clip(*load_clip(name))
+            words[name] = CLIPS[DEFAULT_LANGUAGE][name]
+    return StoredSpeech(clips, words)
+
+
+def _own(name: str, language: str, folder: Path | None) -> Clip | None:
+    if folder is None:
+        return None
+    for spoken in dict.fromkeys((language, language.partition("-")[0])):
+        path = folder / spoken / f"{name}.wav"
+        if path.exists():
+            return _read(path, f"{spoken}/{name}.wav")
+    return None
+
+
+def _read(path: Path, shown: str) -> Clip:
+    try:
+        wav = read_wav(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"OPUSBRIDGE_SPEECH_DIR: {shown}: {error}") from None
+    if wav.channels != 1 or wav.rate_hz not in RATES_HZ or not wav.pcm:
+        raise ConfigurationError(
+            f"OPUSBRIDGE_SPEECH_DIR: {shown} must be sound in one channel at 8, 16 or 24 kHz"
+        )
+    return Clip(wav.rate_hz, wav.pcm)

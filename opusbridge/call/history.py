@@ -1,0 +1,157 @@
+"""What a new model session must be told, so that the conversation goes on.
+
+A session cannot be resumed: a new socket is an empty conversation. It is filled with what
+was said, as far as the caller heard it, as texts; and with the tools' calls before their
+outputs, because an output alone is refused. What the bridge said itself (stored speech) no
+session ever knew of.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from opusbridge import effects
+from opusbridge.call.transcript import Transcript
+from opusbridge.call.voice import CLIP
+from opusbridge.effects import Effect
+from opusbridge.privacy import Private
+
+#: The latest items of a conversation: what a session of 32k tokens surely holds.
+MOST_ITEMS = 100
+
+RECONNECTED = (
+    "The connection was interrupted and restored. What follows is the conversation so far; "
+    "the caller noticed at most a pause. Do not greet again."
+)
+LOST_WORDS = "The caller's last words were lost. Ask the caller to repeat them."
+UNHEARD = (
+    "The connection was interrupted for some seconds, in which the caller could not be heard. "
+    "Ask whether the caller said anything."
+)
+CONTINUE = "Your last answer was cut off by the interruption. Continue it where it stopped."
+
+
+@dataclass(slots=True)
+class ToolUse:
+    """A call of a tool, and its output once there is one."""
+
+    response_id: str
+    item_id: str
+    name: str
+    arguments: Private[str]
+    output: Private[str] | None = None
+    output_item_id: str = ""
+
+
+class History:
+    """Keeps beside the transcript what only the model was told."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+        self._tools: dict[str, ToolUse] = {}
+        self._notes: list[tuple[str | None, effects.AddText]] = []
+        self._texts: set[str] = set()  # the agent's items that this session has as texts
+
+    # --- What the model is told ---------------------------------------------------------
+
+    def tool_called(self, tool_call_id: str, use: ToolUse) -> None:
+        self._tools[tool_call_id] = use
+        if len(self._tools) > MOST_ITEMS:
+            answered = (key for key, use in self._tools.items() if use.output is not None)
+            self._tools.pop(next(answered, ""), None)
+
+    def tool_answered(self, tool_call_id: str, item_id: str, output: Private[str]) -> None:
+        use = self._tools[tool_call_id]
+        use.output, use.output_item_id = output, item_id
+
+    def note_added(self, note: effects.AddText) -> None:
+        """A text of ours that is no part of what was said; it keeps its place in it."""
+        items = self._items()
+        self._notes.append((items[-1]["item_id"] if items else None, note))
+        del self._notes[:-MOST_ITEMS]
+
+    # --- What it was told ---------------------------------------------------------------
+
+    def called_a_tool(self, response_id: str | None) -> bool:
+        """Whether this response did; then the reply to the tool goes on where it stopped."""
+        return any(use.response_id == response_id for use in self._tools.values())
+
+    def last_output(self, item_id: str) -> ToolUse | None:
+        """The tool whose output was sent as this item."""
+        uses = self._tools.values()
+        return next((use for use in uses if use.output_item_id == item_id), None)
+
+    def is_text(self, item_id: str) -> bool:
+        """Whether we put this item of the agent's there: no speech will come of it."""
+        return item_id in self._texts
+
+    def cut(self, told: Iterable[Effect]) -> list[Effect]:
+        """What to say instead where a cut item is a text: it is put anew, as far as heard."""
+        found: list[Effect] = []
+        for effect in told:
+            if not isinstance(effect, effects.TruncateItem) or not self.is_text(effect.item_id):
+                found.append(effect)
+                continue
+            item_id = effect.item_id
+            if f"{item_id}-heard" in self._texts:
+                continue  # another part of the same item
+            found.append(effects.DeleteItem(item_id))
+            heard = next(one["heard"] for one in self._items() if one["item_id"] == item_id)
+            self._texts.add(f"{item_id}-heard")
+            if heard:
+                found.append(effects.AddText(f"{item_id}-heard", "assistant", Private(heard)))
+        return found
+
+    # --- A new session ------------------------------------------------------------------
+
+    def restore(
+        self, unanswered: Collection[str], being_heard: Collection[str], cut_off: bool
+    ) -> list[Effect]:
+        """The items of a new conversation, in order; nothing if nothing was said yet.
+
+        ``unanswered``: the caller's items that still wait. ``being_heard``: the agent's items
+        on their way to the ear, which will be heard to their end. ``cut_off``: an answer was
+        under way and is to be continued.
+        """
+        items = self._items()[-MOST_ITEMS:]
+        known = {item["item_id"] for item in items}
+        found: list[Effect] = [note for after, note in self._notes if after not in known]
+        lost_words = False
+        self._texts.clear()
+        for item in items:
+            found += self._restored(item, being_heard)
+            found += [note for after, note in self._notes if after == item["item_id"]]
+            wordless = item["speaker"] == "caller" and not item["text"]
+            lost_words |= wordless and item["item_id"] in unanswered
+        if found:
+            found.insert(0, effects.AddText("reconnected", "system", Private(RECONNECTED)))
+        if lost_words:
+            found.append(effects.AddText("lost-words", "system", Private(LOST_WORDS)))
+        if cut_off:
+            found.append(effects.AddText("cut-off", "system", Private(CONTINUE)))
+        return found
+
+    def _restored(self, item: dict[str, Any], being_heard: Collection[str]) -> list[Effect]:
+        item_id, text = item["item_id"], item["text"]
+        if item["speaker"] == "tool":
+            return self._restored_tool(item_id)
+        if item["speaker"] == "caller":
+            return [effects.AddText(item_id, "user", Private(text))] if text else []
+        said = text if item_id in being_heard else item["heard"]
+        if not said or item_id.startswith(CLIP):
+            return []
+        self._texts.add(item_id)
+        return [effects.AddText(item_id, "assistant", Private(said))]
+
+    def _restored_tool(self, tool_call_id: str) -> list[Effect]:
+        use = self._tools.get(tool_call_id)
+        if use is None:
+            return []
+        call = effects.AddToolCall(use.item_id, tool_call_id, use.name, use.arguments)
+        if use.output is None:
+            return [call]
+        return [call, effects.AddToolOutput(use.output_item_id, tool_call_id, use.output)]
+
+    def _items(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._transcript.snapshot("")["items"]
+        return found

@@ -1,0 +1,131 @@
+"""The model's side of a conversation: is a session there, is it worth keeping, what does it know?
+
+Sessions come and go during a call; what they were told is kept (``history.py``), so that
+another can be told it too.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import assert_never
+
+from opusbridge import effects, events
+from opusbridge.call.history import History
+from opusbridge.call.pending import PendingUserInput, Why
+from opusbridge.call.refusals import Reaction, reaction_to
+from opusbridge.call.transcript import Transcript
+from opusbridge.effects import Effect, Note, SessionConfig
+
+#: Answers that a failing server owes us in a row: its session is worth no more.
+MOST_SERVER_ERRORS = 3
+
+Item = effects.AddText | effects.AddToolOutput
+
+
+class ModelSide:
+    def __init__(self, session: SessionConfig, transcript: Transcript) -> None:
+        """``session`` is what every session of this call is to be."""
+        self.ready = False
+        """The session took our settings and is not lost."""
+        self.begun = False
+        """Some session did, now or earlier."""
+        self.failure: str | None = None
+        """One of errors.REASONS once no session will serve us."""
+        self.worn_out: str | None = None
+        """One of errors.REASONS once this session will not, though another may."""
+        self.history = History(transcript)
+        self._session = session
+        self._early: list[Item] = []
+        self._voice_refused = self._told_of_unknown = False
+        self._server_errors = 0
+
+    # --- Sessions come and go -----------------------------------------------------------
+
+    def created(self) -> list[Effect]:
+        """There is a session: it is told what it is to be."""
+        voice = None if self._voice_refused else self._session.voice
+        return [effects.ConfigureSession(replace(self._session, voice=voice))]
+
+    def configured(self, event: events.SessionConfigured) -> bool:
+        """Whether this makes it ready; then it wants to be told the conversation."""
+        if self.ready:
+            return False
+        wanted = self._session.audio_format
+        if (event.input_format, event.output_format) != (wanted, wanted):
+            # Anything else would be heard as loud static.
+            self.failure = "model-refused-us"
+            return False
+        self.ready = True
+        return True
+
+    def tell_all(
+        self, pending: PendingUserInput | None, being_heard: Collection[str]
+    ) -> list[Effect]:
+        """What a session that is ready must know before anything else."""
+        if not self.begun:
+            self.begun = True
+            early, self._early = self._early, []
+            return list(early)
+        causes = pending.causes if pending else ()
+        unanswered = {cause.key for cause in causes}
+        cut_off = any(cause.why is Why.REST for cause in causes)
+        told = self.history.restore(unanswered, being_heard, cut_off)
+        return [*told, Note("restored", value=float(len(told)))]
+
+    def tell(self, item: Item) -> list[Effect]:
+        """Now, or as soon as there is a session that understands it."""
+        if self.ready:
+            return [item]
+        if not self.begun:
+            self._early.append(item)
+        return []  # a later session is told the whole conversation anyway
+
+    def lost(self) -> None:
+        self.ready = self._voice_refused = False
+        self.worn_out, self._server_errors = None, 0
+
+    # --- What it refuses ----------------------------------------------------------------
+
+    def refused(self, event: events.ModelErred) -> list[Effect]:
+        """By the table; what it does not know is counted, told once and survived.
+
+        What is to be asked again or put in another way is the conversation's to do.
+        """
+        slug = event.code or event.type or "unknown"
+        found: list[Effect] = [Note("refused", slug)]
+        reaction = reaction_to(event.code, event.type, event.about)
+        match reaction:
+            case Reaction.ASK_AGAIN:
+                self.count_failure(event.code or event.type)
+            case Reaction.REPAIR if event.code == "cannot_update_voice":
+                found += self._leave_voice_out()
+            case Reaction.REPLACE:
+                self.worn_out = "session-expired"
+            case Reaction.END:
+                self.failure = "model-refused-us"
+            case None if event.about == "session.update" and not self.ready:
+                self.failure = "model-refused-us"  # it will not be what we need
+            case None:
+                if not self._told_of_unknown:
+                    found.append(Note("unknown-error", slug))
+                self._told_of_unknown = True
+            case Reaction.BENIGN | Reaction.REPAIR:
+                pass
+            case _:
+                assert_never(reaction)
+        return found
+
+    def count_failure(self, code: str | None) -> None:
+        """It failed to answer, for this reason."""
+        if code == "server_error":
+            self._server_errors += 1
+            if self._server_errors >= MOST_SERVER_ERRORS:
+                self.worn_out = "model-failed"
+
+    def answered(self) -> None:
+        self._server_errors = 0
+
+    def _leave_voice_out(self) -> list[Effect]:
+        if self._voice_refused:
+            return []  # it is among the agent's own session keys: not ours to leave out
+        self._voice_refused = True
+        return [Note("repaired", "cannot_update_voice"), *self.created()]

@@ -1,0 +1,77 @@
+"""When the model's session is lost: when to dial another, and how long that may take.
+
+One limit in time and one in number. From the loss until another session is ready the caller
+waits for no longer than the grace, however often nobody answers the dial; and a session that
+was ready and is lost again before one answer came of it is replaced once more, not for ever.
+"""
+
+from dataclasses import dataclass
+
+#: Sessions in a row without one answer; after that it is not the line.
+MOST_IN_A_ROW = 2
+#: Seconds before the next dial when one found nobody; the first is made at once. Short, for
+#: the caller waits; growing, for whoever is down is not helped by being dialled.
+PAUSES = (1.0, 2.0, 4.0)
+
+
+@dataclass(slots=True)
+class Rescue:
+    grace_seconds: float
+    """0: a lost session is not replaced at all."""
+    reason: str = ""
+    """Of the latest loss: one of errors.REASONS."""
+    _over_at: float | None = None
+    _dial_at: float | None = None
+    _in_a_row: int = 0
+    _dials_failed: int = 0
+
+    @property
+    def under_way(self) -> bool:
+        """A session was lost, and no other is ready yet."""
+        return self._over_at is not None
+
+    @property
+    def possible(self) -> bool:
+        """Whether a session lost now would be replaced."""
+        return self.under_way or (self._in_a_row < MOST_IN_A_ROW and self.grace_seconds > 0)
+
+    @property
+    def deadline(self) -> float | None:
+        """When to ask :meth:`dial_due` and :meth:`expired` again."""
+        return min((at for at in (self._over_at, self._dial_at) if at is not None), default=None)
+
+    def lost(self, reason: str, now: float) -> bool:
+        """The session is gone, or the dial for another failed. Whether to go on trying."""
+        if not self.possible:
+            return False
+        self.reason = reason
+        if self.under_way:
+            self._dial_at = now + PAUSES[min(self._dials_failed, len(PAUSES) - 1)]
+            self._dials_failed += 1
+            return True
+        self._in_a_row += 1
+        self._dials_failed = 0
+        self._dial_at, self._over_at = now, now + self.grace_seconds
+        return True
+
+    def dial_due(self, now: float) -> bool:
+        """Whether to dial now; true once for each dial."""
+        if self._dial_at is None or now < self._dial_at:
+            return False
+        self._dial_at = None
+        return True
+
+    def expired(self, now: float) -> bool:
+        """Whether the caller has waited long enough; true once."""
+        if self._over_at is None or now < self._over_at:
+            return False
+        self.ready()
+        return True
+
+    def ready(self) -> None:
+        """The new session took our settings: nothing is waited for."""
+        self._over_at = self._dial_at = None
+
+    def answered(self) -> None:
+        """The model gave an answer: the next loss is the first again."""
+        self._in_a_row = 0

@@ -1,0 +1,158 @@
+"""The model's side: when it is ready, what it is told first, and what its refusals lead to."""
+
+import pytest
+
+from opusbridge.call.history import RECONNECTED, ToolUse
+from opusbridge.call.model_side import MOST_SERVER_ERRORS, ModelSide
+from opusbridge.call.pending import Cause, PendingUserInput, Why
+from opusbridge.call.transcript import Transcript
+from opusbridge.effects import AddText, ConfigureSession, Note, SessionConfig
+from opusbridge.events import ModelErred, SessionConfigured
+from opusbridge.privacy import Private
+from opusbridge.sound import PCM_24K, PCMU_8K
+
+SESSION = SessionConfig("Be kind.", PCMU_8K, voice="marin")
+READY = SessionConfigured(PCMU_8K, PCMU_8K)
+HELLO = AddText("text-1", "user", Private("Hello."))
+
+
+def a_side(ready: bool = False) -> ModelSide:
+    transcript = Transcript()
+    side = ModelSide(SESSION, transcript)
+    if ready:
+        assert side.configured(READY)
+        assert side.tell_all(None, ()) == []
+    return side
+
+
+def erred(code: str | None, about: str | None = None, type: str | None = None) -> ModelErred:
+    return ModelErred(code, type=type, about=about)
+
+
+def test_a_session_is_ready_once_it_took_our_formats() -> None:
+    side = a_side()
+
+    assert side.created() == [ConfigureSession(SESSION)]
+    assert side.configured(READY)
+    assert side.ready
+    assert not side.configured(READY)  # said again in mid-call: nothing new
+
+
+@pytest.mark.parametrize(
+    "taken", [SessionConfigured(PCM_24K, PCMU_8K), SessionConfigured(PCMU_8K, None)]
+)
+def test_a_session_in_another_format_is_none(taken: SessionConfigured) -> None:
+    side = a_side()
+
+    assert not side.configured(taken)
+    assert (side.ready, side.failure) == (False, "model-refused-us")
+
+
+def test_what_comes_before_the_first_session_is_told_as_soon_as_it_is_there() -> None:
+    side = a_side()
+    assert side.tell(HELLO) == []
+    side.lost()  # the first dial failed
+    side.configured(READY)
+
+    assert side.tell_all(None, ()) == [HELLO]
+    assert side.tell(HELLO) == [HELLO]
+
+
+def test_a_later_session_is_told_the_conversation_and_what_waits_of_it() -> None:
+    side = a_side(ready=True)
+    side.history.note_added(HELLO)
+    side.lost()
+    assert side.tell(HELLO) == []
+    side.configured(READY)
+
+    pending = PendingUserInput((Cause(Why.REST, "resp_1"),), 1.0)
+    reconnected, hello, cut_off, note = side.tell_all(pending, ())
+
+    assert reconnected == AddText("reconnected", "system", Private(RECONNECTED))
+    assert hello == HELLO
+    assert isinstance(cut_off, AddText)
+    assert cut_off.item_id == "cut-off"
+    assert note == Note("restored", value=3.0)
+
+
+# --- Refusals ---------------------------------------------------------------------------
+
+
+def test_what_is_harmless_is_counted_and_changes_nothing() -> None:
+    side = a_side(ready=True)
+
+    assert side.refused(erred("response_cancel_not_active")) == [
+        Note("refused", "response_cancel_not_active")
+    ]
+    assert (side.failure, side.worn_out) == (None, None)
+
+
+def test_what_is_unknown_is_survived_and_told_once_in_a_call() -> None:
+    side = a_side(ready=True)
+
+    assert side.refused(erred("never_heard_of")) == [
+        Note("refused", "never_heard_of"),
+        Note("unknown-error", "never_heard_of"),
+    ]
+    side.lost()
+    assert side.refused(erred(None)) == [Note("refused", "unknown")]
+    assert side.refused(erred(None, type="odd")) == [Note("refused", "odd")]
+    assert (side.failure, side.worn_out) == (None, None)
+
+
+def test_settings_that_are_refused_make_no_session_of_ours() -> None:
+    side = a_side()
+    side.refused(erred("unknown_parameter", about="session.update"))
+    assert side.failure == "model-refused-us"
+
+    later = a_side(ready=True)
+    later.refused(erred("unknown_parameter", about="session.update"))
+    assert later.failure is None
+
+
+def test_an_expired_session_is_worn_out_and_an_empty_account_ends_it_all() -> None:
+    side = a_side(ready=True)
+    side.refused(erred("session_expired"))
+    assert (side.failure, side.worn_out) == (None, "session-expired")
+    side.lost()
+    assert side.worn_out is None
+
+    side.refused(erred("insufficient_quota"))
+    assert side.failure == "model-refused-us"
+
+
+def test_a_server_that_fails_again_and_again_is_worn_out_unless_it_answers_between() -> None:
+    side = a_side(ready=True)
+    for _ in range(MOST_SERVER_ERRORS - 1):
+        side.refused(erred(None, type="server_error"))
+    side.answered()
+    for _ in range(MOST_SERVER_ERRORS - 1):
+        side.count_failure("server_error")
+    side.count_failure(None)
+    side.refused(erred("rate_limit_exceeded"))
+    assert side.worn_out is None
+
+    side.refused(erred("server_error"))
+
+    assert side.worn_out == "model-failed"
+
+
+def test_a_locked_voice_is_left_out_once() -> None:
+    side = a_side()
+
+    assert side.refused(erred("cannot_update_voice", "session.update")) == [
+        Note("refused", "cannot_update_voice"),
+        Note("repaired", "cannot_update_voice"),
+        ConfigureSession(SessionConfig("Be kind.", PCMU_8K, voice=None)),
+    ]
+    again = side.refused(erred("cannot_update_voice", "session.update"))
+    assert again == [Note("refused", "cannot_update_voice")]
+    side.lost()
+    assert side.created() == [ConfigureSession(SESSION)]
+
+
+def test_an_item_that_was_refused_is_the_conversations_to_repair() -> None:
+    side = a_side(ready=True)
+    side.history.tool_called("c", ToolUse("r", "i", "look_up", Private("{}")))
+
+    assert side.refused(erred("invalid_tool_call_id")) == [Note("refused", "invalid_tool_call_id")]

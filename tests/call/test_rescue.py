@@ -1,0 +1,83 @@
+"""When another session is dialled, how often, and for how long."""
+
+from opusbridge.call.rescue import MOST_IN_A_ROW, PAUSES, Rescue
+
+
+def test_a_lost_session_is_dialled_for_at_once_and_once() -> None:
+    rescue = Rescue(30.0)
+    assert (rescue.under_way, rescue.possible, rescue.deadline) == (False, True, None)
+
+    assert rescue.lost("model-lost", 10.0)
+
+    assert (rescue.under_way, rescue.reason, rescue.deadline) == (True, "model-lost", 10.0)
+    assert rescue.dial_due(10.0)
+    assert not rescue.dial_due(10.0)
+    assert rescue.deadline == 40.0
+
+
+def test_dials_that_fail_are_repeated_after_growing_pauses_within_the_one_grace() -> None:
+    rescue = Rescue(30.0)
+    rescue.lost("model-lost", 0.0)
+    now = 0.0
+    for pause in (*PAUSES, PAUSES[-1]):
+        assert rescue.dial_due(now)
+        assert rescue.lost("model-unreachable", now + 0.5)
+        now += 0.5 + pause
+        assert rescue.deadline == now
+        assert not rescue.dial_due(now - 0.01)
+
+    assert rescue.reason == "model-unreachable"
+    assert not rescue.expired(29.9)
+    assert rescue.expired(30.0)
+    assert (rescue.under_way, rescue.deadline) == (False, None)
+    assert not rescue.expired(31.0)
+
+
+def test_a_session_that_is_ready_ends_the_waiting() -> None:
+    rescue = Rescue(30.0)
+    rescue.lost("model-lost", 0.0)
+    rescue.ready()
+
+    assert (rescue.under_way, rescue.deadline) == (False, None)
+    assert not rescue.dial_due(0.0)
+    assert not rescue.expired(100.0)
+
+
+def test_sessions_that_bring_no_answer_are_not_replaced_for_ever() -> None:
+    rescue = Rescue(30.0)
+    for _ in range(MOST_IN_A_ROW):
+        assert rescue.lost("model-lost", 0.0)
+        rescue.ready()
+
+    assert not rescue.possible
+    assert not rescue.lost("model-lost", 0.0)
+    assert rescue.deadline is None
+
+
+def test_an_answer_makes_the_next_loss_the_first_again() -> None:
+    rescue = Rescue(30.0)
+    for _ in range(10):
+        assert rescue.lost("model-lost", 0.0)
+        rescue.ready()
+        rescue.answered()
+
+
+def test_without_a_grace_nothing_is_dialled() -> None:
+    rescue = Rescue(0.0)
+
+    assert not rescue.possible
+    assert not rescue.lost("model-lost", 0.0)
+
+
+def test_a_new_loss_begins_with_the_shortest_pause() -> None:
+    rescue = Rescue(30.0)
+    rescue.lost("model-lost", 0.0)
+    rescue.lost("model-unreachable", 1.0)
+    rescue.ready()
+    rescue.answered()
+
+    rescue.lost("model-lost", 50.0)
+    rescue.dial_due(50.0)
+    rescue.lost("model-unreachable", 51.0)
+
+    assert rescue.deadline == 51.0 + PAUSES[0]
