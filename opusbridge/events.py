@@ -254,7 +254,7 @@ class ResponseDone:
     retry_after_seconds: float | None = None
     """The server's own hint, found in the error's text."""
     empty: bool = False
-    """It has no output item at all."""
+    """Nothing came of it: no output item, or none but tool calls that were cut off."""
     usage: Usage | None = None
     in_conversation: bool = True
 

@@ -9,7 +9,7 @@ what a caller said. Bind ``call_id`` with :func:`of_call`; every line below then
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, suppress
 from enum import Enum
 from pathlib import PurePath
@@ -100,6 +100,32 @@ def _route(handler: logging.Handler, level: int) -> None:
         library.handlers.clear()
         library.propagate = True
         library.setLevel(max(level, floor))
+
+
+class Log:
+    """A logger for the path of a call: a log that is broken costs its line, never the call.
+
+    Handlers are the process's own business, and some raise: a disk is full, a collector gone.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._log: structlog.stdlib.BoundLogger = structlog.get_logger(name)
+
+    def debug(self, message: str, **facts: Any) -> None:
+        self._write(self._log.debug, message, facts)
+
+    def info(self, message: str, **facts: Any) -> None:
+        self._write(self._log.info, message, facts)
+
+    def warning(self, message: str, **facts: Any) -> None:
+        self._write(self._log.warning, message, facts)
+
+    def error(self, message: str, **facts: Any) -> None:
+        self._write(self._log.error, message, facts)
+
+    def _write(self, write: Callable[..., Any], message: str, facts: Mapping[str, Any]) -> None:
+        with suppress(Exception):
+            write(message, **facts)
 
 
 def of_call(call_id: str) -> AbstractContextManager[None]:

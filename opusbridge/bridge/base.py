@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-import structlog
-
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.bridge.conduct import call_policy
@@ -28,13 +26,13 @@ from opusbridge.call.policy import TelephonyTraits
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending, PeerGone, ending
-from opusbridge.logs import of_call, places
+from opusbridge.logs import Log, of_call, places
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.tools.context import CallContext
 
-log = structlog.get_logger("opusbridge.bridge")
+log = Log("opusbridge.bridge")
 
 ConnectModel = Callable[[], Awaitable[Socket]]
 RecorderFactory = Callable[[str, datetime, float], CallRecorder]

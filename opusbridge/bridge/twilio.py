@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import structlog
-
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.bridge.base import ConnectModel, RealtimeBridge, RecorderFactory
@@ -14,10 +12,11 @@ from opusbridge.call.engine import Observer, TelephonyProtocol
 from opusbridge.call.policy import TWILIO
 from opusbridge.config import Settings
 from opusbridge.errors import TransferRefused
+from opusbridge.logs import Log
 from opusbridge.protocols.twilio import twiml
 from opusbridge.protocols.twilio.protocol import TwilioProtocol
 
-log = structlog.get_logger("opusbridge.bridge")
+log = Log("opusbridge.bridge")
 
 
 class TwilioRealtimeBridge(RealtimeBridge):

@@ -11,6 +11,7 @@ from typing import assert_never, get_args
 from opusbridge import effects, events
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.farewell import HANG_UP_SECONDS, LOOK_SECONDS, TRANSFER_SECONDS, Farewell
+from opusbridge.call.machines import is_due
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.turns import Keypad
@@ -57,6 +58,7 @@ class Call:
         self._unsaid: tuple[str, ...] = ()  # clips for a line that is not ours yet
         self._look_at: float | None = None
         self._gone_at: float | None = None  # we hung up or handed over: when to stop waiting
+        self._transferring = False  # of the two, the one that may fail
         self._parting: Ending | None = None
         self._bad: dict[str, int] = {}
 
@@ -86,19 +88,15 @@ class Call:
         talk = self.conversation
         if talk is None:
             # The model was dialled while the phone still rang: it is configured on arrival.
-            self._session_waits = isinstance(event, events.SessionCreated)
+            self._session_waits |= isinstance(event, events.SessionCreated)
             if isinstance(event, events.ModelLost):
                 return self._part_badly(event.reason, now)
             return []
         found = talk.handle(event, now)
-        match event:
-            case events.ModelLost():
-                found += self._part_badly(event.reason, now)
-            case events.SpeechStarted() if self._farewell and self._farewell.by_agent:
-                self._farewell, talk.leaving = None, False
-                found.append(Note("farewell-cancelled"))
-            case _:
-                pass
+        speech = isinstance(event, events.SpeechStarted)
+        if speech and self._farewell is not None and self._farewell.by_agent:
+            self._farewell, talk.leaving = None, False
+            found.append(Note("farewell-cancelled"))
         if talk.voice.spoke and self.answered_at is None:
             found += self._answered(now)
         return found
@@ -109,7 +107,7 @@ class Call:
             case events.MarkReached(name):
                 return talk.voice.mark_reached(name, now) if talk else []
             case events.CallArrived():
-                return self._arrived(event)
+                return self._arrived(event, now)
             case events.CallStarted():
                 return self._call_started(event, now)
             case events.CallerStreamStopped():
@@ -120,14 +118,14 @@ class Call:
                 if talk:
                     talk.voice.play_finished(now)
             case events.TransferSucceeded():
-                if self._parting is not None:
-                    self._gone_at = now + HANG_UP_SECONDS
+                if self._transferring:
+                    self._transferring, self._gone_at = False, now + HANG_UP_SECONDS
             case events.TransferFailed(reason):
                 return self._transfer_failed(reason, now)
             case events.CallerHungUp(reason):
-                return self._end(self._parting or self._closing or ending(reason))
+                return self._end(self._parting or self._closing or ending(reason), now)
             case events.TelephonyLost():
-                return self._end(self._parting or self._closing or ending("telephony-lost"))
+                return self._end(self._parting or self._closing or ending("telephony-lost"), now)
             case events.CallerStreamStarted() | events.NoInputReported() | events.CallerSpoke():
                 pass
             case _:
@@ -144,9 +142,9 @@ class Call:
             case events.HangUpRequested(reason, goodbye):
                 if goodbye:
                     return self._part(ending(reason), ("goodbye",), now)
-                self._leave(effects.HangUp(reason), now)
+                return self._leave(effects.HangUp(reason), now)
             case events.TransferRequested(target, reason):
-                self._leave(effects.TransferCall(target, reason), now)
+                return self._leave(effects.TransferCall(target, reason), now)
             case events.TextInjected(text):
                 return talk.add_text(Why.TEXT, "system", text, now) if talk else []
             case events.MessageRejected(peer, kind):
@@ -154,7 +152,7 @@ class Call:
             case events.PeerStalled(peer):
                 if peer == "model":
                     return self._part_badly("model-too-slow", now)
-                return self._end(ending("telephony-too-slow"))
+                return self._end(ending("telephony-too-slow"), now)
             case events.Broke():
                 return self._part_badly("internal-error", now)
             case _:
@@ -163,12 +161,15 @@ class Call:
 
     # --- Beginning ----------------------------------------------------------------------
 
-    def _arrived(self, event: events.CallArrived) -> list[Effect]:
+    def _arrived(self, event: events.CallArrived, now: float) -> list[Effect]:
         if self.conversation is not None:
             return [Note("stray", "arrival")]
         self.provider_call_id, self.caller = event.provider_call_id, event.caller
-        self.conversation = Conversation(self.policy, event.audio_format, self.call_ms)
-        return self.conversation.session_created() if self._session_waits else []
+        talk = Conversation(self.policy, event.audio_format, self.call_ms, now)
+        self.conversation = talk
+        if self._closing is not None:
+            return talk.close(now)  # there are only last words to say
+        return talk.session_created() if self._session_waits else []
 
     def _call_started(self, event: events.CallStarted, now: float) -> list[Effect]:
         talk = self.conversation
@@ -184,7 +185,7 @@ class Call:
         else:
             self._answer_at = now + (ANSWER_SECONDS if self.policy.greet else 0.0)
         if self._closing is not None:
-            return found + self._say(self._unsaid, now)
+            return found + self._say(now)
         if self.policy.greet:
             found += talk.response.user_input(Cause(Why.GREETING, "greeting"), now)
         return found
@@ -213,38 +214,38 @@ class Call:
 
     # --- Ending -------------------------------------------------------------------------
 
-    def _leave(self, then: effects.HangUp | effects.TransferCall, now: float) -> None:
+    def _leave(self, then: effects.HangUp | effects.TransferCall, now: float) -> list[Effect]:
         """Once everything was heard; the agent's own wish gives way to the caller's speech."""
         by_agent = isinstance(then, effects.TransferCall) or then.reason == "agent-hung-up"
         talk = self.conversation
-        if self._closing is None and self._gone_at is None:
-            self._farewell = Farewell(then, now, by_agent, awaits_reply=by_agent)
-            if talk is not None:
-                talk.leaving = by_agent
+        if self._closing is not None or self._parting is not None:
+            return []
+        if by_agent and talk is not None and talk.response.caller_turn_under_way:
+            return [Note("farewell-cancelled")]
+        self._farewell = Farewell(then, now, by_agent, awaits_reply=by_agent)
+        if talk is not None:
+            talk.leaving = by_agent
+        return []
 
     def _part_badly(self, reason: str, now: float) -> list[Effect]:
         return self._part(ending(reason), ("sorry", "goodbye"), now)
 
     def _part(self, how: Ending, clips: tuple[str, ...], now: float) -> list[Effect]:
-        """End the call from our side: stored words, heard to their end, then hang up."""
+        """End the call from our side: stored words, heard to their end, then hang up.
+
+        A caller who is not there yet is waited for: he hears why.
+        """
         if self._closing is not None or self._parting is not None:
             return []
-        self._closing = how
-        talk = self.conversation
-        if talk is None:
-            return self._end(how)
-        talk.response.close()
-        found = talk.interrupt(now)
+        self._closing, self._unsaid = how, clips
         self._farewell = Farewell(effects.HangUp(how.reason), now, False, awaits_reply=False)
-        if not self._started:
-            self._unsaid = clips
-            return found
-        return found + self._say(clips, now)
+        found = self.conversation.close(now) if self.conversation is not None else []
+        return found + (self._say(now) if self._started else [])
 
-    def _say(self, clips: tuple[str, ...], now: float) -> list[Effect]:
+    def _say(self, now: float) -> list[Effect]:
         found: list[Effect] = []
         assert self.conversation is not None
-        for name in clips:
+        for name in self._unsaid:
             clip = self.policy.clips.get(name)
             if clip is not None:
                 found += self.conversation.voice.say(name, clip, CLIP_WORDS[name], now)
@@ -255,20 +256,21 @@ class Call:
     def _conclude(self, now: float) -> list[Effect]:
         """After everything: is it hopeless, or has the last word been heard?"""
         talk = self.conversation
-        found: list[Effect] = []
-        if talk is not None and self._closing is None:
-            hopeless = talk.failure or talk.response.given_up
-            if hopeless:
-                found += self._part_badly(hopeless, now)
+        self._look_at = None
+        if talk is None:
+            return []
+        hopeless = talk.failure or talk.response.given_up
+        found = self._part_badly(hopeless, now) if hopeless else []
         farewell = self._farewell
-        if farewell is None or talk is None or not self._started:
+        if farewell is None or not self._started:
             return found
-        self._look_at = now + LOOK_SECONDS
         at_rest = talk.response.at_rest and not talk.tools.running
         voice = talk.voice
         if not farewell.due(now, at_rest, voice.audible(now), voice.silent_at(now)):
+            self._look_at = now + LOOK_SECONDS
             return found
-        self._farewell = self._look_at = None
+        self._farewell = None
+        self._transferring = isinstance(farewell.then, effects.TransferCall)
         if isinstance(farewell.then, effects.HangUp):
             self._parting = ending(farewell.then.reason)
             self._gone_at = now + HANG_UP_SECONDS
@@ -278,15 +280,17 @@ class Call:
 
     def _transfer_failed(self, reason: str, now: float) -> list[Effect]:
         talk = self.conversation
-        if self._parting is None or talk is None:
+        if not self._transferring or talk is None:
             return [Note("stray", "transfer")]
         self._parting = self._gone_at = None
-        talk.leaving = False
+        self._transferring = talk.leaving = False
         words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
         noted = Note("transfer-failed", reason)
         return [noted, *talk.add_text(Why.TEXT, "system", words, now)]
 
-    def _end(self, how: Ending) -> list[Effect]:
+    def _end(self, how: Ending, now: float) -> list[Effect]:
+        if self.conversation is not None:
+            self.conversation.voice.stop(now)
         self.ended = how
         return [effects.EndCall(how)]
 
@@ -313,23 +317,22 @@ class Call:
         return min((at for at in due if at is not None), default=None)
 
     def _timed_out(self, now: float) -> list[Effect]:
-        if _due(self._arrival_due, now):
-            return self._end(self._closing or ending("no-start"))
-        if _due(self._gone_at, now):
-            assert self._parting is not None
-            return self._end(self._parting)
+        if is_due(self._arrival_due, now):
+            return self._end(self._closing or ending("no-start"), now)
         found: list[Effect] = []
-        if _due(self._answer_at, now):
+        if is_due(self._gone_at, now):
+            if not self._transferring:
+                assert self._parting is not None
+                return self._end(self._parting, now)
+            found += self._transfer_failed("no-answer", now)
+        if is_due(self._answer_at, now):
             found += [effects.AnswerCall(), *self._answered(now)]
-        if _due(self._keypad.deadline, now):
+        if is_due(self._keypad.deadline, now):
             found += self._keys(self._keypad.take(), now)
         if self.conversation is not None:
             found += self.conversation.timed_out(now)
-        if _due(self._too_long_at, now):
-            self._too_long_at = None
+        if is_due(self._too_long_at, now):
+            # While we hand over or hang up, that decides; a transfer may fail.
+            self._too_long_at = self._gone_at
             found += self._part(ending("too-long"), ("goodbye",), now)
         return found
-
-
-def _due(at: float | None, now: float) -> bool:
-    return at is not None and at <= now

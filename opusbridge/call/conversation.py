@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from opusbridge import effects, events
+from opusbridge.call.machines import is_due
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy, model_format
 from opusbridge.call.response import ResponseLifecycle
@@ -22,14 +23,32 @@ from opusbridge.privacy import Private
 from opusbridge.protocols.realtime.errors import PERMANENT_CODES
 from opusbridge.sound import AudioFormat
 
+#: The dial has its own, shorter limit; a session that takes no settings by then never will.
+SESSION_SECONDS = 20.0
+
 TOO_MANY_TOOLS = '{"error": "too many tools are running"}'
+
+OfResponse = (
+    events.ResponseCreated
+    | events.OutputItemAdded
+    | events.ModelSpoke
+    | events.ModelAudioDone
+    | events.ModelWords
+    | events.ToolCalled
+    | events.OutputItemDone
+    | events.ResponseDone
+)
 
 
 class Conversation:
     """Begins once the telephony side's format is known; before that nothing can be said."""
 
     def __init__(
-        self, policy: CallPolicy, telephony: AudioFormat, call_ms: Callable[[float], int]
+        self,
+        policy: CallPolicy,
+        telephony: AudioFormat,
+        call_ms: Callable[[float], int],
+        now: float,
     ) -> None:
         self.policy = policy
         self.response = ResponseLifecycle(policy.responses)
@@ -41,11 +60,12 @@ class Conversation:
             policy.telephony, telephony, self.model_format, self.transcript, call_ms
         )
         self.failure: str | None = None
-        """One of errors.REASONS once the model will not serve us."""
+        """One of errors.REASONS once the model will not, or no longer, serve us."""
         self.leaving = False
         """The agent means to end the call: having spoken, it owes its tools no reply."""
         self._call_ms = call_ms
-        self._ready = False
+        self._ready = self._closed = False
+        self._session_due: float | None = now + SESSION_SECONDS
         self._sounding: str | None = None  # the last response that made sound
         self._texts = 0
         self._told_of_speech = policy.telephony.told_of_speech
@@ -59,13 +79,11 @@ class Conversation:
 
     def handle(self, event: events.FromModel, now: float) -> list[Effect]:
         self.response.model_heard(now)
+        before = self.response.response_id
+        return self._understood(event, now) + self._tidied(before, now)
+
+    def _understood(self, event: events.FromModel, now: float) -> list[Effect]:
         match event:
-            case events.ModelSpoke():
-                return self._model_spoke(event, now)
-            case events.ModelWords():
-                words = event.text.value
-                self.transcript.words(event.item_id, "agent", words, event.final)
-                return self.response.seen(event.response_id, False, now)
             case events.SpeechStarted():
                 return self._speech_started(event, now)
             case events.SpeechStopped():
@@ -74,8 +92,34 @@ class Conversation:
                 return self._turn_committed(event, now)
             case events.CallerTranscribed():
                 self.transcript.words(event.item_id, "caller", event.text.value, event.final)
+            case events.ModelErred():
+                return self._erred(event, now)
+            case events.ItemAdded():
+                return self._item_added(event)
+            case events.SessionConfigured():
+                return self._configured(event, now)
+            case events.ModelLost():
+                return self._lost(event, now)
+            case events.SessionCreated():
+                return self.session_created()
+            case events.TranscriptionFailed() | events.ItemTruncated() | events.ItemDeleted():
+                pass
+            case _:
+                return self._answered(event, now)
+        return []
+
+    def _answered(self, event: OfResponse, now: float) -> list[Effect]:
+        match event:
+            case events.ModelSpoke():
+                return self._model_spoke(event, now)
+            case events.ModelWords():
+                words = event.text.value
+                self.transcript.words(event.item_id, "agent", words, event.final)
+                return self.response.seen(event.response_id, False, now)
             case events.ResponseCreated() if event.in_conversation:
                 return self.response.created(event.response_id, event.request_id, now)
+            case events.ResponseCreated():
+                self.response.outside(event.response_id)
             case events.OutputItemAdded():
                 return self.response.seen(event.response_id, True, now)
             case events.OutputItemDone():
@@ -88,23 +132,7 @@ class Conversation:
                 return self._tool_called(event, now)
             case events.ResponseDone() if event.in_conversation:
                 return self._response_done(event, now)
-            case events.ModelErred():
-                return self._erred(event, now)
-            case events.ItemAdded():
-                return self._item_added(event)
-            case events.SessionConfigured():
-                return self._configured(event, now)
-            case events.ModelLost():
-                return self._lost(now)
-            case events.SessionCreated():
-                return self.session_created()
-            case (
-                events.TranscriptionFailed()
-                | events.ItemTruncated()
-                | events.ItemDeleted()
-                | events.ResponseCreated()
-                | events.ResponseDone()
-            ):
+            case events.ResponseDone():
                 pass
             case _:
                 assert_never(event)
@@ -118,15 +146,15 @@ class Conversation:
             # Anything else would be heard as loud static.
             self.failure = "model-refused-us"
             return []
-        self._ready = True
+        self._ready, self._session_due = True, None
         return self.line.open(now) + self.response.session_ready(now)
 
-    def _lost(self, now: float) -> list[Effect]:
-        self._ready = False
+    def _lost(self, event: events.ModelLost, now: float) -> list[Effect]:
+        self._ready, self._session_due = False, None
+        self.failure = event.reason
         self.line.close()
-        over = self.response.response_id
         self.response.lost(now)
-        return self._response_gone(over, now) if over else []
+        return []
 
     def _erred(self, event: events.ModelErred, now: float) -> list[Effect]:
         permanent = event.code in PERMANENT_CODES
@@ -167,10 +195,8 @@ class Conversation:
         return found
 
     def _response_done(self, event: events.ResponseDone, now: float) -> list[Effect]:
-        known = event.response_id == self.response.response_id
         # The tools' answer joins what waits before the door opens, or it would come apart.
-        found = self._response_gone(event.response_id, now) if known else []
-        return found + self.response.done(
+        return self._response_gone(event.response_id, now) + self.response.done(
             event.response_id,
             now,
             status=event.status,
@@ -183,6 +209,12 @@ class Conversation:
         found = self.voice.response_over(response_id, now)
         return found + self._answer_tools(self.tools.response_over(response_id), now)
 
+    def _tidied(self, before: str | None, now: float) -> list[Effect]:
+        """What belonged to the response that was there ``before``, if it has left the slot."""
+        if before is None or before == self.response.response_id:
+            return []
+        return self._response_gone(before, now)
+
     # --- The caller speaks --------------------------------------------------------------
 
     def _speech_started(self, event: events.SpeechStarted, now: float) -> list[Effect]:
@@ -191,8 +223,8 @@ class Conversation:
         item.started_ms = self._call_ms(now - self.line.seconds_since(event.audio_start_ms, now))
         stop = self.response.caller_began(now)
         tell: list[Effect] = [effects.TellSpeechStarted()] if self._told_of_speech else []
-        if not self.policy.barge_in:
-            return tell + stop
+        if not self.policy.barge_in or self._closed:
+            return tell + stop  # last words are said to their end
         # Silence first: the caller should not wait for our bookkeeping.
         clear, cut = self.voice.cut(now)
         noted: list[Effect] = [Note("barge-in")] if clear or stop else []
@@ -271,8 +303,10 @@ class Conversation:
             return []
         return self.response.user_input(cause, now)
 
-    def interrupt(self, now: float) -> list[Effect]:
-        """Stop the agent for something that cannot wait."""
+    def close(self, now: float) -> list[Effect]:
+        """Stop the agent for last words that are not its own; the model says no more."""
+        self._closed = True
+        self.response.close()
         clear, cut = self.voice.cut(now)
         return [*clear, *self.response.interrupted(now), *cut]
 
@@ -280,16 +314,18 @@ class Conversation:
 
     @property
     def deadline(self) -> float | None:
-        due = (self.response.deadline, self.voice.deadline, self.line.deadline)
+        heart, voice, line = self.response.deadline, self.voice.deadline, self.line.deadline
+        due = (heart, voice, line, self._session_due)
         return min((at for at in due if at is not None), default=None)
 
     def timed_out(self, now: float) -> list[Effect]:
         found = self.voice.timed_out(now) + self.line.feed(now)
-        due = self.response.deadline
-        if due is not None and due <= now:
+        if is_due(self._session_due, now):
+            self._session_due, self.failure = None, "model-silent"
+            found.append(Note("watchdog", "session"))
+        if is_due(self.response.deadline, now):
             before = self.response.response_id
             found += self.response.timed_out(now)
-            if before is not None and before != self.response.response_id:
-                found += self._response_gone(before, now)
+            found += self._tidied(before, now)
         self.voice.settle(now)
         return found

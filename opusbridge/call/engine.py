@@ -7,7 +7,7 @@ nothing a peer says can raise from here.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, get_args
 
 from opusbridge import effects, events
@@ -45,9 +45,9 @@ class TelephonyProtocol(Protocol):
 class Outgoing:
     """What one step leads to. Send the texts in order, to the telephony side first."""
 
-    to_telephony: list[str] = field(default_factory=list)
-    to_model: list[str] = field(default_factory=list)
-    effects: list[Effect] = field(default_factory=list)
+    to_telephony: list[str]
+    to_model: list[str]
+    effects: list[Effect]
     """For the shell: tools to run, what the wire cannot carry, notes, and the end."""
 
 
@@ -108,29 +108,28 @@ class Engine:
         return self._step([event], now)
 
     def _step(self, found: Sequence[Event], now: float) -> Outgoing:
-        out = Outgoing()
+        for_shell: list[Effect] = []
         for event in found:
-            self._show(event, now, out)
+            self._show(event, now, for_shell)
             for effect in self.call.handle(event, now):
-                self._show(effect, now, out)
-                self._route(effect, out)
+                self._show(effect, now, for_shell)
+                self._route(effect, for_shell)
         # Acknowledgements the protocols owe by themselves leave here too.
-        out.to_telephony += self.telephony.messages_to_send()
-        out.to_model += self.model.messages_to_send()
-        return out
+        to_telephony = self.telephony.messages_to_send()
+        return Outgoing(to_telephony, self.model.messages_to_send(), for_shell)
 
-    def _route(self, effect: Effect, out: Outgoing) -> None:
+    def _route(self, effect: Effect, for_shell: list[Effect]) -> None:
         kind = type(effect)
         if kind in TO_MODEL:
             self.model.send(effect)  # type: ignore[arg-type]  # by TO_MODEL
         elif kind in TO_TELEPHONY and kind not in self.telephony.by_other_means:
             self.telephony.send(effect)  # type: ignore[arg-type]  # by TO_TELEPHONY
         else:
-            out.effects.append(effect)
+            for_shell.append(effect)
 
-    def _show(self, what: Event | Effect, now: float, out: Outgoing) -> None:
+    def _show(self, what: Event | Effect, now: float, for_shell: list[Effect]) -> None:
         for observer in self._observers:
             observer(what, now)
         for note in self.tally.observe(what, now):
-            self._show(note, now, out)
-            out.effects.append(note)
+            self._show(note, now, for_shell)
+            for_shell.append(note)

@@ -6,7 +6,10 @@ from opusbridge.effects import HangUp, TransferCall
 
 #: How long a goodbye the model still has to say may take to begin.
 REPLY_SECONDS = 10.0
-#: The last word is heard by its own length; this much more for what the clock cannot see.
+#: What was played out reaches the ear this much later: the carrier's way takes up to 300 ms
+#: (twilio-media-streams 4.1), and where nothing is reported the clock knows no delay at all.
+TAIL_SECONDS = 0.3
+#: A mark that does not come back holds up the end for no longer than this.
 GRACE_SECONDS = 2.0
 #: While a farewell waits, the ear is asked again this often.
 LOOK_SECONDS = 0.1
@@ -31,6 +34,4 @@ class Farewell:
         """``at_rest``: the model says nothing and owes nothing."""
         if self.awaits_reply and not at_rest and now < self.asked_at + REPLY_SECONDS:
             return False
-        if not audible:
-            return True
-        return now >= silent_at + GRACE_SECONDS
+        return now >= silent_at + (GRACE_SECONDS if audible else TAIL_SECONDS)

@@ -1,7 +1,7 @@
-"""The two machines of the response lifecycle: state, identity and due time of each.
+"""The two machines of the response lifecycle, and the caller's turn that holds its door.
 
-They only step through their tables and remember which ids are past; what a step leads to is
-decided where both are seen (``response.py``).
+They step through their tables and remember which ids are past and how long each wait may
+take; what a step leads to is decided where all are seen (``response.py``).
 """
 
 from collections import deque
@@ -50,9 +50,28 @@ class RequestMachine:
         return action
 
     def sent(self, request_id: str, asked_for: tuple[Cause, ...], now: float, due: float) -> Action:
-        self.id, self.asked_for, self.asked_at, self.due = request_id, asked_for, now, due
-        self.disputed = None
-        return self.step(RequestInput.ASKED)
+        """REPORT, and nothing is changed, if one is under way already."""
+        action = self.step(RequestInput.ASKED)
+        if action is not Action.REPORT:
+            self.id, self.asked_for, self.asked_at, self.due = request_id, asked_for, now, due
+            self.disputed = None
+        return action
+
+    def refused(self, by_name: bool) -> None:
+        """Not ``by_name``: it may have been the model's own attempt that failed."""
+        if not by_name and self.state is not Request.NONE:
+            self.disputed = self.id
+            self._disown_disputed(self.state is Request.ABANDONED)
+        self.step(RequestInput.REFUSED)
+
+    def interrupted(self) -> None:
+        self._disown_disputed(True)
+        self.step(RequestInput.INTERRUPTED)
+
+    def accepted(self, by_name: bool) -> None:
+        if by_name:
+            self.orphans.clear()  # there is one slot: none of those before it will be accepted
+        self.step(RequestInput.ACCEPTED)
 
     def is_orphan(self, request_id: str | None) -> bool:
         """Whether nobody wants its answer any more; said once."""
@@ -60,6 +79,18 @@ class RequestMachine:
             return False
         self.orphans.remove(request_id)
         return True
+
+    def is_next_in_line(self) -> bool:
+        """Whether the next to be answered is the one under way: they are answered in order."""
+        if self.orphans and self.state is not Request.ABANDONED:
+            self.orphans.popleft()
+            return False
+        return self.state is not Request.NONE
+
+    def _disown_disputed(self, unwanted: bool) -> None:
+        if unwanted and self.disputed is not None:
+            self.orphans.append(self.disputed)
+            self.disputed = None
 
 
 @dataclass(slots=True)
@@ -73,6 +104,8 @@ class ResponseMachine:
     """What it answers: put back if it fails."""
     announced: bool = False
     """Its ``response.created`` came; else we know of it from a refusal."""
+    taken_for: str | None = None
+    """The request it is believed to answer although it brought no token to prove it."""
     stuck: bool = False
     """Cancelled by a watchdog, not by the caller."""
     sound_complete: bool = False
@@ -86,30 +119,79 @@ class ResponseMachine:
         return action
 
     def begin(self, response_id: str) -> Action:
-        """The slot is this one's from now on. REPLACE: one we knew of must be over."""
+        """The slot is this one's from now on. REPLACE: one we knew of must be over.
+
+        What that one was answering goes over to this one, which was created later and knows
+        of it.
+        """
         action = self.step(ResponseInput.CREATED)
         if action is Action.REPLACE:
             assert self.id is not None
             self.over.append(self.id)
-        self.id, self.stuck, self.sound_complete = response_id, False, False
+        if response_id in self.freed:
+            self.freed.remove(response_id)
+        else:  # there is one at a time: those we gave up on are really over
+            self.over.extend(self.freed)
+            self.freed.clear()
+        self.id, self.taken_for = response_id, None
+        self.announced = self.stuck = self.sound_complete = False
         return action
 
-    def forget(self, past: deque[str]) -> None:
-        """It is past: ``over`` or ``freed`` keeps its id."""
+    def forget(self, past: deque[str]) -> tuple[Cause, ...]:
+        """It is past, ``over`` or ``freed`` keeps its id; returns what it was answering."""
         assert self.id is not None
         past.append(self.id)
-        self.id = self.due = None
-        self.covering = ()
+        covering, self.covering = self.covering, ()
+        self.id = self.due = self.taken_for = None
         self.announced = self.stuck = self.sound_complete = False
+        return covering
 
     def is_past(self, response_id: str) -> bool:
         return response_id in self.over or response_id in self.freed
 
     def really_done(self, response_id: str) -> None:
-        """A ``response.done`` came after all for one we had declared over."""
+        """Another one's ``response.done`` came: late, or of one that was never announced."""
         if response_id in self.freed:
             self.freed.remove(response_id)
+        if response_id not in self.over:
             self.over.append(response_id)
+
+
+@dataclass(slots=True)
+class CallerTurn:
+    """Where the caller is in his turn, and what the model owes us about it."""
+
+    speaking: bool = False
+    commit_due: float | None = None
+    """He stopped, and the model is about to commit the turn."""
+    answer_due: float | None = None
+    """It committed the turn, and is about to begin its own response."""
+    superseded: tuple[Cause, ...] = ()
+    """What he cut short: answered after all if his speech turns out to have been no turn."""
+
+    @property
+    def due(self) -> float | None:
+        return self.answer_due if self.commit_due is None else self.commit_due
+
+    @property
+    def under_way(self) -> bool:
+        return self.speaking or self.due is not None
+
+    def began(self) -> None:
+        self.speaking, self.commit_due, self.answer_due = True, None, None
+
+    def stopped(self, commit_due: float) -> None:
+        self.speaking, self.commit_due = False, commit_due
+
+    def committed(self, answer_due: float | None) -> None:
+        self.speaking, self.commit_due, self.answer_due = False, None, answer_due
+        self.superseded = ()
+
+    def waited_in_vain(self) -> tuple[Cause, ...]:
+        """The model owes nothing any more; returns what he cut short for nothing."""
+        self.speaking, self.commit_due, self.answer_due = False, None, None
+        superseded, self.superseded = self.superseded, ()
+        return superseded
 
 
 def is_due(at: float | None, now: float) -> bool:

@@ -20,8 +20,6 @@ class CallerPath:
 
     def __init__(self, telephony: AudioFormat, model: AudioFormat) -> None:
         self.model_format = model
-        self.appended_ms = 0.0
-        """How much the model was given: its own clock counts exactly this."""
         self._same = telephony == model
         self._sample_bytes = telephony.sample_bytes
         self._transcoder = Transcoder(telephony, model)
@@ -29,15 +27,16 @@ class CallerPath:
 
     def convert(self, audio: Audio) -> Audio | None:
         """What to append; ``None`` while less than a sample has come."""
-        size = audio.size_bytes
-        if not self._same or self._carrying or size % self._sample_bytes:
-            raw = self._transcoder.convert(audio.raw)
-            self._carrying = self._same and (self._carrying != bool(size % self._sample_bytes))
-            if not raw:
-                return None
-            audio = Audio.of(raw, self.model_format)
-        self.appended_ms += audio.ms
-        return audio
+        if self._same:
+            if self._sample_bytes == 1:
+                return audio
+            broken = audio.size_bytes % self._sample_bytes != 0
+            if not self._carrying and not broken:
+                return audio
+            # A sample is two bytes: one broken piece begins with a half, the next ends it.
+            self._carrying = self._carrying != broken
+        raw = self._transcoder.convert(audio.raw)
+        return Audio.of(raw, self.model_format) if raw else None
 
 
 class HeldAudio:
@@ -67,29 +66,32 @@ class AgentPath:
     """From the model to the caller's ear; one utterance at a time."""
 
     def __init__(self, model: AudioFormat, telephony: AudioFormat, frame_bytes: int) -> None:
-        self.telephony_format = telephony
-        self._same = telephony == model
+        assert frame_bytes % telephony.sample_bytes == 0
+        self._telephony_format = telephony
         self._frame_bytes = frame_bytes
-        self._transcoder = Transcoder(model, telephony)
+        # Where nothing is converted the framer alone keeps samples whole.
+        self._transcoder = None if telephony == model else Transcoder(model, telephony)
         self._framer = Framer(frame_bytes)
 
     def convert(self, audio: Audio) -> Audio | None:
         """What can leave in whole frames; the rest waits for more."""
-        if self._same and not self._framer.pending and audio.size_bytes % self._frame_bytes == 0:
+        if self._transcoder is not None:
+            return self._audio(self._framer.push(self._transcoder.convert(audio.raw)))
+        if not self._framer.pending and audio.size_bytes % self._frame_bytes == 0:
             return audio
-        return self._audio(self._framer.push(self._transcoder.convert(audio.raw)))
+        return self._audio(self._framer.push(audio.raw))
 
     def flush(self) -> Audio | None:
         """The end of an utterance: the filter's tail and a last frame, padded with silence."""
-        raw = self._framer.push(self._transcoder.flush())
-        raw += self._framer.flush(silence_byte(self.telephony_format))
-        self._transcoder.reset()
-        return self._audio(raw)
+        tail = self._transcoder.flush() if self._transcoder is not None else b""
+        raw = self._framer.push(tail)
+        return self._audio(raw + self._framer.flush(silence_byte(self._telephony_format)))
 
     def clear(self) -> None:
         """What was cut must not sound on through the filter's memory."""
-        self._transcoder.reset()
+        if self._transcoder is not None:
+            self._transcoder.reset()
         self._framer.clear()
 
     def _audio(self, raw: bytes) -> Audio | None:
-        return Audio.of(raw, self.telephony_format) if raw else None
+        return Audio.of(raw, self._telephony_format) if raw else None

@@ -7,10 +7,12 @@ whether a cause is covered by one:
 * what we sent ourselves is covered by our own request, if it was sent before that request;
 * and by a response the model began, if its items were acknowledged before that.
 
-Everything else stays, and is asked for with the next request.
+A response whose ``response.created`` never came was created at an instant nobody knows: it
+answers what it was begun for, and nothing more. Everything else stays, and is asked for with
+the next request.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -54,6 +56,11 @@ class Waiting:
     pending: PendingUserInput | None = None
     _unacknowledged: set[str] = field(default_factory=set)
 
+    @property
+    def turns(self) -> tuple[Cause, ...]:
+        causes = self.pending.causes if self.pending else ()
+        return tuple(cause for cause in causes if cause.why is Why.TURN)
+
     def add(self, causes: Iterable[Cause], now: float) -> None:
         """Behind what waits already; a cause that waits already is not added again."""
         have = self.pending.causes if self.pending else ()
@@ -66,9 +73,9 @@ class Waiting:
         """In front of what waits: it was there first."""
         waiting = self.pending
         self.pending = None
-        self.add(causes, now)
+        self.add(causes, waiting.since if waiting else now)
         if waiting:
-            self.add(waiting.causes, now)
+            self.add(waiting.causes, waiting.since)
 
     def item_sent(self, item_id: str) -> None:
         self._unacknowledged.add(item_id)
@@ -82,12 +89,19 @@ class Waiting:
 
     def cover(self, asked_for: tuple[Cause, ...] | None) -> tuple[Cause, ...]:
         """Take out what a response created now answers; ``asked_for`` if the request was ours."""
+        return self._take(lambda cause: self._covers(cause, asked_for))
+
+    def cover_only(self, begun_for: tuple[Cause, ...]) -> tuple[Cause, ...]:
+        """Take out what a response answers of which only this is known."""
+        return self._take(lambda cause: cause in begun_for)
+
+    def _take(self, covered: Callable[[Cause], bool]) -> tuple[Cause, ...]:
         if self.pending is None:
             return ()
-        covered = tuple(c for c in self.pending.causes if self._covers(c, asked_for))
-        rest = tuple(c for c in self.pending.causes if c not in covered)
+        taken = tuple(cause for cause in self.pending.causes if covered(cause))
+        rest = tuple(cause for cause in self.pending.causes if cause not in taken)
         self.pending = PendingUserInput(rest, self.pending.since) if rest else None
-        return covered
+        return taken
 
     def _covers(self, cause: Cause, asked_for: tuple[Cause, ...] | None) -> bool:
         if cause.why in (Why.TURN, Why.GREETING):

@@ -48,10 +48,10 @@ class Segment:
     """The model will add nothing more."""
     starts_at: float = 0.0
     """When the caller hears its first byte, by the clock when it was sent."""
+    ends_at: float = 0.0
+    """When he hears the last that was sent of it, or heard what he did hear."""
     heard_ms: float = 0.0
-    """Final once it left the ledger, and so is ``ended_at``."""
-    ended_at: float = 0.0
-    """When the last that was heard of it was."""
+    """Final once it left the ledger, and so is ``ends_at``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,6 @@ class PlayoutLedger:
     """Every method takes ``now`` in seconds; positions are bytes since the epoch began."""
 
     format: AudioFormat
-    marks: bool
     lead_seconds: float | None
     segments: list[Segment] = field(default_factory=list)
     """Not yet completely heard, in the order in which they began."""
@@ -141,7 +140,7 @@ class PlayoutLedger:
         segment.stretches.append((begin, end))
         segment.sent += audio.size_bytes
         self._sent = end
-        self._empties_at = starts_at + audio.ms / 1000
+        self._empties_at = segment.ends_at = starts_at + audio.ms / 1000
         return Sent(audio, starts_at)
 
     @property
@@ -177,6 +176,9 @@ class PlayoutLedger:
             self._stale_marks.add(placed)
         self._heard = max(self._heard, position)
         self._empties_at = now + self._seconds(self._sent - position)
+        for segment in self.segments:
+            if segment.stretches and segment.stretches[-1][1] <= position:
+                segment.ends_at = now
         return True
 
     def heard_position(self, now: float) -> int:
@@ -216,8 +218,7 @@ class PlayoutLedger:
         for segment in done:
             self.segments.remove(segment)
             segment.heard_ms = segment.received_ms
-            rest = self._sent - segment.stretches[-1][1]
-            segment.ended_at = min(now, self._empties_at - self._seconds(rest))
+            segment.ends_at = min(now, segment.ends_at)
         return done
 
     def cut(self, now: float) -> list[Segment]:
@@ -225,7 +226,7 @@ class PlayoutLedger:
         unheard = self.segments
         for segment in unheard:
             segment.heard_ms = self.heard_ms(segment, now)
-            segment.ended_at = now
+            segment.ends_at = min(now, segment.ends_at)
         self.segments = []
         self._waiting.clear()
         self._stale_marks.update(name for name, _, _ in self._marks)

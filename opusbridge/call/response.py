@@ -9,8 +9,7 @@ whether we asked for it or its own turn detection did. Their tables (``tables.py
 entry for every pair of state and input. They touch in two places only:
 
 * a request that was abandoned before it was accepted cancels the response that accepts it;
-* whenever both are idle and input is waiting, a response is requested (``_settle``). All
-  input leaves by that one door; nothing else in the program sends ``response.create``.
+* whenever both are idle and input is waiting, a response is requested (``door.py``).
 
 What is stale is decided before the tables, by its id. Input is never cleared when a request
 is sent, only when a response that covers it is accepted (``pending.py``), and it comes back
@@ -18,10 +17,10 @@ if that response fails.
 """
 
 from opusbridge import effects
-from opusbridge.call.machines import RequestMachine, ResponseMachine, is_due
-from opusbridge.call.pending import Cause, PendingUserInput, Waiting, Why
+from opusbridge.call.door import Door
+from opusbridge.call.machines import is_due
+from opusbridge.call.pending import Cause, PendingUserInput, Why
 from opusbridge.call.policy import ResponsePolicy
-from opusbridge.call.retries import Retries
 from opusbridge.call.tables import Action, Request, RequestInput, Response, ResponseInput
 from opusbridge.effects import Effect, Note
 
@@ -35,14 +34,12 @@ class ResponseLifecycle:
 
     def __init__(self, policy: ResponsePolicy) -> None:
         self.policy = policy
-        self.caller_speaking = False
-        self._request = RequestMachine()
-        self._response = ResponseMachine()
-        self._waiting = Waiting()
-        self._retries = Retries(policy.backoff)
-        self._ready = self._closed = False
-        self._requests = 0
-        self._commit_due: float | None = None
+        self._door = Door(policy)
+        self._request = self._door.request
+        self._response = self._door.response
+        self._turn = self._door.turn
+        self._waiting = self._door.waiting
+        self._retries = self._door.retries
 
     # --- What can be seen ---------------------------------------------------------------
 
@@ -77,15 +74,20 @@ class ResponseLifecycle:
         return self._retries.given_up
 
     @property
+    def caller_turn_under_way(self) -> bool:
+        """The caller speaks, or has stopped and the model has yet to take up his turn."""
+        return self._turn.under_way
+
+    @property
     def at_rest(self) -> bool:
         """Nothing asked, nothing produced, nothing waiting."""
         idle = (self.request, self.response) == (Request.NONE, Response.NONE)
-        return idle and self._waiting.pending is None
+        return idle and self.pending_user_input is None
 
     @property
     def deadline(self) -> float | None:
         again = self._retries.ask_again_at
-        due = (self._request.due, self._response.due, self._commit_due, again)
+        due = (self._request.due, self._response.due, self._turn.due, again)
         return min((at for at in due if at is not None), default=None)
 
     def may_play(self, response_id: str) -> bool:
@@ -95,44 +97,43 @@ class ResponseLifecycle:
     # --- What the caller and the call did -----------------------------------------------
 
     def session_ready(self, now: float) -> list[Effect]:
-        self._ready = True
-        return self._settle(now)
+        self._door.ready = True
+        return self._door.settle(now)
 
     def user_input(self, cause: Cause, now: float) -> list[Effect]:
         """Something needs an answer: now if the door is open, else as soon as it opens."""
         self._waiting.add([cause], now)
-        held_by = self._held_by()
-        return [Note("pending", held_by, self._ids())] if held_by else self._settle(now)
+        held_by = self._door.held_by
+        return [Note("pending", held_by, self._door.ids())] if held_by else self._door.settle(now)
 
     def caller_began(self, now: float) -> list[Effect]:
-        self.caller_speaking = True
-        self._commit_due = None
-        return self.interrupted(now) if self.policy.interrupts else []
+        self._turn.began()
+        if not self.policy.interrupts:
+            return []
+        self._turn.superseded += self._response.covering
+        return self.interrupted(now)
 
     def caller_stopped(self, now: float) -> list[Effect]:
         """The turn is about to be committed; the door stays shut until it is."""
-        self.caller_speaking = False
-        self._commit_due = now + self.policy.created_timeout
+        self._turn.stopped(now + self.policy.created_timeout)
         return []
 
     def turn_committed(self, item_id: str, now: float) -> list[Effect]:
-        self.caller_speaking = False
-        self._commit_due = None
         # While a response that speech does not interrupt is active, the model's own
         # creation fails, silently or not (U1): then the turn simply waits here.
         refused = self.response is Response.ACTIVE and not self.policy.interrupts
-        if self.policy.model_creates and not refused:
-            self._commit_due = now + self.policy.created_timeout
+        awaited = self.policy.model_creates and not refused
+        self._turn.committed(now + self.policy.created_timeout if awaited else None)
         return self.user_input(Cause(Why.TURN, item_id), now)
 
     def close(self) -> None:
-        """The call is ending: nothing is asked for any more."""
-        self._closed = True
+        """The call is ending: what begins from now on is cancelled."""
+        self._door.closed = True
 
     def interrupted(self, now: float) -> list[Effect]:
         """Stop whatever is being answered: the caller, or a goodbye, comes first."""
-        self._response.covering = ()  # superseded: newer speech takes its place
-        self._request.step(RequestInput.INTERRUPTED)
+        self._response.covering = ()  # superseded: what comes first takes its place
+        self._request.interrupted()
         return self._step_response(ResponseInput.INTERRUPTED, now)
 
     def item_sent(self, item_id: str) -> None:
@@ -146,6 +147,10 @@ class ResponseLifecycle:
     def model_heard(self, now: float) -> None:
         """Any event of the model shows that it lives."""
         self._retries.model_heard(now)
+
+    def outside(self, response_id: str) -> None:
+        """A response out of band: it holds no slot and answers nobody."""
+        self._response.over.append(response_id)
 
     def seen(self, response_id: str, more_to_come: bool, now: float) -> list[Effect]:
         """An event of this response came: it makes progress.
@@ -162,7 +167,7 @@ class ResponseLifecycle:
                 slot.due = now + self.policy.progress_timeout
             return []
         if slot.state is Response.NONE or response_id == slot.id:
-            return self.created(response_id, None, now)
+            return self._accepted(response_id, None, now, announced=False)
         return []
 
     def sound_complete(self, response_id: str) -> None:
@@ -174,18 +179,7 @@ class ResponseLifecycle:
         slot = self._response
         if slot.is_past(response_id) or (response_id == slot.id and slot.announced):
             return []
-        self._commit_due = None
-        if self._request.is_orphan(request_id):
-            return self._begin(response_id, now, unwanted=True)
-        ours = self._is_ours(request_id)
-        unwanted = ours and self.request is Request.ABANDONED
-        if ours:
-            self._request.step(RequestInput.ACCEPTED)
-        if not unwanted:
-            disputed = request_id is not None and request_id == self._request.disputed
-            asked_for = self._request.asked_for if ours or disputed else None
-            slot.covering += self._waiting.cover(asked_for)
-        return self._begin(response_id, now, unwanted)
+        return self._accepted(response_id, request_id, now, announced=True)
 
     def done(
         self,
@@ -198,21 +192,27 @@ class ResponseLifecycle:
         retry_after: float | None = None,
     ) -> list[Effect]:
         """``permanent``: it failed for a reason that asking again cannot mend."""
-        self._response.really_done(response_id)
-        if response_id != self._response.id:
-            return []  # late, twice, given up on, or outside this conversation
-        covering, stuck = self._response.covering, self._response.stuck
-        self._response.step(ResponseInput.DONE)
-        self._response.forget(self._response.over)
+        slot = self._response
+        if response_id != slot.id:
+            slot.really_done(response_id)
+            return [Note("stray", "response-done", (response_id,))]
+        stuck = slot.stuck
+        slot.step(ResponseInput.DONE)
+        covering = slot.forget(slot.over)
         self._retries.slot_freed()
         found: list[Effect] = []
-        if status == "failed" or (status == "completed" and empty and covering):
-            found = self._failed(covering, permanent, retry_after, now)
-        elif status == "cancelled" and stuck:
-            self._waiting.put_back(covering, now)
+        if status == "failed":
+            found = self._door.failed(
+                covering, "failed", now, permanent=permanent, hint=retry_after
+            )
+        elif covering and stuck:
+            self._door.waited_in_vain(covering, now)  # what it said since was not played
+        elif covering and (empty or status == "cancelled"):
+            why = "cancelled" if status == "cancelled" else "empty"
+            found = self._door.failed(covering, why, now, hint=retry_after)
         elif status != "cancelled":
             self._retries.answered()
-        return found + self._settle(now)
+        return found + self._door.settle(now)
 
     def refused(
         self, request_id: str | None, active_response_id: str | None, now: float
@@ -222,67 +222,75 @@ class ResponseLifecycle:
         Without a request under way it was the model's own creation that failed; its turn
         waits here already.
         """
-        note = Note("conflict", self.request.name.lower(), self._ids(request_id))
+        note = Note("conflict", self.request.name.lower(), self._door.ids(request_id))
         if request_id is not None and request_id != self._request.id:
-            self._request.is_orphan(request_id)
+            self._not_accepted(request_id, now)
             return [note]
-        self._commit_due = None
-        asked = self._request.id
-        self._request.step(RequestInput.REFUSED)
-        self._request.disputed = asked if request_id is None else None
-        return [note, *self._learn_blocker(active_response_id, now), *self._settle(now)]
+        self._turn.answer_due = None
+        if self.request is Request.NONE and self._response.taken_for is not None:
+            self._not_accepted(self._response.taken_for, now)
+        self._request.refused(by_name=request_id is not None)
+        return [note, *self._learn_blocker(active_response_id, now), *self._door.settle(now)]
 
     def request_failed(
         self, request_id: str | None, permanent: bool, retry_after: float | None, now: float
     ) -> list[Effect]:
         """Our request was refused for a reason of its own."""
-        if self.request is Request.NONE or request_id != self._request.id:
-            return []
-        self._request.step(RequestInput.REFUSED)
-        return self._failed((), permanent, retry_after, now) + self._settle(now)
+        found: list[Effect] = []
+        if request_id is not None and request_id == self._request.id:
+            self._request.refused(by_name=True)
+            found = self._door.failed((), "refused", now, permanent=permanent, hint=retry_after)
+        elif request_id is not None:
+            self._not_accepted(request_id, now)
+        if permanent:
+            self._retries.give_up("model-failed")
+        return found + self._door.settle(now)
 
     def lost(self, now: float) -> None:
         """The model's socket is gone, and everything in flight with it. Input is kept."""
-        self._ready = self.caller_speaking = False
+        self._door.ready = False
         self._request.step(RequestInput.LOST)
-        self._waiting.put_back(self._response.covering, now)
         self._response.step(ResponseInput.LOST)
+        unanswered = self._turn.waited_in_vain()
         if self._response.id is not None:
-            self._response.forget(self._response.over)
+            unanswered += self._response.forget(self._response.over)
+        self._waiting.put_back(unanswered, now)
         self._waiting.conversation_lost()
-        self._commit_due = self._retries.ask_again_at = None
+        self._retries.start_over()
 
     # --- Time ---------------------------------------------------------------------------
 
     def timed_out(self, now: float) -> list[Effect]:
         """Call at :attr:`deadline`; each wait has its own due time and its own remedy."""
         found: list[Effect] = []
-        if is_due(self._commit_due, now):
-            self._commit_due = None
-            found.append(Note("watchdog", "commit", self._ids()))
+        if is_due(self._turn.due, now):
+            found.append(Note("watchdog", "commit", self._door.ids()))
+            self._waiting.put_back(self._turn.waited_in_vain(), now)
         if is_due(self._retries.ask_again_at, now):
             self._retries.ask_again_at = None
         if is_due(self._request.due, now):
-            found.append(Note("watchdog", "request", self._ids()))
+            found.append(Note("watchdog", "request", self._door.ids()))
             self._request.step(RequestInput.TIMED_OUT)
             self._retries.count_silence(self._request.asked_at)
-            self._retries.count_attempt()
+            self._door.waited_in_vain((), now)
         if is_due(self._response.due, now):
             found += self._response_overdue(now)
-        return found + self._settle(now)
+        return found + self._door.settle(now)
 
     def _response_overdue(self, now: float) -> list[Effect]:
         slot = self._response
-        if slot.state is Response.CANCELLING:
-            found: list[Effect] = [Note("watchdog", "cancel", self._ids())]
-            return found + self._step_response(ResponseInput.TIMED_OUT, now)
-        found = [Note("watchdog", "response", self._ids())]
-        if slot.sound_complete:
+        active = slot.state is Response.ACTIVE
+        rung = "response" if active else "cancel"
+        found: list[Effect] = [Note("watchdog", rung, self._door.ids())]
+        if active and slot.sound_complete:
             # All was said: asking again would say it twice.
             slot.step(ResponseInput.DONE)
             slot.forget(slot.freed)
+            self._retries.answered()
             return found
-        slot.stuck = True
+        if active:
+            self._retries.count_silence(now - self.policy.created_timeout)
+        slot.stuck = active
         return found + self._step_response(ResponseInput.TIMED_OUT, now)
 
     # --- Steps --------------------------------------------------------------------------
@@ -296,44 +304,88 @@ class ResponseLifecycle:
             case Action.FREE:
                 # The slot may be held all the same; a refusal of the next request tells.
                 self._retries.count_silence(now - self.policy.cancel_timeout)
-                self._waiting.put_back(slot.covering, now)
-                slot.forget(slot.freed)
-                if self._waiting.pending is not None:
-                    self._retries.count_attempt()
+                self._door.waited_in_vain(slot.forget(slot.freed), now)
             case _:
                 pass
         return []
 
+    def _accepted(
+        self, response_id: str, request_id: str | None, now: float, announced: bool
+    ) -> list[Effect]:
+        """A response has begun: whose is it, what does it answer, does anybody want it?"""
+        request, slot = self._request, self._response
+        if request.is_orphan(request_id):
+            self._turn.answer_due = None
+            return self._begin(response_id, now, unwanted=True)
+        ours = self._is_ours(request_id, announced)
+        # Who speaks is not to be spoken over, whoever began it.
+        spoken_over = self._turn.speaking and self.policy.interrupts
+        unwanted = self._door.closed or spoken_over or (ours and request.state is Request.ABANDONED)
+        cancelled = response_id == slot.id and slot.state is Response.CANCELLING
+        if not (unwanted or cancelled):
+            disputed = request_id is not None and request_id == request.disputed
+            if announced:
+                asked_for = request.asked_for if ours or disputed else None
+                slot.covering += self._waiting.cover(asked_for)
+            else:
+                slot.covering += self._waiting.cover_only(self._begun_for(ours))
+        taken_for = request.id if ours and request_id is None else None
+        if ours:
+            request.accepted(by_name=request_id is not None)
+        self._turn.answer_due = None
+        found = self._begin(response_id, now, unwanted)
+        slot.taken_for = taken_for
+        return found
+
     def _begin(self, response_id: str, now: float, unwanted: bool) -> list[Effect]:
         """The slot is this response's from now on."""
-        slot = self._response
+        slot, ids = self._response, self._door.ids(response_id)
         found: list[Effect] = []
-        if response_id != slot.id:
-            replaced = slot.id
-            if slot.begin(response_id) is Action.REPLACE and replaced is not None:
-                found.append(Note("stray", "created-while-active", (replaced, response_id)))
+        if response_id != slot.id and slot.begin(response_id) is Action.REPLACE:
+            found.append(Note("stray", "created-while-active", ids))
         slot.announced = True
         if slot.state is Response.ACTIVE:
             slot.due = now + self.policy.progress_timeout
         if unwanted:
+            # Only one that it replaced can have left anything here.
+            self._waiting.put_back(slot.covering, now)
             slot.covering = ()
             found.append(Note("orphan", "", (response_id,)))
             found += self._step_response(ResponseInput.INTERRUPTED, now)
         return found
 
-    def _is_ours(self, request_id: str | None) -> bool:
-        if self.request is Request.NONE:
-            return False
-        if request_id is None:
-            # Where only we begin responses, it can answer nothing else.
-            return not self.policy.model_creates
-        return request_id == self._request.id
+    def _is_ours(self, request_id: str | None, announced: bool) -> bool:
+        if request_id is not None:
+            return request_id == self._request.id
+        # Without a token it answers one of our requests where only we begin responses; and
+        # where nobody announced it, if the model owes no turn a response of its own.
+        owed = announced or self._turn.answer_due is not None
+        return not (self.policy.model_creates and owed) and self._request.is_next_in_line()
+
+    def _begun_for(self, ours: bool) -> tuple[Cause, ...]:
+        """What a response must have been begun for whose ``response.created`` was lost."""
+        if ours:
+            return self._request.asked_for
+        owed = self._turn.answer_due is not None and self.policy.interrupts
+        if not owed or self.request is not Request.NONE:
+            return ()
+        return self._waiting.turns
 
     # --- What went wrong ----------------------------------------------------------------
+
+    def _not_accepted(self, request_id: str, now: float) -> None:
+        """A request that is past was refused: what was taken for its response is another's."""
+        self._request.is_orphan(request_id)
+        slot = self._response
+        if slot.taken_for == request_id:
+            self._waiting.put_back(slot.covering, now)
+            slot.covering, slot.taken_for = (), None
 
     def _learn_blocker(self, active_response_id: str | None, now: float) -> list[Effect]:
         """The id in a refusal tells the truth about the slot."""
         slot = self._response
+        if active_response_id is None and slot.state is Response.NONE and slot.freed:
+            active_response_id = slot.freed[-1]  # no name, so whom we gave up on too early
         if active_response_id is None or active_response_id in slot.over:
             if self.response is Response.NONE:
                 self._retries.at_once(now)
@@ -344,61 +396,3 @@ class ResponseLifecycle:
         found = self._begin(active_response_id, now, unwanted=given_up_on)
         slot.announced = given_up_on  # if not, it may be on the wire still, and covers then
         return found
-
-    def _failed(
-        self, covering: tuple[Cause, ...], permanent: bool, hint: float | None, now: float
-    ) -> list[Effect]:
-        self._waiting.put_back(covering, now)
-        if self._waiting.pending is None:
-            return []  # it answered nobody: nothing to ask again
-        if permanent:
-            self._retries.given_up = "model-failed"
-            return [Note("gave-up", "permanent", self._ids())]
-        self._retries.after_failure(hint, now)
-        if self._retries.given_up:
-            return [Note("gave-up", "retries-spent", self._ids())]
-        return [Note("retry", "failed", self._ids(), float(self._retries.attempts))]
-
-    # --- The one door -------------------------------------------------------------------
-
-    def _held_by(self) -> str | None:
-        """What stands between waiting input and its request, or ``None``."""
-        if self._closed:
-            return "ending"
-        if not self._ready:
-            return "session"
-        if self.response is not Response.NONE:
-            return "response"
-        if self.request is not Request.NONE:
-            return "request"
-        if self.caller_speaking:
-            return "caller"
-        if self._commit_due is not None:
-            return "commit"
-        if self._retries.ask_again_at is not None:
-            return "back-off"
-        return None
-
-    def _settle(self, now: float) -> list[Effect]:
-        """If input is waiting and nothing stands in its way, ask for a response."""
-        pending = self._waiting.pending
-        if pending is None or self.given_up or self._held_by() is not None:
-            return []
-        self._requests += 1
-        request_id = f"request-{self._requests}"
-        # Not cleared here: only an accepted response covers it (see ``created``).
-        self._request.sent(request_id, pending.causes, now, now + self.policy.created_timeout)
-        found: list[Effect] = []
-        why, ids = pending.why, self._ids()
-        if now > pending.since:
-            found.append(Note("pending-wait", why, ids, now - pending.since))
-        if len(pending.causes) > 1:
-            found.append(Note("coalesced", why, ids, float(len(pending.causes))))
-        only_greeting = pending.causes[0].why is Why.GREETING and len(pending.causes) == 1
-        instructions = self.policy.greeting if only_greeting else None
-        return [*found, effects.CreateResponse(request_id, why, instructions)]
-
-    def _ids(self, *more: str | None) -> tuple[str, ...]:
-        """The identifiers a reader of the trace will look for."""
-        known = (self._request.id, self._response.id, *more)
-        return tuple(dict.fromkeys(one for one in known if one is not None))

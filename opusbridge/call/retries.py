@@ -1,8 +1,8 @@
 """When to ask again, and when asking again cannot help any more.
 
 Three different patiences: a response that failed is asked for again after growing waits; a
-refusal that names a response which is already over is asked again at once, a few times; a
-model that sends nothing at all, twice in a row, is gone.
+refusal that names a response which is already over is asked again at once, a few times, and
+then counts as a failure; a model that sends nothing at all, twice in a row, is gone.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 QUICK_TRIES = 5
 #: How soon "at once" is: the refusal and the server's own bookkeeping may cross.
 QUICK_SECONDS = 0.05
-#: The wait after too many quick tries, where no back-off is configured.
-FALLBACK_SECONDS = 1.0
+#: Nobody holds a silent line for as long as a server may ask us to wait; then we ask anyway.
+LONGEST_HINT_SECONDS = 20.0
 
 
 @dataclass(slots=True)
@@ -22,6 +22,7 @@ class Retries:
     ask_again_at: float | None = None
     given_up: str | None = None
     """A slug once asking again cannot help: ``model-silent`` or ``model-failed``."""
+    _told: bool = False
     _quick_tries: int = 0
     _silences: int = 0
     _heard_at: float = 0.0
@@ -33,6 +34,7 @@ class Retries:
     def answered(self) -> None:
         """A response came to its end: whatever was wrong is over."""
         self.attempts = self._quick_tries = 0
+        self.ask_again_at = None
 
     def slot_freed(self) -> None:
         self._quick_tries = 0
@@ -42,20 +44,21 @@ class Retries:
         tried = self.attempts
         self.count_attempt()
         if self.given_up is None:
-            self.ask_again_at = now + (self.backoff[tried] if hint is None else hint)
+            wait = self.backoff[tried] if hint is None else min(hint, LONGEST_HINT_SECONDS)
+            self._wait(wait, now)
 
     def count_attempt(self) -> None:
         self.attempts += 1
         if self.attempts > len(self.backoff):
-            self.given_up = self.given_up or "model-failed"
+            self.give_up("model-failed")
 
     def at_once(self, now: float) -> None:
         self._quick_tries += 1
-        wait = QUICK_SECONDS
-        if self._quick_tries > QUICK_TRIES:
-            self._quick_tries = 0
-            wait = self.backoff[0] if self.backoff else FALLBACK_SECONDS
-        self.ask_again_at = now + wait
+        if self._quick_tries <= QUICK_TRIES:
+            self._wait(QUICK_SECONDS, now)
+            return
+        self._quick_tries = 0
+        self.after_failure(None, now)
 
     def count_silence(self, since: float) -> None:
         """Nothing was answered; if nothing at all was heard either, twice, it is dead."""
@@ -63,9 +66,23 @@ class Retries:
             return
         self._silences += 1
         if self._silences >= 2:
-            self.given_up = "model-silent"
+            self.give_up("model-silent")
+
+    def give_up(self, reason: str) -> None:
+        self.given_up = self.given_up or reason
+
+    def just_given_up(self) -> bool:
+        """True once, for whoever tells of it."""
+        news = self.given_up is not None and not self._told
+        self._told = self._told or news
+        return news
 
     def start_over(self) -> None:
-        """A new session, or an apology: the next failure is the first again."""
+        """A new session: the next failure is the first again."""
         self.attempts = self._quick_tries = self._silences = 0
         self.ask_again_at = self.given_up = None
+        self._told = False
+
+    def _wait(self, seconds: float, now: float) -> None:
+        """Two reasons to wait run side by side."""
+        self.ask_again_at = max(self.ask_again_at or now, now + seconds)

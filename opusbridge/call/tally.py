@@ -3,12 +3,25 @@
 An observer: it is shown every event and effect and changes nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from opusbridge import effects, events
 from opusbridge.effects import Effect, Note
 from opusbridge.events import Event
+
+#: What is counted. Of the caller's sound, fifty a second, nothing is.
+COUNTED = frozenset(
+    {
+        events.TurnCommitted,
+        events.ResponseCreated,
+        events.ResponseDone,
+        effects.CreateResponse,
+        effects.PlayAudio,
+        Note,
+    }
+)
 
 
 @dataclass(slots=True)
@@ -53,8 +66,10 @@ class Tally:
     """How often each kind of note came."""
     _speech_ended_at: float | None = None
 
-    def observe(self, what: Event | Effect, now: float) -> list[Note]:
+    def observe(self, what: Event | Effect, now: float) -> Sequence[Note]:
         """Count it; a note to pass on when a turn's answer begins."""
+        if type(what) not in COUNTED:
+            return ()
         match what:
             case effects.PlayAudio():
                 return self._answer_began(what.starts_at, now)
@@ -73,7 +88,7 @@ class Tally:
                 self._done(what)
             case _:
                 pass
-        return []
+        return ()
 
     def shown(self) -> dict[str, Any]:
         """The part of call.json that is counted."""
@@ -93,8 +108,10 @@ class Tally:
     def _answer_began(self, starts_at: float, now: float) -> list[Note]:
         found: list[Note] = []
         for turn in reversed(self.turns):
-            if turn.requested_at is None or turn.first_audio_at is not None:
+            if turn.first_audio_at is not None:
                 break
+            if turn.requested_at is None:
+                continue  # this is the answer to an earlier one
             turn.first_audio_at, turn.heard_at = now, starts_at
             since = turn.speech_ended_at
             if since is not None and not found:

@@ -15,7 +15,6 @@ MOST_RUNNING = 32
 
 @dataclass(slots=True)
 class Batch:
-    calls: set[str] = field(default_factory=set)
     running: set[str] = field(default_factory=set)
     outputs: set[str] = field(default_factory=set)
     """The ids of the output items sent."""
@@ -29,6 +28,7 @@ class ToolDesk:
     def __init__(self) -> None:
         self._batches: dict[str, Batch] = {}
         self._batch_of: dict[str, str] = {}
+        self._over: set[str] = set()
 
     @property
     def running(self) -> int:
@@ -38,9 +38,9 @@ class ToolDesk:
         """Whether it is new: a call seen twice must not run twice."""
         if tool_call_id in self._batch_of:
             return False
-        batch = self._batches.setdefault(response_id, Batch())
-        batch.calls.add(tool_call_id)
-        batch.running.add(tool_call_id)
+        # A call that comes after its response was given up on is a batch of its own.
+        fresh = Batch(closed=response_id in self._over)
+        self._batches.setdefault(response_id, fresh).running.add(tool_call_id)
         self._batch_of[tool_call_id] = response_id
         return True
 
@@ -57,6 +57,7 @@ class ToolDesk:
         return batch is not None and tool_call_id in batch.running
 
     def response_over(self, response_id: str) -> Cause | None:
+        self._over.add(response_id)
         batch = self._batches.get(response_id)
         if batch is None:
             return None

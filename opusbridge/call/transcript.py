@@ -1,6 +1,6 @@
 """What was said, in the order of the conversation, cut where it was cut."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 #: A call of two hours has a few hundred items; this is for a peer that runs wild.
@@ -14,16 +14,14 @@ class TranscriptItem:
     item_id: str
     speaker: str
     """``caller``, ``agent`` or ``tool``."""
-    text: str = ""
-    heard: str = ""
-    unheard: str = ""
+    pieces: list[str] = field(default_factory=list)
     started_ms: int | None = None
     ended_ms: int | None = None
     status: str = "in_progress"
-    """Then ``completed``, ``interrupted``, ``failed``, ``incomplete`` or ``empty``."""
-    pieces: list[str] = field(default_factory=list, repr=False)
-    share: float | None = field(default=None, repr=False)
-    """How much of its sound was heard, 0..1; ``None`` while nothing is known."""
+    """Then ``completed``, ``interrupted``, ``failed`` or ``incomplete``."""
+    heard_ms: float = 0.0
+    """Of its sound, all parts together; it is final for ``received_ms`` of it."""
+    received_ms: float = 0.0
 
 
 class Transcript:
@@ -42,7 +40,8 @@ class Transcript:
             if len(self._order) < MOST_ITEMS:
                 self._items[item_id] = found
                 self._order.append(item_id)
-        if after is not None and after in self._items and item_id in self._items:
+        # The model may name an item as its own predecessor (openai-realtime 6.2).
+        if after in self._items and item_id in self._items and after != item_id:
             self._order.remove(item_id)
             self._order.insert(self._order.index(after) + 1, item_id)
         return found
@@ -56,10 +55,11 @@ class Transcript:
             item.pieces.append(text)
 
     def heard(self, item_id: str, heard_ms: float, received_ms: float) -> None:
-        """How much of an agent's item reached the ear."""
+        """How much of a part of an agent's item reached the ear; once for each part."""
         item = self.item(item_id, "agent")
-        item.share = 1.0 if received_ms <= 0 else min(1.0, heard_ms / received_ms)
-        if item.share < 1.0:
+        item.heard_ms += heard_ms
+        item.received_ms += received_ms
+        if heard_ms < received_ms:
             item.status = "interrupted"
 
     def snapshot(self, call_id: str) -> dict[str, Any]:
@@ -69,15 +69,20 @@ class Transcript:
     def _shown(self, item_id: str) -> dict[str, Any]:
         item = self._items[item_id]
         text = "".join(item.pieces).strip()
-        item.text, item.heard, item.unheard = text, text, ""
+        heard, unheard = text, ""
         if item.speaker == "agent":
-            share = item.share if item.share is not None else 0.0
-            item.heard, item.unheard = split_by_share(text, share)
-        if not text and item.status == "completed":
-            item.status = "empty"
-        shown = asdict(item)
-        del shown["pieces"], shown["share"]
-        return shown
+            share = item.heard_ms / item.received_ms if item.received_ms > 0 else 0.0
+            heard, unheard = split_by_share(text, share)
+        return {
+            "item_id": item_id,
+            "speaker": item.speaker,
+            "text": text,
+            "heard": heard,
+            "unheard": unheard,
+            "started_ms": item.started_ms,
+            "ended_ms": item.ended_ms,
+            "status": "empty" if item.status == "completed" and not text else item.status,
+        }
 
 
 def split_by_share(text: str, share: float) -> tuple[str, str]:

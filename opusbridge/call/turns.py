@@ -15,7 +15,7 @@ from opusbridge.call.media import CallerPath, HeldAudio
 from opusbridge.effects import Effect, Note
 from opusbridge.events import CallerSpoke
 from opusbridge.privacy import Private
-from opusbridge.sound import AudioFormat
+from opusbridge.sound import Audio, AudioFormat
 
 #: A hole smaller than this is jitter of the provider's clock.
 HOLE_MS = 60
@@ -25,7 +25,7 @@ LONGEST_HOLE_MS = 10_000
 QUIET_SECONDS = 0.75
 #: Silence is appended in pieces of this length, in real time.
 FEED_MS = 100
-#: After this much of it, a turn that still has not ended never will by silence.
+#: After this much of it at a stretch, a turn that still has not ended never will by silence.
 MOST_FED_MS = 15_000
 #: Less uncommitted audio than this is refused by the model.
 LEAST_COMMIT_MS = 100.0
@@ -38,37 +38,41 @@ class CallerLine:
         self._path = CallerPath(telephony, model)
         self._held = HeldAudio()
         self._open = False
+        self._appended_ms = 0.0  # how much the session was given: its clock counts exactly this
+        self._line_ms = 0.0  # of that, up to the end of the line's own last sound
+        self._came_at = 0.0  # when that came
         self._uncommitted_ms = 0.0
+        self._commit_asked = False
         self._expected_ms: float | None = None
         self._speaking = False
-        self._came_at = 0.0
         self._feed_at: float | None = None
-        self._fed_ms = 0.0
-        self._filled_ms = 0.0
+        self._fed_ms = 0  # since the line's own last sound
 
     # --- Sound --------------------------------------------------------------------------
 
     def spoke(self, event: CallerSpoke, now: float) -> list[Effect]:
-        found = self._fill_hole(event) if event.at_ms is not None else []
-        self._came_at = now
+        ms = event.audio.ms
+        found = [] if event.at_ms is None else self._fill_hole(event.at_ms, ms)
+        self._came_at, self._fed_ms = now, 0
         if self._speaking:
             self._feed_at = now + QUIET_SECONDS
         audio = self._path.convert(event.audio)
         if audio is None:
             return found
         if self._open:
-            self._uncommitted_ms += audio.ms
-            found.append(effects.AppendAudio(audio))
+            found.append(self._append(audio, ms if audio is event.audio else audio.ms))
+            self._line_ms = self._appended_ms
             return found
         dropped = self._held.hold(audio)
         return [*found, Note("audio-dropped", "", (), dropped)] if dropped else found
 
     def open(self, now: float) -> list[Effect]:
-        """The session is ready: what was held goes first."""
-        self._open = True
-        held = self._held.take()
-        self._uncommitted_ms += sum(audio.ms for audio in held)
-        return [effects.AppendAudio(audio) for audio in held]
+        """A session is ready, with a clock of its own: what was held goes first."""
+        self._open, self._commit_asked = True, False
+        self._appended_ms = self._uncommitted_ms = 0.0
+        found: list[Effect] = [self._append(audio, audio.ms) for audio in self._held.take()]
+        self._line_ms = self._appended_ms
+        return found
 
     def close(self) -> None:
         """No session for now: hold again."""
@@ -79,16 +83,23 @@ class CallerLine:
         """End the turn ourselves, where no turn detection does and there is enough of it."""
         if not self._open or self._uncommitted_ms < LEAST_COMMIT_MS:
             return []
-        self._uncommitted_ms = 0.0
+        self._uncommitted_ms, self._commit_asked = 0.0, True
         return [effects.CommitAudio()]
 
     def committed(self) -> None:
-        self._uncommitted_ms = 0.0
+        # What was appended after our own request is not part of that turn.
+        if not self._commit_asked:
+            self._uncommitted_ms = 0.0
+        self._commit_asked = False
 
     def seconds_since(self, audio_ms: float, now: float) -> float:
         """How long ago this instant of the appended audio was on the line."""
-        behind = (self._path.appended_ms - audio_ms) / 1000
-        return max(0.0, behind + (now - self._came_at))
+        return max(0.0, now - self._came_at + (self._line_ms - audio_ms) / 1000)
+
+    def _append(self, audio: Audio, ms: float) -> effects.AppendAudio:
+        self._appended_ms += ms
+        self._uncommitted_ms += ms
+        return effects.AppendAudio(audio)
 
     # --- Silence in place of nothing ----------------------------------------------------
 
@@ -98,7 +109,6 @@ class CallerLine:
 
     def speech_started(self, now: float) -> None:
         self._speaking = True
-        self._fed_ms = 0.0
         self._feed_at = max(now, self._came_at + QUIET_SECONDS)
 
     def speech_stopped(self) -> None:
@@ -111,33 +121,30 @@ class CallerLine:
             self._feed_at = now
 
     def feed(self, now: float) -> list[Effect]:
-        """Call at :attr:`deadline`: a piece of silence, while the model awaits the end."""
-        if self._feed_at is None or self._feed_at > now:
+        """Call at :attr:`deadline`: the silence due by now, while the model awaits the end."""
+        if self._feed_at is None or now < self._feed_at:
             return []
-        if not self._open or self._fed_ms >= MOST_FED_MS:
+        # Each piece is due when the one before it is over, however late we were woken.
+        pieces = 1 + int((now - self._feed_at) * 1000) // FEED_MS
+        ms = min(pieces * FEED_MS, MOST_FED_MS - self._fed_ms)
+        if not self._open or ms <= 0:
             self._feed_at = None
             return []
-        self._feed_at = now + FEED_MS / 1000
-        self._fed_ms += FEED_MS
-        self._filled_ms += FEED_MS
-        return self._silence(FEED_MS)
+        self._fed_ms += ms
+        self._feed_at += ms / 1000
+        return [self._silence(ms)]
 
-    def _fill_hole(self, event: CallerSpoke) -> list[Effect]:
-        assert event.at_ms is not None
-        expected, self._expected_ms = self._expected_ms, event.at_ms + event.audio.ms
+    def _fill_hole(self, at_ms: int, length_ms: float) -> list[Effect]:
+        expected, self._expected_ms = self._expected_ms, at_ms + length_ms
         if expected is None:
             return []
-        hole = event.at_ms - expected - self._filled_ms
-        self._filled_ms = 0.0
-        if not self._open or not HOLE_MS <= hole <= LONGEST_HOLE_MS:
+        hole = at_ms - expected - self._fed_ms
+        if not HOLE_MS <= hole <= LONGEST_HOLE_MS or not self._open:
             return []
-        return [Note("gap-filled", "", (), hole), *self._silence(hole)]
+        return [Note("gap-filled", "", (), hole), self._silence(int(hole))]
 
-    def _silence(self, ms: float) -> list[Effect]:
-        audio = silence(self._path.model_format, int(ms))
-        self._path.appended_ms += audio.ms
-        self._uncommitted_ms += audio.ms
-        return [effects.AppendAudio(audio)]
+    def _silence(self, ms: int) -> effects.AppendAudio:
+        return self._append(silence(self._path.model_format, ms), ms)
 
 
 class Keypad:

@@ -34,7 +34,8 @@ class AgentVoice:
         self._traits = traits
         self._telephony = telephony
         self._path = AgentPath(model, telephony, traits.frame_bytes)
-        self._ledger = PlayoutLedger(telephony, traits.marks, traits.lead_seconds)
+        self._ledger = PlayoutLedger(telephony, traits.lead_seconds)
+        self._on_path: Segment | None = None  # whose sound conversion may hold back
         self._transcript = transcript
         self._call_ms = call_ms
         self._clips = 0
@@ -46,9 +47,13 @@ class AgentVoice:
     def model_spoke(self, event: events.ModelSpoke, now: float) -> list[Effect]:
         """The caller of this has made sure that the response is for the caller's ear."""
         segment = self._ledger.segment(event.response_id, event.item_id, event.content_index)
+        found: list[Effect] = []
+        if segment is not self._on_path:
+            found = self._rest(now)
+            self._on_path = segment
         segment.received_ms += event.audio.ms
         audio = self._path.convert(event.audio)
-        return [] if audio is None else self._play(segment, audio, now)
+        return found if audio is None else found + self._play(segment, audio, now)
 
     def sound_done(self, item_id: str, content_index: int, now: float) -> list[Effect]:
         """All the sound of this part has come: its end is played out and marked."""
@@ -71,6 +76,7 @@ class AgentVoice:
         self._clips += 1
         item_id = f"{CLIP}{name}-{self._clips}"
         self._transcript.words(item_id, "agent", words, final=True)
+        self._transcript.item(item_id, "agent").status = "completed"
         path = AgentPath(PCM_AT[clip.rate_hz], self._telephony, self._traits.frame_bytes)
         segment = self._ledger.segment("", item_id, 0)
         source = Audio.of(clip.pcm, PCM_AT[clip.rate_hz])
@@ -85,13 +91,14 @@ class AgentVoice:
         return self._leave(self._ledger.play(segment, audio, now), now)
 
     def _finish(self, segment: Segment, now: float) -> list[Effect]:
-        if segment.complete:
-            return []
-        found: list[Effect] = []
-        rest = self._path.flush()
-        if rest is not None:
-            found += self._play(segment, rest, now)
+        found = self._rest(now) if segment is self._on_path else []
         return found + self._leave(self._ledger.complete(segment, now), now)
+
+    def _rest(self, now: float) -> list[Effect]:
+        """What conversion still holds back belongs to the part that came through it last."""
+        segment, self._on_path = self._on_path, None
+        rest = self._path.flush() if segment is not None else None
+        return [] if segment is None or rest is None else self._play(segment, rest, now)
 
     def _leave(self, leaving: list[Sent | Ended], now: float) -> list[Effect]:
         found: list[Effect] = []
@@ -114,13 +121,23 @@ class AgentVoice:
         return []
 
     def play_finished(self, now: float) -> None:
-        self._ledger.all_heard(now)
+        """Nothing the clock has not said before (playout.py): an occasion to write it down."""
         self.settle(now)
 
     def settle(self, now: float) -> None:
         """Write down what was heard to its end."""
         for segment in self._ledger.settle(now):
-            self._write(segment, now)
+            self._write(segment)
+
+    def stop(self, now: float) -> list[Segment]:
+        """The line is silent: what was not heard by now never will be. Returns what was cut."""
+        self.settle(now)
+        unheard = self._ledger.cut(now)
+        self._path.clear()
+        self._on_path = None
+        for segment in unheard:
+            self._write(segment)
+        return unheard
 
     def audible(self, now: float) -> bool:
         return self._ledger.audible(now)
@@ -144,32 +161,31 @@ class AgentVoice:
         The item at the ear is cut to what was heard of it, those behind it are deleted; what
         was heard completely is left alone, since a truncation destroys its words.
         """
-        self.settle(now)
-        unheard = self._ledger.cut(now)
-        self._path.clear()
+        unheard = self.stop(now)
         if not unheard:
             return [], []
         told: list[Effect] = []
-        dealt_with: set[str] = set()
+        deleted: set[str] = set()
         for segment in unheard:
-            self._write(segment, now)
-            if segment.item_id.startswith(CLIP):
+            item_id, heard_ms = segment.item_id, int(segment.heard_ms)
+            if item_id.startswith(CLIP):
                 continue
-            heard_ms = min(int(segment.heard_ms), int(segment.received_ms))
-            if segment.item_id in dealt_with and heard_ms < 1:
-                heard_ms = 1  # a part behind a heard one: 0 is not documented to work
+            item_heard = self._transcript.item(item_id, "agent").heard_ms >= 1
+            if heard_ms < 1 and item_heard:
+                # A part behind a heard one: 0 is not documented to work.
+                heard_ms = min(1, int(segment.received_ms))
             if heard_ms >= 1:
-                index = segment.content_index
-                told.append(effects.TruncateItem(segment.item_id, index, heard_ms))
-                told.append(Note("truncated", "", (segment.item_id,), float(heard_ms)))
-            elif segment.received_ms > 0:
-                told.append(effects.DeleteItem(segment.item_id))
-            dealt_with.add(segment.item_id)
+                told.append(effects.TruncateItem(item_id, segment.content_index, heard_ms))
+                told.append(Note("truncated", "", (item_id,), float(heard_ms)))
+            elif not item_heard and item_id not in deleted:
+                deleted.add(item_id)
+                told.append(effects.DeleteItem(item_id))
         return [effects.ClearPlayout()], told
 
-    def _write(self, segment: Segment, now: float) -> None:
+    def _write(self, segment: Segment) -> None:
         item = self._transcript.item(segment.item_id, "agent")
         self._transcript.heard(segment.item_id, segment.heard_ms, segment.received_ms)
-        if segment.first_sent_at is not None and item.started_ms is None:
-            item.started_ms = self._call_ms(segment.first_sent_at)
-        item.ended_ms = self._call_ms(now)
+        if segment.heard_ms > 0:
+            if item.started_ms is None:
+                item.started_ms = self._call_ms(segment.starts_at)
+            item.ended_ms = self._call_ms(segment.ends_at)

@@ -119,12 +119,12 @@ def heard_of(item: SpokenItem, heard: Sequence[HeardSpan]) -> float:
     window = item.format.bytes_per_ms * 10
     first = _first_audible(item)
     lead = item.sound[first : first + window]
+    rest, most = item.sound[first:], 0
     at = played.find(lead) if lead else -1
-    if at < 0:
-        return 0.0
-    rest, ear = item.sound[first:], played[at : at + len(item.sound) - first]
-    same = _common_prefix(rest, ear)
-    return (first + same) / item.format.bytes_per_ms if same else 0.0
+    while at >= 0 and most < len(rest):  # another item may begin alike
+        most = max(most, _common_prefix(rest, played[at : at + len(rest)]))
+        at = played.find(lead, at + 1)
+    return (first + most) / item.format.bytes_per_ms if most else 0.0
 
 
 def _first_audible(item: SpokenItem) -> int:

@@ -17,6 +17,7 @@ from opusbridge.sim.checks import (
     heard_of,
     truncations_honest,
 )
+from opusbridge.sim.door import DoorWatch
 from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
 
 _FORMATS = {"audio/pcm": PCM_24K, "audio/pcmu": PCMU_8K, "audio/pcma": PCMA_8K}
@@ -29,8 +30,11 @@ class Witness:
     def __init__(self) -> None:
         self.truncations: list[tuple[float, Truncation]] = []
         """With the time the bridge sent it."""
+        self.deletions: list[tuple[float, str]] = []
+        """Items the bridge had forgotten whole, since nothing of them was heard."""
         self.words: dict[str, str] = {}
         """What the model said, by item, in order."""
+        self.door = DoorWatch()
         self._sound: dict[str, bytearray] = {}
         self._format: AudioFormat = PCM_24K
 
@@ -53,12 +57,19 @@ class Witness:
             output = orjson.loads(text)["session"]["audio"]["output"]
             self._format = _FORMATS[output["format"]["type"]]
 
+    def bridge_heard(self, text: str, now: float) -> None:
+        """From the model, when it has come over the wire."""
+        self.door.heard(text, now)
+
     def bridge_said(self, text: str, now: float) -> None:
         """To the model."""
+        self.door.said(text, now)
         if '"conversation.item.truncate"' in text[:_HEAD]:
             event = orjson.loads(text)
             truncation = Truncation(event["item_id"], event["audio_end_ms"])
             self.truncations.append((now, truncation))
+        elif '"conversation.item.delete"' in text[:_HEAD]:
+            self.deletions.append((now, orjson.loads(text)["item_id"]))
 
     def heard_words(self, caller: Caller) -> str:
         """The words of every item that reached the ear, in proportion to how much of it did."""
@@ -85,7 +96,8 @@ class Witness:
         slack_ms = 1000 * (2 * wire_seconds + clear_seconds) + 40
         truncations = [truncation for _, truncation in self.truncations]
         settled = wire_seconds + clear_seconds + 0.02
-        cuts = [Cut(spoken[t.item_id], at + settled) for at, t in self.truncations]
+        cut = [(at, t.item_id) for at, t in self.truncations] + self.deletions
+        cuts = [Cut(spoken[item_id], at + settled) for at, item_id in cut if item_id in spoken]
         return [
             *truncations_honest(truncations, items, caller.heard, slack_ms),
             *cut_speech_unheard(cuts, items, caller.heard),

@@ -200,6 +200,10 @@ class SimulatedCall:
         parties = (self.caller.deadline, self.model.deadline, self.engine.deadline)
         return self.engine.ended is not None and parties == (None, None, None)
 
+    def happens(self, event: Event, at: float) -> None:
+        """Something of the shell's comes between, unless the call has ended by then."""
+        self.world.at(at, partial(self._happened, event))
+
     def run(self, most_seconds: float = 600.0) -> bool:
         """Let the world go on until this call is at rest, but not for longer; whether it is."""
         until = self.world.now + most_seconds
@@ -224,6 +228,7 @@ class SimulatedCall:
                 engine=self.engine.deadline,
             ),
             *(f"engine: {note.reason}" for note in self.notes if note.kind == "violation"),
+            *self.witness.door.violations,
             *self.witness.verdict(
                 self.caller, self.surroundings.slowest_telephony, self.caller.slowest_clear
             ),
@@ -279,6 +284,7 @@ class SimulatedCall:
 
     def _model_said(self, text: str) -> None:
         if self.engine.ended is None:
+            self.witness.bridge_heard(text, self.world.now)
             self._perform(self.engine.model_said(text, self.world.now))
 
     def _telephony_gone(self) -> None:

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable
 from functools import update_wrapper
 from typing import Any, overload
 
-import structlog
 from pydantic import ValidationError
 from pydantic_core import to_json
 
 from opusbridge.errors import ConfigurationError, OpusbridgeError
-from opusbridge.logs import places
+from opusbridge.logs import Log, places
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.signature import Signature, read_signature
 
@@ -35,7 +34,7 @@ _MISTAKES = 3
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what the Realtime API takes
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 
 class ToolFailed(OpusbridgeError):

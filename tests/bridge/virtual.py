@@ -23,6 +23,7 @@ from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending, PeerGone
 from opusbridge.events import Event
+from opusbridge.privacy import Private
 from opusbridge.sim.callers import (
     AudioCodesHabits,
     Caller,
@@ -194,7 +195,7 @@ async def play(
     bridge = bridge_class(
         telephony,
         connect,
-        Settings(openai_api_key="sk-test", **settings),
+        Settings(openai_api_key=Private("sk-test"), **settings),
         agent,
         observers=[lambda what, now: seen.append((now, what))],
     )

@@ -138,8 +138,10 @@ class AudioCodesProtocol:
         match effect:
             case effects.PlayAudio(audio):
                 self._play(audio)
-            case effects.EndPlayout() | effects.ClearPlayout():
+            case effects.EndPlayout():
                 self._close_stream()
+            case effects.ClearPlayout():
+                self._clear()
             case effects.PlaceMark():
                 pass  # the provider's marks are not confirmed yet; its clock has to do
             case effects.TellSpeechStarted():
@@ -350,6 +352,12 @@ class AudioCodesProtocol:
         if self.open_stream is not None:
             self._queue({"type": "playStream.stop", "streamId": self.open_stream})
             self.open_stream = None
+
+    def _clear(self) -> None:
+        self._close_stream()
+        if self._streams_opened and self._stage is Stage.ACCEPTED:
+            # A closed stream plays on to its end; only this, or the caller's speech, stops it.
+            self._command({"type": "event", "name": "abortPrompts"})
 
     def _answer(self) -> None:
         self._must_be_accepted()

@@ -124,8 +124,19 @@ class Response(Message):
 
     @property
     def empty(self) -> bool:
-        """It says that it has no output item; one that says nothing of its output is not empty."""
-        return "output" in self.model_fields_set and not self.output
+        """It says that nothing came of it: no item, or none but tool calls that were cut off.
+
+        One that says nothing of its output is not empty.
+        """
+        return "output" in self.model_fields_set and all(map(_cut_off_call, self.output or ()))
+
+
+def _cut_off_call(item: Any) -> bool:
+    """It is not run, and nobody hears it."""
+    return isinstance(item, dict) and (item.get("type"), item.get("status")) == (
+        "function_call",
+        "incomplete",
+    )
 
 
 # --- Server events -----------------------------------------------------------------------

@@ -92,7 +92,7 @@ class Conversation:
                 f"Error retrieving item: the item with id '{item_id}' does not exist.",
             )
         item = dict(entry.item)
-        if entry.audio:
+        if entry.audio and item["content"]:
             first, *others = item["content"]
             item["content"] = [{**first, "audio": b64encode(entry.audio).decode()}, *others]
         return item

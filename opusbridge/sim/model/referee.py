@@ -47,6 +47,9 @@ class Referee:
     _calls: dict[str, tuple[str, float]] = field(default_factory=dict)  # response, called at
     _outputs: dict[str, int] = field(default_factory=dict)
     _new: set[str] = field(default_factory=set)  # what no response has taken in yet
+    _new_outputs: set[str] = field(default_factory=set)  # of which calls
+    _late: set[str] = field(default_factory=set)  # what came since the client's last request
+    _late_outputs: set[str] = field(default_factory=set)
     _covered: set[str] = field(default_factory=set)  # what the latest response took in
     _latest_at: float = 0.0
     _latest_good: bool = False
@@ -78,7 +81,10 @@ class Referee:
         if response.out_of_band:
             return
         self._latest_at, self._latest_good = now, False
-        self._covered, self._new = self._new, set()
+        # What came between the client's request and this the client does not count as answered.
+        late = set() if response.auto else self._late
+        self._covered, self._new = self._new, set(late)
+        self._new_outputs &= self._late_outputs if late else set()
         for owed in self._owed:
             owed.answered_by = owed.answered_by or response.id
 
@@ -91,7 +97,7 @@ class Referee:
             return
         self._cancel_since = None
         status = response.outcome.status
-        good = status in ("cancelled", "incomplete") or (status == "completed" and response.items)
+        good = status == "cancelled" or (status in ("completed", "incomplete") and _came(response))
         self._latest_good = bool(good)
         if not good:
             self._new |= self._covered
@@ -120,6 +126,8 @@ class Referee:
         if not asked.keys() & {"instructions", "input"}:
             self._check_batch(now)
         self._request_since = now
+        self._late.clear()
+        self._late_outputs.clear()
 
     def conflict(self) -> None:
         self.conflicts += 1
@@ -131,11 +139,15 @@ class Referee:
     def item_received(self, item: Mapping[str, Any], now: float) -> None:
         if item["type"] != "function_call_output":
             self._new.add("text")
+            self._late.add("text")
             return
         call_id = item["call_id"]
         if call_id not in self._calls:
             return  # history that the client restored
         self._new.add("output")
+        self._new_outputs.add(call_id)
+        self._late.add("output")
+        self._late_outputs.add(call_id)
         self._outputs[call_id] = self._outputs.get(call_id, 0) + 1
         if self._outputs[call_id] > 1:
             self._violated(f"the tool call {call_id} got a second output")
@@ -163,8 +175,8 @@ class Referee:
         return found
 
     def _check_batch(self, now: float) -> None:
-        batches = {batch for call_id, (batch, _) in self._calls.items() if call_id in self._outputs}
-        if self._new == {"output"} and any(self._batch_open(batch) for batch in batches):
+        batches = {self._calls[call_id][0] for call_id in self._new_outputs}
+        if self._new == {"output"} and batches and all(map(self._batch_open, batches)):
             self._violated("a response was asked for before every tool call had its output")
         answered = self._latest_good and now - self._latest_at > self.grace_seconds
         if not self._new and self._covered == {"output"} and answered:
@@ -182,3 +194,9 @@ class Referee:
 
     def _violated(self, sentence: str) -> None:
         self.violations.append(sentence)
+
+
+def _came(response: Response) -> bool:
+    """Whether anything came of it; a call that was cut off is not run."""
+    cut_off = ("function_call", "incomplete")
+    return any((item["type"], item["status"]) != cut_off for item in response.items)

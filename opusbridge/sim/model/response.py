@@ -112,7 +112,7 @@ class Response:
     def speaks(self) -> bool:
         return self.modalities == ["audio"]
 
-    def object(self, usage: Mapping[str, Any] | None, metadata_echoed: bool) -> dict[str, Any]:
+    def object(self, spent: Mapping[str, Any] | None, metadata_echoed: bool) -> dict[str, Any]:
         """As ``response.created`` and ``response.done`` carry it."""
         outcome = self.outcome
         return {
@@ -125,19 +125,13 @@ class Response:
             "output_modalities": self.modalities,
             "max_output_tokens": self.max_output_tokens,
             "audio": {"output": self.audio},
-            "usage": usage,
+            "usage": spent,
             "metadata": self.asked.get("metadata") if metadata_echoed else None,
         }
 
 
-def usage_of(response: Response, heard_ms: float, context_length: int) -> dict[str, Any]:
-    """Plausible tokens; a response that never said anything costs nothing.
-
-    ``heard_ms``: the callers' sound in the conversation; ``context_length``: its characters.
-    """
-    spent = 1 if response.items else 0
-    heard, read = spent * int(heard_ms / 100), spent * (40 + context_length // 4)
-    spoken, written = int(response.audio_ms / 50), response.text_length // 4
+def usage(heard: int, read: int, spoken: int, written: int) -> dict[str, Any]:
+    """Tokens of sound and of text, in and out, as the wire writes them."""
     cached = read // 2
     return {
         "total_tokens": heard + read + spoken + written,

@@ -27,7 +27,7 @@ from opusbridge.sim.model.response import (
     cancelled,
     failed,
     incomplete,
-    usage_of,
+    usage,
 )
 from opusbridge.sim.model.schedule import Later, Schedule
 from opusbridge.sim.model.session import Session
@@ -62,7 +62,8 @@ class _Promise:
     """The slot is promised to a response that answers a turn."""
 
     response: Response
-    later: Later | None = None
+    later: Later
+    """When it is to be kept."""
     waits_for_done: bool = False
     refused: list[str | None] = field(default_factory=list)
     """Creates that lost to it and will hear so once it is announced."""
@@ -117,7 +118,8 @@ class Responses:
         """A turn was committed that the server answers by itself."""
         if self._promise is not None:
             return  # one answer for both turns
-        self._promise = promise = _Promise(self._response({}, None, auto=True))
+        later = self._schedule.after(self._knobs.auto_create_delay, self._keep_promise)
+        self._promise = promise = _Promise(self._response({}, None, auto=True), later)
         rival = self.active
         if rival and not rival.announced and not rival.auto and self._knobs.race_winner == "server":
             # It was accepted a moment ago, but nobody was told; now it never was.
@@ -125,7 +127,6 @@ class Responses:
             self._accepted -= 1
             rival.outcome = cancelled("turn_detected")
             self._refuse(rival.event_id, promise.response)
-        promise.later = self._schedule.after(self._knobs.auto_create_delay, self._keep_promise)
 
     def caller_interrupts(self) -> None:
         """The caller has begun to speak, and that interrupts whatever is being said."""
@@ -190,8 +191,7 @@ class Responses:
                 self._say_conflict(None, self.active.id)
             return
         self._promise = None
-        if promise.later is not None:
-            promise.later.call_off()
+        promise.later.call_off()
         self._take_slot(promise.response)
         self._begin(promise.response)
         for event_id in promise.refused:
@@ -200,11 +200,8 @@ class Responses:
     def _break_promise(self) -> None:
         promise, self._promise = self._promise, None
         assert promise is not None
-        if promise.later is not None:
-            promise.later.call_off()
+        promise.later.call_off()
         self._referee.auto_response_settled()
-        for event_id in promise.refused:
-            self._say_conflict(event_id, promise.response.id)
 
     def _begin(self, response: Response) -> None:
         if response.outcome is not None:
@@ -243,7 +240,7 @@ class Responses:
                 self._say_response("response.created", response, None)
             if self._knobs.rate_limits == "early":
                 self._say_rate_limits()
-            if not response.auto:
+            if not response.auto and not response.out_of_band:
                 self._referee.request_settled()
         if response.auto:
             self._referee.auto_response_settled()
@@ -357,10 +354,11 @@ class Responses:
     def _usage(self, response: Response) -> dict[str, Any] | None:
         if self._knobs.usage == "null":
             return None
-        if self._knobs.usage == "zero":
-            return usage_of(Response.asked_for("", None, self._session, {}), 0.0, 0)
+        if self._knobs.usage == "zero" or not response.items:
+            return usage(0, 0, 0, 0)
         heard_ms, length = self._conversation.extent()
-        return usage_of(response, heard_ms, length)
+        spoken, written = int(response.audio_ms / 50), response.text_length // 4
+        return usage(int(heard_ms / 100), 40 + length // 4, spoken, written)
 
     def _say_response(self, type: str, response: Response, usage: Mapping[str, Any] | None) -> None:
         self._wire.say(type, response=response.object(usage, self._knobs.metadata_echoed))

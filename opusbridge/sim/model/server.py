@@ -8,10 +8,11 @@ bridge's own idea of this protocol.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from random import Random
 from typing import Any
+
+import orjson
 
 from opusbridge.sim.model.conversation import Conversation, shown
 from opusbridge.sim.model.items import ITEM, RESPONSE
@@ -130,7 +131,7 @@ class SimulatedModel:
     def receive(self, text: str, now: float) -> None:
         self.wake(now)
         try:
-            event = json.loads(text)
+            event = orjson.loads(text)
         except ValueError:
             event = None
         if not isinstance(event, dict):

@@ -138,7 +138,10 @@ class Turns:
         self._wire.say("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
         for event in ("conversation.item.added", "conversation.item.done"):
             self._wire.say(event, previous_item_id=previous, item=shown(item))
-        self._referee.turn_committed(item_id, answered, self._schedule.now)
+        # Beside a response that speech does not interrupt, the service's own creation may fail,
+        # silently: nobody can be asked to wait for it.
+        taken = self._responses.active is not None and not self._session.interrupts_responses
+        self._referee.turn_committed(item_id, answered and not taken, self._schedule.now)
         text = self._replies.next_heard()
         if self._session.transcribes and self._knobs.transcription != "absent":
             delay = self._knobs.transcription_delay

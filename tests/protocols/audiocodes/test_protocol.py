@@ -717,7 +717,7 @@ def test_a_declined_call_ends_once() -> None:
 
 def test_a_stream_opens_with_the_first_sound_and_every_stream_is_new() -> None:
     protocol = accepted()
-    for effect in (PLAY, PLAY, effects.EndPlayout(), PLAY, effects.ClearPlayout()):
+    for effect in (PLAY, PLAY, effects.EndPlayout(), PLAY, effects.EndPlayout()):
         protocol.send(effect)
 
     assert [(each["type"], each["streamId"]) for each in said(protocol)] == [
@@ -729,6 +729,22 @@ def test_a_stream_opens_with_the_first_sound_and_every_stream_is_new() -> None:
         ("playStream.chunk", "2"),
         ("playStream.stop", "2"),
     ]
+
+
+@pytest.mark.parametrize("closed_already", [True, False])
+def test_a_clear_also_stops_what_plays_on_after_the_stream_is_closed(closed_already: bool) -> None:
+    protocol = accepted()
+    protocol.send(PLAY)
+    if closed_already:
+        protocol.send(effects.EndPlayout())
+    protocol.send(effects.ClearPlayout())
+
+    stop, abort = said(protocol)[-2:]
+    assert stop == {"type": "playStream.stop", "streamId": "1"}
+    assert abort == {
+        "type": "activities",
+        "activities": [{"type": "event", "name": "abortPrompts"}],
+    }
 
 
 def test_it_shows_which_stream_is_open() -> None:

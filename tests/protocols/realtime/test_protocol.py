@@ -131,7 +131,16 @@ def test_an_unknown_status_passes_through() -> None:
 
 @pytest.mark.parametrize(
     ("said", "empty"),
-    [({"output": []}, True), ({"output": None}, True), ({"output": [{}]}, False), ({}, False)],
+    [
+        ({"output": []}, True),
+        ({"output": None}, True),
+        ({"output": [{"type": "function_call", "status": "incomplete"}]}, True),
+        ({"output": [{"type": "function_call", "status": "completed"}]}, False),
+        ({"output": [{"type": "message", "status": "incomplete"}]}, False),
+        ({"output": [{}]}, False),
+        ({"output": ["?"]}, False),
+        ({}, False),
+    ],
 )
 def test_a_response_is_empty_only_if_it_says_so(said: dict[str, Any], empty: bool) -> None:
     (done,) = receive("response.done", response={"id": "resp_1", "status": "completed", **said})

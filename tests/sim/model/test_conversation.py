@@ -249,3 +249,15 @@ def test_an_item_deleted_while_it_is_spoken_follows_nothing() -> None:
 
     assert client.one("conversation.item.done")["previous_item_id"] is None
     assert client.one("response.done")["response"]["status"] == "completed"
+
+
+def test_an_item_retrieved_while_it_is_spoken_has_no_content_yet() -> None:
+    client = Client()
+    client.say("response.create")
+    while not client.of("response.output_audio.delta"):
+        client.run(0.01)
+    item_id = client.one("response.output_item.added")["item"]["id"]
+
+    (retrieved,) = client.say("conversation.item.retrieve", item_id=item_id)
+
+    assert (retrieved["item"]["status"], retrieved["item"]["content"]) == ("in_progress", [])

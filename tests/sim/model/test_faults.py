@@ -4,6 +4,7 @@ import pytest
 
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, SimulatedModel
 from opusbridge.sim.party import Closing
+from opusbridge.sim.tones import silence, voice
 from tests.sim.model.client import Client, types
 
 TEXT = "This is what has to be said before the day is over, and no less."
@@ -186,3 +187,13 @@ def test_what_nobody_has_heard_of_is_injected_without_changing_what_is_said() ->
     assert all("x_never_heard_of" in event for event in known)
     assert all("obfuscation" in event for event in known if event["type"].endswith(".delta"))
     assert transcripts(odd) == transcripts(plain)
+
+
+def test_a_create_that_lost_the_race_is_not_counted_either() -> None:
+    client = asked("empty=1", "create-delay=2", tries=0)
+    client.append(voice(400))
+    client.say("response.create")
+    client.append(silence(300))
+    client.run(5)
+
+    assert client.one("response.done")["response"]["output"] == []

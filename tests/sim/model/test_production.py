@@ -121,6 +121,20 @@ def test_a_reply_may_be_split_over_several_items() -> None:
     assert indices == [0, 1, 2, 0, 1, 2]
 
 
+def test_only_the_first_of_several_items_takes_its_time() -> None:
+    client = answered(Reply(TEXT), knobs=Knobs(message_items=2, first_audio_delay=3.0))
+
+    def moments(kind: str) -> list[float]:
+        return [h.at for h in client.model.history if h.type == f"response.{kind}"]
+
+    first, second = moments("output_item.added")
+    before, after = moments("output_item.done")[0], second
+    assert before == after
+    sounds = moments("output_audio.delta")
+    assert min(sounds) - first == pytest.approx(1.2)
+    assert min(at for at in sounds if at >= second) == second
+
+
 def test_a_written_reply_has_no_sound() -> None:
     client = Client(SimulatedModel(replies=ReplyScript([Reply(TEXT)])))
     client.update(output_modalities=["text"])

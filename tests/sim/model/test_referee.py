@@ -118,6 +118,42 @@ def test_what_is_out_of_band_may_be_asked_for_at_any_time() -> None:
     assert one.model.violations == []
 
 
+def test_what_is_out_of_band_answers_no_request() -> None:
+    one = client("create-delay=1")
+    one.say("response.create", response={"conversation": "none"})
+    one.run(0.5)
+    one.say("response.create")
+    one.run(0.6)
+    one.say("response.create")
+
+    assert one.model.violations == ["a response was asked for while a request was unanswered"]
+
+
+def test_a_create_after_the_done_of_a_cancel_is_right() -> None:
+    one = client("cancel-latency=0.2")
+    one.say("response.create")
+    one.run(0.5)
+    one.say("response.cancel")
+    one.run(0.3)
+    one.say("response.create")
+
+    assert one.model.violations == []
+
+
+def test_speech_that_was_cleared_or_lost_holds_nothing_back() -> None:
+    for end in ("clear", "update"):
+        one = client()
+        one.append(voice(800))
+        if end == "clear":
+            one.say("input_audio_buffer.clear")
+        else:
+            one.update(audio={"input": {"turn_detection": None}})
+        one.run(1)
+        one.say("response.create")
+
+        assert one.model.violations == [], end
+
+
 def test_every_tool_call_gets_an_output() -> None:
     one = called()
     output(one, 0)
@@ -156,6 +192,18 @@ def test_a_running_tool_does_not_hold_back_the_answer_to_a_turn() -> None:
     create(one)
 
     assert one.model.verdict(patience_seconds=0) == []
+
+
+def test_nor_does_it_hold_back_a_second_try_at_that_answer() -> None:
+    one = client("failed=2", replies=(Reply("One moment.", tool_calls=CALLS), Reply("Here.")))
+    one.detect(create_response=False)
+    create(one)
+    one.speak()
+    create(one)
+    output(one, 0)
+    create(one)
+
+    assert one.model.violations == []
 
 
 def test_one_batch_is_answered_once() -> None:
@@ -203,8 +251,9 @@ def test_newer_speech_supersedes_a_turn() -> None:
     one = client()
     one.detect(create_response=False)
     one.speak()
-    one.speak()
-    create(one)
+    assert len(one.model.verdict(patience_seconds=0)) == 1
+
+    one.append(voice(200))
 
     assert one.model.verdict(patience_seconds=0) == []
 

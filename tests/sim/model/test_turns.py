@@ -134,6 +134,8 @@ def test_a_clear_is_acknowledged_and_forgets_the_speech() -> None:
 
     assert types(client.say("input_audio_buffer.clear")) == ["input_audio_buffer.cleared"]
     assert client.append(silence(1000)) == []
+    announced = client.one("input_audio_buffer.speech_started")["item_id"]
+    assert client.say("input_audio_buffer.commit")[0]["item_id"] != announced
 
 
 def test_sound_must_be_base64() -> None:
@@ -231,7 +233,7 @@ def test_a_caller_who_speaks_is_not_prompted() -> None:
     client.say("response.create")
     client.run(0.5)
 
-    client.append(voice(400))
+    client.speak()
     client.run(30)
 
     assert client.of("input_audio_buffer.timeout_triggered") == []

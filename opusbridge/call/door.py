@@ -1,0 +1,94 @@
+"""The one door: what waits for an answer, what stands in its way, and when it is asked again.
+
+All input is put here and leaves by ``settle``; nothing else sends ``response.create``.
+Whatever failed comes back to the front and counts, until asking again cannot help.
+"""
+
+from opusbridge import effects
+from opusbridge.call.machines import CallerTurn, RequestMachine, ResponseMachine
+from opusbridge.call.pending import Cause, Waiting, Why
+from opusbridge.call.policy import ResponsePolicy
+from opusbridge.call.retries import Retries
+from opusbridge.call.tables import Action, Request, Response
+from opusbridge.effects import Effect, Note
+
+
+class Door:
+    """Opens while the session is ready, both machines are idle and the caller is not speaking."""
+
+    def __init__(self, policy: ResponsePolicy) -> None:
+        self.policy = policy
+        self.request = RequestMachine()
+        self.response = ResponseMachine()
+        self.turn = CallerTurn()
+        self.waiting = Waiting()
+        self.retries = Retries(policy.backoff)
+        self.ready = self.closed = False
+        self._requests = 0
+
+    @property
+    def held_by(self) -> str | None:
+        """What stands between waiting input and its request, or ``None``."""
+        holds = {
+            "ending": self.closed,
+            "session": not self.ready,
+            "response": self.response.state is not Response.NONE,
+            "request": self.request.state is not Request.NONE,
+            "caller": self.turn.speaking,
+            "commit": self.turn.due is not None,
+            "back-off": self.retries.ask_again_at is not None,
+        }
+        return next((what for what, stands in holds.items() if stands), None)
+
+    def settle(self, now: float) -> list[Effect]:
+        """If input is waiting and nothing stands in its way, ask for a response."""
+        if self.retries.just_given_up():
+            return [Note("gave-up", self.retries.given_up or "", self.ids())]
+        pending = self.waiting.pending
+        if pending is None or self.retries.given_up or self.held_by is not None:
+            return []
+        request_id = f"request-{self._requests + 1}"
+        due = now + self.policy.created_timeout
+        # Not cleared here: only an accepted response covers it.
+        if self.request.sent(request_id, pending.causes, now, due) is Action.REPORT:
+            return [Note("violation", "two-requests", self.ids())]
+        self._requests += 1
+        found: list[Effect] = []
+        why, ids = pending.why, self.ids()
+        if now > pending.since:
+            found.append(Note("pending-wait", why, ids, now - pending.since))
+        if len(pending.causes) > 1:
+            found.append(Note("coalesced", why, ids, float(len(pending.causes))))
+        only_greeting = pending.causes[0].why is Why.GREETING and len(pending.causes) == 1
+        instructions = self.policy.greeting if only_greeting else None
+        return [*found, effects.CreateResponse(request_id, why, instructions)]
+
+    def failed(
+        self,
+        unanswered: tuple[Cause, ...],
+        why: str,
+        now: float,
+        *,
+        permanent: bool = False,
+        hint: float | None = None,
+    ) -> list[Effect]:
+        """Back to the front, and asked again after a wait; not at all if ``permanent``."""
+        self.waiting.put_back(unanswered, now)
+        if permanent:
+            self.retries.give_up("model-failed")
+        elif self.waiting.pending is not None:  # else it answered nobody
+            self.retries.after_failure(hint, now)
+            if self.retries.given_up is None:
+                return [Note("retry", why, self.ids(), float(self.retries.attempts))]
+        return []
+
+    def waited_in_vain(self, unanswered: tuple[Cause, ...], now: float) -> None:
+        """The model left us waiting: that was wait enough to ask again at once, but it counts."""
+        self.waiting.put_back(unanswered, now)
+        if self.waiting.pending is not None:
+            self.retries.count_attempt()
+
+    def ids(self, *more: str | None) -> tuple[str, ...]:
+        """The identifiers a reader of the trace will look for."""
+        known = (self.request.id, self.response.id, *more)
+        return tuple(dict.fromkeys(one for one in known if one is not None))

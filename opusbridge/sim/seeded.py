@@ -1,0 +1,341 @@
+"""Random whole calls: one number decides who calls, over what, and everything that goes wrong.
+
+The same seed gives the same call, to the last byte; so a seed that failed is a bug report.
+Used by the tests, the soak and ``opusbridge simulate``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from random import Random
+
+from opusbridge import events
+from opusbridge.call.call import Call
+from opusbridge.call.engine import Engine, Observer, TelephonyProtocol
+from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, ResponsePolicy
+from opusbridge.effects import SessionConfig, TurnDetection
+from opusbridge.events import Event
+from opusbridge.privacy import Private
+from opusbridge.protocols.audiocodes.protocol import AudioCodesProtocol
+from opusbridge.protocols.realtime.protocol import RealtimeProtocol
+from opusbridge.protocols.twilio.protocol import TwilioProtocol
+from opusbridge.sim import tones
+from opusbridge.sim.callers import (
+    AudioCodesHabits,
+    Caller,
+    DropLine,
+    HangUp,
+    Interrupt,
+    Person,
+    Press,
+    Say,
+    SimulatedAudioCodes,
+    SimulatedTwilio,
+    Step,
+    TwilioHabits,
+    Wait,
+    WaitForAgent,
+    WaitForSound,
+)
+from opusbridge.sim.callers.audiocodes_words import LIVE_HUB_OFFER, OTHER_OFFER
+from opusbridge.sim.model import Knobs, Reply, ReplyScript, SimulatedModel, ToolCallReply
+from opusbridge.sim.model.production import converted
+from opusbridge.sim.world import SimulatedCall, Surroundings, World
+from opusbridge.sound import PCMU_8K
+
+#: Longer than any remedy of the bridge takes: a response given up, and asked for again.
+PATIENCE_SECONDS = 45.0
+
+#: What the stored clips say.
+SORRY, GOODBYE = "Sorry, something is wrong.", "Goodbye."
+
+_WORDS = (
+    "the order of yesterday has left our house and will be with you before the evening comes "
+    "so please be at home or name a neighbour who can take it in while you are at work"
+).split()
+
+_ORDINALS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
+    "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
+).split()
+
+_DESTINATIONS = {"billing": "+15550100300"}
+
+_TOOLS: dict[str, Callable[[str], str]] = {}
+
+
+def _tool(act: Callable[[str], str]) -> Callable[[str], str]:
+    _TOOLS[act.__name__] = act
+    return act
+
+
+@_tool
+def look_up(arguments: str) -> str:
+    return '{"status": "on its way"}'
+
+
+@_tool
+def count(arguments: str) -> str:
+    return "3"
+
+
+@_tool
+def break_down(arguments: str) -> str:
+    raise ValueError("this one never works")
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What was drawn for a call, for whoever reads about it."""
+
+    telephony: str
+    barge_in: bool
+    model_creates: bool
+    detection: str
+    greets: bool
+
+    @property
+    def hears_everything(self) -> bool:
+        """Whether all the caller says reaches the bridge: AudioCodes withholds some."""
+        return self.telephony == "twilio" or self.barge_in
+
+    def __str__(self) -> str:
+        by = "model" if self.model_creates else "bridge"
+        way = "barge-in" if self.barge_in else "no barge-in"
+        return f"{self.telephony}, {way}, responses by the {by}, {self.detection}"
+
+
+def manner(seed: int) -> Manner:
+    """How the call of this seed is conducted."""
+    return _manner(Random(seed))
+
+
+def _manner(random: Random) -> Manner:
+    return Manner(
+        telephony=random.choice(["twilio", "audiocodes"]),
+        barge_in=random.random() < 0.7,
+        model_creates=random.random() < 0.5,
+        detection=random.choice(["server_vad", "server_vad", "semantic_vad"]),
+        greets=random.random() < 0.8,
+    )
+
+
+def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
+    """A call nobody has thought of, ready to :meth:`~SimulatedCall.run`.
+
+    ``observers`` are shown every event and effect of its engine.
+    """
+    random = Random(seed)
+    how = _manner(random)
+    world = World(seed)
+    caller = _caller(how, random)
+    protocol: TelephonyProtocol
+    protocol = TwilioProtocol() if how.telephony == "twilio" else AudioCodesProtocol()
+    engine = Engine(Call(_policy(how, random), 0.0), protocol, RealtimeProtocol(), observers)
+    model = SimulatedModel(Knobs.random(random), Random(random.random()), _replies(random))
+    call = SimulatedCall(
+        world,
+        caller,
+        model,
+        engine,
+        tools=_TOOLS,
+        destinations=_DESTINATIONS,
+        surroundings=_surroundings(random),
+    )
+    if random.random() < 0.3:
+        call.happens(_intrusion(random), at=random.uniform(2.0, 20.0))
+    return call
+
+
+def judged(call: SimulatedCall) -> list[str]:
+    """The verdict on a seeded call at rest, with what only its own manner can excuse left out."""
+    found = [what for what in call.verdict() if "moment to interrupt" not in what]
+    if not _hears_everything(call):
+        # What is said while the agent is heard never leaves AudioCodes: nobody can answer it.
+        found = [what for what in found if "for the agent to speak" not in what]
+    reasons = [ending.reason for ending in call.endings]
+    if "model-silent" in reasons or "model-failed" in reasons:
+        if _heard(call, _clip(SORRY)):
+            found = [what for what in found if not what.endswith("was never answered")]
+        else:
+            found.append("the bridge gave up without a word")
+    if "model-failed" in reasons:
+        found.append("the bridge gave up, though no two responses in a row can fail")
+    return found
+
+
+def _hears_everything(call: SimulatedCall) -> bool:
+    return isinstance(call.caller, SimulatedTwilio) or call.caller.barge_in
+
+
+def _heard(call: SimulatedCall, clip: Clip) -> bool:
+    """Whether the person heard this stored line, to its last frame."""
+    return any(
+        converted(clip.pcm, span.format)[: -40 * span.format.bytes_per_ms] in span.sound
+        for span in call.caller.heard
+    )
+
+
+def _policy(how: Manner, random: Random) -> CallPolicy:
+    eagerness = random.choice(["low", "medium", "high", "auto"])
+    silence_ms = random.choice([200, 500, 500, 800])
+    return CallPolicy(
+        TWILIO if how.telephony == "twilio" else AUDIOCODES,
+        SessionConfig(
+            "Be brief.",
+            PCMU_8K,  # the call puts what suits the telephony side
+            turn_detection=TurnDetection(
+                how.detection,
+                create_response=how.model_creates,
+                interrupt_response=how.barge_in,
+                silence_ms=silence_ms,
+                eagerness=eagerness,
+            ),
+            transcription_model=random.choice([None, "a-recogniser"]),
+        ),
+        responses=ResponsePolicy(
+            model_creates=how.model_creates,
+            interrupts=how.barge_in,
+            greeting="Say hello.",
+        ),
+        greet=how.greets,
+        barge_in=how.barge_in,
+        clips={"sorry": _clip(SORRY), "goodbye": _clip(GOODBYE)},
+    )
+
+
+@cache
+def _clip(words: str) -> Clip:
+    return Clip(24_000, tones.speech(words, 24_000))
+
+
+def _surroundings(random: Random) -> Surroundings:
+    return Surroundings(
+        slowest_telephony=random.choice([0.03, 0.08, 0.12]),
+        slowest_model=random.choice([0.03, 0.08, 0.12]),
+        tool_seconds=random.choice([(0.0, 0.05), (0.02, 1.5), (0.5, 6.0)]),
+        transfer_fails=random.choice([None, None, "error"]),
+    )
+
+
+def _intrusion(random: Random) -> Event:
+    """What somebody else does to the call."""
+    text = events.TextInjected(Private("Mention the sale."))
+    return random.choice(
+        [
+            text,
+            text,
+            text,
+            events.HangUpRequested("hung-up-by-operator"),
+            events.HangUpRequested("drained", goodbye=True),
+            events.TransferRequested(Private(_DESTINATIONS["billing"])),
+        ]
+    )
+
+
+# --- The model --------------------------------------------------------------------------
+
+
+def _replies(random: Random) -> ReplyScript:
+    replies = [_reply(nth, random) for nth in range(random.randint(3, 8))]
+    if random.random() < 0.5:
+        leave = random.choice(["hang_up", "hang_up", "transfer_call"])
+        arguments = '{"destination": "billing"}' if leave == "transfer_call" else "{}"
+        call = ToolCallReply(leave, arguments)
+        replies.append(Reply(random.choice(["", "Thank you and goodbye."]), None, (call,)))
+    usual = tuple(Reply(_sentence(nth, 5 + nth % 4)) for nth in range(9, 19))
+    return ReplyScript(replies, usual=usual)
+
+
+def _reply(nth: int, random: Random) -> Reply:
+    words = _sentence(nth, random.choice([1, 4, 8, 15, 22]))
+    delay = random.choice([0.0, 0.0, 0.0, random.uniform(0.2, 4.0)])
+    if random.random() < 0.7:
+        return Reply(words, None, (), delay)
+    names = [*_TOOLS, "there_is_no_such_tool"]
+    calls = tuple(ToolCallReply(random.choice(names)) for _ in range(random.choice([1, 1, 2, 3])))
+    return Reply(random.choice(["", words]), None, calls, delay)
+
+
+def _sentence(nth: int, words: int) -> str:
+    """No two replies of a call are alike: whatever is heard can only be of one of them."""
+    return f"{_ORDINALS[nth]} {' '.join(_WORDS[: words - 1])}".rstrip()
+
+
+# --- The caller -------------------------------------------------------------------------
+
+
+def _caller(how: Manner, random: Random) -> Caller:
+    person = Person(_steps(how, random), patience_seconds=PATIENCE_SECONDS)
+    identity = Random(random.random())
+    if how.telephony == "twilio":
+        habits = _twilio_habits(random)
+        return SimulatedTwilio(person, "CA" + "1" * 32, "MZ" + "2" * 32, {}, identity, habits)
+    return SimulatedAudioCodes(person, "call-1", identity, _audiocodes_habits(random))
+
+
+def _steps(how: Manner, random: Random) -> list[Step]:
+    steps: list[Step] = []
+    if how.greets and random.random() < 0.7:
+        steps.append(random.choice([WaitForAgent(PATIENCE_SECONDS), WaitForSound()]))
+    else:
+        steps.append(Wait(random.uniform(0.2, 3.0)))
+    for _ in range(random.randint(1, 4)):
+        steps += _deed(how, random)
+    end = random.choice([HangUp(), HangUp(), HangUp(), HangUp(), DropLine()])
+    return [*steps, Wait(random.choice([0.1, 2.0, 6.0])), end]
+
+
+def _deed(how: Manner, random: Random) -> list[Step]:
+    """One thing a caller does, and whether it is worth waiting for what comes of it."""
+    line, wait = random.choice(_lines()), WaitForAgent(PATIENCE_SECONDS)
+    kinds = ["ask", "ask", "ask", "interrupt", "rapid", "press", "talk-on"]
+    match random.choice(kinds if how.hears_everything else kinds[:3] + kinds[4:]):
+        case "interrupt":
+            after_ms = random.choice([0, 300, 1000, 2500])
+            return [Interrupt(after_ms, line, timeout=10.0), wait]
+        case "rapid":
+            pauses = [Wait(random.uniform(0.3, 1.2)) for _ in range(random.randint(1, 3))]
+            return [*(step for pause in pauses for step in (line, pause)), line, wait]
+        case "press":
+            return [Press(random.choice(["1", "12#", "4711#", "99"])), wait]
+        case "talk-on":
+            return [line, Wait(random.uniform(0.2, 4.0))]
+        case _:
+            return [Wait(random.uniform(0.0, 1.5)), line, wait]
+
+
+@cache
+def _lines() -> tuple[Say, ...]:
+    """Of a word to a whole sentence; the same objects always: their frames are kept."""
+    lengths = (320, 400, 700, 1200, 2600)
+    return tuple(Say(tones.voice(ms, 8_000, seed=ms), 8_000, "something") for ms in lengths)
+
+
+def _twilio_habits(random: Random) -> TwilioHabits:
+    return TwilioHabits(
+        first_timestamp_ms=random.choice([90, 100, 170]),
+        clear_delay=random.choice([(0.0, 0.0), (0.0, 0.1), (0.05, 0.3)]),
+        noise_amplitude=random.choice([0, 0, 60]),
+        gap_chance=random.choice([0.0, 0.0, 0.02, 1.0]),
+        stall_chance=random.choice([0.0, 0.0, 0.002]),
+        strange_events=random.random() < 0.3,
+    )
+
+
+def _audiocodes_habits(random: Random) -> AudioCodesHabits:
+    split = random.random()
+    habits = AudioCodesHabits(
+        offer=random.choice([LIVE_HUB_OFFER, OTHER_OFFER, ("raw/mulaw",), ("raw/lpcm16",)]),
+        connect_on_prompt=random.random() < 0.8,
+        stream_before_start=random.random() < 0.3,
+        noise_amplitude=random.choice([0, 0, 60]),
+        clear_delay=random.choice([(0.0, 0.0), (0.0, 0.1), (0.05, 0.3)]),
+        play_finished=random.random() < 0.3,
+        dtmf_name=random.choice(["DTMF", "dtmf"]),
+        digits_together=random.random() < 0.5,
+        transfer_outcome=random.choice(["answered", "busy", "no-answer"]),
+    )
+    if split < 0.2:
+        return replace(habits, odd_splits=True)
+    return replace(habits, chunk_ms=40 if split < 0.4 else 20)

@@ -1,0 +1,253 @@
+"""Text in, text out: a whole engine, with the texts the peers would send."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from opusbridge import effects, events
+from opusbridge.call.call import Call
+from opusbridge.call.engine import LONGEST_TELEPHONY_TEXT, Engine, Observer, Outgoing
+from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, model_format
+from opusbridge.effects import Effect, Note, SessionConfig, TurnDetection
+from opusbridge.errors import ending
+from opusbridge.events import Event
+from opusbridge.privacy import Private
+from opusbridge.protocols.audiocodes import AudioCodesProtocol
+from opusbridge.protocols.realtime import RealtimeProtocol
+from opusbridge.protocols.twilio import TwilioProtocol
+from opusbridge.sound import PCM_16K, PCM_24K, PCMU_8K
+
+SESSION = SessionConfig(
+    "Be kind.", PCMU_8K, turn_detection=TurnDetection("server_vad", False, True)
+)
+
+
+def text(event: str, **body: Any) -> str:
+    return orjson.dumps({"event": event, "streamSid": "MZ1", **body}).decode()
+
+
+def said(type: str, **body: Any) -> str:
+    return orjson.dumps({"type": type, **body}).decode()
+
+
+def media(payload: str, at_ms: int = 100) -> str:
+    return text("media", media={"track": "inbound", "timestamp": str(at_ms), "payload": payload})
+
+
+START = text(
+    "start",
+    start={
+        "streamSid": "MZ1",
+        "accountSid": "AC1",
+        "callSid": "CA1",
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+    },
+)
+FORMAT = {"format": {"type": "audio/pcmu"}}
+READY = said("session.updated", session={"audio": {"input": FORMAT, "output": FORMAT}})
+DELTA = said(
+    "response.output_audio.delta",
+    response_id="resp_1",
+    item_id="item_1",
+    content_index=0,
+    delta="VVVV" * 200,  # 600 bytes
+)
+
+
+def on_twilio(*observers: Observer) -> Engine:
+    call = Call(CallPolicy(TWILIO, SESSION), 0.0)
+    return Engine(call, TwilioProtocol(), RealtimeProtocol(), observers)
+
+
+def in_conversation(*observers: Observer) -> Engine:
+    """The caller is there, the model is ready, and nothing was said yet."""
+    engine = on_twilio(*observers)
+    engine.telephony_said(START, 1.0)
+    engine.model_said(said("session.created", session={"id": "sess_1"}), 1.0)
+    engine.model_said(READY, 1.0)
+    return engine
+
+
+def answering(*observers: Observer) -> Engine:
+    """A turn of the caller's was committed, and a response accepted for it."""
+    engine = in_conversation(*observers)
+    for kind, body in (
+        ("input_audio_buffer.speech_started", {"audio_start_ms": 0}),
+        ("input_audio_buffer.speech_stopped", {"audio_end_ms": 500}),
+        ("input_audio_buffer.committed", {}),
+    ):
+        engine.model_said(said(kind, item_id="item_0", **body), 2.0)
+    response = {"id": "resp_1", "status": "in_progress", "metadata": {"bridge_req": "request-1"}}
+    engine.model_said(said("response.created", response=response), 2.1)
+    return engine
+
+
+def types(texts: list[str], key: str = "type") -> list[str]:
+    return [orjson.loads(one)[key] for one in texts]
+
+
+def test_a_callers_frame_reaches_the_model_as_the_text_it_came_as() -> None:
+    engine = in_conversation()
+
+    assert engine.telephony_said(media("VVVV"), 2.0) == Outgoing(
+        [], ['{"type":"input_audio_buffer.append","audio":"VVVV"}'], []
+    )
+
+
+def test_the_models_speech_reaches_the_caller_in_frames_with_a_mark_behind() -> None:
+    engine = answering()
+
+    out = engine.model_said(DELTA, 2.5)
+
+    assert types(out.to_telephony, "event") == ["media", "mark"]
+    assert out.to_model == []
+
+
+def test_one_text_may_mean_several_things_and_each_is_decided_in_order() -> None:
+    seen: list[Event | Effect] = []
+    engine = on_twilio(lambda what, now: seen.append(what))
+
+    engine.telephony_said(START, 1.0)
+
+    kinds = [type(what) for what in seen]
+    assert kinds.index(events.CallArrived) < kinds.index(events.CallStarted)
+    assert engine.call.provider_call_id == "CA1"
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        ("{", "not-json"),
+        ("[]", "not-an-object"),
+        (" " * LONGEST_TELEPHONY_TEXT + "{}", "oversized"),
+    ],
+)
+def test_a_text_of_the_telephony_side_that_cannot_be_used_costs_itself(bad: str, kind: str) -> None:
+    engine = in_conversation()
+
+    out = engine.telephony_said(bad, 2.0)
+
+    (note,) = out.effects
+    assert isinstance(note, Note)
+    assert note.kind == "bad-message"
+    assert note.reason.endswith(f":{kind}")
+    assert engine.telephony_said(media("VVVV"), 2.1).to_model
+
+
+def test_the_longest_text_of_the_telephony_side_is_still_read() -> None:
+    text = media("VVVV")
+
+    padded = text + " " * (LONGEST_TELEPHONY_TEXT - len(text))
+
+    assert in_conversation().telephony_said(padded, 2.0).to_model
+
+
+def test_a_text_of_the_model_that_cannot_be_used_costs_itself() -> None:
+    engine = in_conversation()
+
+    assert engine.model_said("{", 2.0).effects == [Note("bad-message", "model:not-json")]
+    assert engine.ended is None
+
+
+def test_observers_see_every_event_and_effect_in_order_with_the_time() -> None:
+    seen: list[tuple[float, type]] = []
+    engine = in_conversation(lambda what, now: seen.append((now, type(what))))
+    seen.clear()
+
+    engine.telephony_said(media("VVVV"), 2.0)
+
+    assert seen == [(2.0, events.CallerSpoke), (2.0, effects.AppendAudio)]
+
+
+def test_the_latency_of_an_answer_is_shown_to_observers_and_handed_to_the_shell() -> None:
+    seen: list[Event | Effect] = []
+    engine = answering(lambda what, now: seen.append(what))
+
+    out = engine.model_said(DELTA, 2.5)
+
+    (note,) = (effect for effect in out.effects if isinstance(effect, Note))
+    assert note.kind == "turn-latency"
+    assert note in seen
+    assert engine.tally.notes["turn-latency"] == 1
+
+
+def test_what_a_protocol_owes_by_itself_leaves_with_the_next_step() -> None:
+    call = Call(CallPolicy(AUDIOCODES, SESSION), 0.0)
+    engine = Engine(call, AudioCodesProtocol(), RealtimeProtocol())
+    initiate = said(
+        "session.initiate",
+        conversationId="c-1",
+        expectAudioMessages=True,
+        supportedMediaFormats=["raw/lpcm16"],
+    )
+
+    assert types(engine.telephony_said(initiate, 0.1).to_telephony) == ["session.accepted"]
+
+
+def test_what_the_wire_cannot_carry_is_handed_to_the_shell() -> None:
+    engine = in_conversation()
+
+    out = engine.happened(events.HangUpRequested("hung-up-by-operator"), 2.0)
+
+    assert effects.HangUp("hung-up-by-operator") in out.effects
+    assert out.to_telephony == []
+
+
+def test_where_the_wire_can_carry_it_the_shell_need_not() -> None:
+    call = Call(CallPolicy(AUDIOCODES, SESSION), 0.0)
+    engine = Engine(call, AudioCodesProtocol(), RealtimeProtocol())
+    engine.telephony_said(
+        said(
+            "session.initiate",
+            conversationId="c-1",
+            expectAudioMessages=True,
+            supportedMediaFormats=["raw/lpcm16"],
+        ),
+        0.1,
+    )
+    start = {"type": "event", "name": "start", "parameters": {}}
+    engine.telephony_said(said("activities", conversationId="c-1", activities=[start]), 0.2)
+
+    out = engine.happened(events.HangUpRequested("hung-up-by-operator"), 2.0)
+
+    assert any("hangup" in text for text in out.to_telephony)
+    assert not any(isinstance(effect, effects.HangUp) for effect in out.effects)
+
+
+def test_a_tool_is_run_by_the_shell_and_its_output_goes_to_the_model() -> None:
+    engine = answering()
+    call = {"id": "item_1", "type": "function_call", "status": "completed", "name": "look_up"}
+    item = {**call, "call_id": "call_1", "arguments": "{}"}
+    out = engine.model_said(said("response.output_item.done", response_id="resp_1", item=item), 2.5)
+    assert effects.RunTool("call_1", "look_up", Private("{}")) in out.effects
+
+    out = engine.happened(events.ToolFinished("call_1", Private("42")), 3.0)
+
+    assert types(out.to_model) == ["conversation.item.create"]
+
+
+def test_a_telephony_socket_that_is_gone_ends_the_call() -> None:
+    engine = in_conversation()
+
+    out = engine.telephony_gone(2.0)
+
+    assert out.effects == [effects.EndCall(ending("telephony-lost"))]
+    assert engine.ended == ending("telephony-lost")
+    assert engine.deadline is None
+    assert engine.telephony_said(media("VVVV"), 2.1) == Outgoing([], [], [])
+
+
+def test_a_model_that_is_gone_is_told_to_the_call() -> None:
+    engine = in_conversation()
+    engine.model_gone("model-lost", False, 2.0)
+    assert engine.deadline is not None
+
+    out = engine.deadline_reached(engine.deadline + 1.0)
+
+    assert effects.HangUp("model-lost") in out.effects
+
+
+def test_the_model_speaks_the_lines_own_format_where_it_can() -> None:
+    assert model_format(PCMU_8K) == PCMU_8K
+    assert model_format(PCM_16K) == PCM_24K

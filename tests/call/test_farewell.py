@@ -1,0 +1,36 @@
+from opusbridge.call.farewell import GRACE_SECONDS, REPLY_SECONDS, TAIL_SECONDS, Farewell
+from opusbridge.effects import HangUp
+
+
+def farewell(awaits_reply: bool = False) -> Farewell:
+    return Farewell(HangUp("agent-hung-up"), 10.0, by_agent=True, awaits_reply=awaits_reply)
+
+
+def test_nobody_hangs_up_while_the_last_word_is_heard() -> None:
+    assert not farewell().due(12.0, at_rest=True, audible=True, silent_at=13.0)
+
+
+def test_the_last_word_has_a_way_to_go_when_it_was_played() -> None:
+    ending = farewell()
+
+    assert not ending.due(13.0, at_rest=True, audible=False, silent_at=13.0)
+    assert ending.due(13.0 + TAIL_SECONDS, at_rest=True, audible=False, silent_at=13.0)
+
+
+def test_a_mark_that_never_comes_back_does_not_keep_the_line_open() -> None:
+    ending = farewell()
+
+    assert not ending.due(13.0 + TAIL_SECONDS, at_rest=True, audible=True, silent_at=13.0)
+    assert ending.due(13.0 + GRACE_SECONDS, at_rest=True, audible=True, silent_at=13.0)
+
+
+def test_a_goodbye_the_model_still_owes_is_waited_for_but_not_for_ever() -> None:
+    ending = farewell(awaits_reply=True)
+
+    assert not ending.due(11.0, at_rest=False, audible=False, silent_at=9.0)
+    assert ending.due(11.0, at_rest=True, audible=False, silent_at=9.0)
+    assert ending.due(10.0 + REPLY_SECONDS, at_rest=False, audible=False, silent_at=9.0)
+
+
+def test_who_does_not_await_a_reply_leaves_without_one() -> None:
+    assert farewell().due(11.0, at_rest=False, audible=False, silent_at=9.0)

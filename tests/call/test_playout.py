@@ -1,0 +1,372 @@
+"""The ledger by example; ``test_playout_against_a_far_end.py`` has it in any order."""
+
+import pytest
+
+from opusbridge.call.playout import Ended, PlayoutLedger, Segment, Sent
+from opusbridge.sound import PCMU_8K, Audio
+
+
+def sound(ms: int) -> Audio:
+    return Audio.of(b"\x55" * (8 * ms), PCMU_8K)
+
+
+def buffering() -> PlayoutLedger:
+    """For a far side that buffers and reports marks."""
+    return PlayoutLedger(PCMU_8K, lead_seconds=None)
+
+
+def paced() -> PlayoutLedger:
+    """For a far side that reports nothing."""
+    return PlayoutLedger(PCMU_8K, lead_seconds=0.3)
+
+
+def say(
+    ledger: PlayoutLedger, item_id: str, ms: int, now: float
+) -> tuple[Segment, list[Sent | Ended]]:
+    """All that was received is played, as it came."""
+    segment = ledger.segment("resp_1", item_id, 0)
+    segment.received_ms += ms
+    return segment, ledger.play(segment, sound(ms), now)
+
+
+def sent_ms(leaving: list[Sent | Ended]) -> list[float]:
+    return [one.audio.ms for one in leaving if isinstance(one, Sent)]
+
+
+# --- The clock --------------------------------------------------------------------------
+
+
+def test_sound_is_heard_in_real_time_from_when_it_was_sent() -> None:
+    ledger = buffering()
+    segment, leaving = say(ledger, "item_1", 1000, now=5.0)
+
+    assert leaving == [Sent(sound(1000), 5.0)]
+    assert ledger.heard_ms(segment, 5.4) == pytest.approx(400, abs=0.2)
+    assert ledger.heard_ms(segment, 7.0) == 1000
+
+
+def test_sound_sent_ahead_is_heard_behind_what_was_sent_before() -> None:
+    ledger = buffering()
+    first, _ = say(ledger, "item_1", 500, now=1.0)
+    second, leaving = say(ledger, "item_2", 500, now=1.1)
+
+    assert leaving == [Sent(sound(500), 1.5)]
+    assert ledger.heard_ms(first, 1.7) == 500
+    assert ledger.heard_ms(second, 1.7) == pytest.approx(200, abs=0.2)
+    assert second.starts_at == 1.5
+
+
+def test_a_pause_of_the_model_is_not_heard_as_its_speech() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 200, now=1.0)
+    assert ledger.heard_ms(segment, 4.9) == 200
+
+    say(ledger, "item_1", 200, now=5.0)
+
+    assert ledger.heard_ms(segment, 5.0) == 200
+    assert ledger.heard_ms(segment, 5.1) == pytest.approx(300, abs=0.2)
+
+
+def test_no_more_is_heard_than_was_received_though_the_last_frame_was_padded() -> None:
+    ledger = buffering()
+    segment = ledger.segment("resp_1", "item_1", 0)
+    segment.received_ms = 31.5
+    ledger.play(segment, sound(40), 1.0)
+
+    assert ledger.heard_ms(segment, 9.0) == 31.5
+
+
+def test_a_part_heard_to_its_end_was_heard_as_long_as_it_was_received() -> None:
+    ledger = buffering()
+    segment = ledger.segment("resp_1", "item_1", 0)
+    segment.received_ms = 40.02
+    ledger.play(segment, sound(40), 1.0)
+    ledger.complete(segment, 1.0)
+
+    assert ledger.heard_ms(segment, 9.0) == 40.02
+
+
+def test_nothing_was_heard_of_what_was_not_sent_yet() -> None:
+    ledger = buffering()
+    segment = ledger.segment("resp_1", "item_1", 0)
+
+    assert ledger.heard_ms(segment, 9.0) == 0
+
+
+def test_each_item_is_heard_by_its_own_sound_when_two_come_by_turns() -> None:
+    ledger = buffering()
+    first, _ = say(ledger, "item_1", 100, now=1.0)
+    second, _ = say(ledger, "item_2", 100, now=1.0)
+    say(ledger, "item_1", 100, now=1.0)
+
+    assert ledger.heard_ms(first, 1.15) == 100
+    assert ledger.heard_ms(second, 1.15) == pytest.approx(50, abs=0.2)
+    assert ledger.heard_ms(first, 1.25) == pytest.approx(150, abs=0.2)
+
+
+def test_sound_after_a_part_was_said_to_be_complete_is_a_part_of_its_own() -> None:
+    ledger = buffering()
+    first, _ = say(ledger, "item_1", 100, now=1.0)
+    ledger.complete(first, 1.0)
+
+    again = ledger.segment("resp_1", "item_1", 0)
+
+    assert again is not first
+    assert ledger.segment("resp_1", "item_1", 0) is again
+    assert ledger.segment("resp_1", "item_1", 1) is not again
+
+
+# --- Marks ------------------------------------------------------------------------------
+
+
+def test_a_mark_outstanding_holds_the_clock_and_its_echo_sets_it_right() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    mark = ledger.place_mark()
+    say(ledger, "item_1", 100, now=1.0)
+    ledger.place_mark()
+
+    assert ledger.heard_ms(segment, 1.18) == 100  # the far side is behind
+    assert ledger.mark_reached(mark, 1.18)
+    assert ledger.heard_ms(segment, 1.18) == 100
+    assert ledger.heard_ms(segment, 1.23) == pytest.approx(150, abs=0.2)
+    assert ledger.silent_at(1.18) == pytest.approx(1.28)
+
+
+def test_a_mark_that_comes_early_tells_that_more_was_heard() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 500, now=1.0)
+    mark = ledger.place_mark()
+
+    ledger.mark_reached(mark, 1.4)
+
+    assert ledger.heard_ms(segment, 1.4) == 500
+
+
+@pytest.mark.parametrize("now", [1.1, 1000.1, 87_654.321, 1_000_000.3])
+def test_an_echo_proves_its_sound_to_the_last_byte_however_old_the_clock_is(now: float) -> None:
+    ledger = buffering()
+    first, _ = say(ledger, "item_1", 110, now)
+    ledger.complete(first, now)
+    mark = ledger.place_mark()
+    for number in range(7):
+        say(ledger, f"item_{number + 2}", 110, now)
+
+    ledger.mark_reached(mark, now + 0.3)
+
+    assert ledger.settle(now + 0.3) == [first]
+
+
+def test_an_echo_proves_the_marks_before_it_whose_echoes_were_lost() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    lost = ledger.place_mark()
+    say(ledger, "item_1", 100, now=1.0)
+    mark = ledger.place_mark()
+
+    assert ledger.mark_reached(mark, 1.25)
+    assert ledger.heard_ms(segment, 1.25) == 200
+    assert ledger.mark_reached(lost, 1.3)  # ours, only late; it takes nothing back
+    assert ledger.heard_ms(segment, 1.3) == 200
+
+
+def test_a_lost_mark_holds_the_clock_for_a_second_and_not_for_ever() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    ledger.place_mark()
+    say(ledger, "item_1", 2000, now=1.0)
+
+    assert ledger.heard_ms(segment, 2.0) == 100
+    assert ledger.heard_ms(segment, 2.1) == pytest.approx(1100, abs=0.2)
+
+
+def test_behind_a_lost_mark_the_next_one_still_holds_the_clock() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    ledger.place_mark()
+    say(ledger, "item_1", 500, now=1.0)
+    ledger.place_mark()
+    say(ledger, "item_1", 3000, now=1.0)
+    ledger.place_mark()
+
+    assert ledger.heard_ms(segment, 2.2) == 600
+
+
+def test_what_was_heard_is_never_taken_back() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    mark = ledger.place_mark()
+    say(ledger, "item_1", 4900, now=1.0)
+    assert ledger.heard_ms(segment, 3.0) == pytest.approx(2000, abs=0.2)
+
+    ledger.mark_reached(mark, 3.0)  # not lost: the far side had stood still
+
+    assert ledger.heard_ms(segment, 3.0) == pytest.approx(2000, abs=0.2)
+    assert ledger.heard_ms(segment, 4.0) == pytest.approx(2000, abs=0.2)
+    assert ledger.heard_ms(segment, 6.0) == pytest.approx(3100, abs=0.2)
+
+
+def test_a_name_we_never_placed_is_not_ours() -> None:
+    ledger = buffering()
+    ledger.place_mark()
+
+    assert not ledger.mark_reached("mark-7", 1.0)
+
+
+def test_marks_flushed_by_a_clear_count_for_nothing() -> None:
+    ledger = buffering()
+    say(ledger, "item_1", 1000, now=1.0)
+    flushed = ledger.place_mark()
+    ledger.cut(1.2)
+    segment, _ = say(ledger, "item_2", 1000, now=1.2)
+    ledger.place_mark()
+
+    assert ledger.mark_reached(flushed, 1.3)
+    assert ledger.heard_ms(segment, 1.3) == pytest.approx(100, abs=0.2)
+
+
+def test_marks_flushed_by_a_clear_do_not_hold_the_clock_either() -> None:
+    ledger = buffering()
+    say(ledger, "item_1", 50, now=1.0)
+    ledger.place_mark()
+    ledger.cut(1.0)
+    segment, _ = say(ledger, "item_2", 500, now=1.0)
+
+    assert ledger.heard_ms(segment, 1.2) == pytest.approx(200, abs=0.2)
+
+
+def test_no_mark_bears_a_name_twice_not_even_after_a_clear() -> None:
+    ledger = buffering()
+    names = [ledger.place_mark(), ledger.place_mark()]
+    ledger.cut(1.0)
+    names.append(ledger.place_mark())
+
+    assert len(set(names)) == 3
+
+
+# --- Pacing -----------------------------------------------------------------------------
+
+
+def test_paced_sound_leaves_with_a_bounded_lead() -> None:
+    ledger = paced()
+    _, leaving = say(ledger, "item_1", 1000, now=1.0)
+    at_once = sum(sent_ms(leaving))
+    assert 200 <= at_once <= 300
+
+    now = 1.0
+    while ledger.deadline is not None:
+        assert ledger.deadline >= now
+        now = ledger.deadline
+        leaving = ledger.release(now)
+        assert sent_ms(leaving) == [100]  # each waking is worth it
+        at_once += 100
+        assert at_once - (now - 1.0) * 1000 <= 300.1
+
+    assert at_once == 1000
+
+
+def test_before_its_time_nothing_more_leaves() -> None:
+    ledger = paced()
+    say(ledger, "item_1", 1000, now=1.0)
+
+    assert ledger.deadline is not None
+    assert ledger.release(ledger.deadline - 0.001) == []
+
+
+def test_the_end_of_a_paced_utterance_leaves_behind_its_last_sound() -> None:
+    ledger = paced()
+    segment, _ = say(ledger, "item_1", 450, now=1.0)
+    assert ledger.complete(segment, 1.0) == []
+
+    leaving: list[Sent | Ended] = []
+    while ledger.deadline is not None:
+        leaving += ledger.release(ledger.deadline)
+
+    assert sent_ms(leaving)[-1] == 50
+    assert leaving[-1] == Ended()
+
+
+def test_where_all_is_sent_at_once_so_is_the_end() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 450, now=1.0)
+
+    assert ledger.complete(segment, 1.0) == [Ended()]
+    assert ledger.complete(segment, 1.0) == []
+    assert ledger.deadline is None
+
+
+def test_a_part_without_sound_has_no_end_and_leaves_no_trace() -> None:
+    ledger = buffering()
+    other = ledger.segment("resp_1", "item_1", 0)
+    silent = ledger.segment("resp_1", "item_1", 1)
+
+    assert ledger.complete(silent, 1.0) == []
+    assert ledger.segments == [other]
+
+
+def test_paced_sound_is_audible_while_any_of_it_waits() -> None:
+    ledger = paced()
+    assert not ledger.audible(1.0)
+    segment, _ = say(ledger, "item_1", 1000, now=1.0)
+
+    assert ledger.silent_at(1.0) == pytest.approx(2.0)
+    assert ledger.audible(9.0)  # nobody woke us: it waits still
+    assert ledger.silent_at(9.0) == pytest.approx(9.0 + 1.0 - segment.sent / 8000)
+
+    ledger.release(9.0)
+    ledger.cut(9.1)
+    assert not ledger.audible(9.1)
+    assert ledger.silent_at(9.1) == 9.1
+
+
+# --- Out of the ledger ------------------------------------------------------------------
+
+
+def test_a_part_leaves_the_ledger_once_it_was_heard_to_its_end() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 500, now=1.0)
+    ledger.complete(segment, 1.0)
+
+    assert ledger.settle(1.4) == []
+    assert ledger.settle(3.0) == [segment]
+    assert (segment.heard_ms, segment.ends_at) == (500, 1.5)
+    assert ledger.settle(3.0) == []
+
+
+def test_a_part_the_model_may_add_to_does_not_leave() -> None:
+    ledger = buffering()
+    say(ledger, "item_1", 500, now=1.0)
+
+    assert ledger.settle(3.0) == []
+
+
+def test_a_paced_part_that_waits_in_part_does_not_leave() -> None:
+    ledger = paced()
+    segment, _ = say(ledger, "item_1", 1000, now=1.0)
+    ledger.complete(segment, 1.0)
+
+    assert ledger.settle(5.0) == []
+
+
+def test_an_item_finished_out_of_order_leaves_before_the_one_that_is_not() -> None:
+    ledger = buffering()
+    first, _ = say(ledger, "item_1", 100, now=1.0)
+    second, _ = say(ledger, "item_2", 100, now=1.0)
+    ledger.complete(second, 1.0)
+
+    assert ledger.settle(3.0) == [second]
+    ledger.complete(first, 3.0)
+    assert ledger.settle(3.0) == [first]
+
+
+def test_a_cut_tells_how_much_was_heard_of_each_and_forgets_the_rest() -> None:
+    ledger = buffering()
+    first, _ = say(ledger, "item_1", 500, now=1.0)
+    second, _ = say(ledger, "item_2", 500, now=1.0)
+
+    assert ledger.cut(1.7) == [first, second]
+    assert first.heard_ms == 500
+    assert second.heard_ms == pytest.approx(200, abs=0.2)
+    assert second.ends_at == 1.7
+    assert not ledger.audible(1.7)
+    assert ledger.cut(1.7) == []

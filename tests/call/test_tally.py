@@ -1,0 +1,178 @@
+import pytest
+
+from opusbridge import effects, events
+from opusbridge.call.tally import Tally
+from opusbridge.effects import Effect, Note
+from opusbridge.events import Event, Usage
+from opusbridge.sound import PCMU_8K, Audio
+
+SOUND = Audio("AAAA", PCMU_8K)
+
+
+def shown(*happened: tuple[float, Event | Effect]) -> Tally:
+    tally = Tally()
+    for now, what in happened:
+        tally.observe(what, now)
+    return tally
+
+
+def turn(tally: Tally, number: int = 0) -> dict[str, int | None]:
+    found = tally.shown()["turns"][number]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_turn_is_timed_from_the_last_word_to_the_answer_in_the_ear() -> None:
+    tally = shown(
+        (5.0, Note("speech-ended", value=0.6)),
+        (5.1, events.TurnCommitted("item_1")),
+        (5.15, effects.CreateResponse("request-1")),
+        (5.4, events.ResponseCreated("resp_1", "request-1")),
+        (5.9, effects.PlayAudio(SOUND, 6.0)),
+        (6.1, effects.PlayAudio(SOUND, 7.0)),
+    )
+
+    assert turn(tally) == {
+        "speech_end_to_commit": 700,
+        "commit_to_request": 50,
+        "request_to_first_audio": 750,
+        "first_audio_to_heard": 100,
+    }
+
+
+def test_the_latency_of_a_turn_is_noted_once_when_its_answer_begins() -> None:
+    tally = shown(
+        (5.0, Note("speech-ended", value=0.5)),
+        (5.0, events.TurnCommitted("item_1")),
+        (5.0, effects.CreateResponse("request-1")),
+    )
+
+    (note,) = tally.observe(effects.PlayAudio(SOUND, 6.0), 6.0)
+
+    assert note == Note("turn-latency", "", ("item_1",), 1.5)
+    assert tally.observe(effects.PlayAudio(SOUND, 6.1), 6.1) == []
+
+
+def test_what_never_came_is_not_made_up() -> None:
+    tally = shown((5.0, events.TurnCommitted("item_1")))
+
+    assert set(turn(tally).values()) == {None}
+
+
+def test_a_turn_whose_speech_nobody_timed_has_no_latency_to_note() -> None:
+    tally = shown((5.0, events.TurnCommitted("item_1")), (5.1, effects.CreateResponse("request-1")))
+
+    assert tally.observe(effects.PlayAudio(SOUND, 6.0), 6.0) == []
+    assert turn(tally)["request_to_first_audio"] == 900
+
+
+def test_the_end_of_one_turns_speech_is_not_that_of_the_next() -> None:
+    tally = shown(
+        (5.0, Note("speech-ended", value=0.5)),
+        (5.0, events.TurnCommitted("item_1")),
+        (7.0, events.TurnCommitted("item_2")),
+    )
+
+    assert turn(tally, 1)["speech_end_to_commit"] is None
+
+
+def test_one_answer_to_several_turns_is_the_answer_to_each_and_noted_for_the_last() -> None:
+    tally = shown(
+        (4.0, Note("speech-ended", value=0.5)),
+        (4.0, events.TurnCommitted("item_1")),
+        (5.0, Note("speech-ended", value=0.5)),
+        (5.0, events.TurnCommitted("item_2")),
+        (5.1, effects.CreateResponse("request-1")),
+    )
+
+    assert tally.observe(effects.PlayAudio(SOUND, 6.0), 6.0) == [
+        Note("turn-latency", "", ("item_2",), 1.5)
+    ]
+    assert turn(tally, 0)["request_to_first_audio"] == 900
+    assert turn(tally, 1)["request_to_first_audio"] == 900
+
+
+def test_sound_is_the_answer_to_the_turn_asked_about_not_to_one_that_waits() -> None:
+    tally = shown(
+        (4.0, events.TurnCommitted("item_1")),
+        (4.1, effects.CreateResponse("request-1")),
+        (5.0, events.TurnCommitted("item_2")),
+        (5.5, effects.PlayAudio(SOUND, 5.5)),
+    )
+
+    assert turn(tally, 0)["request_to_first_audio"] == 1400
+    assert turn(tally, 1)["request_to_first_audio"] is None
+
+
+def test_a_response_the_model_began_by_itself_counts_as_asked_for() -> None:
+    tally = shown(
+        (4.0, events.TurnCommitted("item_1")),
+        (4.2, events.ResponseCreated("resp_1")),
+        (9.0, effects.CreateResponse("request-1")),
+    )
+
+    assert turn(tally)["commit_to_request"] == 200
+
+
+def test_an_answer_heard_at_once_took_no_time_and_never_less() -> None:
+    tally = shown(
+        (4.0, events.TurnCommitted("item_1")),
+        (4.1, effects.CreateResponse("request-1")),
+        (5.5, effects.PlayAudio(SOUND, 5.4)),
+    )
+
+    assert turn(tally)["first_audio_to_heard"] == 0
+
+
+def test_responses_are_counted_by_how_they_ended() -> None:
+    endings = ["completed", "incomplete", "cancelled", "failed", "unheard-of"]
+    tally = shown(
+        (1.0, effects.CreateResponse("request-1")),
+        *((1.0, events.ResponseCreated("resp_1")) for _ in endings),
+        *((2.0, events.ResponseDone("resp_1", ending)) for ending in endings),
+        (3.0, Note("conflict")),
+        (3.0, Note("retry", value=1)),
+        (3.0, Note("retry", value=2)),
+        (3.0, Note("barge-in")),
+        (3.0, Note("truncated", value=400)),
+    )
+
+    assert tally.shown()["responses"] == {
+        "requested": 1,
+        "created": 5,
+        "completed": 2,
+        "cancelled": 1,
+        "failed": 1,
+        "conflicts": 1,
+        "retries": 2,
+    }
+    assert tally.shown()["barge_ins"] == 1
+    assert tally.notes == {"conflict": 1, "retry": 2, "barge-in": 1, "truncated": 1}
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled", "failed"])
+def test_a_response_out_of_band_is_paid_for_and_is_no_answer(status: str) -> None:
+    done = events.ResponseDone("resp_1", status, usage=Usage(1, 2), in_conversation=False)
+    tally = shown((1.0, events.ResponseCreated("resp_1", in_conversation=False)), (2.0, done))
+
+    assert set(tally.shown()["responses"].values()) == {0}
+    assert tally.shown()["usage"]["input_audio"] == 2
+
+
+def test_tokens_add_up() -> None:
+    done = events.ResponseDone("resp_1", "completed", usage=Usage(1, 2, 3, 4, 5))
+    tally = shown((1.0, done), (2.0, done), (3.0, events.ResponseDone("resp_2", "completed")))
+
+    assert tally.shown()["usage"] == {
+        "input_text": 2,
+        "input_audio": 4,
+        "cached": 6,
+        "output_text": 8,
+        "output_audio": 10,
+    }
+
+
+def test_the_callers_sound_is_not_counted() -> None:
+    tally = shown((1.0, events.CallerSpoke(SOUND)), (1.0, effects.AppendAudio(SOUND)))
+
+    assert tally == Tally()

@@ -1,0 +1,85 @@
+from opusbridge.call.pending import Cause, Why
+from opusbridge.call.tools import ToolDesk
+
+
+def test_the_tools_of_one_response_are_answered_together_when_the_last_output_was_sent() -> None:
+    desk = ToolDesk()
+    assert desk.called("resp_1", "call_1")
+    assert desk.called("resp_1", "call_2")
+    assert desk.running == 2
+
+    assert desk.response_over("resp_1") is None
+    assert desk.finished("call_2", "output_1") is None
+    assert desk.finished("call_1", "output_2") == Cause(
+        Why.TOOLS, "resp_1", frozenset({"output_1", "output_2"})
+    )
+    assert desk.running == 0
+
+
+def test_outputs_sent_before_the_response_is_over_are_answered_when_it_is() -> None:
+    desk = ToolDesk()
+    desk.called("resp_1", "call_1")
+
+    assert desk.finished("call_1", "output_1") is None
+    assert desk.response_over("resp_1") == Cause(Why.TOOLS, "resp_1", frozenset({"output_1"}))
+
+
+def test_a_response_over_twice_is_answered_once() -> None:
+    desk = ToolDesk()
+    desk.called("resp_1", "call_1")
+    desk.finished("call_1", "output_1")
+    desk.response_over("resp_1")
+
+    assert desk.response_over("resp_1") is None
+
+
+def test_a_response_without_tools_is_answered_by_nothing() -> None:
+    assert ToolDesk().response_over("resp_1") is None
+
+
+def test_two_responses_have_each_its_own_batch() -> None:
+    desk = ToolDesk()
+    desk.called("resp_1", "call_1")
+    desk.response_over("resp_1")
+    desk.called("resp_2", "call_2")
+    desk.response_over("resp_2")
+
+    assert desk.finished("call_2", "output_1") == Cause(
+        Why.TOOLS, "resp_2", frozenset({"output_1"})
+    )
+    assert desk.is_running("call_1")
+
+
+def test_a_call_seen_twice_does_not_run_twice() -> None:
+    desk = ToolDesk()
+    desk.called("resp_1", "call_1")
+
+    assert not desk.called("resp_1", "call_1")
+    assert not desk.called("resp_2", "call_1")
+    assert desk.running == 1
+
+    desk.finished("call_1", "output_1")
+    desk.response_over("resp_1")
+    assert not desk.called("resp_1", "call_1")
+
+
+def test_a_call_of_a_response_that_was_given_up_on_is_answered_all_the_same() -> None:
+    desk = ToolDesk()
+    desk.response_over("resp_1")
+    desk.called("resp_1", "call_1")
+
+    assert desk.finished("call_1", "output_1") == Cause(
+        Why.TOOLS, "resp_1", frozenset({"output_1"})
+    )
+
+
+def test_a_call_runs_until_its_output_was_sent_and_a_strange_one_never() -> None:
+    desk = ToolDesk()
+    desk.called("resp_1", "call_1")
+
+    assert desk.is_running("call_1")
+    assert not desk.is_running("call_2")
+    desk.finished("call_1", "output_1")
+    assert not desk.is_running("call_1")
+    desk.response_over("resp_1")
+    assert not desk.is_running("call_1")
