@@ -67,6 +67,7 @@ class Conversation:
         self._ready = self._closed = False
         self._session_due: float | None = now + SESSION_SECONDS
         self._sounding: str | None = None  # the last response that made sound
+        self._dropped: set[str] = set()  # items whose sound came too late to be played
         self._texts = 0
         self._told_of_speech = policy.telephony.told_of_speech
 
@@ -175,6 +176,7 @@ class Conversation:
     def _model_spoke(self, event: events.ModelSpoke, now: float) -> list[Effect]:
         found = self.response.seen(event.response_id, True, now)
         if not self.response.may_play(event.response_id):
+            self._dropped.add(event.item_id)
             return found  # speech that was already on the wire when the caller cut in
         self._sounding = event.response_id
         return found + self.voice.model_spoke(event, now)
@@ -192,9 +194,14 @@ class Conversation:
             item = self.transcript.item(event.item_id, "agent")
             if item.status == "in_progress":
                 item.status = event.status
+            if event.item_id in self._dropped and not item.received_ms and not self._closed:
+                # Nothing of it was ever played: the model must not believe that it said it.
+                found.append(effects.DeleteItem(event.item_id))
+        self._dropped.discard(event.item_id)
         return found
 
     def _response_done(self, event: events.ResponseDone, now: float) -> list[Effect]:
+        self._dropped.clear()  # its items are all done by now
         # The tools' answer joins what waits before the door opens, or it would come apart.
         return self._response_gone(event.response_id, now) + self.response.done(
             event.response_id,

@@ -86,7 +86,7 @@ class ResponseLifecycle:
 
     @property
     def deadline(self) -> float | None:
-        again = self._retries.ask_again_at
+        again = self._retries.due
         due = (self._request.due, self._response.due, self._turn.due, again)
         return min((at for at in due if at is not None), default=None)
 
@@ -266,8 +266,7 @@ class ResponseLifecycle:
         if is_due(self._turn.due, now):
             found.append(Note("watchdog", "commit", self._door.ids()))
             self._waiting.put_back(self._turn.waited_in_vain(), now)
-        if is_due(self._retries.ask_again_at, now):
-            self._retries.ask_again_at = None
+        self._retries.timed_out(now)
         if is_due(self._request.due, now):
             found.append(Note("watchdog", "request", self._door.ids()))
             self._request.step(RequestInput.TIMED_OUT)
@@ -304,6 +303,10 @@ class ResponseLifecycle:
             case Action.FREE:
                 # The slot may be held all the same; a refusal of the next request tells.
                 self._retries.count_silence(now - self.policy.cancel_timeout)
+                # While the caller speaks a model that lives has nothing to say.
+                speaking, policy = self._turn.speaking, self.policy
+                patience = policy.progress_timeout if speaking else policy.created_timeout
+                self._retries.must_be_heard_by(now + patience)
                 self._door.waited_in_vain(slot.forget(slot.freed), now)
             case _:
                 pass
