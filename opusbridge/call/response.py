@@ -86,13 +86,12 @@ class ResponseLifecycle:
 
     @property
     def deadline(self) -> float | None:
-        again = self._retries.due
-        due = (self._request.due, self._response.due, self._turn.due, again)
+        due = (self._request.due, self._response.due, self._turn.due, self._retries.due)
         return min((at for at in due if at is not None), default=None)
 
     def may_play(self, response_id: str) -> bool:
         """Whether sound of this response is for the caller's ear."""
-        return self.response is Response.ACTIVE and response_id == self._response.id
+        return self.response is Response.ACTIVE and response_id == self.response_id
 
     # --- What the caller and the call did -----------------------------------------------
 
@@ -198,9 +197,8 @@ class ResponseLifecycle:
             return [Note("stray", "response-done", (response_id,))]
         stuck = slot.stuck
         slot.step(ResponseInput.DONE)
-        covering = slot.forget(slot.over)
+        covering, found = slot.forget(slot.over), list[Effect]()
         self._retries.slot_freed()
-        found: list[Effect] = []
         if status == "failed":
             found = self._door.failed(
                 covering, "failed", now, permanent=permanent, hint=retry_after
@@ -390,7 +388,7 @@ class ResponseLifecycle:
         if active_response_id is None and slot.state is Response.NONE and slot.freed:
             active_response_id = slot.freed[-1]  # no name, so whom we gave up on too early
         if active_response_id is None or active_response_id in slot.over:
-            if self.response is Response.NONE:
+            if slot.state is Response.NONE:
                 self._retries.at_once(now)
             return []  # else: the one we know of; its done opens the door
         if active_response_id == slot.id:

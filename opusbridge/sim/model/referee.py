@@ -51,6 +51,7 @@ class Referee:
     _late: set[str] = field(default_factory=set)  # what came since the client's last request
     _late_outputs: set[str] = field(default_factory=set)
     _covered: set[str] = field(default_factory=set)  # what the latest response took in
+    _covered_outputs: set[str] = field(default_factory=set)
     _latest_at: float = 0.0
     _latest_good: bool = False
 
@@ -84,7 +85,8 @@ class Referee:
         # What came between the client's request and this the client does not count as answered.
         late = set() if response.auto else self._late
         self._covered, self._new = self._new, set(late)
-        self._new_outputs &= self._late_outputs if late else set()
+        self._covered_outputs = self._new_outputs
+        self._new_outputs = self._new_outputs & self._late_outputs if late else set()
         for owed in self._owed:
             owed.answered_by = owed.answered_by or response.id
 
@@ -101,6 +103,7 @@ class Referee:
         self._latest_good = bool(good)
         if not good:
             self._new |= self._covered
+            self._new_outputs |= self._covered_outputs
         for owed in [owed for owed in self._owed if owed.answered_by == response.id]:
             if good:
                 self._owed.remove(owed)
