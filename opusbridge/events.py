@@ -1,8 +1,7 @@
 """What can happen to a call. Always in the past tense.
 
 Three parties make things happen: the telephony side (AudioCodes or Twilio), the model, and
-the shell around the call (tools, operators, the clock). Protocols translate the first two
-from the wire; a socket that ends is an event like any other.
+the shell around the call (tools, operators, the clock). A socket's end is an event as well.
 """
 
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 
 from opusbridge.privacy import Private
 from opusbridge.sound import Audio, AudioFormat
+from opusbridge.usage import Usage
 
 # --- From the telephony side -----------------------------------------------------------
 
@@ -232,17 +232,6 @@ class OutputItemDone:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens of one response; cached ones are part of the input."""
-
-    input_text: int = 0
-    input_audio: int = 0
-    cached: int = 0
-    output_text: int = 0
-    output_audio: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class ResponseDone:
     response_id: str
     status: str
@@ -267,10 +256,8 @@ class ModelErred:
     type: str | None = None
     about: str | None = None
     """The client event it refuses (``response.create``, …) where its ``event_id`` told us."""
-    request_id: str | None = None
-    """For a refused ``response.create``: the request's token."""
-    item_id: str | None = None
-    """For a refused ``conversation.item.create``: the id we gave the item."""
+    request_id: str | None = None  # for a refused ``response.create``: the request's token
+    item_id: str | None = None  # for a refused ``conversation.item.create``: our item's id
     response_active: bool = False
     """The refusal is "a response is active already", by code or by any of its known texts."""
     active_response_id: str | None = None

@@ -8,7 +8,7 @@ the other only when asked, once.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -24,15 +24,15 @@ class AudioFormat:
 
     encoding: Encoding
     rate_hz: int
+    sample_bytes: int = field(init=False, repr=False, compare=False)
+    bytes_per_ms: int = field(init=False, repr=False, compare=False)
+    """8, 16, 32 or 48: every rate we speak is a whole number of samples a millisecond."""
 
-    @property
-    def sample_bytes(self) -> int:
-        return 2 if self.encoding is Encoding.PCM else 1
-
-    @property
-    def bytes_per_ms(self) -> int:
-        """8, 16, 32 or 48: every rate we speak is a whole number of samples a millisecond."""
-        return self.sample_bytes * self.rate_hz // 1000
+    def __post_init__(self) -> None:
+        # Asked for with every frame, so worked out once; frozen all the same.
+        sample_bytes = 2 if self.encoding is Encoding.PCM else 1
+        object.__setattr__(self, "sample_bytes", sample_bytes)
+        object.__setattr__(self, "bytes_per_ms", sample_bytes * self.rate_hz // 1000)
 
 
 PCMU_8K = AudioFormat(Encoding.PCMU, 8_000)

@@ -166,7 +166,6 @@ class Call:
                 return self._part_badly("internal-error", now)
             case _:
                 assert_never(event)
-        return []
 
     # --- Beginning ----------------------------------------------------------------------
 

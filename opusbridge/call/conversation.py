@@ -72,6 +72,7 @@ class Conversation:
         self._turn: str | None = None  # the caller's, from its first sound to its commit
         self._sounding: str | None = None  # the last response that made sound
         self._sounding_item = ""
+        self._dropped: set[str] = set()  # items whose sound came too late to be played
         self._texts = 0
         self._told_of_speech = policy.telephony.told_of_speech
 
@@ -207,6 +208,7 @@ class Conversation:
     def _model_spoke(self, event: events.ModelSpoke, now: float) -> list[Effect]:
         found = self.response.seen(event.response_id, True, now)
         if not self.response.may_play(event.response_id):
+            self._dropped.add(event.item_id)
             return found  # speech that was already on the wire when the caller cut in
         self._sounding, self._sounding_item = event.response_id, event.item_id
         return found + self.voice.model_spoke(event, now)
@@ -225,9 +227,14 @@ class Conversation:
             item = self.transcript.item(event.item_id, "agent")
             if item.status == "in_progress":
                 item.status = event.status
+            if event.item_id in self._dropped and not item.received_ms and not self._closed:
+                # Nothing of it was ever played: the model must not believe that it said it.
+                found.append(effects.DeleteItem(event.item_id))
+        self._dropped.discard(event.item_id)
         return found
 
     def _response_done(self, event: events.ResponseDone, now: float) -> list[Effect]:
+        self._dropped.clear()  # its items are all done by now
         # The tools' answer joins what waits before the door opens, or it would come apart.
         if event.status == "completed":
             self.model.answered()

@@ -4,16 +4,14 @@ Rule 1: everything that changes a response's state is in this file.
 Rule 2: this file knows nothing of audio, telephony or JSON.
 
 Two parties can begin a response, so there are two machines. The *request* machine follows
-what we asked for; the *response* machine follows what the model is really producing,
-whether we asked for it or its own turn detection did. Their tables (``tables.py``) have an
+what we asked for; the *response* machine what the model is really producing, whether we asked
+for it or its own turn detection did. Their tables (``tables.py``) have an
 entry for every pair of state and input. They touch in two places only:
 
 * a request that was abandoned before it was accepted cancels the response that accepts it;
 * whenever both are idle and input is waiting, a response is requested (``door.py``).
-
-What is stale is decided before the tables, by its id. Input is never cleared when a request
-is sent, only when a response that covers it is accepted (``pending.py``), and it comes back
-if that response fails.
+What is stale is decided before the tables, by its id. Input is cleared only when a response
+that covers it is accepted (``pending.py``), and comes back if that fails.
 """
 
 from opusbridge import effects
@@ -40,8 +38,6 @@ class ResponseLifecycle:
         self._turn = self._door.turn
         self._waiting = self._door.waiting
         self._retries = self._door.retries
-
-    # --- What can be seen ---------------------------------------------------------------
 
     @property
     def request(self) -> Request:
@@ -79,24 +75,23 @@ class ResponseLifecycle:
 
     @property
     def caller_turn_under_way(self) -> bool:
-        """The caller speaks, or has stopped and the model has yet to take up his turn."""
+        """The caller speaks, or the model has yet to take up what he said."""
         return self._turn.under_way
 
     @property
     def at_rest(self) -> bool:
         """Nothing asked, nothing produced, nothing waiting."""
-        idle = (self.request, self.response) == (Request.NONE, Response.NONE)
-        return idle and self.pending_user_input is None
+        states = self.request, self.response, self.pending_user_input
+        return states == (Request.NONE, Response.NONE, None)
 
     @property
     def deadline(self) -> float | None:
-        again = self._retries.ask_again_at
-        due = (self._request.due, self._response.due, self._turn.due, again)
+        due = (self._request.due, self._response.due, self._turn.due, self._retries.due)
         return min((at for at in due if at is not None), default=None)
 
     def may_play(self, response_id: str) -> bool:
         """Whether sound of this response is for the caller's ear."""
-        return self.response is Response.ACTIVE and response_id == self._response.id
+        return self.response is Response.ACTIVE and response_id == self.response_id
 
     # --- What the caller and the call did -----------------------------------------------
 
@@ -107,8 +102,8 @@ class ResponseLifecycle:
     def user_input(self, cause: Cause, now: float) -> list[Effect]:
         """Something needs an answer: now if the door is open, else as soon as it opens."""
         self._waiting.add([cause], now)
-        held_by = self._door.held_by
-        return [Note("pending", held_by, self._door.ids())] if held_by else self._door.settle(now)
+        held = self._door.held_by
+        return [Note("pending", held, self._door.ids())] if held else self._door.settle(now)
 
     def caller_began(self, now: float) -> list[Effect]:
         self._turn.began()
@@ -118,15 +113,15 @@ class ResponseLifecycle:
         return self.interrupted(now)
 
     def caller_stopped(self, now: float) -> list[Effect]:
-        """The turn is about to be committed; the door stays shut until it is."""
+        # The turn is about to be committed; the door stays shut until it is.
         self._turn.stopped(now + self.policy.created_timeout)
         return []
 
     def turn_committed(self, item_id: str, now: float) -> list[Effect]:
         # While a response that speech does not interrupt is active, the model's own
         # creation fails, silently or not (U1): then the turn simply waits here.
-        refused = self.response is Response.ACTIVE and not self.policy.interrupts
-        awaited = self.policy.model_creates and not refused
+        free = self.response is not Response.ACTIVE or self.policy.interrupts
+        awaited = self.policy.model_creates and free
         self._turn.committed(now + self.policy.created_timeout if awaited else None)
         return self.user_input(Cause(Why.TURN, item_id), now)
 
@@ -202,9 +197,8 @@ class ResponseLifecycle:
             return [Note("stray", "response-done", (response_id,))]
         stuck = slot.stuck
         slot.step(ResponseInput.DONE)
-        covering = slot.forget(slot.over)
+        covering, found = slot.forget(slot.over), list[Effect]()
         self._retries.slot_freed()
-        found: list[Effect] = []
         if status == "failed":
             found = self._door.failed(
                 covering, "failed", now, permanent=permanent, hint=retry_after
@@ -251,7 +245,7 @@ class ResponseLifecycle:
         return found + self._door.settle(now)
 
     def lost(self, now: float, heard_in_part: bool = False, goes_on: bool = False) -> None:
-        """The model's socket is gone, and what is in flight with it; see the response machine."""
+        """The model's socket is gone, and what is in flight with it."""
         self._door.ready = False
         self._request.step(RequestInput.LOST)
         unanswered = self._turn.waited_in_vain() + self._response.lost(heard_in_part, goes_on)
@@ -264,16 +258,13 @@ class ResponseLifecycle:
         self._retries.start_over()
         self._waiting.pending = None
 
-    # --- Time ---------------------------------------------------------------------------
-
     def timed_out(self, now: float) -> list[Effect]:
         """Call at :attr:`deadline`; each wait has its own due time and its own remedy."""
         found: list[Effect] = []
         if is_due(self._turn.due, now):
             found.append(Note("watchdog", "commit", self._door.ids()))
             self._waiting.put_back(self._turn.waited_in_vain(), now)
-        if is_due(self._retries.ask_again_at, now):
-            self._retries.ask_again_at = None
+        self._retries.timed_out(now)
         if is_due(self._request.due, now):
             found.append(Note("watchdog", "request", self._door.ids()))
             self._request.step(RequestInput.TIMED_OUT)
@@ -310,6 +301,10 @@ class ResponseLifecycle:
             case Action.FREE:
                 # The slot may be held all the same; a refusal of the next request tells.
                 self._retries.count_silence(now - self.policy.cancel_timeout)
+                # While the caller speaks a model that lives has nothing to say.
+                speaking, policy = self._turn.speaking, self.policy
+                patience = policy.progress_timeout if speaking else policy.created_timeout
+                self._retries.must_be_heard_by(now + patience)
                 self._door.waited_in_vain(slot.forget(slot.freed), now)
             case _:
                 pass
@@ -393,7 +388,7 @@ class ResponseLifecycle:
         if active_response_id is None and slot.state is Response.NONE and slot.freed:
             active_response_id = slot.freed[-1]  # no name, so whom we gave up on too early
         if active_response_id is None or active_response_id in slot.over:
-            if self.response is Response.NONE:
+            if slot.state is Response.NONE:
                 self._retries.at_once(now)
             return []  # else: the one we know of; its done opens the door
         if active_response_id == slot.id:

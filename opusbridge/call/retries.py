@@ -26,10 +26,26 @@ class Retries:
     _quick_tries: int = 0
     _silences: int = 0
     _heard_at: float = 0.0
+    _silent_at: float | None = None
+
+    @property
+    def due(self) -> float | None:
+        """When to call :meth:`timed_out`."""
+        if self.ask_again_at is None or self._silent_at is None:
+            return self._silent_at if self.ask_again_at is None else self.ask_again_at
+        return min(self.ask_again_at, self._silent_at)
 
     def model_heard(self, now: float) -> None:
         self._heard_at = now
         self._silences = 0
+        self._silent_at = None
+
+    def timed_out(self, now: float) -> None:
+        if self.ask_again_at is not None and self.ask_again_at <= now:
+            self.ask_again_at = None
+        if self._silent_at is not None and self._silent_at <= now:
+            self._silent_at = None
+            self.give_up("model-silent")
 
     def answered(self) -> None:
         """A response came to its end: whatever was wrong is over."""
@@ -60,6 +76,10 @@ class Retries:
         self._quick_tries = 0
         self.after_failure(None, now)
 
+    def must_be_heard_by(self, at: float) -> None:
+        """What is always answered was not; if not a word comes until then either, it is dead."""
+        self._silent_at = at
+
     def count_silence(self, since: float) -> None:
         """Nothing was answered; if nothing at all was heard either, twice, it is dead."""
         if self._heard_at > since:
@@ -80,7 +100,7 @@ class Retries:
     def start_over(self) -> None:
         """A new session: the next failure is the first again."""
         self.attempts = self._quick_tries = self._silences = 0
-        self.ask_again_at = self.given_up = None
+        self.ask_again_at = self.given_up = self._silent_at = None
         self._told = False
 
     def _wait(self, seconds: float, now: float) -> None:

@@ -1,7 +1,6 @@
 """``opusbridge call``: plays call scripts on real sockets, in real time."""
 
 import asyncio
-from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -13,17 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from opusbridge import logs
-from opusbridge.cli.calling import TELEPHONIES, Played, play, play_against
+from opusbridge.cli.calling import Played, Side, play, play_against
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.sim import script
 from opusbridge.sim.script import CallScript
-
-
-class Side(StrEnum):
-    TWILIO = "twilio"
-    AUDIOCODES = "audiocodes"
-    BOTH = "both"
 
 
 def call(
@@ -46,20 +39,27 @@ def call(
     logs.configure("text", "warning")
     console = Console(highlight=False, soft_wrap=True)
     loaded = [script.load(name) for name in scripts]
+    if out is not None and len({one.name for one in loaded}) < len(loaded):
+        raise ConfigurationError("--out: two scripts have the same name, and so the same folder")
     if url is not None and urlsplit(url).scheme not in ("ws", "wss"):
         raise ConfigurationError("--url must begin with ws:// or wss://")
+    if url is not None and out is not None:
+        raise ConfigurationError(
+            "--out: with --url the files are kept by the bridge that is called"
+        )
+    if junit is not None and not junit.parent.is_dir():
+        raise ConfigurationError(f"--junit: there is no folder {junit.parent}")
     settings = None if url is None else Settings.load()
-    sides = TELEPHONIES if telephony is Side.BOTH else (telephony.value,)
     played: list[Played] = []
     with TemporaryDirectory() as scratch:
         for one in loaded:
-            for side in sides:
+            for side in telephony.telephonies:
                 console.print(f"{one.name} over {side} …")
                 folder = (out or Path(scratch)) / one.name / side
                 played.append(asyncio.run(_play(one, side, folder, url, settings)))
     _show(played, console)
     if junit is not None:
-        junit.write_bytes(junit_xml(played))
+        _write(junit, junit_xml(played))
     if any(one.problems for one in played):
         raise typer.Exit(1)
 
@@ -83,15 +83,23 @@ def _show(played: list[Played], console: Console) -> None:
     console.print(table)
 
 
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise ConfigurationError(f"--junit: cannot write {path}: {error.strerror}") from None
+
+
 def junit_xml(played: list[Played]) -> bytes:
     """One test case for each script and telephony side."""
     failures = sum(bool(one.problems) for one in played)
-    counts = {"tests": str(len(played)), "failures": str(failures)}
-    suite = ElementTree.Element("testsuite", name="opusbridge call", **counts)
+    counts = {"name": "opusbridge call", "tests": str(len(played)), "failures": str(failures)}
+    suite = ElementTree.Element("testsuite", counts)
     for one in played:
         names = {"classname": one.telephony, "name": one.script.name}
-        case = ElementTree.SubElement(suite, "testcase", **names)
+        case = ElementTree.SubElement(suite, "testcase", names)
         if one.problems:
-            failure = ElementTree.SubElement(case, "failure", message=one.problems[0])
+            failure = ElementTree.SubElement(case, "failure", {"message": one.problems[0]})
             failure.text = "\n".join(one.problems)
-    return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return document

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,11 +16,13 @@ from opusbridge.agent import Agent
 from opusbridge.call.engine import Observer
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
+from opusbridge.errors import ConfigurationError
 from opusbridge.events import Event
 from opusbridge.privacy import Private
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.recording import files, timeline
 from opusbridge.sim.callers import Caller, SimulatedAudioCodes
+from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.model import Knobs, SimulatedModel
 from opusbridge.sim.model_server import ModelServer, Upgrade
 from opusbridge.sim.script import CallScript, Evidence
@@ -28,7 +31,9 @@ from opusbridge.sim.telephone import Telephone, TwiMLRefused
 from opusbridge.web import server
 from opusbridge.web.service import create_app
 
-TELEPHONIES = ("twilio", "audiocodes")
+#: What lies in a call's folder, in the order in which a listener wants it.
+TIMELINE = "timeline.html"
+KEPT = (files.RECORDING, files.TRANSCRIPT, files.CALL, files.FLIGHT, TIMELINE)
 
 #: Secrets of a bridge that exists for one call on loopback: so that the doors are locked and
 #: opened as they are in earnest.
@@ -37,6 +42,23 @@ AUDIOCODES_SECRET = "another-secret-of-this-demo-only"
 
 #: A call has ended for the caller; its files follow within two seconds.
 FILES_SECONDS = 5.0
+
+
+class Side(StrEnum):
+    """Which telephony side calls, as the command line has it."""
+
+    TWILIO = "twilio"
+    AUDIOCODES = "audiocodes"
+    BOTH = "both"
+
+    @property
+    def telephonies(self) -> tuple[str, ...]:
+        both = (Side.TWILIO.value, Side.AUDIOCODES.value)
+        return both if self is Side.BOTH else (self.value,)
+
+
+#: What a caller does that nobody hears; the keys themselves are his own affair.
+DEEDS = {"presses": "presses keys", "hangs-up": "hangs up", "drops": "is cut off"}
 
 Tell = Callable[[str, str, str], None]
 """Telephony side, who (``caller``, ``agent``, ``bridge``), and what."""
@@ -57,12 +79,14 @@ class Played:
 async def play(script: CallScript, telephony: str, folder: Path, tell: Tell) -> Played:
     """A whole call against a bridge and a simulated model of its own, all on loopback.
 
-    Leaves the files of the call and its timeline in ``folder``.
+    Leaves the files of the call and its timeline in ``folder``, and no others of an earlier one.
     """
     played = Played(telephony, script, folder)
-    async with own_model(script) as model, own_bridge(model.url, telephony, folder, tell) as base:
-        await _place(played, base, tell, TWILIO_SECRET, AUDIOCODES_SECRET)
-        await _files_of(folder)
+    _make_room(folder)
+    async with own_model(script) as model:
+        settings = own_settings(model.url)
+        async with own_bridge(settings, folder, tell) as base:
+            await _place(played, settings, base, tell)
     played.problems += [f"model: {what}" for one in model.finished for what in one.verdict()]
     _judge(played)
     _draw(folder)
@@ -78,14 +102,7 @@ async def play_against(
     it are not checked, only what the caller himself lives through.
     """
     played = Played(telephony, script, Path())
-    twilio, audiocodes = settings.twilio_auth_token, settings.audiocodes_token
-    await _place(
-        played,
-        url.rstrip("/"),
-        tell,
-        twilio.value if twilio else None,
-        audiocodes.value if audiocodes else None,
-    )
+    await _place(played, settings, url.rstrip("/"), tell)
     if played.caller is not None and not played.caller.heard:
         played.problems.append("the caller never heard the agent")
     return played
@@ -113,12 +130,14 @@ async def own_model(script: CallScript) -> AsyncIterator[ModelServer]:
 
 @asynccontextmanager
 async def own_bridge(
-    model_url: str, telephony: str, folder: Path, tell: Tell, agent: Agent = RECEPTIONIST
+    settings: Settings, folder: Path, tell: Tell, agent: Agent = RECEPTIONIST
 ) -> AsyncIterator[str]:
-    """The production server on a free port of loopback; yields where it is reached."""
+    """The production server on a free port of loopback; yields where it is reached.
+
+    When it is left, its call has ended and the call's files are complete.
+    """
     listening = server.listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
-    settings = own_settings(model_url)
 
     def folder_of(side: str, call_id: str, started: datetime) -> Path:
         return folder
@@ -137,8 +156,10 @@ async def own_bridge(
     running = server.Server(app, app.state.calls, settings.drain_seconds)
     task = asyncio.create_task(running.serve(sockets=[listening]))
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"ws://127.0.0.1:{port}"
     finally:
+        # A call is over only when its files are; the caller was gone before.
+        await app.state.calls.drain(FILES_SECONDS)
         running.should_exit = True
         await task
 
@@ -160,32 +181,42 @@ def own_settings(model_url: str) -> Settings:
     )
 
 
-async def _place(
-    played: Played, base: str, tell: Tell, twilio: str | None, audiocodes: str | None
-) -> None:
+async def _place(played: Played, settings: Settings, base: str, tell: Tell) -> None:
+    """Dial with the secrets and under the names of ``settings``; ``base`` is where it listens."""
     random = Random(1)
     person = played.script.person()
 
     def deed(kind: str, text: str) -> None:
-        if kind in ("hangs up", "drops the line", "presses"):
-            tell(played.telephony, "caller", kind)
+        if kind in DEEDS:
+            tell(played.telephony, "caller", DEEDS[kind])
 
     try:
         if played.telephony == "twilio":
-            webhook = base.replace("ws", "http", 1) if base.startswith("ws") else base
-            phone = Telephone(f"{webhook}/twilio/voice", auth_token=twilio)
-            played.caller = await phone.call(person, random, on_event=deed)
+            played.caller = await _telephone(settings, base).call(person, random, on_event=deed)
         else:
-            socket = base.replace("http", "ws", 1) if base.startswith("http") else base
             caller = SimulatedAudioCodes(person, f"{random.getrandbits(128):032x}", random)
             played.caller = caller
-            await place_call(
-                caller, f"{socket}/audiocodes", headers=bearer(audiocodes), on_event=deed
-            )
+            token = _text(settings.audiocodes_token)
+            await place_call(caller, f"{base}/audiocodes", headers=bearer(token), on_event=deed)
     except (TwiMLRefused, CallRefused) as refused:
         played.problems.append(f"the call was refused: {refused}")
         return
     played.problems += [f"caller: {what}" for what in played.caller.verdict()]
+
+
+def _telephone(settings: Settings, base: str) -> Telephone:
+    """A number at Twilio whose webhook is that bridge's, reached at ``base``."""
+    here = base.replace("ws", "http", 1)
+    return Telephone(
+        f"{settings.public_url or here}/twilio/voice",
+        _text(settings.twilio_auth_token),
+        reach=here,
+        account_sid=settings.twilio_account_sid or ACCOUNT_SID,
+    )
+
+
+def _text(secret: Private[str] | None) -> str | None:
+    return None if secret is None else secret.value
 
 
 def narrator(telephony: str, tell: Tell) -> Observer:
@@ -214,14 +245,14 @@ def narrator(telephony: str, tell: Tell) -> Observer:
 # --- What came of it --------------------------------------------------------------------
 
 
-async def _files_of(folder: Path) -> None:
-    """Wait for the last file of the call."""
+def _make_room(folder: Path) -> None:
+    """An earlier call's files would pass for this one's."""
     try:
-        async with asyncio.timeout(FILES_SECONDS):
-            while not (folder / files.CALL).exists():
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        pass  # their absence is found below
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in KEPT:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write to {folder}: {error.strerror}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -258,4 +289,4 @@ def _draw(folder: Path) -> None:
         _read(folder / files.TRANSCRIPT),
         recording.read_bytes() if recording.exists() else None,
     )
-    (folder / "timeline.html").write_text(page, "utf-8")
+    (folder / TIMELINE).write_text(page, "utf-8")

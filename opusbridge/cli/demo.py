@@ -1,8 +1,6 @@
 """``opusbridge demo``: one whole call on each telephony side, heard without a key."""
 
 import asyncio
-import shutil
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,17 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from opusbridge import logs
-from opusbridge.cli.calling import TELEPHONIES, Played, play
-from opusbridge.recording import files
+from opusbridge.cli.calling import KEPT, Played, Side, play
 from opusbridge.sim import script
 
 STYLES = {"caller": "cyan", "agent": "green", "bridge": "dim"}
-
-
-class Side(StrEnum):
-    TWILIO = "twilio"
-    AUDIOCODES = "audiocodes"
-    BOTH = "both"
 
 
 def demo(
@@ -35,7 +26,7 @@ def demo(
     """
     logs.configure("text", "warning")
     console = Console(highlight=False, soft_wrap=True)
-    sides = TELEPHONIES if telephony is Side.BOTH else (telephony.value,)
+    sides = telephony.telephonies
     console.print(f"Calling over {' and '.join(sides)}; this takes as long as a phone call does.")
     played = asyncio.run(_play_all(sides, out, console))
     for one in played:
@@ -50,17 +41,13 @@ async def _play_all(sides: tuple[str, ...], out: Path, console: Console) -> list
         line = Text(f"{side:<11}{who:<7}", STYLES.get(who, ""))
         console.print(line.append(what, "default" if who != "bridge" else "dim"))
 
-    calls = []
-    for side in sides:
-        folder = out / side
-        shutil.rmtree(folder, ignore_errors=True)
-        calls.append(play(script.load("opening-hours"), side, folder, tell))
+    calls = [play(script.load("opening-hours"), side, out / side, tell) for side in sides]
     return list(await asyncio.gather(*calls))
 
 
 def _report(played: Played, console: Console) -> None:
     console.print(f"\n{played.telephony}: {played.folder.resolve()}")
-    for name in (files.RECORDING, files.TRANSCRIPT, files.CALL, files.FLIGHT, "timeline.html"):
+    for name in KEPT:
         size = (played.folder / name).stat().st_size if (played.folder / name).exists() else None
         console.print(f"  {name:<16} {'missing' if size is None else f'{size / 1000:.0f} kB'}")
     for problem in played.problems:

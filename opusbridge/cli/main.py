@@ -1,7 +1,7 @@
 """``opusbridge COMMAND``. Exit status: 0 fine, 1 an expectation failed, 2 wrong usage."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -12,7 +12,6 @@ from opusbridge.version import VERSION
 app = typer.Typer(
     name="opusbridge",
     help="OpenAI's Realtime voice models on the telephone.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -39,10 +38,27 @@ app.command("call")(call.call)
 app.command("model")(model.model)
 
 
+#: What typer raises for a command line it cannot read; it gives this class no name of its own.
+_WrongUsage = cast(type[Exception], typer.BadParameter.__base__)
+
+#: As shells have it for a process that was interrupted: neither fine nor a failure.
+_INTERRUPTED = 130
+
+
 def main() -> None:
-    """The console script. Configuration errors are one line on stderr, exit 2."""
+    """The console script. Wrong usage and configuration are one line on stderr, exit 2."""
     try:
-        app()
+        status = app(prog_name="opusbridge", standalone_mode=False)
     except ConfigurationError as error:
-        typer.echo(f"opusbridge: {error}", err=True)
-        sys.exit(2)
+        _refuse("; ".join(str(error).splitlines()))
+    except _WrongUsage as error:
+        said = " ".join(cast(Any, error).format_message().split())
+        _refuse(f"{said.rstrip('.')} (opusbridge --help)")
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(_INTERRUPTED)
+    sys.exit(status or 0)
+
+
+def _refuse(why: str) -> NoReturn:
+    typer.echo(f"opusbridge: {why}", err=True)
+    sys.exit(2)

@@ -66,13 +66,18 @@ class CallRecorder:
         record: bool,
         flight: bool,
         writer: Writer,
+        call_id: str | None = None,
     ) -> None:
         """``folder`` is the call's own (:func:`~opusbridge.recording.files.call_folder`).
 
-        Its name is the call's id. ``telephony_format`` may be unknown yet: the first sound
-        tells. ``record``: recording and transcript; ``flight``: the messages.
+        Its name is the call's id, unless ``call_id`` says otherwise. ``telephony_format`` may
+        be unknown yet: the first sound tells. ``record``: recording and transcript;
+        ``flight``: the messages.
         """
-        self._files = _Files(folder, telephony_format, started_at, record=record, flight=flight)
+        name = call_id or folder.name
+        self._files = _Files(
+            folder, name, telephony_format, started_at, record=record, flight=flight
+        )
         self._writer = writer
         self._flight = flight
         self._wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING)
@@ -146,6 +151,7 @@ class _Files:
     def __init__(
         self,
         folder: Path,
+        call_id: str,
         telephony_format: AudioFormat | None,
         started_at: float,
         *,
@@ -153,6 +159,7 @@ class _Files:
         flight: bool,
     ) -> None:
         self._folder, self._format, self._started_at = folder, telephony_format, started_at
+        self._call_id = call_id
         self._record = record
         self._opened = not record and not flight  # then there is nothing to open
         self._flight_wanted = flight
@@ -206,7 +213,7 @@ class _Files:
 
     def _open_flight(self) -> None:
         path = self._folder / files.FLIGHT
-        self._flight = FlightRecording(path, self._folder.name, self._format)
+        self._flight = FlightRecording(path, self._call_id, self._format)
 
     def _open_soundtrack(self) -> None:
         self._soundtrack = Soundtrack(self._folder / files.RECORDING, self._format or PCMU_8K)
@@ -243,7 +250,7 @@ class _Files:
             if not self.failed:
                 log.warning(
                     "a call's files cannot be written",
-                    call_id=self._folder.name,
+                    call_id=self._call_id,
                     error=errorcode.get(error.errno or 0, "unknown"),
                 )
             self.failed += 1

@@ -6,11 +6,18 @@ simulator checks itself.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from opusbridge.sim.callers.playout import HeardSpan, is_audible
 from opusbridge.sound import AudioFormat
+
+#: A call may end in the middle of what is being said.
+LAST_SECONDS = 0.5
+
+#: The last frame of an item may be cut by its padding.
+FRAME_MS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +27,18 @@ class SpokenItem:
     item_id: str
     sound: bytes
     format: AudioFormat
+    spoken_at: float = 0.0
+    """When the model began to send it."""
+    done_at: float | None = None
+    """When the bridge had all of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
     item_id: str
     audio_end_ms: int
+    effective_at: float = inf
+    """When the ear should have noticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +90,7 @@ def truncations_honest(
                 f"{item.item_id} truncated to {truncation.audio_end_ms} ms of {sent_ms:g} sent"
             )
             continue
-        heard_ms = heard_of(item, heard)
+        heard_ms = heard_of(item, heard, truncation.effective_at)
         if abs(heard_ms - truncation.audio_end_ms) > slack_ms:
             found.append(
                 f"{item.item_id} truncated to {truncation.audio_end_ms} ms "
@@ -110,21 +123,57 @@ def cut_speech_unheard(
     return found
 
 
-def heard_of(item: SpokenItem, heard: Sequence[HeardSpan]) -> float:
-    """How many milliseconds of an item, from its beginning, reached the ear.
+def nothing_lost(
+    items: Sequence[SpokenItem],
+    told: Container[str],
+    heard: Sequence[HeardSpan],
+    ended_at: float,
+) -> list[str]:
+    """What the model said was heard to its end, unless the model was ``told`` that it was not.
+
+    The last half second proves nothing: the call may have ended in the middle of it.
+    """
+    found = []
+    silent_since = max((span.ended_at for span in heard), default=0.0)
+    for item in items:
+        if item.item_id in told or item.done_at is None:
+            continue
+        if max(item.done_at, silent_since) > ended_at - LAST_SECONDS:
+            continue
+        sent_ms = len(item.sound) / item.format.bytes_per_ms
+        heard_ms = heard_of(item, heard)
+        if heard_ms < sent_ms - FRAME_MS:
+            found.append(f"{heard_ms:.0f} of {sent_ms:.0f} ms of {item.item_id} were ever heard")
+    return found
+
+
+def heard_of(item: SpokenItem, heard: Sequence[HeardSpan], until: float = inf) -> float:
+    """How many milliseconds of an item, from its beginning, reached the ear by then.
 
     Gaps where the playout ran dry do not matter; what was skipped does: it ends the count.
     """
-    played = b"".join(span.sound for span in heard if span.format == item.format)
+    spans = (span for span in heard if span.format == item.format)
+    played = b"".join(_between(span, item.spoken_at, until) for span in spans)
     window = item.format.bytes_per_ms * 10
     first = _first_audible(item)
     lead = item.sound[first : first + window]
+    rest, most = item.sound[first:], 0
     at = played.find(lead) if lead else -1
-    if at < 0:
-        return 0.0
-    rest, ear = item.sound[first:], played[at : at + len(item.sound) - first]
-    same = _common_prefix(rest, ear)
-    return (first + same) / item.format.bytes_per_ms if same else 0.0
+    while at >= 0 and most < len(rest):  # another item may begin alike
+        most = max(most, _common_prefix(rest, played[at : at + len(rest)]))
+        at = played.find(lead, at + 1)
+    return (first + most) / item.format.bytes_per_ms if most else 0.0
+
+
+def _between(span: HeardSpan, since: float, until: float) -> bytes:
+    if span.started_at >= since and span.ended_at <= until:
+        return bytes(span.sound)
+    if span.ended_at <= since or span.started_at >= until:
+        return b""
+    per_second = span.format.bytes_per_ms * 1000
+    begin = max(0, round((since - span.started_at) * per_second))
+    end = round((min(until, span.ended_at) - span.started_at) * per_second)
+    return bytes(span.sound[begin - begin % span.format.sample_bytes : end])
 
 
 def _first_audible(item: SpokenItem) -> int:

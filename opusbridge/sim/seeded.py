@@ -52,12 +52,12 @@ SORRY, GOODBYE = "Sorry, something is wrong.", "Goodbye."
 _WORDS = (
     "the order of yesterday has left our house and will be with you before the evening comes "
     "so please be at home or name a neighbour who can take it in while you are at work"
-).split()
+)
 
 _ORDINALS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
     "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
-).split()
+)
 
 _DESTINATIONS = {"billing": "+15550100300"}
 
@@ -259,7 +259,7 @@ def _reply(nth: int, random: Random) -> Reply:
 
 def _sentence(nth: int, words: int) -> str:
     """No two replies of a call are alike: whatever is heard can only be of one of them."""
-    return f"{_ORDINALS[nth]} {' '.join(_WORDS[: words - 1])}".rstrip()
+    return " ".join([_ORDINALS.split()[nth], *_WORDS.split()[: words - 1]])
 
 
 # --- The caller -------------------------------------------------------------------------
@@ -277,12 +277,14 @@ def _caller(how: Manner, random: Random) -> Caller:
 def _steps(how: Manner, random: Random) -> list[Step]:
     steps: list[Step] = []
     if how.greets and random.random() < 0.7:
-        steps.append(random.choice([WaitForAgent(PATIENCE_SECONDS), WaitForSound()]))
+        waits: list[Step] = [WaitForAgent(PATIENCE_SECONDS), WaitForSound()]
+        steps.append(random.choice(waits))
     else:
         steps.append(Wait(random.uniform(0.2, 3.0)))
     for _ in range(random.randint(1, 4)):
         steps += _deed(how, random)
-    end = random.choice([HangUp(), HangUp(), HangUp(), HangUp(), DropLine()])
+    ends: list[Step] = [HangUp(), HangUp(), HangUp(), HangUp(), DropLine()]
+    end = random.choice(ends)
     return [*steps, Wait(random.choice([0.1, 2.0, 6.0])), end]
 
 

@@ -130,6 +130,7 @@ class Telephone:
     """The upgrade is signed with a slash after the URL, as some are."""
     caller: str = "+15550104477"
     callee: str = "+15550100200"
+    account_sid: str = ACCOUNT_SID
     habits: TwilioHabits | None = None
 
     async def call(
@@ -152,7 +153,7 @@ class Telephone:
             raise TwiMLRefused(0, "no stream in it")
         stream_sid = f"MZ{random.getrandbits(128):032x}"
         caller = SimulatedTwilio(
-            person, call_sid, stream_sid, twiml.parameters, random, self.habits
+            person, call_sid, stream_sid, twiml.parameters, random, self.habits, self.account_sid
         )
         if on_stream is not None:
             on_stream(caller)
@@ -195,7 +196,7 @@ class Telephone:
         """The fields of an incoming call; geography is often empty."""
         return {
             "CallSid": call_sid,
-            "AccountSid": ACCOUNT_SID,
+            "AccountSid": self.account_sid,
             "From": self.caller,
             "To": self.callee,
             "Caller": self.caller,

@@ -5,6 +5,7 @@ the bridge asked for. What the person heard the caller knows.
 """
 
 from base64 import b64decode
+from dataclasses import replace
 
 import orjson
 
@@ -15,6 +16,7 @@ from opusbridge.sim.checks import (
     Truncation,
     cut_speech_unheard,
     heard_of,
+    nothing_lost,
     truncations_honest,
 )
 from opusbridge.sim.door import DoorWatch
@@ -36,20 +38,29 @@ class Witness:
         """What the model said, by item, in order."""
         self.door = DoorWatch()
         self._sound: dict[str, bytearray] = {}
+        self._spoken_at: dict[str, float] = {}
+        self._done_at: dict[str, float] = {}
         self._format: AudioFormat = PCM_24K
 
     @property
     def items(self) -> list[SpokenItem]:
         return [
-            SpokenItem(item_id, bytes(sound), self._format)
+            SpokenItem(
+                item_id,
+                bytes(sound),
+                self._format,
+                self._spoken_at[item_id],
+                self._done_at.get(item_id),
+            )
             for item_id, sound in self._sound.items()
         ]
 
-    def model_said(self, text: str) -> None:
+    def model_said(self, text: str, now: float) -> None:
         head = text[:_HEAD]
         if '"response.output_audio.delta"' in head:
             event = orjson.loads(text)
             self._sound.setdefault(event["item_id"], bytearray()).extend(b64decode(event["delta"]))
+            self._spoken_at.setdefault(event["item_id"], now)
         elif '"response.output_audio_transcript.done"' in head:
             event = orjson.loads(text)
             self.words[event["item_id"]] = event["transcript"]
@@ -64,6 +75,8 @@ class Witness:
     def bridge_heard(self, text: str, now: float) -> None:
         """From the model, when it has come over the wire."""
         self.door.heard(text, now)
+        if '"response.output_item.done"' in text[:_HEAD]:
+            self._done_at[orjson.loads(text)["item"]["id"]] = now
 
     def bridge_said(self, text: str, now: float) -> None:
         """To the model."""
@@ -85,11 +98,14 @@ class Witness:
             found.append(words if share > 0.97 else _whole_words(words, share))
         return " ".join(filter(None, found))
 
-    def verdict(self, caller: Caller, wire_seconds: float, clear_seconds: float) -> list[str]:
+    def verdict(
+        self, caller: Caller, wire_seconds: float, clear_seconds: float, parted: bool = False
+    ) -> list[str]:
         """What is wrong between what was said and what was heard.
 
         ``wire_seconds`` is the slowest way to the caller, ``clear_seconds`` the longest a clear
-        takes to be heard. Sound that was converted on its way is not compared.
+        takes to be heard. ``parted``: the bridge ended the call over the model's head. Sound that
+        was converted on its way is not compared.
         """
         if not any(span.format == self._format for span in caller.heard):
             return []
@@ -98,11 +114,14 @@ class Witness:
         # What the bridge knows is old by one way, what it does takes effect after another; and
         # a frame each for the mark's tick and for the frame being played.
         slack_ms = 1000 * (2 * wire_seconds + clear_seconds) + 40
-        truncations = [truncation for _, truncation in self.truncations]
         settled = wire_seconds + clear_seconds + 0.02
+        truncations = [replace(one, effective_at=at + settled) for at, one in self.truncations]
         cut = [(at, t.item_id) for at, t in self.truncations] + self.deletions
         cuts = [Cut(spoken[item_id], at + settled) for at, item_id in cut if item_id in spoken]
+        told = {item_id for _, item_id in cut}
+        ended_at = 0.0 if parted else caller.ended_at or 0.0
         return [
+            *nothing_lost(items, told, caller.heard, ended_at),
             *truncations_honest(truncations, items, caller.heard, slack_ms),
             *cut_speech_unheard(cuts, items, caller.heard),
         ]

@@ -16,7 +16,7 @@ from random import Random
 
 from opusbridge import effects, events
 from opusbridge.effects import Effect
-from opusbridge.errors import Ending
+from opusbridge.errors import REASONS, Ending, Outcome
 from opusbridge.events import Event
 from opusbridge.privacy import Private
 from opusbridge.sim import checks
@@ -109,6 +109,12 @@ class Surroundings:
     """Twilio: why a transfer does not succeed, as in ``TransferFailed``; ``None``: it does."""
 
 
+#: Endings in which the bridge stops the model in mid-speech and says the last word itself.
+OVER_ITS_HEAD = frozenset(
+    ["drained", "too-long", "internal-error"]
+    + [reason for reason, outcome in REASONS.items() if outcome is Outcome.MODEL]
+)
+
 #: A tool takes the model's JSON text and gives the output text; ValueError means it failed.
 Tools = Mapping[str, Callable[[str], str]]
 
@@ -195,7 +201,10 @@ class SimulatedCall:
             *(f"engine: {note.reason}" for note in self.notes if note.kind == "violation"),
             *self.witness.door.violations,
             *self.witness.verdict(
-                self.caller, self.surroundings.slowest_telephony, self.caller.slowest_clear
+                self.caller,
+                self.surroundings.slowest_telephony,
+                self.caller.slowest_clear,
+                parted=any(ending.reason in OVER_ITS_HEAD for ending in self.endings),
             ),
         ]
         if isinstance(self.caller, SimulatedTwilio):
@@ -236,7 +245,7 @@ class SimulatedCall:
 
     def _look_after_model(self) -> None:
         for text in self.model.texts_to_send():
-            self.witness.model_said(text)
+            self.witness.model_said(text, self.world.now)
             self._from_model.send(text)
         if self.model.closing is not None and not self._model_gone:
             self._model_gone = True

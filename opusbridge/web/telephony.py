@@ -1,22 +1,25 @@
 """Where calls come in: Twilio's webhook and stream, and AudioCodes' socket.
 
 Nothing here knows what a call is about. A connection is refused before it is accepted if at
-all possible; once accepted, its first messages decide whether a bridge is built for it.
+all possible; once accepted, the message it opens with decides whether a bridge is built for
+it. What comes before that message is counted and otherwise as if never sent.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import orjson
+import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.errors import PeerGone, RemoteProtocolError
+from opusbridge.protocols.audiocodes import messages as vaic
 from opusbridge.protocols.twilio import messages, twiml
 from opusbridge.web.access import (
     AUDIOCODES,
@@ -39,6 +42,8 @@ START_SECONDS = 5.0
 FIRST_MESSAGE_SECONDS = 10.0
 #: Sockets that were accepted and have not said yet what they want.
 MAX_WAITING_SOCKETS = 100
+#: Messages that are no opening; a peer that says more before it is no telephony provider.
+MAX_BAD_MESSAGES = 100
 #: Twilio's ids have 34 characters.
 MAX_SID_LENGTH = 64
 #: A form with more fields was not made by Twilio, which sends about thirty.
@@ -54,7 +59,12 @@ BOT_API = {"type": "ac-bot-api", "success": True}
 VALIDATED = orjson.dumps({"type": "connection.validated", "success": True}).decode()
 NOT_FOUND = orjson.dumps({"type": "session.error", "reason": "conversation not found"}).decode()
 
+#: What a socket of AudioCodes may open with.
+FIRST_MESSAGES = ("connection.validate", "session.initiate", "session.resume")
+
 Opening = TypeVar("Opening")
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +144,7 @@ class Telephony:
         offered = TWILIO_SUBPROTOCOL in socket.scope["subprotocols"]
         await socket.accept(TWILIO_SUBPROTOCOL if offered else None)
         seam = WebSocketSeam(socket, self._counting("twilio"))
-        opening = await self._first(seam, START_SECONDS, _read_start)
+        opening = await self._first(seam, START_SECONDS, _Greeting().read)
         if isinstance(opening, str):
             return await self._close(seam, MEDIA, opening)
         if self._access.refuse_account(opening.account_sid):
@@ -185,7 +195,7 @@ class Telephony:
                 self._access.refused(AUDIOCODES, Refusal(404, "unknown-conversation"))
                 await _answer_and_close(seam, NOT_FOUND)
             case _First():
-                await self._close(seam, AUDIOCODES, "unexpected-message")
+                raise AssertionError("all of FIRST_MESSAGES are above")
 
     # --- Both -----------------------------------------------------------------------------
 
@@ -201,24 +211,35 @@ class Telephony:
         self,
         seam: WebSocketSeam,
         seconds: float,
-        read: Callable[[WebSocketSeam], Awaitable[Opening]],
+        read: Callable[[str], Opening | None],
     ) -> Opening | str:
-        """What the peer opens with, or the slug of what is wrong with it."""
+        """What the peer opens with, or the slug of why it does not.
+
+        ``read`` is given each text; ``None``: so far, so good. What it cannot use is counted.
+        """
         self._waiting_sockets += 1
         try:
             async with asyncio.timeout(seconds):
-                return await read(seam)
+                for _ in range(MAX_BAD_MESSAGES + 1):
+                    opening = await _read_one(seam, read)
+                    if opening is not None:
+                        return opening
+            return "unintelligible"
         except TimeoutError:
             return "no-start"
         except PeerGone:
             return "gone-before-start"
-        except RemoteProtocolError as error:
-            return error.kind
         finally:
             self._waiting_sockets -= 1
 
     def _counting(self, peer: str) -> Callable[[str], None]:
-        return lambda kind: self._metrics.bad_message(f"{peer}:{kind}")
+        """For messages that come before there is a call to count them."""
+
+        def count(kind: str) -> None:
+            self._metrics.bad_message(f"{peer}:{kind}")
+            _log.debug("bad-message", why=f"{peer}:{kind}")
+
+        return count
 
     async def _deny(self, socket: WebSocket, endpoint: str, refusal: Refusal) -> None:
         await socket.send_denial_response(self._access.answer(endpoint, refusal))
@@ -228,33 +249,45 @@ class Telephony:
         await seam.close(POLICY_VIOLATION, reason)
 
 
-async def _read_start(seam: WebSocketSeam) -> _Start:
-    """Twilio's first two messages, which must be ``connected`` and ``start``."""
-    connected = await seam.receive_text()
-    if _object(connected).get("event") != "connected":
-        raise RemoteProtocolError("twilio", "unexpected-message")
+class _Greeting:
+    """Twilio's first two messages: ``connected``, which says nothing, and ``start``."""
+
+    def __init__(self) -> None:
+        self._connected: list[str] = []
+
+    def read(self, text: str) -> _Start | None:
+        message = messages.parse(text)
+        event = message.get("event")
+        if event == "connected" and not self._connected:
+            self._connected.append(text)
+            return None
+        if event == "start":
+            start = messages.read(messages.Start, message).start
+            token = start.customParameters.get("token", "")
+            return _Start(start.callSid, start.accountSid, token, [*self._connected, text])
+        raise RemoteProtocolError(messages.PEER, _not_yet(event, "media"))
+
+
+def _read_first(text: str) -> _First:
+    kind = vaic.parse(text).get("type")
+    if kind in FIRST_MESSAGES:
+        return _First(kind, text)
+    raise RemoteProtocolError(vaic.PEER, _not_yet(kind, "userStream.chunk"))
+
+
+def _not_yet(kind: object, media: str) -> str:
+    if type(kind) is not str:
+        return "no-type"
+    return "media-before-start" if kind == media else "out-of-order"
+
+
+async def _read_one(seam: WebSocketSeam, read: Callable[[str], Opening | None]) -> Opening | None:
     text = await seam.receive_text()
-    message = _object(text)
-    if message.get("event") != "start":
-        raise RemoteProtocolError("twilio", "unexpected-message")
-    start = messages.read(messages.Start, message).start
-    token = start.customParameters.get("token", "")
-    return _Start(start.callSid, start.accountSid, token, [connected, text])
-
-
-async def _read_first(seam: WebSocketSeam) -> _First:
-    text = await seam.receive_text()
-    return _First(str(_object(text).get("type")), text)
-
-
-def _object(text: str) -> dict[str, Any]:
     try:
-        message = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        message = None
-    if not isinstance(message, dict):
-        raise RemoteProtocolError("telephony", "not-json")
-    return message
+        return read(text)
+    except RemoteProtocolError as error:
+        seam.on_bad(error.kind)
+        return None
 
 
 async def _answer_and_close(seam: WebSocketSeam, text: str) -> None:

@@ -9,6 +9,7 @@ from opusbridge.effects import Effect, Note
 from opusbridge.errors import Ending, Outcome, ending
 from opusbridge.events import Event
 from opusbridge.sound import PCMU_8K, Audio
+from opusbridge.usage import Usage
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_a_call_that_ended_before_it_began_is_counted_and_never_was_active(
     }
 
 
-USAGE = events.Usage(input_text=1, input_audio=2, cached=3, output_text=4, output_audio=5)
+USAGE = Usage(input_text=1, input_audio=2, cached=3, output_text=4, output_audio=5)
 TOKENS = {
     'tokens_total{kind="input_text"}': 1.0,
     'tokens_total{kind="input_audio"}': 2.0,

@@ -3,8 +3,9 @@ import pytest
 from opusbridge import effects, events
 from opusbridge.call.tally import Tally
 from opusbridge.effects import Effect, Note
-from opusbridge.events import Event, Usage
+from opusbridge.events import Event
 from opusbridge.sound import PCMU_8K, Audio
+from opusbridge.usage import Usage
 
 SOUND = Audio("AAAA", PCMU_8K)
 

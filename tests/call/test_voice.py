@@ -72,6 +72,7 @@ def test_speech_is_played_and_marked_where_marks_come_back() -> None:
         PlaceMark("mark-1"),
     ]
     assert speaking.voice.sound_done("item_1", 0, 1.1) == [EndPlayout()]
+    assert speaking.voice.timed_out(1.2) == []
     assert speaking.voice.spoke
 
 

@@ -86,23 +86,41 @@ async def test_a_resumed_conversation_is_answered_with_an_error_not_silence() ->
 
 
 @pytest.mark.parametrize(
-    ("first", "reason"),
+    ("bad", "kind"),
     [
-        ('{"type": "userStream.chunk"}', "unexpected-message"),
-        ('{"type": ["session.initiate"]}', "unexpected-message"),
-        ("{}", "unexpected-message"),
-        ("[]", "not-json"),
+        ('{"type": "userStream.chunk"}', "media-before-start"),
+        ('{"type": "userStream.stop"}', "out-of-order"),
+        ('{"type": ["session.initiate"]}', "no-type"),
+        ("{}", "no-type"),
+        ("[]", "not-an-object"),
         ("hello", "not-json"),
+        (b"\x00", "binary"),
     ],
 )
-async def test_any_other_first_message_closes_the_socket(first: str, reason: str) -> None:
+async def test_what_comes_before_initiate_costs_only_itself(bad: str | bytes, kind: str) -> None:
     async with house(audiocodes_token=TOKEN) as server:
         socket = await server.upgrade("/audiocodes", GOOD)
-        await socket.send(first)
+        await socket.send(bad)
+        await socket.send(INITIATE)
+        bridge = await server.bridges.get()
+
+        assert await bridge.has_heard(1) == [INITIATE]
+        labels = {"peer": "audiocodes", "kind": kind}
+        assert server.registry.get_sample_value("opusbridge_bad_messages_total", labels) == 1
+
+
+async def test_a_socket_that_says_anything_but_initiate_is_closed_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(telephony, "MAX_BAD_MESSAGES", 3)
+    async with house(audiocodes_token=TOKEN) as server:
+        socket = await server.upgrade("/audiocodes", GOOD)
+        for _ in range(4):
+            await socket.send("hello")
 
         assert await close_code(socket) == 1008
         assert server.bridges.empty()
-        assert server.rejected("audiocodes", reason) == 1
+        assert server.rejected("audiocodes", "unintelligible") == 1
 
 
 async def test_a_socket_that_says_nothing_is_closed_and_gives_its_place_back(

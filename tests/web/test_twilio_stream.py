@@ -198,24 +198,43 @@ async def test_a_stream_of_another_account_is_closed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "reason"),
+    ("bad", "kind"),
     [
-        (['{"event": "media"}'], "unexpected-message"),
-        ([CONNECTED, CONNECTED], "unexpected-message"),
-        (["[]"], "not-json"),
-        (["{"], "not-json"),
-        ([CONNECTED, '{"event": "start", "start": {}}'], "bad-fields"),
-        ([CONNECTED, '{"event": "start", "start": 7}'], "bad-fields"),
+        ('{"event": "media"}', "media-before-start"),
+        ('{"event": "stop"}', "out-of-order"),
+        (CONNECTED, "out-of-order"),
+        ('{"event": ["start"]}', "no-type"),
+        ("[]", "not-an-object"),
+        ("{", "not-json"),
+        ('{"event": "start", "start": {}}', "bad-fields"),
+        ('{"event": "start", "start": 7}', "bad-fields"),
+        (b"\x00", "binary"),
     ],
 )
-async def test_a_stream_that_opens_otherwise_is_closed(first: list[str], reason: str) -> None:
+async def test_what_comes_before_the_start_costs_only_itself(bad: str | bytes, kind: str) -> None:
+    async with house(**twilio()) as server:
+        token = await server.announce()
+        stream = await server.stream()
+        for frame in (CONNECTED, bad, start(token)):
+            await stream.send(frame)
+        bridge = await server.bridges.get()
+
+        assert await bridge.has_heard(2) == [CONNECTED, start(token)]
+        labels = {"peer": "twilio", "kind": kind}
+        assert server.registry.get_sample_value("opusbridge_bad_messages_total", labels) == 1
+
+
+async def test_a_stream_that_says_anything_but_start_is_closed_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(telephony, "MAX_BAD_MESSAGES", 3)
     async with house(**twilio()) as server:
         stream = await server.stream()
-        for text in first:
-            await stream.send(text)
+        for _ in range(4):
+            await stream.send("hello")
 
         assert await close_code(stream) == 1008
-        assert server.rejected("twilio-media", reason) == 1
+        assert server.rejected("twilio-media", "unintelligible") == 1
 
 
 async def test_a_stream_that_never_says_start_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,21 @@ MEDIA_FORMATS: dict[str, AudioFormat] = {
     "raw/lpcm16_8": PCM_8K,
 }
 
+#: VAIC's ``reasonCode`` of the end, and ours.
+END_REASONS: dict[str, str] = {
+    "client-disconnected": "caller-hung-up",
+    "bot-disconnected": "agent-hung-up",
+    "transferred": "transferred",
+    "machine-detected": "machine-detected",
+    "error": "telephony-error",
+    "no-answer": "not-answered",
+    "busy": "not-answered",
+    "declined": "not-answered",
+}
+
+#: Why a transfer may fail, in VAIC's words; any other word is an ``error``.
+TRANSFER_REASONS = frozenset({"no-answer", "busy", "declined", "error"})
+
 # --- VAIC to bot -------------------------------------------------------------------------
 
 

@@ -24,22 +24,6 @@ from opusbridge.sound import PCMU_8K, Audio, AudioFormat
 #: Long enough for VAIC to take it for a prompt and answer the phone, too short to be noticed.
 ANSWER_MS = 200
 
-#: VAIC's ``reasonCode`` of the end, and ours.
-END_REASONS: dict[str, str] = {
-    "client-disconnected": "caller-hung-up",
-    "bot-disconnected": "agent-hung-up",
-    "transferred": "transferred",
-    "machine-detected": "machine-detected",
-    "error": "telephony-error",
-    "no-answer": "not-answered",
-    "busy": "not-answered",
-    "declined": "not-answered",
-}
-
-#: Why a transfer may fail, in VAIC's words; any other word is an ``error``.
-TRANSFER_REASONS = frozenset({"no-answer", "busy", "declined", "error"})
-
-
 #: What a message means: events of the telephony side, and what was wrong with parts of it.
 Heard = list[FromTelephony | MessageRejected]
 
@@ -241,7 +225,7 @@ class AudioCodesProtocol:
             return []
         # Read by hand: an end is an end, however garbled its reason.
         code = message.get("reasonCode")
-        reason = END_REASONS.get(code, "unknown") if type(code) is str else "unknown"
+        reason = messages.END_REASONS.get(code, "unknown") if type(code) is str else "unknown"
         return [events.CallerHungUp(reason)]
 
     # --- The caller's stream ----------------------------------------------------------------
@@ -326,7 +310,7 @@ class AudioCodesProtocol:
                 yield events.TransferSucceeded()
             case "failed":
                 code = outcome.reasonCode
-                known = type(code) is str and code in TRANSFER_REASONS
+                known = type(code) is str and code in messages.TRANSFER_REASONS
                 yield events.TransferFailed(code if known else "error")
             case _:
                 self.unknown_messages += 1

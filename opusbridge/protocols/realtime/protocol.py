@@ -18,6 +18,7 @@ from opusbridge.events import FromModel
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime import client_events, errors, messages
 from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, Audio, AudioFormat
+from opusbridge.usage import Usage
 
 #: How many of our event ids an error may still speak of; errors come within round trips.
 SENT_EVENTS_KEPT = 64
@@ -247,12 +248,12 @@ def _response_done(response: messages.Response) -> events.ResponseDone:
     )
 
 
-def _usage(usage: messages.Usage | None) -> events.Usage | None:
+def _usage(usage: messages.Usage | None) -> Usage | None:
     if usage is None:
         return None
     used = usage.input_token_details or messages.InputTokenDetails()
     made = usage.output_token_details or messages.OutputTokenDetails()
-    return events.Usage(
+    return Usage(
         input_text=used.text_tokens or 0,
         input_audio=used.audio_tokens or 0,
         cached=used.cached_tokens or 0,

@@ -59,10 +59,11 @@ class SimulatedTwilio(Caller):
         custom_parameters: Mapping[str, str],
         random: Random,
         habits: TwilioHabits | None = None,
+        account_sid: str = ACCOUNT_SID,
     ) -> None:
         self.habits = habits or TwilioHabits()
         super().__init__(person, random, self.habits.clear_delay)
-        self.call_sid, self.stream_sid = call_sid, stream_sid
+        self.call_sid, self.stream_sid, self.account_sid = call_sid, stream_sid, account_sid
         self.custom_parameters = dict(custom_parameters)
         self.console: list[int] = []
         """The numbers Twilio would show its customer, each once."""
@@ -90,7 +91,7 @@ class SimulatedTwilio(Caller):
         self._outbox.append('{"event":"connected","protocol":"Call","version":"1.0.0"}')
         start = {
             "streamSid": self.stream_sid,
-            "accountSid": ACCOUNT_SID,
+            "accountSid": self.account_sid,
             "callSid": self.call_sid,
             "tracks": ["inbound"],
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
@@ -171,7 +172,7 @@ class SimulatedTwilio(Caller):
     def _stop(self, now: float) -> None:
         if self._closing is None and self.ended_at is None:
             self._settle(now)
-            self._say("stop", stop={"accountSid": ACCOUNT_SID, "callSid": self.call_sid})
+            self._say("stop", stop={"accountSid": self.account_sid, "callSid": self.call_sid})
             self._close(1000, now)
 
     def _mark_reached(self, name: str, now: float, cleared: bool = False) -> None:

@@ -5,13 +5,13 @@ one without this file's knowing. Sameness is up to what cannot matter:
 
 * time is relative to now, in steps of 50 ms, with the order of all instants; what is long
   past is only past;
-* ids are numbered in the order in which they are met; those nobody can ever mention again
-  are left out of the machines' memories;
+* ids are numbered in the order in which they are met; where a machine only asks whether an
+  id is among those it remembers, ids that nobody can ever mention again are left out;
 * counters that only number requests, and instants that are only reported, are left out.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from operator import attrgetter
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 #: Attributes no decision depends on: they number requests, or go into reports.
 REPORTED_ONLY = frozenset({"_requests", "since"})
+#: Attributes that are only ever asked whether an id is in them.
+MEMORIES = frozenset({"over"})
 #: Seconds. The machines compare past instants with each other and with "two seconds ago",
 #: never with anything older; so beyond this one past is like another.
 PAST_MATTERS = 5.0
@@ -57,8 +59,10 @@ def _copier(kind: type) -> _Copier | None:
         return None
     if kind in (deque, set):
         return lambda thing, _: thing.copy()
-    if kind in (list, dict):
-        raise TypeError(f"no machine holds a {kind.__name__}; say here how to copy one")
+    if kind is list:
+        return lambda thing, memo: [_copy(one, memo) for one in thing]
+    if kind is dict:
+        return lambda thing, memo: {key: _copy(value, memo) for key, value in thing.items()}
     if hasattr(kind, "__slots__"):
         return _copier_of_slots(kind, tuple(kind.__slots__))
     return _copy_of_dict
@@ -73,7 +77,8 @@ def _copier_of_slots(kind: type, names: tuple[str, ...]) -> _Copier:
         known = memo.get(id(thing))
         if known is not None:
             return known
-        new = memo[id(thing)] = kind.__new__(kind)
+        new: Any = object.__new__(kind)
+        memo[id(thing)] = new
         for name in names:
             value = getattr(thing, name)
             copier = _copiers.get(type(value), _copy)
@@ -87,7 +92,7 @@ def _copy_of_dict(thing: Any, memo: _Memo) -> Any:
     known = memo.get(id(thing))
     if known is not None:
         return known
-    new = memo[id(thing)] = type(thing).__new__(type(thing))
+    new = memo[id(thing)] = object.__new__(type(thing))
     attributes = new.__dict__
     for name, value in vars(thing).items():
         copier = _copiers.get(type(value), _copy)
@@ -102,6 +107,7 @@ _NO_FACTS = frozenset({ResponsePolicy})
 _AS_IT_IS = (type(None), bool, int, Enum)
 _readers: dict[type, Callable[["Likeness", Any], None] | None] = {}
 _values: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
+_memories: dict[type, tuple[str, ...]] = {}
 
 
 class Likeness:
@@ -160,7 +166,9 @@ class Likeness:
         kind, append = type(machine), self._facts.append
         append(kind)
         if kind not in _values:
-            _values[kind] = _values_of(machine)
+            _values[kind], _memories[kind] = _values_of(machine)
+        for name in _memories[kind]:
+            self.remembered(getattr(machine, name))
         for value in _values[kind](machine):
             read = _readers.get(type(value), _choose)
             if read is None:
@@ -179,7 +187,7 @@ class Likeness:
         self._instants.append(at)
         self._facts.append(round(max(at - self._now, -PAST_MATTERS) * PER_SECOND))
 
-    def several(self, values: tuple[Any, ...]) -> None:
+    def several(self, values: Sequence[Any]) -> None:
         self._facts.append(len(values))
         for value in values:
             read = _readers.get(type(value), _choose)
@@ -213,18 +221,24 @@ def _reader(kind: type) -> Callable[[Likeness, Any], None] | None:
     by_kind: dict[type, Callable[[Likeness, Any], None]] = {
         float: Likeness.instant,
         tuple: Likeness.several,
-        deque: Likeness.remembered,
+        list: Likeness.several,
+        dict: lambda like, value: like.several(tuple(value.items())),
+        deque: Likeness.several,
         set: Likeness.names,
         frozenset: Likeness.names,
     }
-    return by_kind.get(kind, Likeness.value if _is_frozen(kind) else Likeness.machine)
+    if kind in by_kind:
+        return by_kind[kind]
+    return Likeness.value if _is_frozen(kind) else Likeness.machine
 
 
-def _values_of(machine: Any) -> Callable[[Any], tuple[Any, ...]]:
+def _values_of(machine: Any) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[str, ...]]:
+    """How to read all attributes but the memories, and the names of those."""
     kind = type(machine)
     found = [f.name for f in fields(kind)] if is_dataclass(kind) else list(vars(machine))
-    names = [name for name in found if name not in REPORTED_ONLY]
+    memories = tuple(name for name in found if name in MEMORIES)
+    names = [name for name in found if name not in REPORTED_ONLY | MEMORIES]
     if len(names) == 1:
         only = attrgetter(names[0])
-        return lambda one: (only(one),)
-    return attrgetter(*names)
+        return (lambda one: (only(one),)), memories
+    return attrgetter(*names), memories

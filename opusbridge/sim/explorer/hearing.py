@@ -63,7 +63,7 @@ def time_passed(scene: Scene) -> None:
 
 def socket_lost(scene: Scene) -> None:
     scene.unanswered = scene.active = scene.cancelled = None
-    scene.speaking, scene.awaiting, scene.cut_short = False, "", _NONE
+    scene.speaking, scene.awaiting = False, ""
     scene.life.lost(scene.now)
 
 

@@ -258,9 +258,7 @@ def _refuse_vaguely(scene: Scene) -> None:
     scene.say(Message("refused"))
 
 
-def _begin(
-    scene: Scene, request_id: str | None = None, phase: Phase = Phase.ACTIVE
-) -> None:
+def _begin(scene: Scene, request_id: str | None = None, phase: Phase = Phase.ACTIVE) -> None:
     response_id = scene.new("resp")
     scene.slot = Slot(response_id, request_id, phase, scene.conversation)
     if phase is Phase.ACTIVE:

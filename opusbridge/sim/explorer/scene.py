@@ -101,7 +101,8 @@ class Scene:
     owed: frozenset[str] = frozenset()
     """Inputs we know of that no ear has heard an answer to."""
     cut_short: frozenset[str] = frozenset()
-    """Inputs whose answer was cut by speech: excused once that speech is a turn."""
+    """Inputs whose answer was cut by speech: excused once that speech is a turn. Until then
+    they may be answered again, for nobody knows how much of it was heard."""
     unanswered: str | None = None
     active: Message | None = None
     cancelled: str | None = None
@@ -144,13 +145,17 @@ class Scene:
         if self.active is not None:
             like.name(self.active.one)
             like.names(self.active.covers & owed)
-        like.note((self.connected, self.frozen, self.promised, self.speech, self.speaking, self.awaiting))
-        like.note((self.disturbed, self.blurred, self.active is None, self.slot is None, self.budget))
+        like.note(
+            (self.connected, self.frozen, self.promised, self.speech, self.speaking, self.awaiting)
+        )
+        like.note(
+            (self.disturbed, self.blurred, self.active is None, self.slot is None, self.budget)
+        )
         like.name(self.unanswered)
         like.name(self.cancelled)
         like.names(self.conversation & owed)
         like.names(self.owed)
-        like.names(self.cut_short & owed)
+        like.names(self.cut_short)
         like.machine(self.life)
         like.remembered(sorted(self.unwanted))
         return like.key()
@@ -212,7 +217,7 @@ class Scene:
             "while the caller was speaking": self.speaking,
             f"while the model was about to {self.awaiting}": bool(self.awaiting),
             "of a socket that is not there": not self.connected,
-            "although every input was answered": not (self.owed or self.blurred),
+            "although every input was answered": not (self.owed or self.cut_short or self.blurred),
             "after having given up": self.life.given_up is not None,
         }
         for reason, true in reasons.items():

@@ -5,9 +5,11 @@ met once, whatever way led to it. Whether all comes to rest needs to be tried on
 exploration stops: everywhere else the first step towards rest is one of those explored.
 """
 
+import gc
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import ResponsePolicy
@@ -18,6 +20,8 @@ from opusbridge.sim.explorer.scene import Budget, Scene, Violation
 #: More steps than any wait and retry together can take; beyond them it goes in circles.
 MOST_STEPS_TO_REST = 400
 
+_NOWHERE = -1
+_IN_CIRCLES = "left alone, it goes in circles and never comes to rest"
 _MOVES = tuple(Move)
 _ORDINALS = {move: n for n, move in enumerate(_MOVES)}
 
@@ -46,94 +50,134 @@ class Exploration:
     """The shortest way to the violation, one step a line."""
 
 
+class _Found(Exception):
+    """A violation, and where: after these moves from a situation already met."""
+
+    def __init__(self, index: int, moves: list[Move], violation: Violation) -> None:
+        self.index, self.moves, self.violation = index, moves, violation
+
+
 class Explorer:
     """Explores from the beginning of a call until its limits, or the first violation."""
 
-    def __init__(self, policy: ResponsePolicy, budget: Budget, limits: Limits) -> None:
+    def __init__(
+        self,
+        policy: ResponsePolicy,
+        budget: Budget,
+        limits: Limits,
+        lifecycle: Callable[[ResponsePolicy], ResponseLifecycle] = ResponseLifecycle,
+    ) -> None:
         self.found = Exploration()
-        self._policy, self._budget, self._limits = policy, budget, limits
-        # How each situation was met: by which move, from which other.
-        self._origin, self._move = array("l", [-1]), array("b", [0])
-        first = beginning(policy, budget)
-        self._met = {first.key()}
+        self._limits = limits
+        self._begin = partial(_begin, lifecycle, policy, budget)
+        first = self._begin()
+        # By ordinal: each situation's key, by which move it was met, from which other, and
+        # which comes next if everybody behaves.
+        self._met = {first.key(): 0}
+        self._move, self._origin = array("b", [0]), array("l", [_NOWHERE])
+        self._next = array("l", [_NOWHERE])
         self._frontier = [(0, first)]
 
     def explore(self, progress: Callable[[Exploration], None] = lambda found: None) -> Exploration:
         """``progress`` is told after each depth."""
+        # The heap only grows: searching it for garbage takes longer than the exploration.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            self._explore(progress)
+        except _Found as found:
+            self._violated(found)
+        finally:
+            if collects:
+                gc.enable()
+        return self.found
+
+    def _explore(self, progress: Callable[[Exploration], None]) -> None:
         found, limits = self.found, self._limits
         while self._frontier and not self._full:
             if limits.depth is not None and found.depth >= limits.depth:
                 break
-            if not self._deeper():
-                return found
+            self._deeper()
             progress(found)
         found.exhausted = not self._frontier
-        while self._frontier:
-            if not self._rest(*self._frontier.pop()):
-                break
-        return found
+        for index, scene in self._frontier:
+            self._rest(index, scene)
+        self._look_for_circles()
 
     @property
     def _full(self) -> bool:
         return self._limits.states is not None and self.found.states >= self._limits.states
 
-    def _deeper(self) -> bool:
-        """Take every step there is from the frontier; false at a violation."""
-        found, frontier, beyond = self.found, self._frontier, list[tuple[int, Scene]]()
+    def _deeper(self) -> None:
+        """Take every step there is from the frontier."""
+        frontier, self._frontier = self._frontier, []
         for n, (index, scene) in enumerate(frontier):
             if self._full:
                 # What was not expanded is to come to rest from where it is.
-                self._frontier = beyond + frontier[n:]
-                return True
-            moves = possible(scene)
-            for move in moves:
-                new = scene.copy()
-                found.transitions += 1
-                try:
-                    take(new, move)
-                except Violation as violation:
-                    self._violated(violation, [*self._way_to(index), move])
-                    return False
-                key = new.key()
-                if key not in self._met:
-                    self._met.add(key)
-                    self._origin.append(index)
-                    self._move.append(_ORDINALS[move])
-                    beyond.append((found.states, new))
-                    found.states += 1
-            if not moves and not self._rest(index, scene):
-                return False
-        self._frontier = beyond
-        found.depth += 1
-        return True
+                self._frontier += frontier[n:]
+                return
+            best = at_best(scene)
+            for move in possible(scene):
+                following = self._step(index, scene.copy(), move)
+                if move is best:
+                    self._next[index] = following
+            if best is None:
+                self._rest(index, scene)
+            else:
+                assert self._next[index] != _NOWHERE, "the way to rest is not a possible one"
+        self.found.depth += 1
 
-    def _rest(self, index: int, scene: Scene) -> bool:
+    def _step(self, index: int, scene: Scene, move: Move) -> int:
+        found = self.found
+        found.transitions += 1
+        try:
+            take(scene, move)
+        except Violation as violation:
+            raise _Found(index, [move], violation) from violation
+        ordinal = self._met.setdefault(scene.key(), found.states)
+        if ordinal == found.states:
+            found.states += 1
+            self._move.append(_ORDINALS[move])
+            self._origin.append(index)
+            self._next.append(_NOWHERE)
+            self._frontier.append((ordinal, scene))
+        return ordinal
+
+    def _rest(self, index: int, scene: Scene) -> None:
         """Everybody behaves from now on: does it end, and is nothing forgotten?"""
         self.found.rested += 1
         moves: list[Move] = []
         try:
-            for move in come_to_rest(scene):
-                moves.append(move)
+            moves.extend(come_to_rest(scene))
         except Violation as violation:
-            self._violated(violation, [*self._way_to(index), *moves])
-            return False
-        return True
+            raise _Found(index, moves, violation) from violation
 
-    def _way_to(self, index: int) -> list[Move]:
-        found: list[Move] = []
+    def _look_for_circles(self) -> None:
+        """The way to rest leads from each situation to one other: does it ever come back?"""
+        looked_at = bytearray(len(self._next))
+        for start in range(len(self._next)):
+            way, index = set[int](), start
+            while index != _NOWHERE and not looked_at[index]:
+                looked_at[index] = 1
+                way.add(index)
+                index = self._next[index]
+            if index in way:
+                raise _Found(index, [], Violation(_IN_CIRCLES))
+
+    def _violated(self, what: _Found) -> None:
+        way, index = list[Move](), what.index
         while index > 0:
-            found.append(_MOVES[self._move[index]])
+            way.append(_MOVES[self._move[index]])
             index = self._origin[index]
-        return found[::-1]
-
-    def _violated(self, violation: Violation, moves: list[Move]) -> None:
-        self.found.violation = str(violation)
-        self.found.story = tell(self._policy, self._budget, moves)
+        self.found.violation = str(what.violation)
+        self.found.story = tell(self._begin(), [*way[::-1], *what.moves])
 
 
-def beginning(policy: ResponsePolicy, budget: Budget) -> Scene:
+def _begin(
+    lifecycle: Callable[[ResponsePolicy], ResponseLifecycle], policy: ResponsePolicy, budget: Budget
+) -> Scene:
     """A session that is ready, with a greeting to be said."""
-    scene = Scene(ResponseLifecycle(policy), budget)
+    scene = Scene(lifecycle(policy), budget)
     scene.input(Why.GREETING, items=0)
     scene.conversation = scene.owed
     scene.perform(scene.life.session_ready(scene.now))
@@ -148,11 +192,18 @@ def come_to_rest(scene: Scene) -> Iterator[Move]:
     for _ in range(MOST_STEPS_TO_REST):
         move = at_best(scene)
         if move is None:
-            break
+            check_rest(scene)
+            return
         yield move
         take(scene, move)
-    else:
-        raise Violation("left alone, it never comes to rest")
+    raise Violation(_IN_CIRCLES)
+
+
+def check_rest(scene: Scene) -> None:
+    """Nothing is left to do.
+
+    :raises Violation: something was forgotten.
+    """
     if scene.life.given_up is not None:
         return
     if scene.frozen and scene.speaking:
@@ -163,13 +214,12 @@ def come_to_rest(scene: Scene) -> Iterator[Move]:
         raise Violation(f"forgotten: {', '.join(sorted(scene.owed))}")
 
 
-def tell(policy: ResponsePolicy, budget: Budget, moves: Sequence[Move]) -> list[str]:
+def tell(scene: Scene, moves: Sequence[Move]) -> list[str]:
     """The story of these moves, one step a line; what we do about a step is below it."""
-    scene = beginning(policy, budget)
-    scene.story = []
-    for move in moves:
-        try:
+    scene.story = story = list[str]()
+    try:
+        for move in moves:
             take(scene, move)
-        except Violation as violation:
-            return [*scene.story, f"     VIOLATION: {violation}"]
-    return scene.story
+    except Violation:
+        pass  # the last line shows it
+    return story

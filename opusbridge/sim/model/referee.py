@@ -48,7 +48,10 @@ class Referee:
     _outputs: dict[str, int] = field(default_factory=dict)
     _new: set[str] = field(default_factory=set)  # what no response has taken in yet
     _new_outputs: set[str] = field(default_factory=set)  # of which calls
+    _late: set[str] = field(default_factory=set)  # what came since the client's last request
+    _late_outputs: set[str] = field(default_factory=set)
     _covered: set[str] = field(default_factory=set)  # what the latest response took in
+    _covered_outputs: set[str] = field(default_factory=set)
     _latest_at: float = 0.0
     _latest_good: bool = False
 
@@ -79,8 +82,11 @@ class Referee:
         if response.out_of_band:
             return
         self._latest_at, self._latest_good = now, False
-        self._covered, self._new = self._new, set()
-        self._new_outputs.clear()
+        # What came between the client's request and this the client does not count as answered.
+        late = set() if response.auto else self._late
+        self._covered, self._new = self._new, set(late)
+        self._covered_outputs = self._new_outputs
+        self._new_outputs = self._new_outputs & self._late_outputs if late else set()
         for owed in self._owed:
             owed.answered_by = owed.answered_by or response.id
 
@@ -97,6 +103,7 @@ class Referee:
         self._latest_good = bool(good)
         if not good:
             self._new |= self._covered
+            self._new_outputs |= self._covered_outputs
         for owed in [owed for owed in self._owed if owed.answered_by == response.id]:
             if good:
                 self._owed.remove(owed)
@@ -122,6 +129,8 @@ class Referee:
         if not asked.keys() & {"instructions", "input"}:
             self._check_batch(now)
         self._request_since = now
+        self._late.clear()
+        self._late_outputs.clear()
 
     def conflict(self) -> None:
         self.conflicts += 1
@@ -133,12 +142,15 @@ class Referee:
     def item_received(self, item: Mapping[str, Any], now: float) -> None:
         if item["type"] != "function_call_output":
             self._new.add("text")
+            self._late.add("text")
             return
         call_id = item["call_id"]
         if call_id not in self._calls:
             return  # history that the client restored
         self._new.add("output")
         self._new_outputs.add(call_id)
+        self._late.add("output")
+        self._late_outputs.add(call_id)
         self._outputs[call_id] = self._outputs.get(call_id, 0) + 1
         if self._outputs[call_id] > 1:
             self._violated(f"the tool call {call_id} got a second output")

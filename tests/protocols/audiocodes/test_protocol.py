@@ -12,7 +12,7 @@ from opusbridge.errors import REASONS, LocalProtocolError, RemoteProtocolError
 from opusbridge.events import MessageRejected
 from opusbridge.privacy import Private
 from opusbridge.protocols.audiocodes import AudioCodesProtocol, messages
-from opusbridge.protocols.audiocodes.protocol import END_REASONS, Heard
+from opusbridge.protocols.audiocodes.protocol import Heard
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, Audio, AudioFormat
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "audiocodes"
@@ -648,7 +648,7 @@ def test_unknown_activities_are_tolerated_and_counted(activity: object) -> None:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        *END_REASONS.items(),
+        *messages.END_REASONS.items(),
         ("meteor", "unknown"),
         (None, "unknown"),
         (..., "unknown"),

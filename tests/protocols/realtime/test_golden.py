@@ -12,6 +12,7 @@ from opusbridge import effects, events
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime import RealtimeProtocol
 from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, Audio
+from opusbridge.usage import Usage
 from tests.openai_oracle import assert_client_event, assert_server_event
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "realtime"
@@ -20,7 +21,7 @@ FROM_CLIENT = [name for name in TEXTS if name.startswith("client.")]
 FROM_SERVER = [name for name in TEXTS if name.startswith("server.")]
 FROM_BETA = [name for name in TEXTS if name.startswith("beta.")]
 
-USAGE = events.Usage(input_text=120, input_audio=40, cached=64, output_text=8, output_audio=22)
+USAGE = Usage(input_text=120, input_audio=40, cached=64, output_text=8, output_audio=22)
 ACTIVE = "conversation_already_has_active_response"
 ACTIVE_TEXT = (
     "Conversation already has an active response in progress: resp_7Q."
@@ -217,13 +218,13 @@ MEANINGS: dict[str, list[events.FromModel]] = {
     "server.response.done": [done("completed", usage=USAGE)],
     "server.response.done.turn_detected": [done("cancelled", "turn_detected", usage=USAGE)],
     "server.response.done.before-any-output": [
-        done("cancelled", "turn_detected", usage=events.Usage(), empty=True)
+        done("cancelled", "turn_detected", usage=Usage(), empty=True)
     ],
     "server.response.done.client_cancelled": [done("cancelled", "client_cancelled", usage=USAGE)],
     "server.response.done.max_output_tokens": [
         done("incomplete", "max_output_tokens", usage=USAGE)
     ],
-    "server.response.done.empty": [done("completed", usage=events.Usage(), empty=True)],
+    "server.response.done.empty": [done("completed", usage=Usage(), empty=True)],
     "server.response.done.out-of-band": [
         events.ResponseDone("resp_OB", "completed", in_conversation=False)
     ],

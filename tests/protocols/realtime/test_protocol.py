@@ -10,6 +10,7 @@ from opusbridge.errors import RemoteProtocolError
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime import RealtimeProtocol
 from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
+from opusbridge.usage import Usage
 
 PART: dict[str, Any] = {
     "response_id": "resp_1",
@@ -119,7 +120,7 @@ def test_usage_may_lack_its_parts() -> None:
     (done,) = receive("response.done", response={"id": "resp_1", "usage": usage})
 
     assert isinstance(done, events.ResponseDone)
-    assert done.usage == events.Usage(output_audio=5)
+    assert done.usage == Usage(output_audio=5)
 
 
 def test_an_unknown_status_passes_through() -> None:

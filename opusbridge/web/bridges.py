@@ -1,0 +1,93 @@
+"""The bridge of each new call, with everything of the process that a call needs."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from opusbridge.agent import Agent
+from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
+from opusbridge.bridge.base import RecorderFactory
+from opusbridge.bridge.metrics import Metrics
+from opusbridge.bridge.outbox import Socket
+from opusbridge.bridge.twilio import TwilioRealtimeBridge
+from opusbridge.bridge.twilio_rest import TwilioRest
+from opusbridge.call.engine import Observer
+from opusbridge.config import Settings
+from opusbridge.recording.files import call_folder
+from opusbridge.recording.recorder import CallRecorder
+from opusbridge.recording.writer import Writer
+from opusbridge.web.calls import ConnectModel
+
+#: Where the files of a call go, by its telephony side, its id and its beginning.
+FolderOf = Callable[[str, str, datetime], Path]
+#: Observers of one call, by its telephony side.
+ObserversOf = Callable[[str], Sequence[Observer]]
+
+
+class Bridges:
+    """Builds them, and keeps what they share. :meth:`close` it when all calls are over."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        agent: Agent,
+        metrics: Metrics,
+        folder_of: FolderOf | None = None,
+        observers_of: ObserversOf | None = None,
+    ) -> None:
+        """By default files go where the settings say, and nobody observes."""
+        self._settings = settings
+        self._agent = agent
+        self._metrics = metrics
+        self._folder_of = folder_of or self._usual_folder
+        self._observers_of = observers_of or (lambda side: ())
+        self._writer = Writer()
+        self._rest = _rest(settings)
+
+    def audiocodes(self, socket: Socket, connect: ConnectModel) -> TelephonyRealtimeBridge:
+        return TelephonyRealtimeBridge(
+            socket,
+            connect,
+            self._settings,
+            self._agent,
+            metrics=self._metrics.call_metrics("audiocodes"),
+            recorder=self._recorder_of("audiocodes"),
+            observers=self._observers_of("audiocodes"),
+        )
+
+    def twilio(self, socket: Socket, connect: ConnectModel) -> TwilioRealtimeBridge:
+        return TwilioRealtimeBridge(
+            socket,
+            connect,
+            self._settings,
+            self._agent,
+            metrics=self._metrics.call_metrics("twilio"),
+            recorder=self._recorder_of("twilio"),
+            observers=self._observers_of("twilio"),
+            rest=self._rest,
+        )
+
+    async def close(self) -> None:
+        if self._rest is not None:
+            await self._rest.close()
+        await asyncio.to_thread(self._writer.close)  # what the last calls left to write
+
+    def _recorder_of(self, side: str) -> RecorderFactory:
+        def make(call_id: str, started: datetime, now: float) -> CallRecorder:
+            folder = self._folder_of(side, call_id, started)
+            kept = {"record": self._settings.record, "flight": self._settings.flight}
+            return CallRecorder(folder, None, now, **kept, writer=self._writer, call_id=call_id)
+
+        return make
+
+    def _usual_folder(self, side: str, call_id: str, started: datetime) -> Path:
+        return call_folder(self._settings.data_dir, call_id, started)
+
+
+def _rest(settings: Settings) -> TwilioRest | None:
+    if settings.twilio_account_sid is None or settings.twilio_auth_token is None:
+        return None
+    return TwilioRest(
+        settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_api_url
+    )

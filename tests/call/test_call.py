@@ -1,0 +1,709 @@
+"""One call from its arrival to its one ending."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from opusbridge import events
+from opusbridge.call.call import (
+    ANSWER_SECONDS,
+    ARRIVAL_SECONDS,
+    MOST_BAD_MESSAGES,
+    Call,
+)
+from opusbridge.call.farewell import (
+    HANG_UP_SECONDS,
+    LOOK_SECONDS,
+    REPLY_SECONDS,
+    TAIL_SECONDS,
+    TRANSFER_SECONDS,
+)
+from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, TelephonyTraits
+from opusbridge.effects import (
+    AddText,
+    AddToolOutput,
+    AnswerCall,
+    AppendAudio,
+    CancelResponse,
+    ClearPlayout,
+    ConfigureSession,
+    ConfigureTelephony,
+    CreateResponse,
+    Effect,
+    EndCall,
+    HangUp,
+    Note,
+    PlayAudio,
+    ReplaceModel,
+    RunTool,
+    SessionConfig,
+    TransferCall,
+    TurnDetection,
+)
+from opusbridge.errors import Ending, Outcome, ending
+from opusbridge.events import Event
+from opusbridge.privacy import Private
+from opusbridge.sound import PCM_16K, PCM_24K, PCMU_8K, Audio, AudioFormat
+
+SESSION = SessionConfig(
+    "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
+)
+#: Half a second, and a whole one.
+CLIPS = {"sorry": Clip(8_000, bytes(8_000)), "goodbye": Clip(8_000, bytes(16_000))}
+CLIP_WORDS = {"sorry": "It went wrong.", "goodbye": "Until next time."}
+TARGET = Private("sip:front@example.com")
+AGENT_HANGS_UP = events.HangUpRequested("agent-hung-up")
+
+
+def policy(traits: TelephonyTraits = TWILIO, greet: bool = False) -> CallPolicy:
+    return CallPolicy(traits, SESSION, greet=greet, clips=CLIPS, clip_words=CLIP_WORDS)
+
+
+def format_of(traits: TelephonyTraits) -> AudioFormat:
+    return PCMU_8K if traits is TWILIO else PCM_16K
+
+
+def arrived(how: CallPolicy | None = None) -> Call:
+    """At 0.0 the telephony side said what it speaks; the line is not ours yet."""
+    how = how or policy()
+    call = Call(how, 0.0)
+    call.handle(events.CallArrived("provider-1", format_of(how.telephony)), 0.0)
+    return call
+
+
+def configured(how: CallPolicy) -> events.SessionConfigured:
+    model = PCMU_8K if how.telephony is TWILIO else PCM_24K
+    return events.SessionConfigured(model, model)
+
+
+def started(how: CallPolicy | None = None) -> Call:
+    """The line is ours, and the model ready, at 0.0."""
+    how = how or policy()
+    call = arrived(how)
+    call.handle(events.SessionCreated("sess_1"), 0.0)
+    call.handle(configured(how), 0.0)
+    call.handle(events.CallStarted(), 0.0)
+    return call
+
+
+def answering(call: Call, at: float, ms: int = 1000) -> None:
+    """``resp_1`` answers a turn with so much sound, all at once."""
+    call.handle(events.TurnCommitted("item_1"), at)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), at)
+    if ms:
+        sound = Audio.of(bytes(8 * ms), PCMU_8K)
+        call.handle(events.ModelSpoke("resp_1", "item_2", 0, sound), at)
+
+
+def calls_a_tool(call: Call, at: float) -> list[Effect]:
+    return call.handle(
+        events.ToolCalled("resp_1", "item_3", "call_1", "hang_up", Private("{}")), at
+    )
+
+
+def finished(response_id: str = "resp_1") -> events.ResponseDone:
+    return events.ResponseDone(response_id, "completed")
+
+
+def wait(call: Call, until: float) -> list[tuple[float, Effect]]:
+    """Nothing happens but time; what was done when, without the notes."""
+    found: list[tuple[float, Effect]] = []
+    for _ in range(2000):
+        due = call.deadline
+        if due is None or due > until:
+            return found
+        for effect in call.handle(events.DeadlineReached(), due):
+            if not isinstance(effect, Note):
+                found.append((due, effect))
+    raise AssertionError("woken again and again")
+
+
+def when(found: list[tuple[float, Effect]], kind: type) -> list[float]:
+    return [at for at, effect in found if isinstance(effect, kind)]
+
+
+def kinds(effects: list[Effect]) -> list[type]:
+    return [type(one) for one in effects if not isinstance(one, Note)]
+
+
+# --- Arrival and answering --------------------------------------------------------------
+
+
+def test_a_call_knows_who_calls_from_its_arrival_and_more_from_its_start() -> None:
+    call = Call(policy(), 0.0)
+    caller, callee = Private("one"), Private("two")
+    parameters: Private[Mapping[str, str]] = Private({"key": "value"})
+    call.handle(events.CallArrived("provider-1", PCMU_8K, caller), 0.5)
+    call.handle(events.CallStarted(None, callee, parameters), 1.0)
+
+    assert call.provider_call_id == "provider-1"
+    assert (call.caller, call.callee, call.parameters) == (caller, callee, parameters)
+
+
+def test_a_model_dialled_while_the_phone_still_rang_is_configured_on_arrival() -> None:
+    call = Call(policy(), 0.0)
+    assert call.handle(events.SessionCreated("sess_1"), 0.1) == []
+    assert call.handle(events.ItemDeleted("item_1"), 0.2) == []
+
+    found = call.handle(events.CallArrived("provider-1", PCMU_8K), 0.5)
+    assert found == [ConfigureSession(replace(SESSION, audio_format=PCMU_8K))]
+
+
+def test_a_model_dialled_on_arrival_is_configured_when_it_is_there() -> None:
+    call = arrived()
+
+    assert kinds(call.handle(events.SessionCreated("sess_1"), 0.1)) == [ConfigureSession]
+
+
+def test_a_line_that_does_not_ring_is_answered_when_it_starts() -> None:
+    call = arrived()
+
+    assert call.handle(events.CallStarted(), 1.0) == [
+        ConfigureTelephony(barge_in=True),
+        Note("answered", value=1.0),
+    ]
+    assert call.answered_at == 1.0
+
+
+def test_without_a_greeting_a_ringing_phone_is_answered_at_once() -> None:
+    call = arrived(policy(AUDIOCODES))
+    call.handle(events.CallStarted(), 1.0)
+
+    assert wait(call, 1.0) == [(1.0, AnswerCall())]
+    assert call.answered_at == 1.0
+
+
+def test_a_greeting_that_takes_too_long_leaves_the_phone_to_be_answered_with_silence() -> None:
+    call = arrived(policy(AUDIOCODES, greet=True))
+    call.handle(events.CallStarted(), 1.0)
+
+    assert wait(call, 2.0) == [(1.0 + ANSWER_SECONDS, AnswerCall())]
+
+
+def test_a_greeting_in_time_answers_the_phone_itself() -> None:
+    call = started(policy(AUDIOCODES, greet=True))
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 0.1)
+    sound = Audio.of(bytes(48 * 200), PCM_24K)
+
+    found = call.handle(events.ModelSpoke("resp_1", "item_1", 0, sound), 0.2)
+    assert kinds(found) == [PlayAudio, PlayAudio]
+    assert call.answered_at == 0.2
+    assert when(wait(call, 2.0), AnswerCall) == []
+
+
+def test_the_greeting_is_asked_for_once() -> None:
+    call = started(policy(greet=True))
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 0.1)
+    call.handle(finished(), 1.0)
+
+    assert call.handle(events.CallStarted(), 1.1) == [Note("stray", "start")]
+    assert call.handle(events.CallArrived("provider-2", PCMU_8K), 1.2) == [Note("stray", "arrival")]
+    assert call.provider_call_id == "provider-1"
+
+
+def test_the_greeting_waits_for_the_model() -> None:
+    call = arrived(policy(greet=True))
+    call.handle(events.CallStarted(), 0.1)
+
+    assert kinds(call.handle(configured(call.policy), 0.4)) == [CreateResponse]
+
+
+def test_a_start_without_an_arrival_is_not_believed() -> None:
+    assert Call(policy(), 0.0).handle(events.CallStarted(), 0.1) == [Note("stray", "start")]
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_line_that_never_becomes_ours_is_not_waited_for(arrives: bool) -> None:
+    call = arrived() if arrives else Call(policy(), 0.0)
+
+    assert wait(call, 60.0) == [(ARRIVAL_SECONDS, EndCall(ending("no-start")))]
+
+
+# --- In between -------------------------------------------------------------------------
+
+
+def test_the_callers_voice_goes_to_the_model_as_it_came() -> None:
+    call = started()
+    sound = Audio.of(bytes(160), PCMU_8K)
+
+    assert call.handle(events.CallerSpoke(sound), 1.0) == [AppendAudio(sound)]
+
+
+def test_a_voice_before_the_arrival_is_nobodys() -> None:
+    call = Call(policy(), 0.0)
+
+    assert call.handle(events.CallerSpoke(Audio.of(b"", PCMU_8K)), 1.0) == []
+
+
+def test_keys_pressed_close_together_are_one_text_and_one_request() -> None:
+    call = started()
+    assert call.handle(events.DigitsPressed(Private("1")), 1.0) == []
+    assert call.handle(events.DigitsPressed(Private("2")), 2.0) == []
+
+    assert wait(call, 3.5) == [
+        (3.5, AddText("text-1", "user", Private("Keypad: 12"))),
+        (3.5, CreateResponse("request-1", "keys")),
+    ]
+
+
+def test_a_hash_ends_the_keys_at_once() -> None:
+    call = started()
+
+    assert call.handle(events.DigitsPressed(Private("12#")), 1.0) == [
+        AddText("text-1", "user", Private("Keypad: 12#")),
+        CreateResponse("request-1", "keys"),
+    ]
+
+
+def test_keys_before_the_arrival_are_nobodys() -> None:
+    call = Call(policy(), 0.0)
+
+    assert call.handle(events.DigitsPressed(Private("1#")), 1.0) == []
+
+
+def test_an_operators_text_goes_through_the_same_door() -> None:
+    call = started()
+
+    assert call.handle(events.TextInjected(Private("hurry")), 1.0) == [
+        AddText("text-1", "system", Private("hurry")),
+        CreateResponse("request-1", "text"),
+    ]
+
+
+def test_a_tool_runs_and_its_output_is_answered() -> None:
+    call = started()
+    answering(call, 1.0)
+    assert kinds(calls_a_tool(call, 1.1)) == [RunTool]
+    call.handle(finished(), 1.2)
+
+    found = call.handle(events.ToolFinished("call_1", Private("{}")), 2.0)
+    assert kinds(found) == [AddToolOutput, CreateResponse]
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        events.MarkReached("mark-1"),
+        events.CallerStreamStopped(),
+        events.PlayFinished(None),
+        events.ToolFinished("call_1", Private("")),
+        events.TextInjected(Private("")),
+        events.DeadlineReached(),
+    ],
+)
+def test_what_comes_before_the_arrival_changes_nothing(early: Event) -> None:
+    assert Call(policy(), 0.0).handle(early, 0.1) == []
+
+
+@pytest.mark.parametrize(
+    "idle", [events.CallerStreamStarted(), events.NoInputReported(1), events.PlayFinished("1")]
+)
+def test_what_needs_no_answer_gets_none(idle: Event) -> None:
+    assert started().handle(idle, 1.0) == []
+
+
+def test_a_stream_that_stops_is_handed_on() -> None:
+    call = started()
+    call.handle(events.CallerSpoke(Audio.of(bytes(800), PCMU_8K)), 1.0)
+    call.handle(events.SpeechStarted("item_1", 0), 1.0)
+
+    assert kinds(call.handle(events.CallerStreamStopped(), 1.1)) == [AppendAudio]
+
+
+def test_a_mark_nobody_placed_is_a_stray() -> None:
+    assert started().handle(events.MarkReached("theirs"), 1.0) == [Note("stray", "mark")]
+
+
+# --- The agent hangs up -----------------------------------------------------------------
+
+
+def agent_says_goodbye_and_hangs_up(ms: int = 1000) -> Call:
+    """In one response, from 1.0 on; the model is done with it at 1.2."""
+    call = started()
+    answering(call, 1.0, ms)
+    calls_a_tool(call, 1.1)
+    assert call.handle(AGENT_HANGS_UP, 1.1) == []
+    call.handle(events.ToolFinished("call_1", Private("{}")), 1.1)
+    call.handle(finished(), 1.2)
+    return call
+
+
+def test_a_farewell_waits_for_the_ear() -> None:
+    call = agent_says_goodbye_and_hangs_up()
+    call.handle(events.MarkReached("mark-1"), 2.1)
+
+    [hung_up] = when(wait(call, 5.0), HangUp)
+    assert 2.1 + TAIL_SECONDS <= hung_up <= 2.1 + TAIL_SECONDS + LOOK_SECONDS
+
+
+def test_a_farewell_does_not_wait_for_a_mark_that_never_comes_back() -> None:
+    call = agent_says_goodbye_and_hangs_up()
+
+    assert len(when(wait(call, 6.0), HangUp)) == 1
+
+
+def test_a_farewell_still_to_be_said_is_waited_for() -> None:
+    call = started()
+    answering(call, 1.0, ms=0)
+    calls_a_tool(call, 1.1)
+    call.handle(AGENT_HANGS_UP, 1.1)
+    call.handle(finished(), 1.2)
+    found = call.handle(events.ToolFinished("call_1", Private("{}")), 1.2)
+    assert kinds(found) == [AddToolOutput, CreateResponse]
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 1.5)
+    assert when(wait(call, 3.0), HangUp) == []
+
+    call.handle(events.ModelSpoke("resp_2", "item_4", 0, Audio.of(bytes(800), PCMU_8K)), 3.0)
+    call.handle(finished("resp_2"), 3.1)
+    call.handle(events.MarkReached("mark-1"), 3.1)
+    assert when(wait(call, 4.0), HangUp)
+
+
+def test_a_farewell_that_is_never_said_is_not_waited_for_for_ever() -> None:
+    call = started()
+    answering(call, 1.0, ms=0)
+    calls_a_tool(call, 1.1)
+    call.handle(AGENT_HANGS_UP, 1.1)
+
+    [hung_up] = when(wait(call, 60.0), HangUp)
+    assert hung_up == pytest.approx(1.1 + REPLY_SECONDS, abs=LOOK_SECONDS)
+
+
+def test_a_caller_who_speaks_cancels_the_farewell() -> None:
+    call = agent_says_goodbye_and_hangs_up(ms=2000)
+
+    found = call.handle(events.SpeechStarted("item_4", 0), 1.5)
+    assert Note("farewell-cancelled") in found
+    call.handle(events.SpeechStopped("item_4", 0), 2.5)
+    assert CreateResponse in kinds(call.handle(events.TurnCommitted("item_4"), 2.5))
+    assert when(wait(call, 3.0), HangUp) == []
+
+
+def test_a_caller_who_is_speaking_already_is_not_hung_up_on() -> None:
+    call = started()
+    call.handle(events.SpeechStarted("item_4", 0), 1.0)
+
+    assert call.handle(AGENT_HANGS_UP, 1.1) == [Note("farewell-cancelled")]
+    assert when(wait(call, 20.0), HangUp) == []
+
+
+def test_the_line_is_given_up_if_nobody_ends_the_call_after_we_hung_up() -> None:
+    call = started()
+    by_operator = events.HangUpRequested("hung-up-by-operator")
+    assert call.handle(by_operator, 1.0) == [HangUp("hung-up-by-operator")]
+
+    assert wait(call, 60.0) == [(1.0 + HANG_UP_SECONDS, EndCall(ending("hung-up-by-operator")))]
+    assert call.ended == Ending(Outcome.COMPLETED, "hung-up-by-operator")
+
+
+def test_the_ending_says_who_hung_up_whatever_the_line_says_afterwards() -> None:
+    call = started()
+    call.handle(AGENT_HANGS_UP, 1.0)
+    wait(call, 2.0)
+
+    assert call.handle(events.CallerHungUp("caller-hung-up"), 2.1) == [
+        EndCall(ending("agent-hung-up"))
+    ]
+
+
+def test_an_operators_hang_up_is_not_cancelled_by_speech() -> None:
+    call = started()
+    answering(call, 1.0)
+    call.handle(events.HangUpRequested("hung-up-by-operator"), 1.1)
+    call.handle(events.SpeechStarted("item_3", 0), 1.2)
+
+    assert when(wait(call, 3.0), HangUp)
+
+
+def test_who_hangs_up_before_the_line_is_ours_hangs_up_when_it_is() -> None:
+    call = Call(policy(), 0.0)
+    assert call.handle(events.HangUpRequested("hung-up-by-operator"), 0.1) == []
+    call.handle(events.CallArrived("provider-1", PCMU_8K), 0.5)
+
+    assert HangUp in kinds(call.handle(events.CallStarted(), 1.0))
+
+
+def test_once_the_line_is_handed_over_nobody_hangs_up_or_transfers_again() -> None:
+    call = started()
+    call.handle(events.HangUpRequested("hung-up-by-operator"), 1.0)
+    wait(call, 1.5)
+    call.handle(events.TransferRequested(TARGET), 1.6)
+    call.handle(events.TransferSucceeded(), 1.7)
+
+    assert wait(call, 60.0) == [(1.0 + HANG_UP_SECONDS, EndCall(ending("hung-up-by-operator")))]
+
+
+# --- Transfers --------------------------------------------------------------------------
+
+
+def transferring() -> Call:
+    """Since 1.0."""
+    call = started()
+    found = call.handle(events.TransferRequested(TARGET, "billing"), 1.0)
+    assert found == [TransferCall(TARGET, "billing")]
+    return call
+
+
+def test_a_transfer_that_succeeds_ends_the_call_within_a_bounded_time() -> None:
+    call = transferring()
+    call.handle(events.TransferSucceeded(), 20.0)
+
+    assert wait(call, 60.0) == [(20.0 + HANG_UP_SECONDS, EndCall(ending("transferred")))]
+
+
+def test_a_transferred_caller_who_leaves_our_line_was_transferred() -> None:
+    call = transferring()
+
+    assert call.handle(events.CallerHungUp("caller-hung-up"), 20.0) == [
+        EndCall(ending("transferred"))
+    ]
+
+
+def test_a_transfer_that_fails_gives_the_caller_back_to_the_agent() -> None:
+    call = transferring()
+
+    found = call.handle(events.TransferFailed("busy"), 20.0)
+    assert found[0] == Note("transfer-failed", "busy")
+    assert kinds(found) == [AddText, CreateResponse]
+    assert call.handle(events.TransferFailed("busy"), 20.1) == [Note("stray", "transfer")]
+
+
+def test_a_transfer_nobody_answers_has_failed() -> None:
+    call = transferring()
+
+    found = wait(call, 1.0 + TRANSFER_SECONDS)
+    assert [type(effect) for _, effect in found] == [AddText, CreateResponse]
+    assert call.ended is None
+
+
+def test_a_model_lost_during_a_transfer_is_missed_only_if_that_fails() -> None:
+    call = transferring()
+    assert kinds(call.handle(events.ModelLost("model-lost", permanent=True), 5.0)) == []
+
+    found = call.handle(events.TransferFailed("busy"), 20.0)
+    assert kinds(found) == [ReplaceModel]
+    assert wait(call, 60.0)[-1][1] == EndCall(ending("model-lost"))
+
+
+def test_a_call_that_becomes_too_long_during_a_transfer_ends_when_that_fails() -> None:
+    call = started(replace(policy(), max_call_seconds=10.0))
+    call.handle(events.TransferRequested(TARGET, ""), 5.0)
+
+    found = wait(call, 200.0)
+    assert found[-1][1] == EndCall(ending("too-long"))
+
+
+# --- We end the call --------------------------------------------------------------------
+
+
+def test_a_lost_model_is_a_stored_sorry_and_goodbye_then_the_hang_up() -> None:
+    call = started()
+    answering(call, 1.0, ms=3000)
+
+    found = call.handle(events.ModelLost("model-lost", permanent=True), 1.5)
+    assert kinds(found).index(ClearPlayout) < kinds(found).index(PlayAudio)
+    played = sum(one.audio.ms for one in found if isinstance(one, PlayAudio))
+    assert played == pytest.approx(1500, abs=40)
+
+    later = wait(call, 60.0)
+    assert [type(effect) for _, effect in later] == [HangUp, EndCall]
+    assert later[0][0] >= 1.5 + 1.5
+    assert later[1][1] == EndCall(ending("model-lost"))
+
+
+def test_what_the_clips_say_is_in_the_transcript() -> None:
+    call = started()
+    call.handle(events.ModelLost("model-lost", permanent=True), 1.5)
+    wait(call, 60.0)
+
+    assert call.conversation is not None
+    items = call.conversation.transcript.snapshot("call")["items"]
+    assert [one["heard"] for one in items] == [CLIP_WORDS["sorry"], CLIP_WORDS["goodbye"]]
+
+
+def test_what_was_not_heard_when_the_call_ended_never_was() -> None:
+    call = started()
+    answering(call, 1.0, ms=3000)
+    call.handle(events.MarkReached("mark-9"), 1.1)
+    call.handle(events.CallerHungUp("caller-hung-up"), 1.5)
+
+    assert call.conversation is not None
+    assert call.conversation.transcript.item("item_2", "agent").status == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (events.PeerStalled("model"), "model-too-slow"),
+        (events.Broke(), "internal-error"),
+        (events.HangUpRequested("drained", goodbye=True), "drained"),
+        (events.ModelErred("invalid_api_key"), "model-refused-us"),
+    ],
+)
+def test_whatever_ends_the_call_from_our_side_is_said_before_it_ends(
+    event: Event, reason: str
+) -> None:
+    call = started()
+
+    assert PlayAudio in kinds(call.handle(event, 1.0))
+    found = wait(call, 60.0)
+    assert [type(effect) for _, effect in found] == [HangUp, EndCall]
+    assert call.ended == ending(reason)
+
+
+def test_a_drained_call_says_goodbye_and_no_sorry() -> None:
+    call = started()
+    found = call.handle(events.HangUpRequested("drained", goodbye=True), 1.0)
+
+    played = sum(one.audio.ms for one in found if isinstance(one, PlayAudio))
+    assert played == pytest.approx(1000, abs=40)
+
+
+def test_a_model_that_is_silent_is_given_up_aloud() -> None:
+    call = started(replace(policy(), resume_grace=0.0))
+    call.handle(events.TurnCommitted("item_1"), 1.0)
+
+    found = wait(call, 60.0)
+    assert when(found, PlayAudio)[0] == 11.0
+    assert call.ended == ending("model-silent")
+
+
+def test_a_session_that_is_never_ready_is_given_up_aloud() -> None:
+    call = arrived(policy(greet=True))
+    call.handle(events.CallStarted(), 0.5)
+
+    found = wait(call, 60.0)
+    assert when(found, PlayAudio)
+    assert call.ended == ending("model-silent")
+
+
+def test_a_call_that_is_too_long_ends_with_a_goodbye() -> None:
+    call = started(replace(policy(), max_call_seconds=100.0))
+
+    found = wait(call, 200.0)
+    assert when(found, PlayAudio)[0] == 100.0
+    assert call.ended == ending("too-long")
+
+
+def test_a_second_reason_to_end_the_call_changes_nothing() -> None:
+    call = started()
+    call.handle(events.ModelLost("model-lost", permanent=True), 1.0)
+
+    assert call.handle(events.Broke(), 1.1) == []
+    call.handle(AGENT_HANGS_UP, 1.2)
+    wait(call, 60.0)
+    assert call.ended == ending("model-lost")
+
+
+def test_a_caller_who_hangs_up_on_the_last_words_leaves_their_reason() -> None:
+    call = started()
+    call.handle(events.ModelLost("model-lost", permanent=True), 1.0)
+
+    assert call.handle(events.CallerHungUp("caller-hung-up"), 1.1) == [
+        EndCall(ending("model-lost"))
+    ]
+
+
+def test_last_words_cannot_be_interrupted_and_nothing_goes_to_the_model_any_more() -> None:
+    call = started()
+    call.handle(events.HangUpRequested("drained", goodbye=True), 1.0)
+
+    assert call.handle(events.SpeechStarted("item_1", 0), 1.1) == []
+    assert call.handle(events.CallerSpoke(Audio.of(bytes(160), PCMU_8K)), 1.2) == []
+    assert kinds(call.handle(events.TurnCommitted("item_1"), 1.3)) == []
+    assert kinds(call.handle(events.ResponseCreated("resp_9"), 1.4)) == [CancelResponse]
+
+
+def test_without_stored_speech_the_call_ends_unspoken() -> None:
+    call = started(replace(policy(), clips={}))
+
+    assert PlayAudio not in kinds(call.handle(events.ModelLost("model-lost", permanent=True), 1.0))
+    assert [type(effect) for _, effect in wait(call, 60.0)] == [HangUp, EndCall]
+
+
+def test_a_ringing_phone_is_answered_by_the_last_words() -> None:
+    call = arrived(policy(AUDIOCODES, greet=True))
+    call.handle(events.CallStarted(), 1.0)
+    call.handle(events.ModelLost("model-unreachable", permanent=True), 1.1)
+
+    assert call.answered_at == 1.1
+    assert when(wait(call, 60.0), AnswerCall) == []
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_model_lost_before_the_line_is_ours_is_told_when_it_is(arrives: bool) -> None:
+    call = arrived() if arrives else Call(policy(), 0.0)
+    assert kinds(call.handle(events.ModelLost("model-refused-us", permanent=True), 0.1)) == []
+    if not arrives:
+        assert kinds(call.handle(events.CallArrived("provider-1", PCMU_8K), 0.2)) == []
+
+    assert PlayAudio in kinds(call.handle(events.CallStarted(), 0.5))
+    wait(call, 60.0)
+    assert call.ended == ending("model-refused-us")
+
+
+def test_a_caller_who_never_comes_to_hear_it_is_not_waited_for() -> None:
+    call = Call(policy(), 0.0)
+    call.handle(events.ModelLost("model-lost", permanent=True), 0.1)
+
+    assert wait(call, 60.0) == [(ARRIVAL_SECONDS, EndCall(ending("model-lost")))]
+
+
+@pytest.mark.parametrize(
+    ("peer", "reason"),
+    [("model", "model-unintelligible"), ("twilio", "telephony-unintelligible")],
+)
+def test_a_peer_is_not_understood_once_too_often(peer: str, reason: str) -> None:
+    call = started()
+    bad = events.MessageRejected(peer, "not-json")
+    for _ in range(MOST_BAD_MESSAGES):
+        assert call.handle(bad, 1.0) == [Note("bad-message", f"{peer}:not-json")]
+
+    assert PlayAudio in kinds(call.handle(bad, 1.1))
+    assert kinds(call.handle(bad, 1.2)) == []
+    wait(call, 60.0)
+    assert call.ended == ending(reason)
+
+
+# --- The end ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (events.CallerHungUp("caller-hung-up"), "caller-hung-up"),
+        (events.CallerHungUp("machine-detected"), "machine-detected"),
+        (events.TelephonyLost(), "telephony-lost"),
+        (events.PeerStalled("telephony"), "telephony-too-slow"),
+    ],
+)
+@pytest.mark.parametrize("at_all", [True, False])
+def test_where_nobody_hears_us_the_call_ends_at_once(
+    event: Event, reason: str, at_all: bool
+) -> None:
+    call = started() if at_all else Call(policy(), 0.0)
+
+    assert call.handle(event, 1.0) == [EndCall(ending(reason))]
+    assert call.ended == ending(reason)
+
+
+def test_nothing_happens_after_the_end() -> None:
+    call = started()
+    call.handle(events.TelephonyLost(), 1.0)
+
+    assert call.deadline is None
+    for event in (
+        events.TelephonyLost(),
+        events.TurnCommitted("item_1"),
+        events.CallerSpoke(Audio.of(bytes(160), PCMU_8K)),
+        events.DeadlineReached(),
+    ):
+        assert call.handle(event, 2.0) == []
+
+
+def test_a_call_nobody_waits_for_asks_not_to_be_woken() -> None:
+    call = started()
+
+    assert call.deadline == call.policy.max_call_seconds
+    assert call.handle(events.DeadlineReached(), 1.0) == []

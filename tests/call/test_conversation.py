@@ -1,0 +1,638 @@
+"""The conversation with the model: who speaks, what is told to whom, and in which order."""
+
+from dataclasses import replace
+
+import pytest
+
+from opusbridge import events
+from opusbridge.call.conversation import SESSION_SECONDS, TOO_MANY_TOOLS, Conversation
+from opusbridge.call.pending import Why
+from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy
+from opusbridge.call.tools import MOST_RUNNING
+from opusbridge.effects import (
+    AddText,
+    AddToolOutput,
+    AppendAudio,
+    CancelResponse,
+    ClearPlayout,
+    CommitAudio,
+    ConfigureSession,
+    CreateResponse,
+    DeleteItem,
+    Effect,
+    EndPlayout,
+    Note,
+    PlaceMark,
+    PlayAudio,
+    RunTool,
+    SessionConfig,
+    TellSpeechCommitted,
+    TellSpeechStarted,
+    TellSpeechStopped,
+    TruncateItem,
+    TurnDetection,
+)
+from opusbridge.privacy import Private
+from opusbridge.protocols.realtime.errors import PERMANENT_CODES
+from opusbridge.sound import PCM_16K, PCM_24K, PCMU_8K, Audio
+
+SESSION = SessionConfig(
+    "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
+)
+CONFIGURED = events.SessionConfigured(PCMU_8K, PCMU_8K)
+WORDS = Private("words")
+
+
+def sound(ms: int) -> Audio:
+    return Audio.of(b"\x55" * 8 * ms, PCMU_8K)
+
+
+def policy(barge_in: bool = True, by_model: bool = False) -> CallPolicy:
+    return CallPolicy(
+        TWILIO,
+        SESSION,
+        ResponsePolicy(model_creates=by_model, interrupts=barge_in),
+        barge_in=barge_in,
+    )
+
+
+def begun(how: CallPolicy | None = None) -> Conversation:
+    """On Twilio, at 0.0; the session has not taken its settings."""
+    return Conversation(how or policy(), PCMU_8K, lambda at: round(at * 1000), 0.0)
+
+
+def ready(how: CallPolicy | None = None) -> Conversation:
+    talk = begun(how)
+    assert talk.handle(CONFIGURED, 0.0) == []
+    return talk
+
+
+def answering(how: CallPolicy | None = None) -> Conversation:
+    """``resp_1`` has been answering the turn ``item_1`` since 1.0; nothing was said of it yet."""
+    talk = ready(how)
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+    talk.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+    return talk
+
+
+def spoke(ms: int, response_id: str = "resp_1", item_id: str = "item_2") -> events.ModelSpoke:
+    return events.ModelSpoke(response_id, item_id, 0, sound(ms))
+
+
+def called(tool_call_id: str = "call_1", response_id: str = "resp_1") -> events.ToolCalled:
+    return events.ToolCalled(response_id, f"item_{tool_call_id}", tool_call_id, "f", Private("{}"))
+
+
+def done(response_id: str = "resp_1", status: str = "completed") -> events.ResponseDone:
+    return events.ResponseDone(response_id, status)
+
+
+def without_notes(effects: list[Effect]) -> list[Effect]:
+    return [one for one in effects if not isinstance(one, Note)]
+
+
+def kinds(effects: list[Effect]) -> list[type]:
+    return [type(one) for one in without_notes(effects)]
+
+
+# --- The session ------------------------------------------------------------------------
+
+
+def test_the_session_is_configured_with_the_format_that_needs_no_conversion() -> None:
+    talk = begun()
+
+    assert talk.handle(events.SessionCreated("sess_1"), 0.1) == [
+        ConfigureSession(replace(SESSION, audio_format=PCMU_8K))
+    ]
+
+
+def test_the_callers_first_words_are_held_until_the_session_is_ready_and_go_first() -> None:
+    talk = begun()
+    talk.line.spoke(events.CallerSpoke(sound(20)), 0.1)
+    talk.add_text(Why.TEXT, "system", WORDS, 0.1)
+
+    assert kinds(talk.handle(CONFIGURED, 0.2)) == [AddText, AppendAudio, CreateResponse]
+
+
+def test_a_session_configured_twice_is_opened_once() -> None:
+    talk = ready()
+
+    assert talk.handle(events.SessionConfigured(None, None), 0.2) == []
+    assert talk.model.failure is None
+
+
+@pytest.mark.parametrize("formats", [(PCM_24K, PCMU_8K), (PCMU_8K, PCM_24K), (None, None)])
+def test_a_session_in_another_format_would_be_heard_as_static(formats: tuple[None, None]) -> None:
+    talk = begun()
+    talk.handle(events.SessionConfigured(*formats), 0.1)
+
+    assert talk.model.failure == "model-refused-us"
+
+
+def test_a_session_that_is_never_ready_is_given_up() -> None:
+    talk = begun()
+    assert talk.deadline == SESSION_SECONDS
+
+    assert talk.timed_out(SESSION_SECONDS) == [Note("watchdog", "session")]
+    assert talk.model.worn_out == "model-silent"
+    assert talk.deadline is None
+
+
+def test_a_session_that_is_ready_is_waited_for_no_more() -> None:
+    assert ready().deadline is None
+
+
+# --- The agent speaks -------------------------------------------------------------------
+
+
+def test_what_the_model_says_is_played_and_marked() -> None:
+    talk = answering()
+
+    assert talk.handle(spoke(20), 1.1) == [PlayAudio(sound(20), 1.1), PlaceMark("mark-1")]
+
+
+def test_the_end_of_the_sound_is_the_end_of_the_utterance() -> None:
+    talk = answering()
+    talk.handle(spoke(20), 1.1)
+
+    assert EndPlayout in kinds(talk.handle(events.ModelAudioDone("resp_1", "item_2", 0), 1.2))
+    assert talk.handle(done(), 1.3) == []
+
+
+def test_a_response_that_is_over_ends_whatever_sound_was_left_open() -> None:
+    talk = answering()
+    talk.handle(spoke(20), 1.1)
+
+    assert kinds(talk.handle(done(), 1.3)) == [EndPlayout]
+
+
+def test_sound_of_a_response_whose_created_was_lost_is_played() -> None:
+    talk = ready()
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+
+    assert PlayAudio in kinds(talk.handle(spoke(20), 1.5))
+    assert talk.response.response_id == "resp_1"
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        events.OutputItemAdded("resp_1", "item_2", "message"),
+        events.OutputItemDone("resp_1", "item_2", "message", "completed"),
+        events.ModelWords("resp_1", "item_2", 0, WORDS, final=False),
+        events.ModelAudioDone("resp_1", "item_2", 0),
+        spoke(20),
+        called(),
+    ],
+)
+def test_every_event_of_a_response_is_progress(progress: events.FromModel) -> None:
+    talk = answering()
+    talk.handle(progress, 5.0)
+
+    assert talk.response.deadline == 25.0
+
+
+def test_an_item_is_put_down_as_it_ended() -> None:
+    talk = answering()
+    talk.handle(events.ItemAdded("item_2", "item_1", "message", "assistant"), 1.0)
+    talk.handle(events.ItemAdded("item_9", None, "message", "system"), 1.0)
+    talk.handle(events.ModelWords("resp_1", "item_2", 0, WORDS, final=True), 1.1)
+    talk.handle(events.OutputItemDone("resp_1", "item_2", "message", "incomplete"), 1.2)
+    talk.handle(events.OutputItemDone("resp_1", "item_3", "function_call", "completed"), 1.2)
+
+    shown = talk.transcript.snapshot("call")["items"]
+    assert [(one["item_id"], one["text"], one["status"]) for one in shown] == [
+        ("item_1", "", "empty"),
+        ("item_2", "words", "incomplete"),
+    ]
+
+
+def test_what_was_cut_stays_interrupted_however_it_ended_at_the_model() -> None:
+    talk = answering()
+    talk.handle(spoke(1000), 1.0)
+    talk.handle(events.SpeechStarted("item_3", 0), 1.5)
+    talk.handle(events.OutputItemDone("resp_1", "item_2", "message", "completed"), 1.6)
+
+    assert talk.transcript.item("item_2", "agent").status == "interrupted"
+
+
+def test_an_item_of_which_nothing_was_played_is_taken_out_of_the_conversation() -> None:
+    talk = answering()
+    talk.handle(events.SpeechStarted("item_3", 0), 1.5)
+    talk.handle(spoke(1000), 1.6)
+
+    item_done = events.OutputItemDone("resp_1", "item_2", "message", "incomplete")
+    assert talk.handle(item_done, 1.7) == [DeleteItem("item_2")]
+    assert talk.handle(item_done, 1.8) == []
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        events.TranscriptionFailed("item_1"),
+        events.ItemTruncated("item_2", 100),
+        events.ItemDeleted("item_2"),
+    ],
+)
+def test_facts_that_change_nothing_change_nothing(fact: events.FromModel) -> None:
+    assert answering().handle(fact, 1.5) == []
+
+
+def test_what_happens_out_of_band_holds_no_slot_and_frees_none() -> None:
+    talk = answering()
+    talk.handle(events.ResponseCreated("resp_9", None, in_conversation=False), 1.1)
+    talk.handle(events.ResponseDone("resp_9", "completed", in_conversation=False), 1.2)
+    assert talk.response.response_id == "resp_1"
+
+    talk.handle(done(), 1.3)
+    talk.handle(events.OutputItemAdded("resp_9", "item_9", "message"), 1.4)
+    assert not talk.response.response_active
+
+
+# --- The caller speaks ------------------------------------------------------------------
+
+
+def test_barge_in_silences_then_cancels_then_truncates_to_what_was_heard() -> None:
+    talk = answering()
+    talk.handle(spoke(2000), 1.0)
+
+    found = talk.handle(events.SpeechStarted("item_3", 0), 1.4)
+
+    assert kinds(found)[:2] == [ClearPlayout, CancelResponse]
+    assert Note("barge-in") in found
+
+
+def test_speech_still_on_the_wire_after_barge_in_is_not_played() -> None:
+    talk = answering()
+    talk.handle(spoke(2000), 1.0)
+    talk.handle(events.SpeechStarted("item_3", 0), 1.4)
+
+    assert talk.handle(spoke(200), 1.5) == []
+
+
+def test_barge_in_after_the_response_was_done_still_cuts_what_is_heard() -> None:
+    talk = Conversation(
+        replace(policy(), telephony=AUDIOCODES), PCM_24K, lambda at: round(at * 1000), 0.0
+    )
+    talk.handle(events.SessionConfigured(PCM_24K, PCM_24K), 0.0)
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+    talk.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+    second = Audio.of(bytes(48_000), PCM_24K)
+    talk.handle(events.ModelSpoke("resp_1", "item_2", 0, second), 1.0)
+    talk.handle(done(), 1.1)
+    talk.timed_out(1.2)  # more of it leaves
+
+    found = talk.handle(events.SpeechStarted("item_3", 0), 1.4)
+
+    assert without_notes(found) == [
+        ClearPlayout(),
+        TellSpeechStarted(),
+        TruncateItem("item_2", 0, 400),
+    ]
+
+
+def test_speech_into_silence_is_no_barge_in() -> None:
+    assert ready().handle(events.SpeechStarted("item_1", 0), 1.0) == []
+
+
+def test_with_barge_in_off_the_caller_does_not_silence_the_agent() -> None:
+    talk = answering(policy(barge_in=False))
+    talk.handle(spoke(2000), 1.0)
+
+    assert talk.handle(events.SpeechStarted("item_3", 0), 1.4) == []
+    assert PlayAudio in kinds(talk.handle(spoke(20), 1.5))
+
+
+def test_a_telephony_side_that_must_be_told_of_speech_is_told() -> None:
+    talk = Conversation(
+        replace(policy(), telephony=AUDIOCODES), PCM_16K, lambda at: round(at * 1000), 0.0
+    )
+    talk.handle(events.SessionConfigured(PCM_24K, PCM_24K), 0.0)
+    told = talk.handle(events.SpeechStarted("item_1", 0), 1.0)
+    told += talk.handle(events.SpeechStopped("item_1", 500), 2.0)
+    told += talk.handle(events.TurnCommitted("item_1"), 2.0)
+
+    assert without_notes(told) == [
+        TellSpeechStarted(),
+        TellSpeechStopped(),
+        TellSpeechCommitted(),
+        CreateResponse("request-1", "turn"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("detection", "ago"),
+    [
+        (TurnDetection("server_vad", False, True, silence_ms=500), 0.5),
+        (TurnDetection("semantic_vad", False, True), 0.0),
+    ],
+)
+def test_speech_ended_when_the_silence_began_that_turn_detection_waited_for(
+    detection: TurnDetection, ago: float
+) -> None:
+    talk = ready(replace(policy(), session=replace(SESSION, turn_detection=detection)))
+    talk.line.spoke(events.CallerSpoke(sound(2000)), 2.0)
+    talk.handle(events.SpeechStarted("item_1", 500), 2.0)
+
+    found = talk.handle(events.SpeechStopped("item_1", 2000), 2.0)
+
+    assert found == [Note("speech-ended", "", ("item_1",), ago)]
+    item = talk.transcript.item("item_1", "caller")
+    assert (item.started_ms, item.ended_ms) == (500, round((2.0 - ago) * 1000))
+
+
+def test_the_callers_words_are_written_down_whenever_they_come() -> None:
+    talk = ready()
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+    talk.handle(events.CallerTranscribed("item_1", WORDS, final=True), 9.0)
+
+    shown = talk.transcript.snapshot("call")["items"]
+    assert [(one["speaker"], one["text"]) for one in shown] == [("caller", "words")]
+
+
+def test_a_stream_that_stops_is_a_commit_only_without_turn_detection() -> None:
+    talk = ready(replace(policy(), session=replace(SESSION, turn_detection=None)))
+    talk.line.spoke(events.CallerSpoke(sound(200)), 1.0)
+
+    assert talk.stream_stopped(1.2) == [CommitAudio()]
+    assert talk.stream_stopped(1.3) == []  # nothing new to commit
+    talk.handle(events.SpeechStopped("item_1", 0), 1.35)
+    assert kinds(talk.handle(events.TurnCommitted("item_1"), 1.4)) == [CreateResponse]
+
+
+def test_a_stream_that_stops_in_mid_speech_is_silence_until_the_model_ends_the_turn() -> None:
+    talk = ready()
+    talk.line.spoke(events.CallerSpoke(sound(200)), 1.0)
+    talk.handle(events.SpeechStarted("item_1", 0), 1.1)
+
+    assert kinds(talk.stream_stopped(1.2)) == [AppendAudio]
+    assert talk.deadline is not None
+    assert kinds(talk.timed_out(talk.deadline)) == [AppendAudio]
+
+
+# --- Texts and tools --------------------------------------------------------------------
+
+
+def test_a_callers_text_is_an_item_a_response_and_a_line_of_the_transcript() -> None:
+    talk = ready()
+
+    assert talk.add_text(Why.KEYS, "user", WORDS, 2.0) == [
+        AddText("text-1", "user", WORDS),
+        CreateResponse("request-1", "keys"),
+    ]
+    assert talk.transcript.snapshot("call")["items"][0]["text"] == "words"
+
+
+def test_an_operators_text_is_not_part_of_what_was_said() -> None:
+    talk = ready()
+    talk.add_text(Why.TEXT, "system", WORDS, 2.0)
+
+    assert len(talk.transcript) == 0
+
+
+def test_an_acknowledged_text_is_answered_by_what_the_model_begins_afterwards() -> None:
+    talk = answering(policy(by_model=True))
+    talk.handle(events.ResponseCreated("resp_1"), 1.0)
+    talk.add_text(Why.KEYS, "user", WORDS, 2.0)
+    talk.handle(events.ItemAdded("text-1", None, "message", "user"), 2.1)
+    talk.handle(done(), 2.2)
+    talk.handle(events.ResponseCreated("resp_2"), 2.3)
+
+    assert talk.response.pending_user_input is None
+
+
+def test_a_tool_runs_at_once_and_its_output_goes_at_once_but_its_answer_waits() -> None:
+    talk = answering()
+    assert talk.handle(called(), 1.1) == [RunTool("call_1", "f", Private("{}"))]
+
+    assert talk.tool_finished("call_1", WORDS, False, 1.2) == [
+        AddToolOutput("output-1", "call_1", WORDS)
+    ]
+
+    assert kinds(talk.handle(done(), 1.3)) == [CreateResponse]
+
+
+def test_one_answer_for_all_the_tools_of_a_response() -> None:
+    talk = answering()
+    talk.handle(called("call_1"), 1.1)
+    talk.handle(called("call_2"), 1.1)
+    assert talk.handle(done(), 1.2) == []
+    assert kinds(talk.tool_finished("call_1", WORDS, False, 2.0)) == [AddToolOutput]
+
+    assert kinds(talk.tool_finished("call_2", WORDS, True, 3.0)) == [AddToolOutput, CreateResponse]
+    statuses = [one["status"] for one in talk.transcript.snapshot("call")["items"]]
+    assert statuses == ["empty", "completed", "failed"]
+
+
+def test_the_tools_of_a_response_join_what_waits_for_its_end() -> None:
+    talk = answering(policy(barge_in=False))
+    talk.handle(called(), 1.1)
+    talk.tool_finished("call_1", WORDS, False, 1.2)
+    talk.handle(events.TurnCommitted("item_3"), 1.3)
+
+    found = without_notes(talk.handle(done(), 1.4))
+    assert found == [CreateResponse("request-2", "turn+tools")]
+
+
+def test_a_running_tool_holds_back_nobodys_answer() -> None:
+    talk = answering()
+    talk.handle(called(), 1.1)
+    talk.handle(done(), 1.2)
+
+    assert kinds(talk.handle(events.TurnCommitted("item_3"), 2.0)) == [CreateResponse]
+
+
+def test_a_tool_call_seen_twice_runs_once() -> None:
+    talk = answering()
+    talk.handle(called(), 1.1)
+
+    assert talk.handle(called(), 1.1) == [Note("stray", "tool-call", ("call_1",))]
+
+
+def test_an_output_nobody_waits_for_is_not_sent() -> None:
+    assert ready().tool_finished("call_1", WORDS, False, 1.0) == [
+        Note("stray", "tool-output", ("call_1",))
+    ]
+
+
+def test_a_model_that_asks_for_too_many_tools_is_told_so() -> None:
+    talk = answering()
+    for number in range(MOST_RUNNING):
+        talk.handle(called(f"call_{number}"), 1.1)
+
+    assert talk.handle(called("call_x"), 1.2) == [
+        Note("dropped-tool", "too-many", ("call_x",)),
+        AddToolOutput("output-1", "call_x", Private(TOO_MANY_TOOLS)),
+    ]
+
+
+def test_a_tool_of_a_response_that_was_given_up_on_is_answered_all_the_same() -> None:
+    talk = answering()
+    talk.handle(events.SpeechStarted("item_3", 0), 2.0)
+    talk.timed_out(4.0)  # no done came
+    talk.handle(events.SpeechStopped("item_3", 0), 4.5)
+    talk.handle(events.TurnCommitted("item_3"), 4.5)
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 4.6)
+    talk.handle(called(), 4.7)
+    talk.tool_finished("call_1", WORDS, False, 4.8)
+
+    assert talk.response.pending_user_input is not None
+    assert kinds(talk.handle(done("resp_2"), 5.0)) == [CreateResponse]
+
+
+def test_a_tool_of_a_response_whose_done_was_lost_is_answered_after_the_next() -> None:
+    talk = answering()
+    talk.handle(called(), 1.1)
+    talk.handle(events.ResponseCreated("resp_2"), 2.0)  # the first must be over
+    talk.tool_finished("call_1", WORDS, False, 2.1)
+
+    assert kinds(talk.handle(done("resp_2"), 3.0)) == [CreateResponse]
+
+
+def test_a_tool_of_a_response_that_only_lacks_its_done_is_answered_when_it_is_freed() -> None:
+    talk = answering()
+    talk.handle(called(), 1.1)
+    talk.handle(events.OutputItemDone("resp_1", "item_2", "function_call", "completed"), 1.2)
+    talk.tool_finished("call_1", WORDS, False, 1.3)
+
+    assert kinds(talk.timed_out(21.2)) == [CreateResponse]
+
+
+def test_an_agent_that_leaves_after_it_spoke_owes_its_tools_no_reply() -> None:
+    talk = answering()
+    talk.handle(spoke(20), 1.1)
+    talk.handle(called(), 1.2)
+    talk.leaving = True
+    talk.handle(done(), 1.3)
+
+    assert kinds(talk.tool_finished("call_1", WORDS, False, 1.4)) == [AddToolOutput]
+    assert talk.response.at_rest
+
+
+def test_an_agent_that_leaves_without_a_word_has_its_goodbye_still_to_say() -> None:
+    talk = answering()
+    talk.handle(called(), 1.2)
+    talk.leaving = True
+    talk.handle(done(), 1.3)
+
+    assert CreateResponse in kinds(talk.tool_finished("call_1", WORDS, False, 1.4))
+
+
+# --- What goes wrong --------------------------------------------------------------------
+
+
+def test_a_refusal_because_one_is_active_is_no_error() -> None:
+    talk = ready()
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+    refusal = events.ModelErred(
+        None,
+        about="response.create",
+        request_id="request-1",
+        response_active=True,
+        active_response_id="resp_9",
+    )
+
+    assert talk.handle(refusal, 1.1) == [Note("conflict", "sent", ("request-1",))]
+    assert kinds(talk.handle(done("resp_9"), 1.5)) == [CreateResponse]
+
+
+def test_a_request_refused_for_a_reason_of_its_own_is_counted_and_asked_again() -> None:
+    talk = ready()
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+    refusal = events.ModelErred("server_error", about="response.create", request_id="request-1")
+
+    found = talk.handle(refusal, 1.1)
+    assert found == [Note("refused", "server_error"), Note("retry", "refused", (), 1.0)]
+    assert kinds(talk.timed_out(3.1)) == [CreateResponse]
+
+
+@pytest.mark.parametrize(
+    ("erred", "code"),
+    [
+        (events.ModelErred("response_cancel_not_active", about="response.cancel"), None),
+        (events.ModelErred("input_audio_buffer_commit_empty"), None),
+        (events.ModelErred(None, type="server_error"), "server_error"),
+        (events.ModelErred(None), "unknown"),
+    ],
+)
+def test_benign_refusals_are_counted_and_change_nothing(
+    erred: events.ModelErred, code: str | None
+) -> None:
+    talk = answering()
+
+    found = talk.handle(erred, 1.5)
+    assert found[0] == Note("refused", code or erred.code or "")
+    assert found[1:] == ([Note("unknown-error", "unknown")] if code == "unknown" else [])
+    assert (talk.model.failure, talk.response.response_id) == (None, "resp_1")
+
+
+@pytest.mark.parametrize("code", sorted(PERMANENT_CODES))
+def test_a_permanent_error_is_the_end_of_the_service(code: str) -> None:
+    talk = ready()
+    talk.handle(events.ModelErred(code), 1.0)
+
+    assert talk.model.failure == "model-refused-us"
+
+
+def test_refused_settings_are_fatal_before_the_session_is_ready_and_harmless_after() -> None:
+    refusal = events.ModelErred("invalid_value", about="session.update")
+    talk = begun()
+    talk.handle(refusal, 0.1)
+    assert talk.model.failure == "model-refused-us"
+
+    talk = ready()
+    talk.handle(refusal, 0.1)
+    assert talk.model.failure is None
+
+
+def test_a_permanent_failure_of_a_response_gives_up() -> None:
+    talk = answering()
+    talk.handle(events.ResponseDone("resp_1", "failed", error_code="insufficient_quota"), 1.5)
+
+    assert talk.response.given_up == "model-failed"
+
+
+def test_a_failed_response_is_asked_again_after_the_servers_hint() -> None:
+    talk = answering()
+    failed = events.ResponseDone("resp_1", "failed", error_code="x", retry_after_seconds=0.5)
+    talk.handle(failed, 1.5)
+
+    assert talk.deadline == 2.0
+
+
+def test_a_lost_model_ends_what_it_was_saying_and_not_the_conversation() -> None:
+    talk = answering()
+    talk.handle(spoke(20), 1.1)
+    talk.handle(called(), 1.2)
+
+    found = talk.handle(events.ModelLost("session-expired"), 1.5)
+    assert kinds(found) == [EndPlayout]
+    assert not talk.model.ready
+    assert talk.model.failure is None  # another session may serve us
+    assert talk.response.pending_user_input is None  # the reply to the tool will go on
+
+
+# --- The end ----------------------------------------------------------------------------
+
+
+def test_closing_silences_then_cancels_then_truncates() -> None:
+    talk = answering()
+    talk.handle(spoke(2000), 1.0)
+
+    assert kinds(talk.close(1.4))[:2] == [ClearPlayout, CancelResponse]
+
+
+def test_last_words_are_not_cut_by_the_caller() -> None:
+    talk = ready()
+    talk.close(1.0)
+
+    assert talk.handle(events.SpeechStarted("item_1", 0), 1.1) == []
+
+
+def test_sound_dropped_while_closing_is_not_worth_telling_the_model() -> None:
+    talk = answering()
+    talk.close(1.0)
+    talk.handle(spoke(20), 1.1)
+
+    item_done = events.OutputItemDone("resp_1", "item_2", "message", "incomplete")
+    assert talk.handle(item_done, 1.2) == []

@@ -1,0 +1,113 @@
+"""``opusbridge call``: scripts played in real time, and what is said about how they went."""
+
+import asyncio
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from opusbridge.cli import calling
+from opusbridge.config import Settings
+from opusbridge.privacy import Private
+from opusbridge.sim import script
+from tests.cli.running import run
+
+SHORT = """
+[caller]
+steps = [{ wait_for_agent = true }, { hang_up = true }]
+
+[[model.replies]]
+voice = "i-am-here"
+
+[expect]
+ending = "caller-hung-up"
+"""
+GOOD = SHORT + 'heard = ["I am here"]\n'
+IMPOSSIBLE = SHORT + 'heard = ["I am the walrus"]\nmin_turns = 7\n'
+
+
+@pytest.mark.slow
+def test_a_script_that_holds_on_both_sides_is_well() -> None:
+    Path("good.toml").write_text(GOOD, "utf-8")
+
+    ran = run("call", "good.toml", "--out", "calls")
+
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.count("as expected") == 2
+    for side in ("twilio", "audiocodes"):
+        folder = Path("calls/good") / side
+        assert sorted(file.name for file in folder.iterdir()) == sorted(calling.KEPT)
+        assert json.loads((folder / "call.json").read_text())["telephony"] == side
+
+
+@pytest.mark.slow
+def test_an_expectation_that_fails_is_told_and_counted() -> None:
+    Path("good.toml").write_text(GOOD, "utf-8")
+    Path("bad.toml").write_text(IMPOSSIBLE, "utf-8")
+
+    ran = run("call", "good.toml", "bad.toml", "--telephony", "twilio", "--junit", "results.xml")
+
+    assert ran.status == 1
+    assert "never heard: I am the walrus" in ran.out
+    suite = ElementTree.parse("results.xml").getroot()
+    assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "2", "1")
+    good, bad = suite.findall("testcase")
+    assert (good.get("name"), good.get("classname")) == ("good", "twilio")
+    assert good.find("failure") is None
+    failure = bad.find("failure")
+    assert failure is not None
+    assert failure.get("message") == "never heard: I am the walrus"
+    assert "turns, at least 7 expected" in (failure.text or "")
+
+
+@pytest.mark.slow
+def test_what_an_earlier_call_left_does_not_pass_for_this_one() -> None:
+    Path("good.toml").write_text(GOOD, "utf-8")
+    folder = Path("calls/good/audiocodes")
+    folder.mkdir(parents=True)
+    (folder / "timeline.html").write_text("of yesterday", "utf-8")
+    (folder / "notes.txt").write_text("the user's own", "utf-8")
+
+    assert run("call", "good.toml", "--telephony", "audiocodes", "--out", "calls").status == 0
+
+    assert "of yesterday" not in (folder / "timeline.html").read_text("utf-8")
+    assert (folder / "notes.txt").read_text("utf-8") == "the user's own"
+
+
+@pytest.mark.slow
+async def test_a_bridge_elsewhere_is_called_with_the_secrets_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "good.toml").write_text(GOOD, "utf-8")
+    monkeypatch.setenv("OPUSBRIDGE_TWILIO_AUTH_TOKEN", "of-twilio")
+    monkeypatch.setenv("OPUSBRIDGE_AUDIOCODES_TOKEN", "of-audiocodes")
+    monkeypatch.setenv("OPUSBRIDGE_TWILIO_ACCOUNT_SID", "ACofours")
+    monkeypatch.setenv("OPUSBRIDGE_PUBLIC_URL", "https://voice.example.com")
+
+    async with calling.own_model(script.load("good.toml")) as model:
+        settings = Settings.load(realtime_url=model.url, openai_api_key=Private("any"))
+        async with calling.own_bridge(settings, tmp_path / "files", _nobody) as url:
+            ran = await asyncio.to_thread(run, "call", "good.toml", "--url", url)
+            monkeypatch.setenv("OPUSBRIDGE_TWILIO_AUTH_TOKEN", "wrong")
+            monkeypatch.setenv("OPUSBRIDGE_AUDIOCODES_TOKEN", "wrong")
+            refused = await asyncio.to_thread(run, "call", "good.toml", "--url", url)
+
+    assert (ran.status, ran.out.count("as expected")) == (0, 2), ran
+    assert refused.status == 1
+    assert "401" in refused.out
+    assert "403" in refused.out
+
+
+def test_a_bridge_that_is_not_there_is_a_failed_call() -> None:
+    Path("good.toml").write_text(GOOD, "utf-8")
+
+    ran = run("call", "good.toml", "--url", "ws://127.0.0.1:1")
+
+    assert ran.status == 1
+    assert "no answer" in ran.out
+    assert "cannot be reached" in ran.out
+
+
+def _nobody(side: str, who: str, what: str) -> None:
+    pass

@@ -1,0 +1,69 @@
+"""The commands that stay: what they say when they are up, and how they go."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import httpx2
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from tests.cli.running import environment, listening_on, running
+
+pytestmark = pytest.mark.slow
+
+
+async def test_the_model_serves_anyone_until_ctrl_c(tmp_path: Path) -> None:
+    with running("model", "--port", "0", env=environment(), cwd=tmp_path) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        headers = {"Authorization": "Bearer any"}
+        async with connect(f"{url}?model=gpt-realtime", additional_headers=headers) as socket:
+            created = json.loads(await socket.recv())
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.to_thread(process.communicate, timeout=30)
+
+    assert created["type"] == "session.created"
+    assert (process.returncode, err) == (0, "")
+
+
+async def test_off_loopback_every_door_without_a_secret_is_closed(tmp_path: Path) -> None:
+    env = environment(OPENAI_API_KEY="sk-any", OPUSBRIDGE_LOG_FORMAT="json")
+    with running("serve", "--host", "0.0.0.0", "--port", "0", env=env, cwd=tmp_path) as process:
+        port, _ = listening_on(process)
+        base = f"127.0.0.1:{port}"
+        async with httpx2.AsyncClient(base_url=f"http://{base}", trust_env=False) as http:
+            alive = (await http.get("/healthz")).status_code
+            refused = [
+                (await http.get("/metrics")).status_code,
+                (await http.get("/api/calls")).status_code,
+                (await http.post("/twilio/voice", data={"CallSid": "CA1"})).status_code,
+            ]
+        for path in ("/audiocodes", "/twilio/media"):
+            with pytest.raises(InvalidStatus) as denied:
+                await connect(f"ws://{base}{path}", proxy=None)
+            refused.append(denied.value.response.status_code)
+        process.send_signal(signal.SIGTERM)
+        _, err = await asyncio.to_thread(process.communicate, timeout=30)
+
+    assert (alive, refused) == (200, [403] * 5)
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in err.splitlines()]
+    warned = [line["endpoint"] for line in lines if line["event"] == "endpoint closed"]
+    assert set(warned) == {"/audiocodes", "/twilio/voice", "/twilio/media", "/api", "/metrics"}
+    assert len(warned) == 5
+
+
+async def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path: Path) -> None:
+    env = environment(OPENAI_API_KEY="sk-any", OPUSBRIDGE_LOG_FORMAT="json")
+    with running("serve", "--port", "0", env=env, cwd=tmp_path) as first:
+        port, before = listening_on(first)
+        with running("serve", "--port", str(port), env=env, cwd=tmp_path) as second:
+            _, err = await asyncio.to_thread(second.communicate, timeout=30)
+
+    assert before == []
+    assert second.returncode == 2
+    (line,) = err.splitlines()
+    assert line.startswith("opusbridge: cannot listen on 127.0.0.1")

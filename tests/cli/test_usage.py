@@ -1,0 +1,222 @@
+"""Wrong usage and configuration: one line that says what to change, and exit 2."""
+
+from pathlib import Path
+
+import pytest
+
+from opusbridge.version import VERSION
+from tests.cli.running import environment, run, running
+
+COMMANDS = ("serve", "demo", "call", "model")
+
+
+def test_the_version_is_said_and_that_is_all() -> None:
+    ran = run("--version")
+
+    assert (ran.status, ran.out, ran.err) == (0, f"opusbridge {VERSION}\n", "")
+
+
+def test_help_names_every_command() -> None:
+    ran = run("--help")
+
+    assert ran.status == 0
+    assert all(command in ran.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    ran = run(command, "--help")
+
+    assert (ran.status, ran.err) == (0, "")
+    assert f"opusbridge {command}" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "command"),
+        (["sing"], "sing"),
+        (["serve", "--loudly"], "--loudly"),
+        (["serve", "--port", "high"], "--port"),
+        (["demo", "--telephony", "pigeon"], "--telephony"),
+        (["call"], "SCRIPT"),
+        (["call", "opening-hours", "--telephony", "pigeon"], "--telephony"),
+        (["model", "--port"], "--port"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_refused(arguments: list[str], named: str) -> None:
+    ran = run(*arguments)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert named in ran.complaint
+    assert "--help" in ran.complaint
+
+
+# --- serve ------------------------------------------------------------------------------
+
+
+def test_without_a_key_there_is_nobody_to_answer() -> None:
+    ran = run("serve")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert "OPENAI_API_KEY" in ran.complaint
+    assert "opusbridge model" in ran.complaint
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_is_none_is_refused(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
+
+    ran = run("serve", "--port", port)
+
+    assert ran.status == 2
+    assert "port" in ran.complaint
+
+
+def test_signatures_cannot_be_checked_off_loopback_without_a_public_url(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
+    monkeypatch.setenv("OPUSBRIDGE_TWILIO_AUTH_TOKEN", "a-secret")
+
+    ran = run("serve", "--host", "0.0.0.0")
+
+    assert ran.status == 2
+    assert "OPUSBRIDGE_PUBLIC_URL" in ran.complaint
+    assert "a-secret" not in ran.err
+
+
+def test_an_address_that_is_not_ours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
+
+    ran = run("serve", "--host", "192.0.2.1", "--port", "0")
+
+    assert ran.status == 2
+    assert "192.0.2.1" in ran.complaint
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wrong"),
+    [
+        ("absent.py", None, "no such file"),
+        ("agent.txt", "", "FILE.py"),
+        ("broken.py", "agent = (", "not valid Python"),
+        ("unnamed.py", "x = 1", "defines no agent"),
+        ("number.py", "agent = 1", "not an Agent"),
+        ("mute.toml", 'name = "x"', "instructions"),
+        ("broken.toml", "name = ", "not valid TOML"),
+    ],
+)
+def test_an_agent_that_cannot_be_loaded_is_named(
+    name: str, text: str | None, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
+    if text is not None:
+        Path(name).write_text(text, "utf-8")
+
+    by_option = run("serve", "--agent", name)
+    monkeypatch.setenv("OPUSBRIDGE_AGENT", name)
+    by_setting = run("serve")
+
+    assert (by_option.status, by_setting.status) == (2, 2)
+    assert wrong in by_option.complaint
+    assert by_option.complaint == by_setting.complaint
+
+
+@pytest.mark.slow
+def test_a_misspelt_setting_stops_the_start_with_one_line_and_no_traceback(tmp_path: Path) -> None:
+    env = environment(OPENAI_API_KEY="sk-any", OPUSBRIDGE_DATA_DIRR="/secret/place")
+
+    with running("serve", env=env, cwd=tmp_path) as process:
+        out, err = process.communicate(timeout=30)
+
+    assert (process.returncode, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("opusbridge: OPUSBRIDGE_DATA_DIRR")
+    assert "OPUSBRIDGE_DATA_DIR?" in line
+    assert "secret" not in line
+
+
+def test_a_wrong_value_names_its_variable_and_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPUSBRIDGE_MAX_CALLS", "many-secrets")
+
+    ran = run("serve")
+
+    assert ran.status == 2
+    assert "OPUSBRIDGE_MAX_CALLS" in ran.complaint
+    assert "many-secrets" not in ran.err
+
+
+# --- model ------------------------------------------------------------------------------
+
+
+def test_a_fault_that_is_none_lists_those_there_are() -> None:
+    ran = run("model", "--fault", "toothache")
+
+    assert ran.status == 2
+    assert all(name in ran.complaint for name in ("created-lost", "odd-deltas", "drop"))
+
+
+def test_a_fault_with_a_value_that_will_not_do_is_refused() -> None:
+    ran = run("model", "--fault", "cancel-latency=soon")
+
+    assert ran.status == 2
+    assert "cancel-latency" in ran.complaint
+
+
+def test_a_model_that_cannot_listen_says_so() -> None:
+    ran = run("model", "--host", "192.0.2.1", "--port", "0")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert "192.0.2.1" in ran.complaint
+
+
+# --- call and demo ----------------------------------------------------------------------
+
+
+def test_a_script_that_is_none_lists_those_there_are() -> None:
+    ran = run("call", "closing-hours")
+
+    assert ran.status == 2
+    assert "opening-hours" in ran.complaint
+
+
+def test_a_script_with_mistakes_is_refused_in_one_line_that_names_them_all() -> None:
+    steps = "steps = [{ whistle = true }, { wait = -1 }]"
+    Path("odd.toml").write_text(f"[caller]\n{steps}\n[expect]\nending = 'boredom'\n", "utf-8")
+
+    ran = run("call", "odd.toml")
+
+    assert ran.status == 2
+    assert all(f"caller.steps[{n}]" in ran.complaint for n in (0, 1))
+    assert "expect.ending" in ran.complaint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--url", "http://127.0.0.1:1"], "--url"),
+        (["--url", "ws://127.0.0.1:1", "--out", "calls"], "--out"),
+        (["--junit", "nowhere/results.xml"], "--junit"),
+        (["opening-hours", "--out", "calls"], "same name"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_before_anybody_calls(
+    arguments: list[str], named: str
+) -> None:
+    ran = run("call", "opening-hours", *arguments)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert named in ran.complaint
+
+
+@pytest.mark.parametrize("command", [["demo"], ["call", "opening-hours"]])
+def test_a_place_that_takes_no_files_is_refused(command: list[str]) -> None:
+    Path("full").write_text("a file, not a folder", "utf-8")
+
+    ran = run(*command, "--telephony", "twilio", "--out", "full")
+
+    assert ran.status == 2
+    assert "full" in ran.complaint

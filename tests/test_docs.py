@@ -1,0 +1,366 @@
+"""The README and the pages of docs/ say what the code does: names, options, tables, examples."""
+
+import json
+import re
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute, APIWebSocketRoute
+from prometheus_client import CollectorRegistry
+from typer.main import get_command
+
+from opusbridge import Agent, Settings, create_app
+from opusbridge.bridge.metrics import Metrics
+from opusbridge.cli.main import app
+from opusbridge.config import variable
+from opusbridge.errors import REASONS
+from opusbridge.privacy import Private
+from opusbridge.sim import script, voices
+from opusbridge.sim.model.knobs import FaultKind, Knobs
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+OPERATIONS = DOCS / "operations.md"
+SIMULATORS = DOCS / "topics" / "simulators.md"
+#: The pages written by hand. The words of settings.md are those of config.py.
+WRITTEN = [
+    README,
+    ROOT / "CHANGELOG.md",
+    *(page for page in sorted(DOCS.rglob("*.md")) if page.name != "settings.md"),
+]
+PAGES = [*WRITTEN, DOCS / "settings.md"]
+
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`\n]+)`")
+
+
+@dataclass(frozen=True)
+class Block:
+    page: Path
+    language: str
+    text: str
+
+    @property
+    def file(self) -> str:
+        """The name in its first line, such as ``# shop.py``."""
+        return self.text.partition("\n")[0].removeprefix("# ")
+
+    def __str__(self) -> str:
+        return f"{self.page.name}: {self.text[:30]!r}"
+
+
+def blocks(*languages: str) -> list[Block]:
+    found = []
+    for page in WRITTEN:
+        for indent, language, text in FENCE.findall(page.read_text("utf-8")):
+            if language in languages:
+                lines = [line.removeprefix(indent) for line in text.splitlines(keepends=True)]
+                found.append(Block(page, language, "".join(lines)))
+    return found
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Every use of ``opusbridge …``: in shell blocks after the prompt, and in the prose."""
+    lines = [
+        (block.page, line.removeprefix("$ "))
+        for block in blocks("console", "sh")
+        for line in block.text.splitlines()
+        if block.language == "sh" or line.startswith("$ ")
+    ]
+    for page in WRITTEN:
+        prose = FENCE.sub("", page.read_text("utf-8"))
+        lines += [(page, code) for code in INLINE.findall(prose)]
+    for page, line in lines:
+        words = shlex.split(line, comments=True) if "opusbridge" in line else []
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            del words[0]
+        if len(words) > 1 and words[0] == "opusbridge":
+            yield page.name, words[1:]
+
+
+def rows(page: Path, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its head."""
+    below = page.read_text("utf-8").partition(f"{heading}\n")[2]
+    table = re.search(r"^\|.*\n\|[-|]+\|\n((?:\|.*\n)+)", below, re.MULTILINE)
+    assert table is not None
+    return [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))]
+        for line in table[1].splitlines()
+    ]
+
+
+def names(cell: str) -> list[str]:
+    return INLINE.findall(cell)
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in, no settings around, and no modules left behind."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(variable(name), raising=False)
+    # Recorded now, so that what is imported meanwhile is forgotten afterwards.
+    for name in {Path(block.file).stem for block in blocks("python")}:
+        monkeypatch.setitem(sys.modules, name, sys)
+        monkeypatch.delitem(sys.modules, name)
+    return tmp_path
+
+
+def loaded_script(path: Path) -> Any:
+    loader = SourceFileLoader(path.name.replace("-", "_"), str(path))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+# --- Names and addresses ----------------------------------------------------------------
+
+
+def test_the_settings_page_is_what_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    written = (DOCS / "settings.md").read_text("utf-8")
+
+    assert written == loaded_script(ROOT / "scripts" / "settings-doc").page()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_setting_that_is_named_exists(page: Path) -> None:
+    known = {variable(name) for name in Settings.model_fields}
+
+    assert set(re.findall(r"OPUSBRIDGE_[A-Z_]*[A-Z]", page.read_text("utf-8"))) <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text("utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        there = page.parent / file if file else page
+
+        assert there.is_file(), target
+        headings = re.findall(r"^#+ (.+)$", there.read_text("utf-8"), re.MULTILINE)
+        slugs = [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+        assert not anchor or anchor in slugs, target
+
+
+def test_every_script_that_is_named_can_be_run() -> None:
+    text = "".join(page.read_text("utf-8") for page in WRITTEN)
+    for name in re.findall(r"\./scripts/([a-z-]+)", text):
+        assert (ROOT / "scripts" / name).stat().st_mode & 0o111
+
+
+def test_the_files_that_architecture_names_exist() -> None:
+    for room, table in [("", "## Rooms"), ("call", "In `call/`:")]:
+        for row in rows(DOCS / "architecture.md", table):
+            for name in names(row[0]):
+                assert (ROOT / "opusbridge" / room / name).exists(), name
+
+
+def test_the_readme_can_be_read_in_one_sitting() -> None:
+    assert len(README.read_text("utf-8").splitlines()) < 250
+
+
+# --- Commands ---------------------------------------------------------------------------
+
+
+def test_every_command_and_option_that_is_shown_exists() -> None:
+    known: Any = get_command(app)
+    options = {
+        name: {flag for parameter in command.params for flag in parameter.opts}
+        for name, command in known.commands.items()
+    }
+    shown = list(commands())
+
+    assert {words[0] for _, words in shown} == set(options)
+    for page, words in shown:
+        given = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert given <= options[words[0]], (page, words)
+
+
+def test_every_fault_that_is_shown_can_be_asked_for() -> None:
+    shown = [words for _, words in commands() if words[0] == "model" and "--fault" in words]
+    given = [b for words in shown for a, b in pairwise(words) if a == "--fault"]
+
+    assert len(given) > 5
+    for fault in given:
+        if fault != "help":
+            Knobs.parse(fault)
+
+
+def test_an_unknown_fault_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="odd-deltas"):
+        Knobs.parse("help")
+
+
+# --- Examples ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_python_examples_run(block: Block, at_home: Path) -> None:
+    exec(compile(block.text, block.file, "exec"), {"__name__": "example"})
+
+
+@pytest.mark.parametrize("page", [README, DOCS / "agents.md"], ids=lambda page: page.name)
+def test_agents_shown_can_be_loaded_as_shown(page: Path, at_home: Path) -> None:
+    for block in blocks("python", "toml"):
+        if block.page == page:
+            (at_home / block.file).write_text(block.text, "utf-8")
+    shown = [
+        words[words.index("--agent") + 1]
+        for name, words in commands()
+        if name == page.name and "--agent" in words
+    ]
+    specs = [spec for spec in shown if not spec.startswith("FILE")]
+
+    assert specs
+    for spec in specs:
+        assert Agent.load(spec).instructions
+
+
+def test_the_two_forms_of_the_readmes_agent_are_the_same_agent(at_home: Path) -> None:
+    for block in blocks("python", "toml"):
+        if block.page == README:
+            (at_home / block.file).write_text(block.text, "utf-8")
+    written, read = Agent.load("shop.py"), Agent.load("shop.toml")
+
+    assert written.model_dump(exclude={"tools"}) == read.model_dump(exclude={"tools"})
+    assert written.tool_definitions() == read.tool_definitions()
+
+
+def test_the_call_script_shown_is_one(at_home: Path) -> None:
+    shown = [block for block in blocks("toml") if block.page == SIMULATORS]
+
+    assert len(shown) == 1
+    assert script.parse(shown[0].text, shown[0].file).person()
+
+
+def test_json_shown_is_json() -> None:
+    shown = blocks("json")
+
+    assert shown
+    for block in shown:
+        json.loads(block.text)
+
+
+def test_env_files_shown_are_settings(at_home: Path) -> None:
+    shown = [block for block in blocks("sh") if "=" in block.text]
+
+    assert len(shown) == 2
+    for block in shown:
+        (at_home / ".env").write_text(block.text.replace("…", "X"), "utf-8")
+        assert Settings.load().public_url
+
+
+# --- Tables -----------------------------------------------------------------------------
+
+
+def test_the_table_of_endings_is_the_list_of_reasons() -> None:
+    table = [(names(row[1])[0], row[0]) for row in rows(OPERATIONS, "## Endings")]
+
+    assert table == [(reason, outcome.value) for reason, outcome in REASONS.items()]
+
+
+def test_the_table_of_metrics_is_what_is_exported() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry)
+    exported = {
+        metric.name + ("_total" if metric.type == "counter" else "")
+        for metric in registry.collect()
+    }
+
+    assert {names(row[0])[0] for row in rows(OPERATIONS, "## Metrics")} == exported
+
+
+def test_the_labels_of_metrics_are_those_exported() -> None:
+    metrics = Metrics(CollectorRegistry())
+    labels = {
+        one._name.removesuffix("_total"): list(one._labelnames)
+        for one in vars(metrics).values()
+        if hasattr(one, "_labelnames")
+    }
+    shown = {
+        names(row[0])[0].removesuffix("_total"): names(row[1])
+        for row in rows(OPERATIONS, "## Metrics")
+    }
+
+    assert shown == labels
+
+
+def test_the_table_of_endpoints_is_what_is_served(at_home: Path) -> None:
+    served = set()
+    for route in create_app(Settings.load(openai_api_key=Private("any"))).routes:
+        if isinstance(route, APIWebSocketRoute):
+            served.add(("WS", route.path.rstrip("/")))
+        elif isinstance(route, APIRoute):
+            served |= {(method, route.path) for method in (route.methods or set()) - {"HEAD"}}
+    shown = set()
+    for row in rows(OPERATIONS, "## Endpoints"):
+        *methods, last = names(row[0])
+        method, _, path = last.partition(" ")
+        shown |= {(one, path) for one in [*methods, method]}
+
+    assert shown == served
+
+
+def test_the_table_of_agent_keys_is_complete() -> None:
+    table = {names(row[0])[0]: row[1] for row in rows(DOCS / "agents.md", "## Keys")}
+
+    assert list(table) == list(Agent.model_fields)
+    required = {name for name, field in Agent.model_fields.items() if field.is_required()}
+    assert {name for name, default in table.items() if default == "required"} == required
+
+
+def test_the_table_of_faults_is_complete() -> None:
+    table = [names(row[0])[0] for row in rows(SIMULATORS, "## The model by itself")]
+
+    assert table == [kind.value for kind in FaultKind]
+
+
+def test_the_table_of_script_keys_is_complete() -> None:
+    known = {
+        "the script": script.CallScript.model_fields.keys() - {"caller", "model", "expect"},
+        "`caller`": script.StepTable.model_fields.keys() | {"steps", "after_ms"},
+        "`model.replies`": script.ReplyTable.model_fields.keys(),
+        "`expect`": script.ExpectTable.model_fields.keys(),
+    }
+    shown = {row[0]: set(names(row[1])) for row in rows(SIMULATORS, "## Call scripts")}
+
+    assert shown == {name: set(keys) for name, keys in known.items()}
+
+
+def test_the_spoken_lines_are_all_named() -> None:
+    text = SIMULATORS.read_text("utf-8").partition("What the caller says")[2]
+    caller, _, model = text.partition("the model's ")
+
+    assert set(voices.CALLER_LINES) <= set(names(caller))
+    assert set(names(model.partition("\n\n")[0])) == set(voices.MODEL_LINES)
+    assert script.shipped() == ["opening-hours"]
+
+
+def test_the_changelog_names_what_python_programs_may_import() -> None:
+    import opusbridge
+
+    said = set(names((ROOT / "CHANGELOG.md").read_text("utf-8")))
+
+    assert {name for name in opusbridge.__all__ if not name.startswith("_")} <= said
+
+
+def test_the_project_file_names_the_readme() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    assert (ROOT / project["readme"]).is_file()
