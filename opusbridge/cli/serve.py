@@ -23,8 +23,9 @@ def serve(
     settings = Settings.load(**given)
     settings.check_ready(host, port)
     logs.configure(settings.log_format, settings.log_level)
-    app = create_app(settings, host=host, port=port)
-    listening = server.listen(host, port)
-    bound_to = listening.getsockname()[1]
-    structlog.get_logger("opusbridge").info("listening", host=host, port=bound_to)
-    server.run(server.serve(app, app.state.calls, settings, host, bound_to, listening=listening))
+    with server.listen(host, port) as listening:
+        bound_to = listening.getsockname()[1]  # port 0 is whatever was free
+        app = create_app(settings, host=host, port=bound_to)
+        structlog.get_logger("opusbridge").info("listening", host=host, port=bound_to)
+        calls = app.state.calls
+        server.run(server.serve(app, calls, settings, host, bound_to, listening=listening))

@@ -26,6 +26,10 @@ LONGEST_FRAME_SECONDS = 1.0
 #: hold 1 to 2 ms back, and a chunk may be rounded by a sample.
 AGENT_SNAP_SECONDS = 0.004
 
+#: Sound queued behind other sound is heard right after it, however the clock that foretold both
+#: was set right meanwhile; by more than this it is not.
+AGENT_DRIFT_SECONDS = 1.0
+
 #: Sound further ahead than this is not kept: no answer is so long, and a clock gone wrong must
 #: not fill the memory (24 kHz: 14 MB for this long).
 LONGEST_LEAD_SECONDS = 300.0
@@ -43,6 +47,7 @@ class StereoTimeline:
         self._jitter = self._samples(CALLER_JITTER_SECONDS)
         self._longest_frame = self._samples(LONGEST_FRAME_SECONDS)
         self._snap = self._samples(AGENT_SNAP_SECONDS)
+        self._drift = self._samples(AGENT_DRIFT_SECONDS)
         self._longest_lead = self._samples(LONGEST_LEAD_SECONDS)
 
     @property
@@ -54,11 +59,18 @@ class StereoTimeline:
         """The caller's line brought ``pcm``, whose last sample was heard at ``at_s``."""
         length = min(len(pcm) // _BYTES, self._longest_frame)
         began = self._samples(at_s) - length
+        # What comes sooner than it can have been spoken was held up: so it was no pause.
+        settled = self._samples(at_s) - self._longest_frame
+        self._caller.close_hole(self._caller.end - began, max(settled, self._taken))
         self._lay(self._caller, pcm, began, self._jitter)
 
-    def agent(self, pcm: bytes, starts_at_s: float) -> None:
-        """The caller will hear ``pcm`` from ``starts_at_s``, or after what is queued already."""
-        self._lay(self._agent, pcm, self._samples(starts_at_s), self._snap)
+    def agent(self, pcm: bytes, starts_at_s: float, follows: bool = False) -> None:
+        """The caller will hear ``pcm`` from ``starts_at_s``, or after what is queued already.
+
+        ``follows``: it is queued behind that, so there is no silence between.
+        """
+        tolerance = self._drift if follows else self._snap
+        self._lay(self._agent, pcm, self._samples(starts_at_s), tolerance)
 
     def clear(self, at_s: float) -> None:
         """What of the agent is not heard at ``at_s`` never will be."""
@@ -69,8 +81,8 @@ class StereoTimeline:
         until = self._samples(until_s)
         return self._interleaved(
             min(
-                self._caller.settled(until, until - self._longest_frame, self._jitter),
-                self._agent.settled(until, until, self._snap),
+                self._caller.settled(until - self._longest_frame, self._jitter),
+                self._agent.settled(until, self._snap),
             )
         )
 
@@ -106,9 +118,12 @@ class _Voice:
 
     def __init__(self) -> None:
         self.end = 0  # where its last sample ends, taken or not
+        self._hole = (0, 0)  # the last pause within it
         self._pending = bytearray()  # ends at ``end``, begins where taking stopped or later
 
     def lay(self, start: int, pcm: bytes) -> None:
+        if start > self.end:
+            self._hole = (self.end, start)
         if self._pending:
             self._pending += bytes(_BYTES * (start - self.end))
         self._pending += pcm
@@ -120,13 +135,25 @@ class _Voice:
             del self._pending[kept:]
             self.end = at
 
-    def settled(self, until: int, earliest: int, tolerance: int) -> int:
+    def settled(self, earliest: int, tolerance: int) -> int:
         """Up to where nothing can change, if what comes yet starts at ``earliest`` or later.
 
         Sound that starts within ``tolerance`` of the end goes to the end, so the silence
         after it is known to be silence only when nothing can start so early any more.
         """
-        return earliest if earliest > self.end + tolerance else min(until, self.end)
+        return earliest if earliest > self.end + tolerance else min(earliest, self.end)
+
+    def close_hole(self, samples: int, since: int) -> None:
+        """Take back so much of the last hole, as far as it is there after ``since``."""
+        began, ended = self._hole
+        samples = min(samples, ended - max(began, since))
+        if samples <= 0:
+            return
+        begins = self.end - len(self._pending) // _BYTES
+        first = max(ended - samples - begins, 0)
+        del self._pending[_BYTES * first : _BYTES * max(ended - begins, 0)]
+        self._hole = (began, ended - samples)
+        self.end -= samples
 
     def take(self, count: int, taken: int) -> NDArray[np.int16]:
         """The next ``count`` samples from ``taken`` on, or as many as there are."""

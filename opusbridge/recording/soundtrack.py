@@ -47,7 +47,7 @@ class Soundtrack:
     def agent_played(self, audio: Audio, starts_at: float, now: float) -> None:
         self._flush_if_due(now)
         # What is sent now was not heard before now, whatever the ledger hopes.
-        self._timeline.agent(self._agent.pcm(audio), max(starts_at, now))
+        self._timeline.agent(self._agent.pcm(audio), max(starts_at, now), follows=starts_at > now)
 
     def cleared(self, now: float) -> None:
         self._timeline.clear(now)

@@ -165,7 +165,7 @@ def judged(call: SimulatedCall) -> list[str]:
 
 
 def _hears_everything(call: SimulatedCall) -> bool:
-    return isinstance(call.caller, SimulatedTwilio) or call.caller.barge_in
+    return not isinstance(call.caller, SimulatedAudioCodes) or call.caller.barge_in
 
 
 def _heard(call: SimulatedCall, clip: Clip) -> bool:
@@ -221,16 +221,15 @@ def _surroundings(random: Random) -> Surroundings:
 def _intrusion(random: Random) -> Event:
     """What somebody else does to the call."""
     text = events.TextInjected(Private("Mention the sale."))
-    return random.choice(
-        [
-            text,
-            text,
-            text,
-            events.HangUpRequested("hung-up-by-operator"),
-            events.HangUpRequested("drained", goodbye=True),
-            events.TransferRequested(Private(_DESTINATIONS["billing"])),
-        ]
-    )
+    choices: list[Event] = [
+        text,
+        text,
+        text,
+        events.HangUpRequested("hung-up-by-operator"),
+        events.HangUpRequested("drained", goodbye=True),
+        events.TransferRequested(Private(_DESTINATIONS["billing"])),
+    ]
+    return random.choice(choices)
 
 
 # --- The model --------------------------------------------------------------------------

@@ -35,10 +35,11 @@ from opusbridge.web.service import create_app
 TWILIO_TOKEN = "a-token-of-twilio"
 AUDIOCODES_TOKEN = "a-token-of-audiocodes"
 ADMIN_TOKEN = "a-token-of-the-operator"
-SECRETS = {
+SETTINGS = {
     "openai_api_key": "any-key",
     "twilio_account_sid": ACCOUNT_SID,
     "twilio_auth_token": TWILIO_TOKEN,
+    "twilio_api_url": "http://127.0.0.1:9",  # nobody is there; see twilio_api
     "audiocodes_token": AUDIOCODES_TOKEN,
     "admin_token": ADMIN_TOKEN,
 }
@@ -137,6 +138,35 @@ class Models:
         self._news.set()
 
 
+class Metrics:
+    """What ``/metrics`` says; names are without their prefix."""
+
+    def __init__(self, text: str) -> None:
+        self._values = {
+            (
+                sample.name.removeprefix("opusbridge_"),
+                frozenset(sample.labels.items()),
+            ): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    @property
+    def names(self) -> set[str]:
+        return {name for name, _ in self._values}
+
+    def value(self, name: str, **labels: str) -> float:
+        return self._values.get((name, frozenset(labels.items())), 0.0)
+
+    def by(self, label: str, name: str, **labels: str) -> dict[str, float]:
+        """The values of one metric by one of its labels, where the others are these."""
+        return {
+            dict(found)[label]: value
+            for (each, found), value in self._values.items()
+            if each == name and labels.items() <= dict(found).items()
+        }
+
+
 @dataclass
 class Service:
     """``address`` is host and port."""
@@ -159,7 +189,7 @@ class Service:
         person: Person,
         number: int = 1,
         *,
-        kind: type[SimulatedTwilio] = SimulatedTwilio,
+        kind: Callable[..., SimulatedTwilio] = SimulatedTwilio,
         begun: Callable[[SimulatedTwilio], None] = lambda caller: None,
         on_event: Callable[[str, str], None] | None = None,
     ) -> SimulatedTwilio:
@@ -178,7 +208,7 @@ class Service:
         person: Person,
         number: int = 1,
         *,
-        kind: type[SimulatedAudioCodes] = SimulatedAudioCodes,
+        kind: Callable[..., SimulatedAudioCodes] = SimulatedAudioCodes,
         on_event: Callable[[str, str], None] | None = None,
     ) -> SimulatedAudioCodes:
         caller = kind(person, f"call-{number}", Random(number), caller=CALLER, callee=CALLEE)
@@ -188,15 +218,16 @@ class Service:
         )
         return caller
 
-    async def metrics(self) -> dict[tuple[str, ...], float]:
-        """``(name, label value, …)`` to value, as ``/metrics`` says it; names without prefix."""
+    async def metrics(self) -> "Metrics":
         answer = await self.http.get("/metrics")
         assert answer.status_code == 200
-        return {
-            (sample.name.removeprefix("opusbridge_"), *sample.labels.values()): sample.value
-            for family in text_string_to_metric_families(answer.text)
-            for sample in family.samples
-        }
+        return Metrics(answer.text)
+
+    async def responses_done(self, count: int) -> None:
+        """Until the model has said that much in all; the callers may still be hearing it."""
+        async with asyncio.timeout(20.0):
+            while (await self.metrics()).value("responses_total", status="completed") < count:
+                pass
 
     async def live(self) -> list[dict[str, Any]]:
         """The entries of ``GET /api/calls``."""
@@ -235,7 +266,7 @@ async def service(
     address = f"127.0.0.1:{listening.getsockname()[1]}"
     async with models.server:
         settings = Settings(
-            **{**SECRETS, "realtime_url": models.server.url, "data_dir": data_dir, **values}
+            **{**SETTINGS, "realtime_url": models.server.url, "data_dir": data_dir, **values}
         )
         port = int(address.rpartition(":")[2])
         app = create_app(settings, AGENT, host="127.0.0.1", port=port)

@@ -71,6 +71,43 @@ def test_the_agent_is_heard_when_the_ledger_says() -> None:
     assert voices(timeline.finish(1.0)) == ([], [(300, 500), (700, 800)])
 
 
+def test_sound_queued_behind_other_sound_follows_it_though_the_clock_was_set_right() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(100), 0.3)
+    timeline.agent(sound(100), 0.43, follows=True)
+    timeline.agent(sound(100), 0.53)
+
+    assert voices(timeline.finish(1.0)) == ([], [(300, 500), (530, 630)])
+
+
+@pytest.mark.parametrize("spoken_before", [True, False])
+@pytest.mark.parametrize("taken", [0.0, 0.15])
+def test_a_line_that_was_held_up_leaves_no_hole_and_is_not_late_for_ever(
+    spoken_before: bool, taken: float
+) -> None:
+    timeline = StereoTimeline(RATE)
+    if spoken_before:
+        timeline.caller(sound(20), 0.020)
+    frames = timeline.take(taken)
+    for _ in range(10):  # spoken from 20 ms on, and held up until now
+        timeline.caller(sound(20), 0.220)
+    timeline.caller(sound(20), 0.240)
+
+    began = 0 if spoken_before else 20
+    assert voices(frames + timeline.finish(0.5)) == ([(began, 240)], [])
+
+
+def test_what_was_handed_out_already_stays_as_it_was() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.caller(sound(20), 0.020)
+    frames = timeline.take(1.1)
+    for _ in range(10):
+        timeline.caller(sound(20), 1.150)
+    frames += timeline.finish(2.0)
+
+    assert voices(frames) == ([(0, 20), (950, 1150)], [])
+
+
 def test_what_is_sent_while_the_agent_is_heard_comes_after_it() -> None:
     timeline = StereoTimeline(RATE)
     timeline.agent(sound(100), 0.1)

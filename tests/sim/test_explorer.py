@@ -30,7 +30,7 @@ WHOLE = [
     (MODEL, Budget(1, 0, 0, 1), 7_000),
     (MODEL, Budget(2, 0, 0, 0), 6_000),
     (MODEL_UNINTERRUPTED, Budget(1, 0, 0, 1), 5_000),
-    (MODEL_UNINTERRUPTED, Budget(2, 0, 0, 0), 6_000),
+    (MODEL_UNINTERRUPTED, Budget(2, 0, 0, 0), 3_500),
 ]
 
 

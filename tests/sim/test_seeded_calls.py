@@ -42,7 +42,8 @@ class Recorder:
             case events.CallerSpoke() if self.timeline is not None:
                 self.timeline.caller(pcm(what.audio), now)
             case effects.PlayAudio() if self.timeline is not None:
-                self.timeline.agent(pcm(what.audio), max(what.starts_at, now))
+                starts_at = max(what.starts_at, now)
+                self.timeline.agent(pcm(what.audio), starts_at, follows=starts_at > now)
             case effects.ClearPlayout() if self.timeline is not None:
                 self.timeline.clear(now)
             case _:

@@ -1,4 +1,4 @@
-"""What can happen next, and what it does: one step of one party.
+"""What can happen next: one step of one party.
 
 The caller speaks and stops (the model's turn detection says so and commits the turn), keys
 are pressed, tools finish; the model takes in the head of its wire, begins, finishes, fails,
@@ -9,9 +9,9 @@ deadline. Nothing here is chance: :func:`possible` lists every step there is.
 from collections.abc import Callable
 from enum import StrEnum
 
-from opusbridge.call.pending import Why
-from opusbridge.sim.explorer.hearing import socket_lost, take_in, time_passed
-from opusbridge.sim.explorer.scene import STEP_SECONDS, Message, Phase, Scene, Slot
+from opusbridge.sim.explorer import steps
+from opusbridge.sim.explorer.hearing import take_in, time_passed
+from opusbridge.sim.explorer.scene import STEP_SECONDS, Phase, Scene
 
 #: Nobody does anything new while more than this waits on a wire: it would only be more of
 #: the same, and the wires must not grow without bound.
@@ -112,7 +112,7 @@ def take(scene: Scene, move: Move) -> None:
     scene.look()
 
 
-# --- The caller, his keys, and the tools ------------------------------------------------
+# --- What each of them can do -----------------------------------------------------------
 
 
 def _caller_can(scene: Scene) -> list[Move]:
@@ -128,48 +128,6 @@ def _caller_can(scene: Scene) -> list[Move]:
     if budget.tools:
         found.append(Move.TOOLS)
     return found
-
-
-def _speak(scene: Scene) -> None:
-    scene.spend("turns")
-    scene.speech = True
-    scene.say(Message("started"))
-    if not scene.policy.interrupts:
-        return
-    if scene.promised:
-        # What it owed for the turn before ends as it begins.
-        scene.promised = False
-        if scene.slot is None:
-            _begin(scene)
-    if scene.slot is not None and scene.slot.phase is not Phase.STUCK:
-        scene.slot = scene.slot._replace(phase=Phase.CANCELLING)
-
-
-def _stop(scene: Scene) -> None:
-    turn = scene.new("turn")
-    scene.speech = False
-    scene.conversation |= {turn}
-    scene.promised = scene.promised or scene.policy.model_creates
-    scene.say(Message("stopped"), Message("committed", turn))
-
-
-def _cough(scene: Scene) -> None:
-    scene.speech = False
-    scene.fault()
-    scene.say(Message("stopped"))
-
-
-def _keys(scene: Scene) -> None:
-    scene.spend("keys")
-    scene.input(Why.KEYS, items=1)
-
-
-def _tools(scene: Scene) -> None:
-    scene.spend("tools")
-    scene.input(Why.TOOLS, items=2)
-
-
-# --- The model --------------------------------------------------------------------------
 
 
 def _model_can(scene: Scene) -> list[Move]:
@@ -210,153 +168,6 @@ def _slot_can(phase: Phase, faults: bool) -> list[Move]:
     return found
 
 
-def _model_hears(scene: Scene) -> None:
-    message, scene.to_model = scene.to_model[0], scene.to_model[1:]
-    slot = scene.slot
-    match message.kind:
-        case "create" if slot is not None:
-            scene.say(Message("refused", message.one, slot.response_id))
-        case "create":
-            _begin(scene, message.one)
-        case "item":
-            if message.last and message.one:
-                scene.conversation |= {message.one}
-            scene.say(Message("added", message.other))
-        case "cancel" if slot is not None and message.one in (None, slot.response_id):
-            if slot.phase in (Phase.HELD, Phase.STUCK):
-                scene.slot = None
-                scene.say(Message("done", slot.response_id, "cancelled"))
-            else:
-                scene.slot = slot._replace(phase=Phase.CANCELLING)
-        case _:
-            pass  # nothing to cancel: an error that changes nothing
-
-
-def _accept_silently(scene: Scene) -> None:
-    scene.fault()
-    scene.blurred = True
-    message, scene.to_model = scene.to_model[0], scene.to_model[1:]
-    _begin(scene, message.one, Phase.HELD)
-
-
-def _lose_created(scene: Scene) -> None:
-    scene.fault()
-    scene.blurred = True
-    message, scene.to_model = scene.to_model[0], scene.to_model[1:]
-    _begin(scene, message.one, Phase.UNANNOUNCED)
-
-
-def _reject(scene: Scene) -> None:
-    scene.fault(disturbs=False)
-    message, scene.to_model = scene.to_model[0], scene.to_model[1:]
-    scene.say(Message("rejected", message.one))
-
-
-def _refuse_vaguely(scene: Scene) -> None:
-    scene.fault()
-    scene.to_model = scene.to_model[1:]
-    scene.say(Message("refused"))
-
-
-def _begin(scene: Scene, request_id: str | None = None, phase: Phase = Phase.ACTIVE) -> None:
-    response_id = scene.new("resp")
-    scene.slot = Slot(response_id, request_id, phase, scene.conversation)
-    if phase is Phase.ACTIVE:
-        scene.say(Message("created", response_id, request_id, scene.conversation))
-
-
-def _announce(scene: Scene) -> None:
-    assert scene.slot is not None
-    # It answers what is in the conversation when it is created, and that is now.
-    slot = scene.slot._replace(phase=Phase.ACTIVE, covers=scene.conversation)
-    scene.slot = slot
-    scene.say(Message("created", slot.response_id, slot.request_id, slot.covers))
-
-
-def _end(scene: Scene, status: str) -> None:
-    slot, scene.slot = scene.slot, None
-    assert slot is not None
-    if slot.phase is Phase.UNANNOUNCED and status == "completed":
-        scene.say(Message("sound", slot.response_id, None, slot.covers))
-    audible = slot.phase in (Phase.ACTIVE, Phase.UNANNOUNCED)
-    covers = slot.covers if audible else frozenset[str]()
-    scene.say(Message("done", slot.response_id, status, covers))
-
-
-def _finish_unsaid(scene: Scene) -> None:
-    _say_all(scene)
-    scene.slot = None
-
-
-def _get_stuck(scene: Scene) -> None:
-    _say_all(scene)
-    assert scene.slot is not None
-    scene.slot = scene.slot._replace(phase=Phase.STUCK)
-
-
-def _say_all(scene: Scene) -> None:
-    assert scene.slot is not None
-    scene.fault()
-    scene.say(Message("sound", scene.slot.response_id, None, scene.slot.covers))
-
-
-def _fail(scene: Scene) -> None:
-    scene.fault(disturbs=False)
-    _end(scene, "failed")
-
-
-def _empty(scene: Scene) -> None:
-    scene.fault(disturbs=False)
-    _end(scene, "empty")
-
-
-def _end_unsaid(scene: Scene) -> None:
-    scene.fault()
-    scene.slot = None
-
-
-def _begin_by_itself(scene: Scene) -> None:
-    scene.promised = False
-    _begin(scene)
-
-
-def _begin_refused(scene: Scene) -> None:
-    scene.promised = False
-    assert scene.slot is not None
-    scene.say(Message("refused", None, scene.slot.response_id))
-
-
-def _begin_never(scene: Scene) -> None:
-    scene.promised = False
-    if scene.slot is None:
-        scene.fault()
-
-
-# --- The socket, and time ---------------------------------------------------------------
-
-
-def _freeze(scene: Scene) -> None:
-    """What it has said already may be on its way still, or not: as if it were not."""
-    scene.fault()
-    scene.frozen = True
-    scene.to_model, scene.to_us, scene.slot = (), (), None
-    scene.promised = scene.speech = False
-
-
-def _lose(scene: Scene) -> None:
-    scene.fault()
-    scene.to_model, scene.to_us, scene.slot = (), (), None
-    scene.connected = scene.promised = scene.speech = False
-    # Turns we were never told of are lost with it; the rest is restored.
-    scene.conversation = scene.owed
-    socket_lost(scene)
-
-
-def _ready(scene: Scene) -> None:
-    scene.connected = True
-    scene.perform(scene.life.session_ready(scene.now))
-
-
 def _is_quiet(scene: Scene) -> bool:
     """Nobody dawdles if time passes now: whatever is withheld was counted already."""
     slot = scene.slot
@@ -371,31 +182,31 @@ def _time(scene: Scene) -> None:
 
 
 _STEPS: dict[Move, Callable[[Scene], None]] = {
-    Move.SPEAK: _speak,
-    Move.STOP: _stop,
-    Move.COUGH: _cough,
-    Move.KEYS: _keys,
-    Move.TOOLS: _tools,
-    Move.MODEL_HEARS: _model_hears,
-    Move.ACCEPT_SILENTLY: _accept_silently,
-    Move.LOSE_CREATED: _lose_created,
-    Move.REJECT: _reject,
-    Move.REFUSE_VAGUELY: _refuse_vaguely,
+    Move.SPEAK: steps.speak,
+    Move.STOP: steps.stop,
+    Move.COUGH: steps.cough,
+    Move.KEYS: steps.keys,
+    Move.TOOLS: steps.tools,
+    Move.MODEL_HEARS: steps.model_hears,
+    Move.ACCEPT_SILENTLY: steps.accept_silently,
+    Move.LOSE_CREATED: steps.lose_created,
+    Move.REJECT: steps.reject,
+    Move.REFUSE_VAGUELY: steps.refuse_vaguely,
     Move.WE_HEAR: take_in,
-    Move.ANNOUNCE: _announce,
-    Move.FINISH: lambda scene: _end(scene, "completed"),
-    Move.FINISH_UNSAID: _finish_unsaid,
-    Move.GET_STUCK: _get_stuck,
-    Move.FAIL: _fail,
-    Move.EMPTY: _empty,
-    Move.END_CANCELLED: lambda scene: _end(scene, "cancelled"),
-    Move.END_UNSAID: _end_unsaid,
-    Move.BEGIN: _begin_by_itself,
-    Move.BEGIN_REFUSED: _begin_refused,
-    Move.BEGIN_NEVER: _begin_never,
-    Move.FREEZE: _freeze,
-    Move.LOSE: _lose,
-    Move.READY: _ready,
+    Move.ANNOUNCE: steps.announce,
+    Move.FINISH: lambda scene: steps.end(scene, "completed"),
+    Move.FINISH_UNSAID: steps.finish_unsaid,
+    Move.GET_STUCK: steps.get_stuck,
+    Move.FAIL: steps.fail,
+    Move.EMPTY: steps.empty,
+    Move.END_CANCELLED: lambda scene: steps.end(scene, "cancelled"),
+    Move.END_UNSAID: steps.end_unsaid,
+    Move.BEGIN: steps.begin_by_itself,
+    Move.BEGIN_REFUSED: steps.begin_refused,
+    Move.BEGIN_NEVER: steps.begin_never,
+    Move.FREEZE: steps.freeze,
+    Move.LOSE: steps.lose,
+    Move.READY: steps.ready,
     Move.TIME: _time,
 }
 #: These take the head of the wire to the model.
