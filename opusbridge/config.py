@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     """What AudioCodes presents as bearer. None: ``/audiocodes`` is closed but to loopback."""
 
     admin_token: Secret | None = None
-    """Bearer for ``/api``, ``/metrics`` and the pages. None: open on loopback only, and only
+    """Bearer for ``/api`` and ``/metrics``. None: open on loopback only, and only
     while there is no public URL, which means a proxy or tunnel in front."""
 
     allow_unauthenticated: bool = False
@@ -246,14 +246,14 @@ class Settings(BaseSettings):
 
     max_calls: Annotated[int, Field(ge=0)] = 0
     """Beyond it new calls are politely refused. 0: no limit, because it depends on the
-    machine; ``opusbridge bench`` measures it."""
+    machine."""
 
     max_call_seconds: SomeSeconds = 7200
     """A forgotten line costs money: two hours is beyond any call that was meant. The model
     ends its own sessions sooner."""
 
     data_dir: Path = Path("opusbridge-data")
-    """Recordings, flights and the conversation store; in the current folder, where a first
+    """The files of each call; in the current folder, where a first
     user finds it."""
 
     record: bool = True
@@ -261,7 +261,7 @@ class Settings(BaseSettings):
     said."""
 
     flight: bool = True
-    """``flight.jsonl``: the second question is why; it can be replayed."""
+    """``flight.jsonl``: the second question is why."""
 
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
     """``text`` for a person at a terminal, ``json`` for a collector."""

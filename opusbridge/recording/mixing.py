@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 CALLER_JITTER_SECONDS = 0.06
 
 #: A frame after a pause began this long before it arrived, at most. Providers send frames of
-#: 20 to 500 ms; the recording stays this far behind while the caller's line is silent.
+#: 20 to 500 ms, and networks hold them up; the recording stays this far behind.
 LONGEST_FRAME_SECONDS = 1.0
 
 #: Sound that starts this soon after the end of what was played belongs to it: resamplers

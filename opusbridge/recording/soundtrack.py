@@ -12,7 +12,8 @@ from opusbridge.recording.files import open_private, write_all
 from opusbridge.recording.mixing import StereoTimeline
 from opusbridge.sound import PCM_8K, PCM_24K, Audio, AudioFormat
 
-#: How often sound goes to the disk; a crash loses no more than this and the last frame.
+#: How often sound goes to the disk; a crash loses no more than this and the second for which
+#: the caller's voice may still change (``mixing``).
 FLUSH_SECONDS = 1.0
 
 #: Longest stretch written at once, for lines that were silent for long.

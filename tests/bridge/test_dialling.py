@@ -115,7 +115,8 @@ async def test_the_key_is_in_no_log_line_however_much_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("websockets.client").setLevel(logging.DEBUG)
+    # Through the fixture, so that it is as before for the tests that follow.
+    caplog.set_level(logging.DEBUG, "websockets.client")
     async with a_model(echo) as url:
         await (await dialler(settings(url))()).close()
 

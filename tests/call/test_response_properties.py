@@ -300,7 +300,6 @@ class ALifecycleAndItsModel(RuleBasedStateMachine):
         self.lifecycle.model_heard(self.now)
         self.hear(step)
 
-    @precondition(lambda self: self.to_model or self.to_us)
     @rule()
     def both_wires_run_empty(self) -> None:
         while self.to_model or self.to_us:
@@ -332,9 +331,21 @@ class ALifecycleAndItsModel(RuleBasedStateMachine):
         self.faults += 1
         return self.faults <= MOST_FAULTS
 
-    @precondition(lambda self: self.producing and self.faults < MOST_FAULTS)
+    def be_answering(self) -> bool:
+        """Let a turn come as far as its response, unless one is under way."""
+        if self.producing is None:
+            self.the_caller_finishes_a_turn_in_one_breath()
+            self.both_wires_run_empty()
+        if self.promised and self.producing is None:
+            self.keep_promise()
+        self.both_wires_run_empty()
+        return self.producing is not None
+
+    @precondition(lambda self: self.faults < MOST_FAULTS)
     @rule(how=st.sampled_from(["failed", "empty", "cancelled", "untold", "stuck"]))
-    def something_goes_wrong(self, how: str) -> None:
+    def an_answer_goes_wrong(self, how: str) -> None:
+        if not self.be_answering():
+            return
         self.faults += 1
         assert self.producing is not None
         match how:
@@ -347,6 +358,18 @@ class ALifecycleAndItsModel(RuleBasedStateMachine):
                 self.producing.stuck = True
             case _:
                 self.end(how)
+
+    @rule()
+    def a_noise_cuts_into_an_answer(self) -> None:
+        if self.be_answering() and not self.speaking:
+            self.the_caller_begins_to_speak()
+            self.the_caller_made_only_a_noise()
+
+    @precondition(lambda self: not self.dropped)
+    @rule()
+    def the_socket_drops_in_mid_answer(self) -> None:
+        self.be_answering()
+        self.the_socket_drops_and_a_new_session_is_restored()
 
     @precondition(lambda self: not self.dropped)
     @rule()

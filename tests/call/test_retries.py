@@ -133,10 +133,14 @@ def test_what_is_due_first_is_due() -> None:
     assert some.due == 12.0
 
     some.timed_out(12.0)
-    assert (some.ask_again_at, some.due, some.given_up) == (None, 15.0, None)
+    assert vars_of(some) == (None, 15.0, None)
 
     some.timed_out(15.0)
-    assert (some.due, some.given_up) == (None, "model-silent")
+    assert vars_of(some) == (None, None, "model-silent")
+
+
+def vars_of(some: Retries) -> tuple[float | None, float | None, str | None]:
+    return some.ask_again_at, some.due, some.given_up
 
 
 def test_a_word_in_time_shows_that_it_lives() -> None:

@@ -11,6 +11,7 @@ from opusbridge.cli import calling
 from opusbridge.config import Settings
 from opusbridge.privacy import Private
 from opusbridge.sim import script
+from opusbridge.sim.sockets import CallRefused
 from tests.cli.running import run
 
 SHORT = """
@@ -62,17 +63,24 @@ def test_an_expectation_that_fails_is_told_and_counted() -> None:
 
 
 @pytest.mark.slow
-def test_what_an_earlier_call_left_does_not_pass_for_this_one() -> None:
+def test_what_an_earlier_call_left_does_not_pass_for_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise CallRefused(503)
+
     Path("good.toml").write_text(GOOD, "utf-8")
+    call = ("call", "good.toml", "--telephony", "audiocodes", "--out", "calls")
+    assert run(*call).status == 0
     folder = Path("calls/good/audiocodes")
-    folder.mkdir(parents=True)
-    (folder / "timeline.html").write_text("of yesterday", "utf-8")
     (folder / "notes.txt").write_text("the user's own", "utf-8")
+    monkeypatch.setattr(calling, "place_call", refuse)
 
-    assert run("call", "good.toml", "--telephony", "audiocodes", "--out", "calls").status == 0
+    ran = run(*call)
 
-    assert "of yesterday" not in (folder / "timeline.html").read_text("utf-8")
-    assert (folder / "notes.txt").read_text("utf-8") == "the user's own"
+    assert ran.status == 1
+    assert "call.json was not written" in ran.out
+    assert [file.name for file in folder.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.slow

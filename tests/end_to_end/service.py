@@ -6,7 +6,7 @@ Everything is on real sockets and in real time, so tests let their calls run sid
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from opusbridge.config import Settings
 from opusbridge.sim import tones
 from opusbridge.sim.callers import Caller, Person, Say, SimulatedAudioCodes, SimulatedTwilio
 from opusbridge.sim.callers.twilio import ACCOUNT_SID
-from opusbridge.sim.model import Reply, ReplyScript, SimulatedModel
+from opusbridge.sim.model import Knobs, Reply, ReplyScript, SimulatedModel
 from opusbridge.sim.model_server import ModelServer, Upgrade
 from opusbridge.sim.sockets import bearer, place_call
 from opusbridge.sim.telephone import Telephone
@@ -103,6 +103,9 @@ class Models:
     def __init__(self, *scripts: Sequence[Reply]) -> None:
         self.sessions: list[SimulatedModel] = []
         self.server = ModelServer(self._make, changed=self._changed)
+        self.knobs: Knobs | None = None
+        """How the sessions that are opened from now on behave."""
+        self.accepted_keys: Collection[str] | None = None
         self._scripts = list(scripts)
         self._news = asyncio.Event()
 
@@ -123,13 +126,14 @@ class Models:
     def _make(self, upgrade: Upgrade) -> SimulatedModel:
         replies = self._scripts.pop(0) if self._scripts else [reply(440.0)]
         made = SimulatedModel(
-            None,
+            self.knobs,
             Random(len(self.sessions)),
             ReplyScript(replies, usual=[reply(440.0)]),
             now=upgrade.now,
             query=upgrade.query,
             headers=upgrade.headers,
             unix_time=upgrade.unix_time,
+            accepted_keys=self.accepted_keys,
         )
         self.sessions.append(made)
         return made

@@ -14,7 +14,6 @@ from typing import Any, cast
 import pytest
 
 from opusbridge import logs
-from opusbridge.call.call import CLIP_WORDS
 from opusbridge.sim.callers import (
     Caller,
     HangUp,
@@ -25,6 +24,7 @@ from opusbridge.sim.callers import (
     Wait,
     WaitForAgent,
 )
+from opusbridge.speech import CLIPS
 from tests.end_to_end.service import Service, heard_by, line, reply, service, share_of
 
 pytestmark = pytest.mark.slow
@@ -264,7 +264,7 @@ async def test_a_peer_is_given_up_after_a_hundred_and_not_before(tmp_path: Path)
             ending = {"outcome": "caller", "reason": "telephony-unintelligible"}
             assert kept[name]["ending"] == ending
             told = [item["heard"] for item in transcripts[name]["items"]]
-            assert told[-2:] == list(CLIP_WORDS.values())
+            assert told[-2:] == [CLIPS["en"]["sorry"], CLIPS["en"]["goodbye"]]
             assert caller.verdict() == []
         for peer in ("twilio", "audiocodes"):
             assert (await counted(here, peer)).total() == len(TOO_MUCH) + len(ENOUGH)

@@ -168,7 +168,8 @@ def test_the_future_is_not_handed_out() -> None:
     timeline.caller(sound(1000), 1.0)
     timeline.agent(sound(1000), 0.5)
 
-    assert len(timeline.take(0.7)) == 0.7 * RATE * 4
+    # A second behind: so long what the line held up may still change the caller's voice.
+    assert len(timeline.take(1.7)) == 0.7 * RATE * 4
     timeline.clear(0.8)
     assert voices(timeline.finish(1.0)) == ([(0, 300)], [(0, 100)])
 
