@@ -20,7 +20,10 @@ class ConfigureTelephony:
 
 @dataclass(frozen=True, slots=True)
 class AnswerCall:
-    """Stop the ringing. AudioCodes answers with the first play stream: 200 ms of silence."""
+    """Stop the ringing. AudioCodes answers with the first play stream."""
+
+    silence_ms: int = 200
+    """Long enough for VAIC to take it for a prompt, too short to be noticed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -384,7 +384,8 @@ class Call:
                 return self._end(self._parting, now)
             found += self._transfer_failed("no-answer", now)
         if is_due(self._answer_at, now):
-            found += [effects.AnswerCall(), *self._answered(now)]
+            assert self.conversation is not None
+            found += [*self.conversation.voice.answer(now), *self._answered(now)]
         if is_due(self._keypad.deadline, now):
             found += self._keys(self._keypad.take(), now)
         if self.conversation is not None:

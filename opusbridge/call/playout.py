@@ -181,6 +181,10 @@ class PlayoutLedger:
                 segment.ends_at = now
         return True
 
+    def silent_until(self, at: float) -> None:
+        """The far side has silence to play until then, which is no part's."""
+        self._empties_at = max(self._empties_at, at)
+
     def heard_position(self, now: float) -> int:
         """Bytes of this epoch that have reached the ear; never runs backwards."""
         ahead_ms = max(0.0, (self._empties_at - now) * 1000)

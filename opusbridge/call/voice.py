@@ -112,6 +112,12 @@ class AgentVoice:
         self.spoke = self.spoke or bool(found)
         return found
 
+    def answer(self, now: float) -> list[Effect]:
+        """Silence answers the phone; what is said is heard after it."""
+        answer = effects.AnswerCall()
+        self._ledger.silent_until(now + answer.silence_ms / 1000)
+        return [answer]
+
     # --- Being heard --------------------------------------------------------------------
 
     def mark_reached(self, name: str, now: float) -> list[Effect]:

@@ -69,7 +69,7 @@ class StereoTimeline:
 
         ``follows``: it is queued behind that, so there is no silence between.
         """
-        tolerance = self._drift if follows else self._snap
+        tolerance = self._drift if follows and self._agent.end else self._snap
         self._lay(self._agent, pcm, self._samples(starts_at_s), tolerance)
 
     def clear(self, at_s: float) -> None:

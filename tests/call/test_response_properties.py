@@ -53,7 +53,7 @@ class Produced:
     cancelling: bool = False
     stuck: bool = False
     """Only a cancel ends it."""
-    well_ended: bool = False
+    all_said: bool = False
 
 
 @dataclass
@@ -253,7 +253,6 @@ class ALifecycleAndItsModel(RuleBasedStateMachine):
     def end(self, status: str, empty: bool = False, told: bool = True) -> None:
         assert self.producing is not None
         ended, self.producing = self.producing, None
-        ended.well_ended = status in ("completed", "incomplete") and not empty
         if told:
             self.to_us.append(partial(self.over, ended.id, status, empty))
 
@@ -319,6 +318,7 @@ class ALifecycleAndItsModel(RuleBasedStateMachine):
         assert self.producing is not None
         self.to_us.append(partial(self.spoke, self.producing.id))
         if complete:
+            self.producing.all_said = True
             self.to_us.append(partial(self.sound_complete, self.producing.id))
 
     @precondition(lambda self: self.producing and not self.producing.stuck)
@@ -452,7 +452,7 @@ class ALifecycleAndItsModel(RuleBasedStateMachine):
     def nothing_was_forgotten(self) -> None:
         answered: set[str] = set()
         for response in self.produced:
-            if response.well_ended and response.id in self.heard:
+            if response.all_said and response.id in self.heard:
                 answered |= response.knows
         last_speech = max((began for began, _ in self.turns), default=0)
         for owed in self.owed:

@@ -63,6 +63,14 @@ def told(found: list[Effect]) -> list[Effect]:
 # --- Speaking ---------------------------------------------------------------------------
 
 
+def test_what_is_said_after_the_silence_that_answered_the_phone_is_heard_after_it() -> None:
+    speaking = Speaking(AUDIOCODES)
+    assert speaking.voice.answer(1.0) == [effects.AnswerCall()]
+
+    assert speaking.hears("item_1", sound(100), 1.05) == [PlayAudio(sound(100), 1.2)]
+    assert speaking.voice.silent_at(1.05) == pytest.approx(1.3)
+
+
 def test_speech_is_played_and_marked_where_marks_come_back() -> None:
     speaking = Speaking()
     assert not speaking.voice.spoke

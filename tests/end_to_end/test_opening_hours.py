@@ -112,7 +112,7 @@ async def counted(at: Service) -> None:
         assert metrics.value("calls_active", telephony=side) == 0
     assert metrics.value("barge_ins_total") == metrics.value("truncations_total") == 2
     assert metrics.by("reason", "response_requests_total") == {"greeting": 2.0, "turn": 8.0}
-    assert metrics.by("status", "responses_total") == {"completed": 8.0, "cancelled": 2.0}
+    assert metrics.by("status", "responses_total") == {"completed": 10.0}
     assert metrics.value("turn_latency_seconds_count") == 8
     assert metrics.value("response_conflicts_total") == 0
     assert metrics.value("invariant_violations_total") == 0

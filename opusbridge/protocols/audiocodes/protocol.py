@@ -21,9 +21,6 @@ from opusbridge.privacy import Private
 from opusbridge.protocols.audiocodes import messages
 from opusbridge.sound import PCMU_8K, Audio, AudioFormat
 
-#: Long enough for VAIC to take it for a prompt and answer the phone, too short to be noticed.
-ANSWER_MS = 200
-
 #: What a message means: events of the telephony side, and what was wrong with parts of it.
 Heard = list[FromTelephony | MessageRejected]
 
@@ -134,8 +131,8 @@ class AudioCodesProtocol:
                 self._tell_speech("stopped")
             case effects.TellSpeechCommitted():
                 self._tell_speech("committed")
-            case effects.AnswerCall():
-                self._answer()
+            case effects.AnswerCall(silence_ms):
+                self._answer(silence_ms)
             case effects.ConfigureTelephony(barge_in):
                 # Silence is the model's to handle: VAIC must not drop the call over it.
                 settings = {"bargeIn": barge_in, "userNoInputGiveUpTimeoutMS": 0}
@@ -343,13 +340,13 @@ class AudioCodesProtocol:
             # A closed stream plays on to its end; only this, or the caller's speech, stops it.
             self._command({"type": "event", "name": "abortPrompts"})
 
-    def _answer(self) -> None:
+    def _answer(self, silence_ms: int) -> None:
         self._must_be_accepted()
         if self._streams_opened:
             return  # the first play stream has answered the phone
         assert self.audio_format is not None
         zero = b"\xff" if self.audio_format == PCMU_8K else b"\x00"
-        silence = zero * (self.audio_format.bytes_per_ms * ANSWER_MS)
+        silence = zero * (self.audio_format.bytes_per_ms * silence_ms)
         self._play(Audio(b64encode(silence).decode("ascii"), self.audio_format))
         self._close_stream()
 

@@ -5,6 +5,7 @@ still on a wire. An input is answered when the sound of a response that was crea
 may be heard to its end.
 """
 
+from opusbridge.call.pending import Cause, Why
 from opusbridge.effects import Note
 from opusbridge.sim.explorer.scene import Message, Scene, Violation
 
@@ -18,7 +19,7 @@ def take_in(scene: Scene) -> None:
     life.model_heard(now)
     match message.kind:
         case "started":
-            _started(scene)
+            _started(scene, _id(message))
         case "stopped":
             scene.speaking, scene.awaiting = False, "commit"
             scene.perform(life.caller_stopped(now))
@@ -61,14 +62,24 @@ def time_passed(scene: Scene) -> None:
     scene.perform(found)
 
 
-def socket_lost(scene: Scene) -> None:
+def socket_lost(scene: Scene, heard_in_part: bool) -> None:
+    """As the call does it: what the caller was saying is asked for again, as a turn."""
+    life, now = scene.life, scene.now
+    if heard_in_part and scene.active is not None:
+        # The rest of it is asked for, but not for ever.
+        scene.owed -= scene.active.covers
+        scene.cut_short |= scene.active.covers
     scene.unanswered = scene.active = scene.cancelled = None
     scene.speaking, scene.awaiting = False, ""
-    scene.life.lost(scene.now)
+    spoke = life.caller_turn_under_way
+    life.lost(now, heard_in_part)
+    if spoke:
+        scene.owed |= {scene.heard_turn}
+        scene.perform(life.user_input(Cause(Why.TURN, scene.heard_turn), now))
 
 
-def _started(scene: Scene) -> None:
-    scene.speaking, scene.awaiting = True, ""
+def _started(scene: Scene, turn: str) -> None:
+    scene.speaking, scene.awaiting, scene.heard_turn = True, "", turn
     if scene.policy.interrupts:
         if scene.active is not None:
             scene.unwanted |= {_id(scene.active)}

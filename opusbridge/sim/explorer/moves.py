@@ -45,14 +45,16 @@ class Move(StrEnum):
     BEGIN_NEVER = "the model forgets to begin its own response"
     FREEZE = "the model falls silent for good, its socket open"
     LOSE = "the socket is lost"
+    LOSE_HEARD = "the socket is lost, after a part of the answer was heard"
     READY = "a new session is ready, the conversation restored"
+    GIVE_UP = "the caller is told that it did not work"
     TIME = "time passes to our next deadline"
 
 
 def possible(scene: Scene) -> list[Move]:
     """Every step there is from here, in an order that never changes."""
     if scene.life.given_up is not None:
-        return []
+        return [Move.GIVE_UP]
     found: list[Move] = []
     if scene.frozen:
         pass
@@ -62,6 +64,8 @@ def possible(scene: Scene) -> list[Move]:
         found += _model_can(scene)
         if scene.budget.faults:
             found += [Move.FREEZE, Move.LOSE]
+            if scene.active and scene.life.may_play(scene.active.one or ""):
+                found.append(Move.LOSE_HEARD)
     else:
         found.append(Move.READY)
     if scene.to_us:
@@ -75,7 +79,7 @@ def at_best(scene: Scene) -> Move | None:
     """The next step if everybody behaves from now on; none when all is at rest."""
     slot = scene.slot
     if scene.life.given_up is not None:
-        return None
+        return Move.GIVE_UP
     if scene.frozen:
         return Move.TIME if scene.life.deadline is not None else None
     if not scene.connected:
@@ -206,7 +210,9 @@ _STEPS: dict[Move, Callable[[Scene], None]] = {
     Move.BEGIN_NEVER: steps.begin_never,
     Move.FREEZE: steps.freeze,
     Move.LOSE: steps.lose,
+    Move.LOSE_HEARD: steps.lose_heard,
     Move.READY: steps.ready,
+    Move.GIVE_UP: steps.give_up,
     Move.TIME: _time,
 }
 #: These take the head of the wire to the model.

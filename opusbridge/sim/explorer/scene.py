@@ -95,6 +95,8 @@ class Scene:
     """It owes the last turn a response of its own."""
     speech: bool = False
     """Its turn detection hears the caller."""
+    turn: str = ""
+    """The caller's latest."""
     conversation: frozenset[str] = frozenset()
     made: int = 0
     # The referee.
@@ -107,6 +109,8 @@ class Scene:
     active: Message | None = None
     cancelled: str | None = None
     speaking: bool = False
+    heard_turn: str = ""
+    """The latest we were told of."""
     awaiting: str = ""
     """``commit`` or ``begin`` when the model is about to do that by itself."""
     unwanted: frozenset[str] = frozenset()
@@ -151,6 +155,9 @@ class Scene:
         like.note(
             (self.disturbed, self.blurred, self.active is None, self.slot is None, self.budget)
         )
+        # A turn's id is only used again while the turn is under way.
+        like.name(self.turn if self.speech else None)
+        like.name(self.heard_turn if self.life.caller_turn_under_way else None)
         like.name(self.unanswered)
         like.name(self.cancelled)
         like.names(self.conversation & owed)

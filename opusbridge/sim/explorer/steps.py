@@ -9,8 +9,8 @@ from opusbridge.sim.explorer.scene import Message, Phase, Scene, Slot
 
 def speak(scene: Scene) -> None:
     scene.spend("turns")
-    scene.speech = True
-    scene.say(Message("started"))
+    scene.speech, scene.turn = True, scene.new("turn")
+    scene.say(Message("started", scene.turn))
     if not scene.policy.interrupts:
         return
     if scene.promised:
@@ -23,11 +23,10 @@ def speak(scene: Scene) -> None:
 
 
 def stop(scene: Scene) -> None:
-    turn = scene.new("turn")
     scene.speech = False
-    scene.conversation |= {turn}
+    scene.conversation |= {scene.turn}
     scene.promised = scene.promised or scene.policy.model_creates
-    scene.say(Message("stopped"), Message("committed", turn))
+    scene.say(Message("stopped"), Message("committed", scene.turn))
 
 
 def cough(scene: Scene) -> None:
@@ -184,13 +183,31 @@ def freeze(scene: Scene) -> None:
 
 def lose(scene: Scene) -> None:
     scene.fault()
+    _session_over(scene, heard_in_part=False)
+
+
+def lose_heard(scene: Scene) -> None:
+    scene.fault()
+    _session_over(scene, heard_in_part=True)
+
+
+def _session_over(scene: Scene, heard_in_part: bool) -> None:
     scene.to_model, scene.to_us, scene.slot = (), (), None
-    scene.connected = scene.promised = scene.speech = False
+    scene.connected = scene.frozen = scene.promised = scene.speech = False
+    socket_lost(scene, heard_in_part)
     # Turns we were never told of are lost with it; the rest is restored.
-    scene.conversation = scene.owed
-    socket_lost(scene)
+    scene.conversation = scene.owed | scene.cut_short
 
 
 def ready(scene: Scene) -> None:
     scene.connected = True
     scene.perform(scene.life.session_ready(scene.now))
+
+
+def give_up(scene: Scene) -> None:
+    """A model that is silent is replaced; one that fails is forgiven, what waited forgotten."""
+    if scene.life.given_up == "model-silent":
+        _session_over(scene, heard_in_part=False)
+        return
+    scene.life.forgive()
+    scene.owed = frozenset()

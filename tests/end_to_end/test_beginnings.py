@@ -1,0 +1,93 @@
+"""How calls begin when it is made hard for them: a slow model, a refused key, a second stream."""
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from opusbridge.sim.callers import (
+    Caller,
+    HangUp,
+    Person,
+    SimulatedTwilio,
+    Wait,
+    WaitForAgent,
+)
+from opusbridge.sim.model import Knobs
+from opusbridge.sim.sockets import place_call
+from opusbridge.speech import load_clip
+from tests.end_to_end.hearing import ear_of, files_of, find, samples
+from tests.end_to_end.service import Service, heard_by, line, reply, service, share_of
+
+pytestmark = pytest.mark.slow
+
+
+def listener() -> Person:
+    """Hears what there is to hear, and hangs up."""
+    return Person([WaitForAgent(), HangUp()], patience_seconds=8.0)
+
+
+async def test_however_slow_the_model_the_phone_is_answered_in_time(tmp_path: Path) -> None:
+    async with service(tmp_path, [reply(900.0)], [reply(900.0)]) as at:
+        at.models.knobs = Knobs(create_delay=1.5, first_audio_delay=1.0)
+        audiocodes, twilio = await asyncio.gather(
+            at.by_audiocodes(listener()), at.by_twilio(listener())
+        )
+
+        assert audiocodes.verdict() == twilio.verdict() == []
+        # 250 ms after start, and then the way: the greeting comes two seconds later.
+        assert audiocodes.seconds_to_answer is not None
+        assert audiocodes.seconds_to_answer < 0.3
+        first, second = audiocodes.play_streams.started_at
+        assert second - first > 1.5
+        assert share_of(900.0, heard_by(audiocodes)) > 0.9
+        assert share_of(900.0, heard_by(twilio)) > 0.9
+
+
+async def test_a_caller_hears_an_apology_when_the_model_refuses_our_key(tmp_path: Path) -> None:
+    async with service(tmp_path) as at:
+        at.models.accepted_keys = {"another"}
+        waits = [Person([Wait(20.0)], patience_seconds=8.0) for _ in range(2)]
+        callers: list[Caller] = list(
+            await asyncio.gather(at.by_audiocodes(waits[0]), at.by_twilio(waits[1]))
+        )
+        await at.over()
+
+        rate_hz, pcm = load_clip("sorry")
+        for caller in callers:
+            assert caller.violations == []
+            assert find(samples(pcm, rate_hz), ear_of(caller))[1] > 0.9
+        for call in at.kept().values():
+            assert call["ending"] == {"outcome": "model", "reason": "model-refused-us"}
+            assert call["responses"]["requested"] == 0
+
+
+async def test_a_repeated_webhook_is_welcome_but_the_first_stream_wins(tmp_path: Path) -> None:
+    async with service(tmp_path, [reply(900.0), reply(1300.0)]) as at:
+        person = Person([WaitForAgent(), line(700.0), WaitForAgent(), HangUp()])
+        first, second = await asyncio.gather(at.by_twilio(person), later_stream(at, 1.0))
+        await at.over()
+
+        assert first.verdict() == []
+        assert share_of(1300.0, heard_by(first)) > 0.2
+        assert second.heard == []
+        assert len(at.models.sessions) == 1
+        files = files_of(tmp_path, first.call_sid)
+        assert files.call["ending"]["reason"] == "caller-hung-up"
+        assert len(files.call["turns"]) == 1
+        rejected = (await at.metrics()).by("reason", "rejected_total", endpoint="twilio-media")
+        assert rejected == {"already-streaming": 1.0}
+
+
+async def later_stream(at: Service, seconds: float) -> SimulatedTwilio:
+    """Another stream for the same call, announced by a webhook of its own."""
+    await asyncio.sleep(seconds)
+    call_sid = f"CA{1:032x}"
+    twiml = await at.telephone.ask_webhook(call_sid)
+    assert twiml.stream_url is not None
+    person = Person([Wait(20.0)], patience_seconds=8.0)
+    caller = SimulatedTwilio(person, call_sid, f"MZ{2:032x}", twiml.parameters, Random(2))
+    headers = at.telephone.stream_headers(twiml.stream_url)
+    await place_call(caller, twiml.stream_url, headers=headers)
+    return caller
