@@ -382,7 +382,8 @@ class Conversation:
             found.append(Note("watchdog", "session"))
         if is_due(self.response.deadline, now):
             before = self.response.response_id
-            found += self.response.timed_out(now)
-            found += self._tidied(before, now)
+            found += self.response.timed_out(now, settle=False)
+            # The answer to its tools joins what waits before the door opens.
+            found += self._tidied(before, now) + self.response.settle(now)
         self.voice.settle(now)
         return found

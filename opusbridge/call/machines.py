@@ -71,6 +71,8 @@ class RequestMachine:
     def accepted(self, by_name: bool) -> None:
         if by_name:
             self.orphans.clear()  # there is one slot: none of those before it will be accepted
+        elif self.state is Request.ABANDONED and self.id is not None:
+            self.orphans.append(self.id)  # if that was another's, its own is as little wanted
         self.step(RequestInput.ACCEPTED)
 
     def is_orphan(self, request_id: str | None) -> bool:
@@ -113,6 +115,11 @@ class ResponseMachine:
     over: deque[str] = field(default_factory=_ids)
     freed: deque[str] = field(default_factory=_ids)
     """Declared over by us alone: the model may think otherwise."""
+
+    @property
+    def rung(self) -> str:
+        """What is overdue when ``due`` is."""
+        return "response" if self.state is Response.ACTIVE else "cancel"
 
     def step(self, given: ResponseInput) -> Action:
         self.state, action = RESPONSE_TABLE[self.state, given]

@@ -3,10 +3,9 @@
 Rule 1: everything that changes a response's state is in this file.
 Rule 2: this file knows nothing of audio, telephony or JSON.
 
-Two parties can begin a response, so there are two machines. The *request* machine follows
-what we asked for; the *response* machine what the model is really producing, whether we asked
-for it or its own turn detection did. Their tables (``tables.py``) have an
-entry for every pair of state and input. They touch in two places only:
+Two parties can begin a response, so there are two machines: *request* follows what we asked
+for, *response* what the model really produces, whoever began it. Their tables (``tables.py``)
+have an entry for every pair of state and input. They touch in two places only:
 
 * a request that was abandoned before it was accepted cancels the response that accepts it;
 * whenever both are idle and input is waiting, a response is requested (``door.py``).
@@ -160,8 +159,7 @@ class ResponseLifecycle:
         if slot.is_past(response_id):
             return []
         if response_id == slot.id and slot.announced:
-            if more_to_come:
-                slot.sound_complete = False
+            slot.sound_complete &= not more_to_come
             if slot.state is Response.ACTIVE:
                 slot.due = now + self.policy.progress_timeout
             return []
@@ -258,8 +256,11 @@ class ResponseLifecycle:
         self._retries.start_over()
         self._waiting.pending = None
 
-    def timed_out(self, now: float) -> list[Effect]:
-        """Call at :attr:`deadline`; each wait has its own due time and its own remedy."""
+    def settle(self, now: float) -> list[Effect]:
+        return self._door.settle(now)
+
+    def timed_out(self, now: float, settle: bool = True) -> list[Effect]:
+        """Call at :attr:`deadline`; without ``settle`` the caller of this does it after."""
         found: list[Effect] = []
         if is_due(self._turn.due, now):
             found.append(Note("watchdog", "commit", self._door.ids()))
@@ -272,13 +273,12 @@ class ResponseLifecycle:
             self._door.waited_in_vain((), now)
         if is_due(self._response.due, now):
             found += self._response_overdue(now)
-        return found + self._door.settle(now)
+        return found + self._door.settle(now) if settle else found
 
     def _response_overdue(self, now: float) -> list[Effect]:
         slot = self._response
         active = slot.state is Response.ACTIVE
-        rung = "response" if active else "cancel"
-        found: list[Effect] = [Note("watchdog", rung, self._door.ids())]
+        found: list[Effect] = [Note("watchdog", slot.rung, self._door.ids())]
         if active and slot.sound_complete:
             # All was said: asking again would say it twice.
             slot.step(ResponseInput.DONE)
@@ -315,6 +315,8 @@ class ResponseLifecycle:
     ) -> list[Effect]:
         """A response has begun: whose is it, what does it answer, does anybody want it?"""
         request, slot = self._request, self._response
+        if response_id != slot.id and slot.sound_complete:
+            slot.covering = ()  # the one it replaces was said to its end: once is enough
         if request.is_orphan(request_id):
             self._turn.answer_due = None
             return self._begin(response_id, now, unwanted=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
+from string import ascii_lowercase
 
 from opusbridge import events
 from opusbridge.call.call import Call
@@ -52,11 +53,6 @@ SORRY, GOODBYE = "Sorry, something is wrong.", "Goodbye."
 _WORDS = (
     "the order of yesterday has left our house and will be with you before the evening comes "
     "so please be at home or name a neighbour who can take it in while you are at work"
-)
-
-_ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
-    "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
 )
 
 _DESTINATIONS = {"billing": "+15550100300"}
@@ -132,7 +128,14 @@ def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
     protocol: TelephonyProtocol
     protocol = TwilioProtocol() if how.telephony == "twilio" else AudioCodesProtocol()
     engine = Engine(Call(_policy(how, random), 0.0), protocol, RealtimeProtocol(), observers)
-    model = SimulatedModel(Knobs.random(random), Random(random.random()), _replies(random))
+    replies, knobs, chance = _replies(random), Knobs.random(random), Random(random.random())
+
+    def session(now: float) -> SimulatedModel:
+        """The replies go on where the session before left them; what failed it does not."""
+        faults = knobs.faults if now == 0.0 else {}
+        return SimulatedModel(replace(knobs, faults=faults), chance, replies, now=now)
+
+    model = session(0.0)
     call = SimulatedCall(
         world,
         caller,
@@ -140,6 +143,7 @@ def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
         engine,
         tools=_TOOLS,
         destinations=_DESTINATIONS,
+        dial=session if random.random() < 0.8 else None,
         surroundings=_surroundings(random),
     )
     if random.random() < 0.3:
@@ -257,8 +261,9 @@ def _reply(nth: int, random: Random) -> Reply:
 
 
 def _sentence(nth: int, words: int) -> str:
-    """No two replies of a call are alike: whatever is heard can only be of one of them."""
-    return " ".join([_ORDINALS.split()[nth], *_WORDS.split()[: words - 1]])
+    """No two replies of a call have a word in common: what is heard can only be of one."""
+    mark = ascii_lowercase[nth]
+    return " ".join(word + mark for word in _WORDS.split()[:words])
 
 
 # --- The caller -------------------------------------------------------------------------

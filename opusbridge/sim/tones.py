@@ -52,7 +52,7 @@ def speech(text: str, rate_hz: int = 24_000, dbfs: float = SPEECH_DBFS) -> bytes
 def voice(ms: int, rate_hz: int = 24_000, dbfs: float = SPEECH_DBFS, seed: int = 0) -> bytes:
     """``ms`` of humming; it swells and fades but never falls silent."""
     t = np.arange(rate_hz * ms // 1000) / rate_hz
-    pitch = 95 + seed % 110
+    pitch = 95 + seed % 11_000 / 100
     sway = 3.0 * np.sin(2 * np.pi * 0.7 * t)
     phase = 2 * np.pi * (pitch * t + np.cumsum(sway) / rate_hz)
     hum = sum(np.sin(k * phase) / k for k in range(1, 9))

@@ -1086,3 +1086,19 @@ def test_a_goodbye_stops_what_is_being_said_and_takes_its_place() -> None:
     assert some.interrupted(2.0) == [CancelResponse("resp_1")]
     some.done("resp_1", 2.2, status="cancelled")
     assert some.at_rest
+
+
+def test_a_response_said_to_its_end_is_not_asked_for_again_when_an_orphan_takes_its_place() -> None:
+    # Found by the explorer: its response.done was lost, and our abandoned request came late.
+    talk = ResponseLifecycle(ResponsePolicy(model_creates=True))
+    talk.session_ready(0.0)
+    talk.user_input(Cause(Why.GREETING, "greeting"), 0.0)
+    talk.caller_began(0.1)
+    talk.caller_stopped(0.5)
+    talk.turn_committed("item_1", 0.5)
+    talk.created("resp_1", None, 0.6)
+    talk.sound_complete("resp_1")
+
+    talk.created("resp_2", "request-1", 0.7)
+    assert talk.done("resp_2", 0.8, status="cancelled") == []
+    assert talk.at_rest

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,6 +25,8 @@ from opusbridge.call.policy import ResponsePolicy
 from opusbridge.call.response import ResponseLifecycle
 from opusbridge.call.tables import Request, Response
 from opusbridge.effects import CancelResponse, CreateResponse, Effect, Note
+
+pytestmark = pytest.mark.slow
 
 #: More than the longest chain of watchdogs, retries and hints there can be.
 LONGEST_REST_SECONDS = 200.0
@@ -462,5 +465,5 @@ class ALifecycleAndItsModel(RuleBasedStateMachine):
 
 TestALifecycleAndItsModel = ALifecycleAndItsModel.TestCase
 TestALifecycleAndItsModel.settings = settings(
-    max_examples=300, stateful_step_count=40, deadline=None, derandomize=True
+    max_examples=220, stateful_step_count=40, deadline=None, derandomize=True
 )

@@ -75,7 +75,8 @@ def running(
         yield process
     finally:
         process.kill()
-        process.communicate()
+        _, err = process.communicate()
+        sys.stdout.write(err or "")  # pytest shows it where the test has failed
 
 
 def listening_on(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:

@@ -131,5 +131,5 @@ def test_twilios_own_validator_accepts_the_simulated_webhook() -> None:
 def test_the_correlation_tells_lines_apart() -> None:
     track = np.concatenate((np.zeros(4_000), line("yes-please"), np.zeros(4_000)))
 
-    assert find(line("yes-please"), track) == (pytest.approx(0.5), pytest.approx(1.0))
+    assert find(line("yes-please"), track) == pytest.approx((0.5, 1.0))
     assert likeness("mm-hm", track) < 0.5

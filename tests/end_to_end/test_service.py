@@ -54,14 +54,18 @@ def person(*steps: Step) -> Person:
     return Person(steps, patience_seconds=8.0)
 
 
+#: The agents here do not pause for breath, so nobody need wait long to be sure.
+LISTEN = WaitForAgent(silence_ms=300)
+
+
 def chat(hz: float = 1000.0) -> Person:
     """Listens, says something, listens again, and hangs up."""
-    return person(WaitForAgent(), line(hz), WaitForAgent(), HangUp())
+    return person(LISTEN, line(hz), LISTEN, HangUp())
 
 
 def listener() -> Person:
     """Hears the greeting, and stays until somebody else ends the call."""
-    return person(WaitForAgent(), Wait(20.0))
+    return person(LISTEN, Wait(20.0))
 
 
 # --- Who may come in --------------------------------------------------------------------
@@ -146,7 +150,7 @@ async def test_a_full_house_refuses_politely_and_has_room_again_afterwards(tmp_p
         assert (await first).verdict() == []
         await here.over()
         assert (await here.http.get("/readyz")).status_code == 200
-        second = await here.by_twilio(person(WaitForAgent(), HangUp()))
+        second = await here.by_twilio(person(LISTEN, HangUp()))
         assert second.verdict() == here.models.verdict() == []
 
 
@@ -316,7 +320,7 @@ async def test_a_transfer_that_twilio_refuses_gives_the_caller_back_to_the_agent
         service(tmp_path, script, twilio_api_url=api.url) as here,
         asyncio.TaskGroup() as tasks,
     ):
-        steps = person(WaitForAgent(silence_ms=2500), HangUp())
+        steps = person(WaitForAgent(silence_ms=2000), HangUp())
         call = tasks.create_task(here.by_twilio(steps, begun=api.knows))
         await here.responses_done(1)
         call_id = (await here.live())[0]["call_id"]
@@ -368,7 +372,7 @@ def _is_only(tones: tuple[float, ...], which: int, pcm: bytes, rate_hz: int = 24
 async def test_what_a_call_was_can_be_read_off_the_metrics(tmp_path: Path) -> None:
     script = [reply(440.0), reply(570.0, 9000), reply(710.0)]
     async with service(tmp_path, script) as here:
-        steps = (WaitForAgent(), line(1000.0), Interrupt(600, line(1170.0)), WaitForAgent())
+        steps = (LISTEN, line(1000.0), Interrupt(600, line(1170.0)), LISTEN)
         caller = await here.by_twilio(person(*steps, HangUp()))
         await here.over()
         metrics = await here.metrics()
