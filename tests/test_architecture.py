@@ -88,7 +88,7 @@ PURE_ROOMS = {*LANGUAGE, "audio", "call", "protocols", "version"}
 PURE_FILES = {"recording/mixing.py"}
 
 #: Lines of a file, and lines of code of a function.
-MOST_LINES = 399
+MOST_LINES = 400
 MOST_CODE_LINES = 45
 
 

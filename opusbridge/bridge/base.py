@@ -201,6 +201,8 @@ class RealtimeBridge(ABC):
             self._arm_timer()
             await self._over.wait()
             await self._telephony_out.emptied(FLUSH_SECONDS)
+            # Nobody waits for the model, which answers a close late or never.
+            await self._telephony_socket.close()
             for task in running:
                 task.cancel()
             self._side_work.cancel()
@@ -231,7 +233,7 @@ class RealtimeBridge(ABC):
     def _step(
         self, peer: str, text: str, said: Callable[[str, float], Outgoing], now: float
     ) -> None:
-        if self._recorder is not None:
+        if self._recorder is not None and self._ended is None:
             self._recorder.said(peer, "in", text, now)
         self._perform(lambda at: said(text, at), now)
 
@@ -336,18 +338,25 @@ class RealtimeBridge(ABC):
         if self._ended is None:
             self._ended = how
             log.info("call ended", outcome=how.outcome.value, reason=how.reason)
+            now = asyncio.get_running_loop().time()
+            if self._metrics is not None:  # which counts it once, whoever tells it
+                self._metrics.observe(effects.EndCall(how), now)
+            self._keep(how, now)
             self._over.set()
+
+    def _keep(self, how: Ending, now: float) -> None:
+        """Complete the files now: they need not wait until every socket is closed."""
+        if self._recorder is None or self._engine is None:
+            return
+        transcript = {"call_id": self.call_id, "items": []}
+        if self._engine.call.conversation is not None:
+            transcript = self._engine.call.conversation.transcript.snapshot(self.call_id)
+        kept = summary(self.describe(), self._engine, how, self._started_at, now)
+        self._recorder.finish(kept, transcript, now)
 
     async def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         await self._telephony_socket.close()
-        if self._recorder is not None and self._engine is not None:
-            now = asyncio.get_running_loop().time()
-            transcript = {"call_id": self.call_id, "items": []}
-            if self._engine.call.conversation is not None:
-                transcript = self._engine.call.conversation.transcript.snapshot(self.call_id)
-            assert self._ended is not None
-            kept = summary(self.describe(), self._engine, self._ended, self._started_at, now)
-            self._recorder.finish(kept, transcript, now)
+        if self._recorder is not None:
             await self._recorder.closed()

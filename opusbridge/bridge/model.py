@@ -87,9 +87,7 @@ class ModelLink:
             sender = tasks.create_task(out.send_all(socket))
             try:
                 while out is self._out:
-                    text = await socket.receive_text()
-                    if out is self._out:
-                        self._said(text)
+                    self._said(await socket.receive_text())
             except PeerGone as gone:
                 lost = gone
             finally:

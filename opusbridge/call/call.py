@@ -289,7 +289,9 @@ class Call:
         """Is there still a model that will answer, and does the caller hear something?"""
         if self._closing is not None or self._parting is not None:
             self._hold.look(False, now, now)  # nobody is kept waiting
-            return []
+            if self._closing is not None:
+                self._rescue.ready()  # nor is anybody dialled for last words
+            return self._dial_again(now)
         if talk.model.failure:
             return self._part_badly(talk.model.failure, now)
         given_up = talk.response.given_up
@@ -302,16 +304,15 @@ class Call:
         return self._dial_again(now) + self._keep_company(talk, now)
 
     def _replace_model(self, reason: str, permanent: bool, now: float) -> list[Effect]:
-        if self._closing is not None or self._parting is not None:
+        if self._closing is not None or (self._parting and not self._rescue.under_way):
             return []  # should a transfer fail, that is soon enough
         again = not permanent and self._rescue.lost(reason, now)
         return self._dial_again(now) if again else self._part_badly(reason, now)
 
     def _dial_again(self, now: float) -> list[Effect]:
-        if not self._rescue.dial_due(now):
-            return []
         reason = self._rescue.reason
-        return [Note("model-replaced", reason), effects.ReplaceModel(reason)]
+        dial: list[Effect] = [Note("model-replaced", reason), effects.ReplaceModel(reason)]
+        return dial if self._rescue.dial_due(now) else []
 
     def _apologise(self, talk: Conversation, now: float) -> list[Effect]:
         """The retries are spent: say so, then do as the agent's policy says."""

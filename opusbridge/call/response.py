@@ -336,8 +336,7 @@ class ResponseLifecycle:
         if ours:
             request.accepted(by_name=request_id is not None)
         self._turn.answer_due = None
-        found = self._begin(response_id, now, unwanted)
-        slot.taken_for = taken_for
+        found, slot.taken_for = self._begin(response_id, now, unwanted), taken_for
         return found
 
     def _begin(self, response_id: str, now: float, unwanted: bool) -> list[Effect]:

@@ -498,6 +498,17 @@ def test_a_tool_of_a_response_that_only_lacks_its_done_is_answered_when_it_is_fr
     assert kinds(talk.timed_out(21.2)) == [CreateResponse]
 
 
+def test_and_joins_what_has_waited_for_that_as_well() -> None:
+    talk = answering(policy(barge_in=False))
+    talk.handle(called(), 1.1)
+    talk.handle(events.OutputItemDone("resp_1", "item_2", "function_call", "completed"), 1.2)
+    talk.tool_finished("call_1", WORDS, False, 1.3)
+    talk.handle(events.TurnCommitted("item_3"), 2.0)
+
+    found = without_notes(talk.timed_out(21.2))
+    assert found == [CreateResponse("request-2", "turn+tools")]
+
+
 def test_an_agent_that_leaves_after_it_spoke_owes_its_tools_no_reply() -> None:
     talk = answering()
     talk.handle(spoke(20), 1.1)

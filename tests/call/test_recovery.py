@@ -71,8 +71,10 @@ class Line:
         self._take(self.engine.model_gone("model-lost", permanent, self.now))
 
     def waits(self, seconds: float) -> None:
-        until = self.now + seconds
+        until, rings = self.now + seconds, 0
         while (due := self.engine.deadline) is not None and due <= until:
+            rings += 1
+            assert rings < 1000, "a deadline that stays in the past"
             self.now = max(due, self.now)
             self._take(self.engine.deadline_reached(self.now))
         self.now = until
@@ -245,6 +247,8 @@ def test_after_a_tool_call_the_reply_to_it_is_the_continuation() -> None:
     line.begins(line.asks())
     line.speaks("Let me see.", seconds=1)
     line.calls_a_tool()
+    second = {"id": "f2", "type": "function_call", "call_id": "call_2", "name": "look_up"}
+    line.says("response.output_item.added", response_id="resp_1", item=second)
     line.loses()
     line.to_model.clear()
 
@@ -335,6 +339,35 @@ def test_while_the_line_is_handed_over_a_lost_model_is_not_replaced() -> None:
     line.session()
     assert items(line.to_model)[-1][1].startswith("The transfer failed (busy)")
     assert types(line.to_model)[-1] == "response.create"
+
+
+def test_whoever_is_being_dialled_is_dialled_on_while_the_line_is_handed_over() -> None:
+    line = Line()
+    line.loses()
+    line.loses()  # nobody answered the first dial
+    line.happens(events.TransferRequested(Private("+15550100300"), "because"))
+    line.waits(0.5)
+    assert any(isinstance(what, effects.TransferCall) for what in line.done)
+    assert line.replaced() == 1
+
+    line.waits(1.0)
+    assert line.replaced() == 2
+    line.loses()
+    line.waits(3.0)
+
+    assert line.replaced() == 3
+
+
+def test_for_last_words_nobody_is_dialled_any_more() -> None:
+    line = Line()
+    line.loses()
+    line.loses()
+    line.happens(events.HangUpRequested("drained", goodbye=True))
+
+    line.waits(10.0)
+
+    assert line.replaced() == 1
+    assert effects.HangUp("drained") in line.done
 
 
 def test_the_live_invariants_hold_through_all_of_this() -> None:

@@ -82,9 +82,9 @@ class Deaf(ResponseLifecycle):
     ) -> list[Effect]:
         return []
 
-    def timed_out(self, now: float) -> list[Effect]:
+    def timed_out(self, now: float, settle: bool = True) -> list[Effect]:
         self.close()
-        return super().timed_out(now)
+        return super().timed_out(now, settle)
 
 
 class Rude(ResponseLifecycle):

@@ -146,7 +146,8 @@ class Referee:
             return
         call_id = item["call_id"]
         if call_id not in self._calls:
-            return  # history that the client restored
+            self._new.add("text")  # history that the client restored
+            return
         self._new.add("output")
         self._new_outputs.add(call_id)
         self._late.add("output")
