@@ -122,9 +122,9 @@ class Stubborn(ResponseLifecycle):
     def given_up(self) -> str | None:
         return None
 
-    def timed_out(self, now: float) -> list[Effect]:
+    def timed_out(self, now: float, settle: bool = True) -> list[Effect]:
         self._door.retries.start_over()
-        return super().timed_out(now)
+        return super().timed_out(now, settle)
 
 
 def test_a_lifecycle_that_goes_in_circles_is_found_out() -> None:
