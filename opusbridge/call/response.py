@@ -14,6 +14,7 @@ that covers it is accepted (``pending.py``), and comes back if that fails.
 """
 
 from opusbridge import effects
+from opusbridge.call.attribution import begun_for, is_ours
 from opusbridge.call.door import Door
 from opusbridge.call.machines import is_due
 from opusbridge.call.pending import Cause, PendingUserInput, Why
@@ -169,7 +170,7 @@ class ResponseLifecycle:
 
     def sound_complete(self, response_id: str) -> None:
         """All that this response had to say has come; only its ``response.done`` lacks."""
-        if response_id == self._response.id:
+        if self.may_play(response_id):
             self._response.sound_complete = True
 
     def created(self, response_id: str, request_id: str | None, now: float) -> list[Effect]:
@@ -315,12 +316,14 @@ class ResponseLifecycle:
     ) -> list[Effect]:
         """A response has begun: whose is it, what does it answer, does anybody want it?"""
         request, slot = self._request, self._response
-        if response_id != slot.id and slot.sound_complete:
+        # A refusal told of it, before the turn was committed that the model is to take up.
+        known = response_id == slot.id
+        if slot.sound_complete and not known:
             slot.covering = ()  # the one it replaces was said to its end: once is enough
         if request.is_orphan(request_id):
             self._turn.answer_due = None
             return self._begin(response_id, now, unwanted=True)
-        ours = self._is_ours(request_id, announced)
+        ours = is_ours(self._door, request_id, announced)
         # Who speaks is not to be spoken over, whoever began it.
         spoken_over = self._turn.speaking and self.policy.interrupts
         unwanted = self._door.closed or spoken_over or (ours and request.state is Request.ABANDONED)
@@ -331,11 +334,13 @@ class ResponseLifecycle:
                 asked_for = request.asked_for if ours or disputed else None
                 slot.covering += self._waiting.cover(asked_for)
             else:
-                slot.covering += self._waiting.cover_only(self._begun_for(ours))
+                causes = () if known else begun_for(self._door, ours)
+                slot.covering += self._waiting.cover_only(causes)
         taken_for = request.id if ours and request_id is None else None
         if ours:
             request.accepted(by_name=request_id is not None)
-        self._turn.answer_due = None
+        if not known:
+            self._turn.answer_due = None
         found, slot.taken_for = self._begin(response_id, now, unwanted), taken_for
         return found
 
@@ -355,23 +360,6 @@ class ResponseLifecycle:
             found.append(Note("orphan", "", (response_id,)))
             found += self._step_response(ResponseInput.INTERRUPTED, now)
         return found
-
-    def _is_ours(self, request_id: str | None, announced: bool) -> bool:
-        if request_id is not None:
-            return request_id == self._request.id
-        # Without a token it answers one of our requests where only we begin responses; and
-        # where nobody announced it, if the model owes no turn a response of its own.
-        owed = announced or self._turn.answer_due is not None
-        return not (self.policy.model_creates and owed) and self._request.is_next_in_line()
-
-    def _begun_for(self, ours: bool) -> tuple[Cause, ...]:
-        """What a response must have been begun for whose ``response.created`` was lost."""
-        if ours:
-            return self._request.asked_for
-        owed = self._turn.answer_due is not None and self.policy.interrupts
-        if not owed or self.request is not Request.NONE:
-            return ()
-        return self._waiting.turns
 
     # --- What went wrong ----------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import pytest
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import ResponsePolicy
 from opusbridge.call.response import ResponseLifecycle
-from opusbridge.call.retries import LONGEST_HINT_SECONDS, QUICK_SECONDS, QUICK_TRIES
+from opusbridge.call.retries import LONGEST_HINT_SECONDS, QUICK_SECONDS
 from opusbridge.call.tables import Request, Response
 from opusbridge.effects import CancelResponse, CreateResponse, Effect, Note
 
@@ -529,7 +529,7 @@ def test_refusals_for_ever_become_slower_and_come_to_an_end() -> None:
             now = some.deadline
             asked += len(requests(some.timed_out(now)))
 
-    assert asked == 4 * (QUICK_TRIES + 1)
+    assert asked == 4 * 6  # five at once and one after the wait, each time
     assert now > 2.0 + sum(some.policy.backoff)
     assert some.given_up == "model-failed"
 
@@ -1102,3 +1102,27 @@ def test_a_response_said_to_its_end_is_not_asked_for_again_when_an_orphan_takes_
     talk.created("resp_2", "request-1", 0.7)
     assert talk.done("resp_2", 0.8, status="cancelled") == []
     assert talk.at_rest
+
+
+def test_sound_that_came_to_its_end_after_the_cancel_was_not_heard_and_is_asked_again() -> None:
+    some = answering()
+    some.timed_out(21.0)  # it stood still and is cancelled
+    some.sound_complete("resp_1")
+
+    some.lost(21.5)
+    assert requests(some.session_ready(22.0)) == ["request-2"]
+
+
+def test_a_response_known_from_a_refusal_before_the_turn_is_not_the_models_answer_to_it() -> None:
+    some = ready(by_model=True)
+    add(some, KEYS, 1.0)
+    some.caller_began(1.1)
+    some.refused("request-1", "resp_1", 1.2)
+    some.caller_stopped(1.3)
+    some.turn_committed("item_1", 1.4)
+
+    some.seen("resp_1", True, 1.5)
+    assert waiting(some) == ["text_1", "item_1"]
+    assert some.done("resp_1", 1.6, status="cancelled") == []  # the model is to answer the turn
+    some.created("resp_2", None, 1.7)
+    assert "item_1" not in waiting(some)
