@@ -85,6 +85,7 @@ class PartySocket:
         self.after_each: Callable[[str], None] = lambda text: None
         """Called when the bridge has dealt with a text, with that text."""
         self.closed = False
+        self.was_closed = asyncio.Event()
         self._inbox: deque[str] = deque()
         self._stirred = asyncio.Event()
         self._handed_over: str | None = None
@@ -121,6 +122,7 @@ class PartySocket:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         if not self.closed:
             self.closed = True
+            self.was_closed.set()
             self.party.gone(asyncio.get_running_loop().time())
             self._stirred.set()
 

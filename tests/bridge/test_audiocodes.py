@@ -1,0 +1,97 @@
+"""What is AudioCodes' own: everything is on its wire, and it rings until the first sound."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from opusbridge.agent import Agent
+from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
+from opusbridge.call.call import ANSWER_SECONDS
+from opusbridge.errors import Ending, ending
+from opusbridge.sim.callers import SimulatedAudioCodes, Step, Wait, WaitForAgent
+from opusbridge.sim.model import Knobs, Reply, ReplyScript, ToolCallReply
+from opusbridge.tools.telephony import hang_up, transfer_call
+from tests.bridge.virtual import Stage, in_virtual_time, play
+
+AGENT = Agent(
+    name="front-desk",
+    instructions="Be kind.",
+    greeting="Say hello.",
+    tools=[hang_up, transfer_call],
+    destinations={"billing": "+15550100300"},
+)
+
+STEPS: list[Step] = [WaitForAgent(), Wait(20.0)]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
+
+
+def conversation(
+    tool: str, arguments: str, agent: Agent = AGENT, **more: Any
+) -> tuple[Stage, SimulatedAudioCodes, Ending]:
+    """A call in which the agent uses this tool at once."""
+    replies = ReplyScript([Reply("Hold on.", None, (ToolCallReply(tool, arguments),))])
+    stage, how = in_virtual_time(
+        play(TelephonyRealtimeBridge, STEPS, agent=agent, replies=replies, **more)
+    )
+    assert isinstance(stage.caller, SimulatedAudioCodes)
+    return stage, stage.caller, how
+
+
+@pytest.mark.slow
+def test_a_hang_up_is_an_activity_after_which_the_provider_ends_the_session() -> None:
+    stage, caller, how = conversation("hang_up", '{"reason": "done"}')
+
+    assert how == ending("agent-hung-up")
+    names = [
+        text["activities"][0]["name"] for _, text in stage.telephony.sent
+        if text["type"] == "activities"
+    ]  # fmt: skip
+    assert names == ["config", "hangup"]
+    assert caller.verdict() == []
+
+
+@pytest.mark.slow
+def test_a_transfer_is_an_activity_with_the_agents_address() -> None:
+    _, caller, how = conversation("transfer_call", '{"reason": "x", "destination": "billing"}')
+
+    assert how == ending("transferred")
+    (transfer,) = caller.transfers
+    assert transfer["transferTarget"] == "tel:+15550100300"
+    assert caller.verdict() == []
+
+
+@pytest.mark.slow
+def test_a_slow_greeting_leaves_silence_to_answer_the_phone() -> None:
+    _, caller, _ = conversation("hang_up", '{"reason": "x"}', knobs=Knobs(create_delay=2.0))
+
+    assert caller.seconds_to_answer == pytest.approx(ANSWER_SECONDS)
+    first, second = caller.play_streams.started_at
+    assert second - first == pytest.approx(2.0)
+
+
+@pytest.mark.slow
+def test_a_quick_greeting_answers_the_phone_itself() -> None:
+    knobs = Knobs(create_delay=0.01, first_audio_delay=0.05)
+    _, caller, _ = conversation("hang_up", '{"reason": "x"}', knobs=knobs)
+
+    assert caller.seconds_to_answer is not None
+    assert caller.seconds_to_answer < ANSWER_SECONDS
+    assert len(caller.play_streams.started_at) == 1
+
+
+@pytest.mark.slow
+def test_the_provider_is_told_whether_the_caller_may_cut_in() -> None:
+    for barge_in in (True, False):
+        _, caller, _ = conversation("hang_up", '{"reason": "x"}', barge_in=barge_in)
+
+        assert caller.barge_in is barge_in
+        assert caller.session_params["userNoInputGiveUpTimeoutMS"] == 0

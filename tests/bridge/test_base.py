@@ -1,0 +1,443 @@
+"""The shell of a call: what it carries, what it survives, and what it leaves behind."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+
+from opusbridge import effects, events
+from opusbridge.agent import Agent
+from opusbridge.bridge.base import FLUSH_SECONDS
+from opusbridge.bridge.metrics import Metrics
+from opusbridge.bridge.outbox import MOST_WAITING
+from opusbridge.config import Settings
+from opusbridge.effects import Effect
+from opusbridge.errors import PeerGone, TransferRefused, ending
+from opusbridge.events import Event
+from opusbridge.recording.recorder import CallRecorder
+from opusbridge.recording.writer import Writer
+from opusbridge.sim.callers import HangUp, Say, Step, Wait, WaitForAgent
+from opusbridge.sim.model import Knobs, Reply, ReplyScript, SimulatedModel, ToolCallReply
+from opusbridge.sim.tones import voice
+from opusbridge.tools import tool
+from opusbridge.tools.telephony import hang_up
+from tests.bridge.virtual import (
+    AGENT,
+    BRIDGES,
+    AnyBridge,
+    PartySocket,
+    Stage,
+    caller_for,
+    in_virtual_time,
+    play,
+)
+
+both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
+
+GREETER = Agent(name="front-desk", instructions="Be kind.", greeting="Say hello.")
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
+
+
+def said(ms: int = 400) -> Say:
+    return Say(voice(ms, 8_000), 8_000, "something")
+
+
+def reasons(stage: Stage) -> list[str]:
+    return [what.ending.reason for _, what in stage.seen if isinstance(what, effects.EndCall)]
+
+
+# --- What can be seen before and after --------------------------------------------------
+
+
+@both_bridges
+async def test_before_it_runs_a_call_has_nothing_to_show_and_nothing_can_be_done(
+    bridge: type[AnyBridge],
+) -> None:
+    async def never() -> Any:
+        raise AssertionError("nobody is dialled before there is a call")
+
+    model = PartySocket(SimulatedModel(now=0.0))
+    call = bridge(PartySocket(caller_for(bridge, [])), never, Settings(), AGENT)
+    call.say("hello")
+    call.hang_up("bored")
+    call.rejected("binary")
+
+    assert (call.ended, call.response_active, call.response_id) == (False, False, None)
+    assert call.pending_user_input is None
+    shown = call.describe()
+    assert (shown["call_id"], shown["state"], shown["turns"]) == (call.call_id, "ringing", 0)
+    assert model.sent == []
+
+
+@both_bridges
+@pytest.mark.slow
+def test_what_an_operator_sees_follows_the_call(bridge: type[AnyBridge]) -> None:
+    async def during(stage: Stage) -> None:
+        await stage.until(lambda: stage.bridge.describe()["turns"] == 1)
+        shown = stage.bridge.describe()
+        assert shown["state"] == "answered"
+        assert shown["provider_call_id"]
+        assert shown["telephony"] == stage.bridge.traits.name
+
+    steps: list[Step] = [Wait(0.3), said(), WaitForAgent(), HangUp()]
+    stage, how = in_virtual_time(play(bridge, steps, during=during))
+
+    assert how == ending("caller-hung-up")
+    assert stage.bridge.ended
+    assert stage.bridge.describe()["state"] == "ended"
+    assert reasons(stage) == ["caller-hung-up"]
+    assert stage.model_socket.closed
+    assert stage.telephony.closed
+
+
+# --- What an operator and the agent do --------------------------------------------------
+
+
+@both_bridges
+@pytest.mark.slow
+def test_a_text_of_the_operators_is_answered_through_the_one_door(
+    bridge: type[AnyBridge],
+) -> None:
+    async def during(stage: Stage) -> None:
+        await asyncio.sleep(0.5)
+        stage.bridge.say("Tell the caller that we close at six.")
+
+    stage, _ = in_virtual_time(play(bridge, [WaitForAgent(), HangUp()], during=during))
+
+    ((_, item),) = stage.to_model("conversation.item.create")
+    assert item["item"]["role"] == "system"
+    assert [text["response"]["metadata"]["why"] for _, text in stage.requests()] == ["text"]
+    assert stage.verdict() == []
+
+
+@both_bridges
+@pytest.mark.slow
+def test_the_agent_hangs_up_when_its_goodbye_was_heard(bridge: type[AnyBridge]) -> None:
+    farewell = Reply(
+        "Thank you and goodbye.", None, (ToolCallReply("hang_up", '{"reason": "bye"}'),)
+    )
+    stage, how = in_virtual_time(
+        play(
+            bridge,
+            [Wait(0.3), said(), Wait(20.0)],
+            agent=Agent(name="a", instructions="b", tools=[hang_up]),
+            replies=ReplyScript([farewell]),
+        )
+    )
+
+    assert how == ending("agent-hung-up")
+    heard_ms = sum(len(span.sound) / span.format.bytes_per_ms for span in stage.caller.heard)
+    assert heard_ms >= 60 * len(farewell.text)
+    assert stage.caller.verdict() == []
+
+
+@both_bridges
+@pytest.mark.slow
+def test_a_drained_call_ends_with_the_stored_goodbye(bridge: type[AnyBridge]) -> None:
+    async def during(stage: Stage) -> None:
+        await stage.until(lambda: stage.bridge.response_active)
+        stage.bridge.say_goodbye("drained")
+
+    stage, how = in_virtual_time(play(bridge, [Wait(30.0)], agent=GREETER, during=during))
+
+    assert how == ending("drained")
+    assert stage.caller.heard
+    assert stage.caller.violations == []
+
+
+@both_bridges
+async def test_a_transfer_goes_to_the_agents_destinations_and_nowhere_else(
+    bridge: type[AnyBridge],
+) -> None:
+    async def never() -> Any:
+        raise AssertionError
+
+    call = bridge(PartySocket(caller_for(bridge, [])), never, Settings(), AGENT)
+    with pytest.raises(TransferRefused):
+        call.transfer("anywhere")
+
+
+# --- Tools ------------------------------------------------------------------------------
+
+
+@both_bridges
+@pytest.mark.slow
+def test_a_tool_knows_its_call_and_whatever_it_does_the_model_gets_an_answer(
+    bridge: type[AnyBridge],
+) -> None:
+    @tool
+    async def fail() -> str:
+        """It never works."""
+        raise RuntimeError("the caller's secret")
+
+    @tool(timeout_seconds=0.5)
+    async def dawdle() -> str:
+        """It never ends."""
+        await asyncio.sleep(60.0)
+        return "too late"
+
+    calls = tuple(ToolCallReply(name) for name in ("fail", "dawdle", "unheard_of"))
+    stage, _ = in_virtual_time(
+        play(
+            bridge,
+            [Wait(0.3), said(), WaitForAgent(), HangUp()],
+            agent=Agent(name="a", instructions="b", tools=[fail, dawdle]),
+            replies=ReplyScript([Reply(tool_calls=calls)]),
+        )
+    )
+
+    outputs = [
+        orjson.loads(text["item"]["output"])["error"]
+        for _, text in stage.to_model("conversation.item.create")
+    ]
+    assert sorted(outputs) == [
+        "dawdle took longer than 0.5 s",
+        "fail failed",
+        "there is no such tool",
+    ]
+    assert [text["response"]["metadata"]["why"] for _, text in stage.requests()] == [
+        "turn",
+        "tools",
+    ]
+    assert stage.verdict() == []
+
+
+@both_bridges
+@pytest.mark.slow
+def test_a_tool_that_still_runs_ends_with_its_call(bridge: type[AnyBridge]) -> None:
+    ended: list[str] = []
+
+    @tool(timeout_seconds=100.0)
+    async def dawdle() -> str:
+        """It never ends."""
+        try:
+            await asyncio.sleep(90.0)
+        finally:
+            ended.append("dawdle")
+        return ""
+
+    stage, how = in_virtual_time(
+        play(
+            bridge,
+            [Wait(0.3), said(), Wait(3.0), HangUp()],
+            agent=Agent(name="a", instructions="b", tools=[dawdle]),
+            replies=ReplyScript([Reply(tool_calls=(ToolCallReply("dawdle"),))]),
+        )
+    )
+
+    assert how == ending("caller-hung-up")
+    assert ended == ["dawdle"]
+    assert stage.verdict() == []
+
+
+# --- What goes wrong --------------------------------------------------------------------
+
+
+@both_bridges
+@pytest.mark.slow
+def test_a_bug_of_ours_ends_the_call_kindly_and_is_counted_as_ours(
+    bridge: type[AnyBridge],
+) -> None:
+    def break_at(what: Event | Effect, now: float) -> None:
+        if isinstance(what, events.TurnCommitted):
+            raise ZeroDivisionError
+
+    async def during(stage: Stage) -> None:
+        stage.bridge._observers += (break_at,)
+
+    async def story() -> tuple[Stage, Any]:
+        return await play(bridge, [Wait(0.3), said(), Wait(20.0)], during=during)
+
+    stage, how = in_virtual_time(story())
+
+    assert how == ending("internal-error")
+    assert stage.caller.heard  # sorry, and goodbye
+    assert stage.caller.violations == []
+
+
+@both_bridges
+def test_a_bug_that_strikes_twice_ends_the_call_at_once(bridge: type[AnyBridge]) -> None:
+    def always_break(what: Event | Effect, now: float) -> None:
+        raise ZeroDivisionError
+
+    async def during(stage: Stage) -> None:
+        stage.bridge._observers += (always_break,)
+
+    _, how = in_virtual_time(play(bridge, [Wait(5.0)], during=during))
+
+    assert how == ending("internal-error")
+
+
+@both_bridges
+@pytest.mark.slow
+def test_a_model_that_cannot_be_reached_is_an_apology_and_the_end(
+    bridge: type[AnyBridge],
+) -> None:
+    async def unreachable() -> Any:
+        raise PeerGone("model", "model-refused-us", permanent=True)
+
+    async def story() -> tuple[Any, Any]:
+        caller = caller_for(bridge, [Wait(30.0)])
+        call = bridge(PartySocket(caller), unreachable, Settings(), GREETER)
+        return caller, await call.run()
+
+    caller, how = in_virtual_time(story())
+
+    assert how == ending("model-refused-us")
+    assert caller.heard
+    assert caller.violations == []
+
+
+@both_bridges
+@pytest.mark.slow
+def test_an_open_socket_is_accepted_in_place_of_a_way_to_dial(bridge: type[AnyBridge]) -> None:
+    async def story() -> tuple[Any, Any]:
+        now = asyncio.get_running_loop().time()
+        caller = caller_for(bridge, [WaitForAgent(), HangUp()])
+        model = PartySocket(SimulatedModel(Knobs(), Random(1), now=now))
+        call = bridge(PartySocket(caller), model, Settings(), GREETER)
+        return caller, await call.run()
+
+    caller, how = in_virtual_time(story())
+
+    assert how == ending("caller-hung-up")
+    assert caller.verdict() == []
+
+
+@both_bridges
+@pytest.mark.slow
+def test_a_model_that_is_lost_in_mid_call_is_dialled_again_and_the_caller_answered(
+    bridge: type[AnyBridge],
+) -> None:
+    async def story() -> tuple[Any, Any, list[PartySocket]]:
+        clock = asyncio.get_running_loop().time
+        dialled: list[PartySocket] = []
+
+        async def connect() -> PartySocket:
+            knobs = Knobs() if dialled else Knobs(drop_at=1.5)
+            dialled.append(PartySocket(SimulatedModel(knobs, Random(1), now=clock())))
+            return dialled[-1]
+
+        caller = caller_for(bridge, [Wait(1.0), said(), WaitForAgent(), HangUp()])
+        call = bridge(PartySocket(caller), connect, Settings(), AGENT)
+        return caller, await call.run(), dialled
+
+    caller, how, dialled = in_virtual_time(story())
+
+    assert how == ending("caller-hung-up")
+    assert len(dialled) == 2
+    assert all(socket.closed for socket in dialled)
+    assert caller.verdict() == []
+
+
+@both_bridges
+def test_a_caller_who_does_not_take_what_we_send_does_not_hold_us_up(
+    bridge: type[AnyBridge],
+) -> None:
+    async def during(stage: Stage) -> None:
+        async def stuck(text: str) -> None:
+            await asyncio.sleep(1_000.0)
+
+        await stage.until(lambda: bool(stage.at(events.CallStarted)))
+        stage.telephony.send_text = stuck  # type: ignore[method-assign]  # the peer is stuck
+        stage.bridge._telephony_out.put(["{}"] * (MOST_WAITING + 2))
+
+    stage, how = in_virtual_time(play(bridge, [Wait(30.0)], during=during))
+
+    assert how == ending("telephony-too-slow")
+    lived = stage.seen[-1][0] - stage.seen[0][0]
+    assert lived < FLUSH_SECONDS
+
+
+# --- What is left behind ----------------------------------------------------------------
+
+
+def metrics_of(bridge: type[AnyBridge]) -> tuple[Metrics, CollectorRegistry, str]:
+    registry = CollectorRegistry()
+    return Metrics(registry), registry, bridge.traits.name
+
+
+@both_bridges
+def test_a_call_that_is_cancelled_from_outside_leaves_the_gauge(bridge: type[AnyBridge]) -> None:
+    metrics, registry, side = metrics_of(bridge)
+
+    async def story() -> None:
+        caller = caller_for(bridge, [Wait(30.0)])
+        model = PartySocket(SimulatedModel(now=asyncio.get_running_loop().time()))
+        call = bridge(
+            PartySocket(caller), model, Settings(), AGENT, metrics=metrics.call_metrics(side)
+        )
+        running = asyncio.create_task(call.run())
+        await asyncio.sleep(1.0)
+        assert registry.get_sample_value("opusbridge_calls_active", {"telephony": side}) == 1
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert call.ended
+
+    in_virtual_time(story())
+
+    assert registry.get_sample_value("opusbridge_calls_active", {"telephony": side}) == 0
+    labels = {"telephony": side, "outcome": "bridge", "reason": "cancelled"}
+    assert registry.get_sample_value("opusbridge_calls_total", labels) == 1
+
+
+class SlowToClose(PartySocket):
+    """As some models are, which answer a close late or never."""
+
+    def __init__(self, model: SimulatedModel, folder: Path) -> None:
+        super().__init__(model)
+        self.files_before: list[str] = []
+        self._folder = folder
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        await asyncio.sleep(0.5)
+        self.files_before = sorted(path.name for path in self._folder.iterdir())
+        await super().close(code, reason)
+
+
+@both_bridges
+@pytest.mark.slow
+async def test_the_files_are_complete_and_the_line_is_closed_before_the_model_has_closed(
+    bridge: type[AnyBridge], tmp_path: Path
+) -> None:
+    writer = Writer()
+
+    def recorder(call_id: str, started: datetime, now: float) -> CallRecorder:
+        return CallRecorder(
+            tmp_path, None, now, record=True, flight=True, writer=writer, call_id=call_id
+        )
+
+    caller = caller_for(bridge, [Wait(0.3), HangUp()])
+    telephony = PartySocket(caller)
+    model = SlowToClose(SimulatedModel(now=asyncio.get_running_loop().time()), tmp_path)
+    call = bridge(telephony, model, Settings(), AGENT, recorder=recorder)
+    running = asyncio.create_task(call.run())
+    await telephony.was_closed.wait()
+    assert not model.closed
+    await running
+    writer.close()
+
+    assert model.files_before == [
+        "call.json",
+        "flight.jsonl",
+        "recording.wav",
+        "transcript.json",
+    ]
+    kept = orjson.loads((tmp_path / "call.json").read_bytes())
+    assert kept["ending"] == {"outcome": "completed", "reason": "caller-hung-up"}
+    assert kept["call_id"] == call.call_id

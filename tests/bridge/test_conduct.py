@@ -1,0 +1,133 @@
+"""From settings and an agent to how one call is conducted."""
+
+from typing import Any
+
+import pytest
+
+from opusbridge.agent import Agent
+from opusbridge.bridge.conduct import call_policy
+from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy
+from opusbridge.config import Settings
+from opusbridge.effects import TurnDetection
+from opusbridge.tools.telephony import hang_up
+
+AGENT = Agent(name="front-desk", instructions="Be kind.")
+
+
+def policy(agent: Agent = AGENT, **settings: Any) -> CallPolicy:
+    return call_policy(TWILIO, agent.applied_to(Settings(**settings)), agent)
+
+
+def test_the_defaults_are_a_conversation_that_can_be_interrupted_with_one_door() -> None:
+    how = policy()
+
+    assert how.telephony is TWILIO
+    assert how.barge_in
+    assert not how.responses.model_creates
+    assert how.responses.interrupts
+    assert how.responses.backoff == (2.0, 4.0, 8.0)
+    assert how.session.turn_detection == TurnDetection(
+        "server_vad", create_response=False, interrupt_response=True
+    )
+    assert how.session.transcription_model == "gpt-4o-mini-transcribe"
+
+
+@pytest.mark.parametrize("barge_in", [True, False])
+@pytest.mark.parametrize("by", ["bridge", "model"])
+def test_model_and_bridge_agree_on_who_begins_and_who_interrupts(barge_in: bool, by: Any) -> None:
+    how = policy(barge_in=barge_in, responses_by=by)
+
+    detection = how.session.turn_detection
+    assert detection is not None
+    assert detection.interrupt_response == how.responses.interrupts == how.barge_in == barge_in
+    assert detection.create_response == how.responses.model_creates == (by == "model")
+
+
+def test_every_knob_of_turn_detection_reaches_the_session() -> None:
+    how = policy(
+        turn_detection="semantic_vad",
+        vad_threshold=0.7,
+        vad_silence_ms=300,
+        vad_eagerness="low",
+    )
+
+    assert how.session.turn_detection == TurnDetection(
+        "semantic_vad", False, True, threshold=0.7, silence_ms=300, eagerness="low"
+    )
+
+
+def test_without_turn_detection_the_session_has_none() -> None:
+    assert policy(turn_detection="none").session.turn_detection is None
+
+
+def test_the_agent_is_in_the_session_as_it_was_written() -> None:
+    agent = Agent(
+        name="front-desk",
+        instructions="Be kind.",
+        voice="cedar",
+        tools=[hang_up],
+        session={"max_output_tokens": 400},
+    )
+    session = policy(agent, language="de", noise_reduction="near_field").session
+
+    assert (session.instructions, session.voice) == ("Be kind.", "cedar")
+    assert [tool["name"] for tool in session.tools] == ["hang_up"]
+    assert session.extra == {"max_output_tokens": 400}
+    assert (session.language, session.noise_reduction) == ("de", "near_field")
+
+
+def test_a_greeting_keeps_the_standing_orders_which_it_would_else_replace() -> None:
+    how = policy(Agent(name="a", instructions="Be kind.", greeting="Say hello."))
+
+    assert how.greet
+    assert how.responses.greeting is not None
+    assert how.responses.greeting.startswith("Be kind.\n\n")
+    assert how.responses.greeting.endswith("Say hello.")
+
+
+def test_without_a_greeting_the_caller_speaks_first() -> None:
+    how = policy()
+
+    assert not how.greet
+    assert how.responses.greeting is None
+
+
+def test_what_the_agent_says_about_the_session_wins_over_the_settings() -> None:
+    agent = Agent(
+        name="a",
+        instructions="b",
+        barge_in=False,
+        turn_detection="semantic_vad",
+        transcription="none",
+    )
+    how = policy(agent, barge_in=True, turn_detection="server_vad")
+
+    assert not how.barge_in
+    assert how.session.turn_detection is not None
+    assert how.session.turn_detection.kind == "semantic_vad"
+    assert how.session.transcription_model is None
+
+
+def test_every_wait_of_the_settings_reaches_the_call() -> None:
+    how = call_policy(
+        AUDIOCODES,
+        Settings(
+            created_timeout=1.0,
+            progress_timeout=2.0,
+            retry_backoff=(0.5,),
+            dtmf_gap=0.25,
+            max_call_seconds=60.0,
+        ),
+        AGENT,
+    )
+
+    responses = how.responses
+    assert (responses.created_timeout, responses.progress_timeout) == (1.0, 2.0)
+    assert (responses.backoff, how.dtmf_gap, how.max_call_seconds) == ((0.5,), 0.25, 60.0)
+
+
+def test_the_bridge_has_words_of_its_own_for_when_nobody_else_has() -> None:
+    how = policy()
+
+    assert {"sorry", "goodbye"} <= set(how.clips) == set(how.clip_words)
+    assert all(clip.pcm for clip in how.clips.values())
