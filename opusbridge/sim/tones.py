@@ -48,7 +48,7 @@ def speech(text: str, rate_hz: int = 24_000, dbfs: float = SPEECH_DBFS) -> bytes
     return voice(speech_ms(text), rate_hz, dbfs, seed=crc32(text.encode()))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def voice(ms: int, rate_hz: int = 24_000, dbfs: float = SPEECH_DBFS, seed: int = 0) -> bytes:
     """``ms`` of humming; it swells and fades but never falls silent."""
     t = np.arange(rate_hz * ms // 1000) / rate_hz

@@ -1,4 +1,7 @@
-"""How calls begin when it is made hard for them: a slow model, a refused key, a second stream."""
+"""How calls begin when it is made hard for them: a slow model, a refused key, a second stream.
+
+The three stories have a house each and are lived side by side, for they take real time.
+"""
 
 import asyncio
 from pathlib import Path
@@ -28,8 +31,15 @@ def listener() -> Person:
     return Person([WaitForAgent(), HangUp()], patience_seconds=8.0)
 
 
-async def test_however_slow_the_model_the_phone_is_answered_in_time(tmp_path: Path) -> None:
-    async with service(tmp_path, [reply(900.0)], [reply(900.0)]) as at:
+async def test_however_hard_the_beginning_the_caller_is_answered(tmp_path: Path) -> None:
+    async with asyncio.TaskGroup() as stories:
+        stories.create_task(however_slow_the_model_the_phone_is_answered_in_time(tmp_path / "1"))
+        stories.create_task(a_refused_key_is_an_apology(tmp_path / "2"))
+        stories.create_task(of_two_streams_for_one_call_the_first_wins(tmp_path / "3"))
+
+
+async def however_slow_the_model_the_phone_is_answered_in_time(folder: Path) -> None:
+    async with service(folder, [reply(900.0)], [reply(900.0)]) as at:
         at.models.knobs = Knobs(create_delay=1.5, first_audio_delay=1.0)
         audiocodes, twilio = await asyncio.gather(
             at.by_audiocodes(listener()), at.by_twilio(listener())
@@ -45,8 +55,8 @@ async def test_however_slow_the_model_the_phone_is_answered_in_time(tmp_path: Pa
         assert share_of(900.0, heard_by(twilio)) > 0.9
 
 
-async def test_a_caller_hears_an_apology_when_the_model_refuses_our_key(tmp_path: Path) -> None:
-    async with service(tmp_path) as at:
+async def a_refused_key_is_an_apology(folder: Path) -> None:
+    async with service(folder) as at:
         at.models.accepted_keys = {"another"}
         waits = [Person([Wait(20.0)], patience_seconds=8.0) for _ in range(2)]
         callers: list[Caller] = list(
@@ -63,8 +73,9 @@ async def test_a_caller_hears_an_apology_when_the_model_refuses_our_key(tmp_path
             assert call["responses"]["requested"] == 0
 
 
-async def test_a_repeated_webhook_is_welcome_but_the_first_stream_wins(tmp_path: Path) -> None:
-    async with service(tmp_path, [reply(900.0), reply(1300.0)]) as at:
+async def of_two_streams_for_one_call_the_first_wins(folder: Path) -> None:
+    """A repeated webhook is welcome; a second stream is not."""
+    async with service(folder, [reply(900.0), reply(1300.0)]) as at:
         person = Person([WaitForAgent(), line(700.0), WaitForAgent(), HangUp()])
         first, second = await asyncio.gather(at.by_twilio(person), later_stream(at, 1.0))
         await at.over()
@@ -73,7 +84,7 @@ async def test_a_repeated_webhook_is_welcome_but_the_first_stream_wins(tmp_path:
         assert share_of(1300.0, heard_by(first)) > 0.2
         assert second.heard == []
         assert len(at.models.sessions) == 1
-        files = files_of(tmp_path, first.call_sid)
+        files = files_of(folder, first.call_sid)
         assert files.call["ending"]["reason"] == "caller-hung-up"
         assert len(files.call["turns"]) == 1
         rejected = (await at.metrics()).by("reason", "rejected_total", endpoint="twilio-media")

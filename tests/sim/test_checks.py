@@ -1,5 +1,6 @@
 """The checks find what is wrong and nothing else."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -13,6 +14,7 @@ from opusbridge.sim.checks import (
     cut_speech_unheard,
     heard_of,
     marks_unique,
+    nothing_lost,
     one_ending,
     recording_complete,
     truncations_honest,
@@ -110,3 +112,37 @@ def test_another_item_or_the_same_words_again_are_no_cut_speech() -> None:
 
     assert cut_speech_unheard([cut], ITEMS, [span(1.0, SECOND.sound)]) == []
     assert cut_speech_unheard([cut], [*ITEMS, again], [span(1.0, FIRST.sound)]) == []
+
+
+def test_an_item_that_begins_as_another_does_is_not_taken_for_it() -> None:
+    longer = SpokenItem("longer", FIRST.sound[:400] + sound(500, 3), PCMU_8K)
+
+    assert heard_of(longer, [span(0.0, FIRST.sound + longer.sound[:2000])]) == 250
+
+
+def test_what_is_said_twice_is_looked_for_where_it_was_said() -> None:
+    again = replace(FIRST, spoken_at=5.0)
+    heard = [span(0.0, FIRST.sound), span(5.1, FIRST.sound[:1600])]
+
+    assert heard_of(again, heard) == 200
+    assert heard_of(FIRST, heard, until=0.5) == 500
+    assert heard_of(replace(FIRST, spoken_at=0.5), [span(0.0, FIRST.sound)]) == 0
+
+
+def test_what_was_said_is_heard_to_its_end_or_the_model_is_told() -> None:
+    item = replace(FIRST, done_at=1.0)
+    cut = [span(1.0, FIRST.sound[:4000])]
+
+    assert nothing_lost([item], [], [span(1.0, FIRST.sound)], ended_at=9.0) == []
+    assert nothing_lost([item], ["first"], cut, ended_at=9.0) == []
+    assert nothing_lost([item], [], cut, ended_at=9.0) == [
+        "500 of 1000 ms of first were ever heard"
+    ]
+
+
+def test_the_last_half_second_of_a_call_proves_nothing() -> None:
+    cut = [span(1.0, FIRST.sound[:4000])]
+
+    assert nothing_lost([replace(FIRST, done_at=1.0)], [], cut, ended_at=1.6) == []
+    assert nothing_lost([replace(FIRST, done_at=8.8)], [], cut, ended_at=9.0) == []
+    assert nothing_lost([FIRST], [], cut, ended_at=9.0) == []  # it never came in whole

@@ -276,7 +276,7 @@ class Production:
         self._wire.say(type, **fields)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def converted(pcm24k: bytes, format: AudioFormat) -> bytes:
     """The same sound in ``format``."""
     transcoder = Transcoder(PCM_24K, format)

@@ -197,7 +197,7 @@ class SimulatedModel:
         """Sound appended so far."""
         return self._turns.buffer.clock_ms
 
-    def verdict(self, patience_seconds: float = 15.0) -> list[str]:
+    def verdict(self, patience_seconds: float = 25.0) -> list[str]:
         """What the client did wrong and what it left undone, for longer than the patience."""
         return self.referee.verdict(self._schedule.now, patience_seconds)
 

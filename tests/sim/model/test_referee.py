@@ -240,7 +240,7 @@ def test_a_committed_turn_must_be_answered() -> None:
     one = client()
     one.detect(create_response=False)
     one.speak()
-    one.run(20)
+    one.run(30)
 
     (violation,) = one.model.verdict()
     assert violation.startswith("the turn item_")

@@ -1,0 +1,120 @@
+"""The door as the bridge itself sees it: every way of asking at the wrong time is found out."""
+
+from typing import Any
+
+import orjson
+
+from opusbridge.sim.door import CANCEL_SECONDS, PROGRESS_SECONDS, REQUEST_SECONDS, DoorWatch
+
+
+def text(kind: str, **fields: Any) -> str:
+    return orjson.dumps({"type": kind, **fields}).decode()
+
+
+def asked(token: str) -> str:
+    return text("response.create", event_id=token)
+
+
+def created(response_id: str, token: str | None = None, conversation: str | None = "conv") -> str:
+    metadata = None if token is None else {"bridge_req": token}
+    response = {"id": response_id, "conversation_id": conversation, "metadata": metadata}
+    return text("response.created", response=response)
+
+
+def done(response_id: str) -> str:
+    response = {"id": response_id, "conversation_id": "conv", "metadata": None}
+    return text("response.done", response=response)
+
+
+def refused(token: str | None, message: str = "Conversation already has an active response") -> str:
+    return text("error", error={"message": message, "event_id": token})
+
+
+def what_is_wrong(*said_and_heard: tuple[float, str]) -> list[str]:
+    watch = DoorWatch()
+    for at, message in said_and_heard:
+        ours = orjson.loads(message)["type"] in ("response.create", "response.cancel")
+        (watch.said if ours else watch.heard)(message, at)
+    return [violation.partition(" for ")[2].rpartition(",")[0] for violation in watch.violations]
+
+
+def test_one_after_the_other_is_well() -> None:
+    assert (
+        what_is_wrong(
+            (0.0, asked("r1")),
+            (0.1, created("a", "r1")),
+            (1.0, done("a")),
+            (1.0, asked("r2")),
+            (1.1, refused("r2")),
+            (1.2, asked("r3")),
+        )
+        == []
+    )
+
+
+def test_a_request_beside_one_that_is_unanswered_is_found_out() -> None:
+    wrong = ["while a request was unanswered"]
+
+    assert what_is_wrong((0.0, asked("r1")), (1.0, asked("r2"))) == wrong
+    assert what_is_wrong((0.0, asked("r1")), (REQUEST_SECONDS, asked("r2"))) == []
+    other = refused("something", "Cancellation failed: no active response found")
+    assert what_is_wrong((0.0, asked("r1")), (0.5, other), (1.0, asked("r2"))) == wrong
+    assert what_is_wrong((0.0, asked("r1")), (0.5, refused(None)), (1.0, asked("r2"))) == []
+
+
+def test_a_request_beside_an_active_response_is_found_out_until_it_stands_still() -> None:
+    begun = [(0.0, asked("r1")), (0.1, created("a", "r1"))]
+    delta = (5.0, text("response.output_audio.delta", response_id="a"))
+    wrong = ["while a response was active"]
+
+    assert what_is_wrong(*begun, (PROGRESS_SECONDS, asked("r2"))) == wrong
+    assert what_is_wrong(*begun, (PROGRESS_SECONDS + 0.1, asked("r2"))) == []
+    assert what_is_wrong(*begun, delta, (PROGRESS_SECONDS + 0.1, asked("r2"))) == wrong
+
+
+def test_a_response_the_model_began_by_itself_is_as_active_as_ours() -> None:
+    assert what_is_wrong((0.0, created("a")), (1.0, asked("r1"))) == ["while a response was active"]
+    out_of_band = created("a", conversation=None)
+    assert what_is_wrong((0.0, out_of_band), (1.0, asked("r1"))) == []
+
+
+def test_a_response_whose_created_was_lost_is_known_by_its_output() -> None:
+    output = text("response.output_item.added", response_id="a")
+
+    assert (
+        what_is_wrong((0.0, asked("r1")), (0.5, output), (0.9, done("a")), (1.0, asked("r2"))) == []
+    )
+    assert what_is_wrong((0.0, asked("r1")), (0.5, output), (1.0, asked("r2"))) == [
+        "while a response was active"
+    ]
+
+
+def test_a_request_between_a_cancel_and_its_done_is_found_out() -> None:
+    begun = [
+        (0.0, created("a")),
+        (1.0, text("response.cancel", response_id="a")),
+    ]
+
+    assert what_is_wrong(*begun, (1.5, asked("r1"))) == ["between a cancel and its done"]
+    assert what_is_wrong(*begun, (1.5, done("a")), (1.5, asked("r1"))) == []
+    assert what_is_wrong(*begun, (1.0 + CANCEL_SECONDS, asked("r1"))) == []
+
+
+def test_a_request_while_the_caller_speaks_is_found_out() -> None:
+    began = (0.0, text("input_audio_buffer.speech_started"))
+    stopped = (1.0, text("input_audio_buffer.speech_stopped"))
+
+    assert what_is_wrong(began, (0.5, asked("r1"))) == ["while the caller was speaking"]
+    assert what_is_wrong(began, stopped, (1.0, asked("r1"))) == []
+
+
+def test_with_its_session_everything_that_was_open_is_over() -> None:
+    watch = DoorWatch()
+    watch.said(asked("r1"), 0.0)
+    watch.heard(created("a"), 0.1)
+    watch.heard(text("input_audio_buffer.speech_started"), 0.2)
+    watch.session_over()
+    watch.said(asked("r2"), 0.3)
+
+    assert watch.violations == []
+    assert watch.requests == 2
