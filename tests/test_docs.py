@@ -32,7 +32,7 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 OPERATIONS = DOCS / "operations.md"
 SIMULATORS = DOCS / "topics" / "simulators.md"
-#: The pages written by hand. The words of settings.md are those of config.py.
+#: The pages written by hand. The words of settings.md are those of config.
 WRITTEN = [
     README,
     ROOT / "CHANGELOG.md",

@@ -7,35 +7,33 @@ knob that silently does nothing is worse than none. An empty value counts as not
 Durations are seconds.
 """
 
-from collections.abc import Mapping
-from difflib import get_close_matches
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
-    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from opusbridge.config.sources import PREFIX, DotEnvFile, Environment, complaint
+from opusbridge.config.sources import variable as variable
+from opusbridge.config.values import (
+    HttpURL,
+    Name,
+    Seconds,
+    Secret,
+    SocketURL,
+    SomeSeconds,
+    lower,
+    none_is_off,
+    seconds_list,
+)
 from opusbridge.errors import ConfigurationError
-from opusbridge.privacy import Private
-
-PREFIX = "OPUSBRIDGE_"
 
 TurnDetectionKind = Literal["server_vad", "semantic_vad", "none"]
 
@@ -52,67 +50,6 @@ def is_loopback(host: str) -> bool:
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         return address.ipv4_mapped.is_loopback
     return address.is_loopback
-
-
-# --- What a value must look like --------------------------------------------------------
-
-
-def _secret(value: object) -> object:
-    """Keys travel in HTTP headers, and comparing them in constant time wants ASCII."""
-    text = value.value if isinstance(value, Private) else value
-    text = text.strip() if isinstance(text, str) else ""
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be printable ASCII without blanks")
-    return Private(text)
-
-
-def _lower(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-def _none_is_off(value: object) -> object:
-    return None if isinstance(value, str) and value.strip().lower() == "none" else value
-
-
-def _seconds_list(value: object) -> object:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-def _url(value: str, schemes: tuple[str, ...], query: bool = False) -> str:
-    """``value`` without a trailing slash, its scheme and host checked."""
-    wrong = f"must be a URL beginning with {' or '.join(f'{scheme}://' for scheme in schemes)}"
-    try:
-        parts = urlsplit(value.strip())
-        port = parts.port
-    except ValueError:  # its own text would quote the value, which may hold a password
-        raise ValueError(wrong) from None
-    if parts.scheme not in schemes or not parts.hostname or port == 0 or " " in parts.netloc:
-        raise ValueError(wrong)
-    if parts.username is not None or parts.fragment or (parts.query and not query):
-        raise ValueError("must hold no user name, no query and no fragment")
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), parts.query, ""))
-
-
-def _http_url(value: str) -> str:
-    return _url(value, ("https", "http"))
-
-
-def _socket_url(value: str) -> str:
-    return _url(value, ("wss", "ws"), query=True)
-
-
-Secret = Annotated[
-    Private[str], BeforeValidator(_secret), PlainSerializer(lambda _: "<private>", return_type=str)
-]
-HttpURL = Annotated[str, AfterValidator(_http_url)]
-SocketURL = Annotated[str, AfterValidator(_socket_url)]
-Name = Annotated[str, Field(min_length=1, max_length=256)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-#: A watchdog that is due at once would cut every response off.
-SomeSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-# --- The settings -----------------------------------------------------------------------
 
 
 class Settings(BaseSettings):
@@ -135,7 +72,7 @@ class Settings(BaseSettings):
     realtime_url: SocketURL = "wss://api.openai.com/v1/realtime"
     """Any GA Realtime endpoint: OpenAI's own, Azure's, or the simulator's."""
 
-    realtime_auth: Annotated[Literal["bearer", "api-key"], BeforeValidator(_lower)] = "bearer"
+    realtime_auth: Annotated[Literal["bearer", "api-key"], BeforeValidator(lower)] = "bearer"
     """How the key is shown: ``bearer`` is OpenAI's way, ``api-key`` Azure's."""
 
     model: Name = "gpt-realtime"
@@ -169,7 +106,7 @@ class Settings(BaseSettings):
     """Opens telephony endpoints without their secret: every call costs money, so never by
     default."""
 
-    transcription_model: Annotated[Name | None, BeforeValidator(_none_is_off)] = (
+    transcription_model: Annotated[Name | None, BeforeValidator(none_is_off)] = (
         "gpt-4o-mini-transcribe"
     )
     """Writes down the caller's words. ``none``: no words of the caller in the transcript. The
@@ -185,24 +122,24 @@ class Settings(BaseSettings):
     """Silence that ends a turn for ``server_vad``: the model's own default. Shorter answers
     sooner and cuts in on people who think while they speak."""
 
-    vad_eagerness: Annotated[Literal["low", "medium", "high", "auto"], BeforeValidator(_lower)] = (
+    vad_eagerness: Annotated[Literal["low", "medium", "high", "auto"], BeforeValidator(lower)] = (
         "auto"
     )
     """How soon ``semantic_vad`` takes a turn for finished: the model's own default."""
 
     noise_reduction: Annotated[
         Literal["near_field", "far_field"] | None,
-        BeforeValidator(_lower),
-        BeforeValidator(_none_is_off),
+        BeforeValidator(lower),
+        BeforeValidator(none_is_off),
     ] = None
     """``near_field``, ``far_field`` or ``none``. Telephones reduce noise themselves, and twice
     costs words."""
 
-    turn_detection: Annotated[TurnDetectionKind, BeforeValidator(_lower)] = "server_vad"
+    turn_detection: Annotated[TurnDetectionKind, BeforeValidator(lower)] = "server_vad"
     """Who finds the end of a turn. ``server_vad`` waits for silence: predictable on a telephone
     line. ``none``: AudioCodes' own end of speech."""
 
-    responses_by: Annotated[Literal["bridge", "model"], BeforeValidator(_lower)] = "bridge"
+    responses_by: Annotated[Literal["bridge", "model"], BeforeValidator(lower)] = "bridge"
     """Who starts the response to a caller's turn. ``bridge``: all requests leave by one door,
     so they cannot collide."""
 
@@ -218,7 +155,7 @@ class Settings(BaseSettings):
     a while before it speaks."""
 
     retry_backoff: Annotated[
-        tuple[Seconds, ...], BeforeValidator(_seconds_list), Field(min_length=1, max_length=9)
+        tuple[Seconds, ...], BeforeValidator(seconds_list), Field(min_length=1, max_length=9)
     ] = (2.0, 4.0, 8.0)
     """Waits before a failed response is asked for again, one for each attempt: fourteen seconds
     in all is about as long as a caller stays on the line."""
@@ -263,10 +200,10 @@ class Settings(BaseSettings):
     flight: bool = True
     """``flight.jsonl``: the second question is why."""
 
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(lower)] = "text"
     """``text`` for a person at a terminal, ``json`` for a collector."""
 
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = (
         "info"
     )
     """``info`` is two lines a call; ``debug`` one for every change of state."""
@@ -281,7 +218,7 @@ class Settings(BaseSettings):
         try:
             return cls(**overrides)
         except ValidationError as error:
-            raise ConfigurationError("; ".join(map(_complaint, error.errors()))) from None
+            raise ConfigurationError("; ".join(map(complaint, error.errors()))) from None
         except UnicodeDecodeError:
             raise ConfigurationError("the .env file is not UTF-8 text") from None
         except OSError:
@@ -331,62 +268,5 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         assert isinstance(dotenv_settings, DotEnvSettingsSource)
-        dotenv = _DotEnvFile(settings_cls, env_file=dotenv_settings.env_file)
-        return init_settings, _Environment(settings_cls), dotenv
-
-
-# --- Where they come from ---------------------------------------------------------------
-
-
-class _Named(EnvSettingsSource):
-    """Texts by name: ours are taken as they are, unknown ones of our prefix are refused."""
-
-    place = ""
-
-    def __call__(self) -> dict[str, Any]:
-        _refuse_unknown(self.env_vars, self.settings_cls, self.place)
-        # Not through a subclass of ours only: the .env source would add other names.
-        found = EnvSettingsSource.__call__(self)
-        return {name: value for name, value in found.items() if value != ""}
-
-    def prepare_field_value(
-        self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
-    ) -> Any:
-        """As it is: nothing here is JSON, and the fields' own validators read the text."""
-        return value
-
-
-class _Environment(_Named):
-    place = "the environment"
-
-
-class _DotEnvFile(_Named, DotEnvSettingsSource):
-    place = ".env"
-
-
-def _refuse_unknown(
-    given: Mapping[str, str | None], settings: type[BaseSettings], place: str
-) -> None:
-    known = [variable(name) for name in settings.model_fields]
-    for name in sorted(name.upper() for name in given):
-        if name.startswith(PREFIX) and name not in known:
-            near = get_close_matches(name.removeprefix(PREFIX).lower(), settings.model_fields, n=1)
-            hint = f"; did you mean {variable(near[0])}?" if near else ""
-            raise ConfigurationError(f"{name}, found in {place}, is not a setting{hint}")
-
-
-def variable(field: str) -> str:
-    """The environment variable of a field of :class:`Settings`."""
-    return "OPENAI_API_KEY" if field == "openai_api_key" else f"{PREFIX}{field.upper()}"
-
-
-def _complaint(error: ErrorDetails) -> str:
-    """One mistake in words, with the variable's name and without its value."""
-    place = str(error["loc"][0]) if error["loc"] else ""
-    if error["type"] == "extra_forbidden":
-        return f"{place} is not a setting"
-    name = variable(place) if place.islower() else place
-    if error["type"].startswith("bool"):
-        return f"{name} must be true or false"
-    text = error["msg"].removeprefix("Value error, ").removeprefix("Input should ")
-    return f"{name}: {'must ' if text != error['msg'] and text.startswith('be ') else ''}{text}"
+        dotenv = DotEnvFile(settings_cls, env_file=dotenv_settings.env_file)
+        return init_settings, Environment(settings_cls), dotenv

@@ -1,108 +1,10 @@
-"""What can happen to a call. Always in the past tense.
+"""What the model makes happen to a call."""
 
-Three parties make things happen: the telephony side (AudioCodes or Twilio), the model, and
-the shell around the call (tools, operators, the clock). A socket's end is an event as well.
-"""
-
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from opusbridge.privacy import Private
 from opusbridge.sound import Audio, AudioFormat
 from opusbridge.usage import Usage
-
-# --- From the telephony side -----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CallArrived:
-    """Who calls, and the format both sides agreed on. Nothing may be said to the caller yet."""
-
-    provider_call_id: str
-    audio_format: AudioFormat
-    caller: Private[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CallStarted:
-    """The line is ours: from here on sound may be played."""
-
-    caller: Private[str] | None = None
-    callee: Private[str] | None = None
-    parameters: Private[Mapping[str, str]] = field(default_factory=lambda: Private({}))
-    """What the telephony side was told to hand over, as text."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallerStreamStarted:
-    """The caller's audio is about to come (AudioCodes)."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallerStreamStopped:
-    """No more of the caller's audio for now (AudioCodes); not the end of a turn by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallerSpoke:
-    """A stretch of the line as it was: speech, noise or silence."""
-
-    audio: Audio
-    at_ms: int | None = None
-    """The provider's own clock, where it has one (Twilio's ``media.timestamp``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class DigitsPressed:
-    digits: Private[str]
-    """One or several of ``0-9 * # A-D``."""
-
-
-@dataclass(frozen=True, slots=True)
-class MarkReached:
-    """A mark came back: its sound was heard, or was cleared; the ledger knows which."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlayFinished:
-    """AudioCodes says that a prompt was played to its end."""
-
-    stream_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class NoInputReported:
-    """AudioCodes' own no-input timer ran out."""
-
-    times: int
-
-
-@dataclass(frozen=True, slots=True)
-class TransferSucceeded:
-    """The other party answered, or the provider took the call over."""
-
-
-@dataclass(frozen=True, slots=True)
-class TransferFailed:
-    reason: str
-    """A slug: ``busy``, ``no-answer``, ``declined``, ``error``, …"""
-
-
-@dataclass(frozen=True, slots=True)
-class CallerHungUp:
-    """The telephony side ended the call, properly; ``reason`` is one of errors.REASONS."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TelephonyLost:
-    """The telephony socket ended without a goodbye."""
-
-
-# --- From the model --------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,83 +187,6 @@ class ModelLost:
     permanent: bool = False
 
 
-# --- From the shell --------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ToolFinished:
-    tool_call_id: str
-    output: Private[str]
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HangUpRequested:
-    """By the agent's tool, by an operator or by the end of the process.
-
-    ``reason`` is one of errors.REASONS. What the caller is still hearing is heard out first.
-    """
-
-    reason: str
-    goodbye: bool = False
-    """Say the stored goodbye first: nobody else will."""
-
-
-@dataclass(frozen=True, slots=True)
-class TransferRequested:
-    target: Private[str]
-    """A number or SIP address of the agent's list, never the model's own text."""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TextInjected:
-    """An operator wants the agent to know or say something."""
-
-    text: Private[str]
-
-
-@dataclass(frozen=True, slots=True)
-class MessageRejected:
-    """A peer sent what cannot be used; it cost that message and nothing else."""
-
-    peer: str
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class PeerStalled:
-    """A peer did not drain what we send it: its queue reached its limit."""
-
-    peer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Broke:
-    """Our own code failed; the call ends as kindly as it can."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadlineReached:
-    """The instant the call asked to be woken at has come."""
-
-
-FromTelephony = (
-    CallArrived
-    | CallStarted
-    | CallerStreamStarted
-    | CallerStreamStopped
-    | CallerSpoke
-    | DigitsPressed
-    | MarkReached
-    | PlayFinished
-    | NoInputReported
-    | TransferSucceeded
-    | TransferFailed
-    | CallerHungUp
-    | TelephonyLost
-)
-
 FromModel = (
     SessionCreated
     | SessionConfigured
@@ -384,16 +209,3 @@ FromModel = (
     | ItemDeleted
     | ModelLost
 )
-
-FromShell = (
-    ToolFinished
-    | HangUpRequested
-    | TransferRequested
-    | TextInjected
-    | MessageRejected
-    | PeerStalled
-    | Broke
-    | DeadlineReached
-)
-
-Event = FromTelephony | FromModel | FromShell

@@ -1,0 +1,67 @@
+"""Where settings come from, and what is said of a wrong one: its name, never its value."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
+
+from opusbridge.errors import ConfigurationError
+
+PREFIX = "OPUSBRIDGE_"
+
+
+class _Named(EnvSettingsSource):
+    """Texts by name: ours are taken as they are, unknown ones of our prefix are refused."""
+
+    place = ""
+
+    def __call__(self) -> dict[str, Any]:
+        _refuse_unknown(self.env_vars, self.settings_cls, self.place)
+        # Not through a subclass of ours only: the .env source would add other names.
+        found = EnvSettingsSource.__call__(self)
+        return {name: value for name, value in found.items() if value != ""}
+
+    def prepare_field_value(
+        self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
+    ) -> Any:
+        """As it is: nothing here is JSON, and the fields' own validators read the text."""
+        return value
+
+
+class Environment(_Named):
+    place = "the environment"
+
+
+class DotEnvFile(_Named, DotEnvSettingsSource):
+    place = ".env"
+
+
+def _refuse_unknown(
+    given: Mapping[str, str | None], settings: type[BaseSettings], place: str
+) -> None:
+    known = [variable(name) for name in settings.model_fields]
+    for name in sorted(name.upper() for name in given):
+        if name.startswith(PREFIX) and name not in known:
+            near = get_close_matches(name.removeprefix(PREFIX).lower(), settings.model_fields, n=1)
+            hint = f"; did you mean {variable(near[0])}?" if near else ""
+            raise ConfigurationError(f"{name}, found in {place}, is not a setting{hint}")
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field of :class:`Settings`."""
+    return "OPENAI_API_KEY" if field == "openai_api_key" else f"{PREFIX}{field.upper()}"
+
+
+def complaint(error: ErrorDetails) -> str:
+    """One mistake in words, with the variable's name and without its value."""
+    place = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        return f"{place} is not a setting"
+    name = variable(place) if place.islower() else place
+    if error["type"].startswith("bool"):
+        return f"{name} must be true or false"
+    text = error["msg"].removeprefix("Value error, ").removeprefix("Input should ")
+    return f"{name}: {'must ' if text != error['msg'] and text.startswith('be ') else ''}{text}"

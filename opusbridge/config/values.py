@@ -1,0 +1,63 @@
+"""What a setting's value must look like, whatever the setting."""
+
+from typing import Annotated
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+
+from opusbridge.privacy import Private
+
+
+def _secret(value: object) -> object:
+    """Keys travel in HTTP headers, and comparing them in constant time wants ASCII."""
+    text = value.value if isinstance(value, Private) else value
+    text = text.strip() if isinstance(text, str) else ""
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be printable ASCII without blanks")
+    return Private(text)
+
+
+def lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def none_is_off(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+
+def seconds_list(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _url(value: str, schemes: tuple[str, ...], query: bool = False) -> str:
+    """``value`` without a trailing slash, its scheme and host checked."""
+    wrong = f"must be a URL beginning with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+    try:
+        parts = urlsplit(value.strip())
+        port = parts.port
+    except ValueError:  # its own text would quote the value, which may hold a password
+        raise ValueError(wrong) from None
+    if parts.scheme not in schemes or not parts.hostname or port == 0 or " " in parts.netloc:
+        raise ValueError(wrong)
+    if parts.username is not None or parts.fragment or (parts.query and not query):
+        raise ValueError("must hold no user name, no query and no fragment")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), parts.query, ""))
+
+
+def _http_url(value: str) -> str:
+    return _url(value, ("https", "http"))
+
+
+def _socket_url(value: str) -> str:
+    return _url(value, ("wss", "ws"), query=True)
+
+
+Secret = Annotated[
+    Private[str], BeforeValidator(_secret), PlainSerializer(lambda _: "<private>", return_type=str)
+]
+HttpURL = Annotated[str, AfterValidator(_http_url)]
+SocketURL = Annotated[str, AfterValidator(_socket_url)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+#: A watchdog that is due at once would cut every response off.
+SomeSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

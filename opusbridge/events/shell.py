@@ -1,0 +1,75 @@
+"""What the shell around a call makes happen to it: tools, operators, the clock."""
+
+from dataclasses import dataclass
+
+from opusbridge.privacy import Private
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    tool_call_id: str
+    output: Private[str]
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HangUpRequested:
+    """By the agent's tool, by an operator or by the end of the process.
+
+    ``reason`` is one of errors.REASONS. What the caller is still hearing is heard out first.
+    """
+
+    reason: str
+    goodbye: bool = False
+    """Say the stored goodbye first: nobody else will."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequested:
+    target: Private[str]
+    """A number or SIP address of the agent's list, never the model's own text."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TextInjected:
+    """An operator wants the agent to know or say something."""
+
+    text: Private[str]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRejected:
+    """A peer sent what cannot be used; it cost that message and nothing else."""
+
+    peer: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStalled:
+    """A peer did not drain what we send it: its queue reached its limit."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """Our own code failed; the call ends as kindly as it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineReached:
+    """The instant the call asked to be woken at has come."""
+
+
+FromShell = (
+    ToolFinished
+    | HangUpRequested
+    | TransferRequested
+    | TextInjected
+    | MessageRejected
+    | PeerStalled
+    | Broke
+    | DeadlineReached
+)
