@@ -10,7 +10,7 @@ from typing import assert_never, get_args
 
 from opusbridge import effects, events
 from opusbridge.call.conversation import Conversation
-from opusbridge.call.farewell import HANG_UP_SECONDS, LOOK_SECONDS, TRANSFER_SECONDS, Farewell
+from opusbridge.call.departure import Departure
 from opusbridge.call.hold import Hold
 from opusbridge.call.machines import is_due
 from opusbridge.call.pending import Cause, Why
@@ -52,13 +52,7 @@ class Call:
         self._answer_at: float | None = None
         self._too_long_at: float | None = None
         self._arrival_due: float | None = now + ARRIVAL_SECONDS
-        self._farewell: Farewell | None = None
-        self._closing: Ending | None = None  # no way back: only the last words remain
-        self._unsaid: tuple[str, ...] = ()  # clips for a line that is not ours yet
-        self._look_at: float | None = None
-        self._gone_at: float | None = None  # we hung up or handed over: when to stop waiting
-        self._transferring = False  # of the two, the one that may fail
-        self._parting: Ending | None = None
+        self._departure = Departure()
         self._bad: dict[str, int] = {}
         self._hold = Hold(policy.hold_after)
         self._rescue = Rescue(policy.resume_grace)
@@ -69,7 +63,7 @@ class Call:
             return []
         if type(event) is events.CallerSpoke:
             talk = self.conversation
-            if talk is None or self._closing is not None:
+            if talk is None or self._departure.closing is not None:
                 return []
             return talk.line.spoke(event, now)
         found = self._decide(event, now)
@@ -101,9 +95,8 @@ class Call:
                 self._rescue.ready()
             case events.ResponseDone(status="completed"):
                 self._rescue.answered()
-            case events.SpeechStarted() if self._farewell and self._farewell.by_agent:
-                self._farewell, talk.leaving = None, False
-                found.append(Note("farewell-cancelled"))
+            case events.SpeechStarted():
+                found += self._departure.caller_spoke(talk)
             case _:
                 pass
         if talk.voice.spoke and self.answered_at is None:
@@ -127,14 +120,13 @@ class Call:
                 if talk:
                     talk.voice.play_finished(now)
             case events.TransferSucceeded():
-                if self._transferring:
-                    self._transferring, self._gone_at = False, now + HANG_UP_SECONDS
+                self._departure.transfer_succeeded(now)
             case events.TransferFailed(reason):
                 return self._transfer_failed(reason, now)
             case events.CallerHungUp(reason):
-                return self._end(self._parting or self._closing or ending(reason), now)
+                return self._end(self._departure.ending(reason), now)
             case events.TelephonyLost():
-                return self._end(self._parting or self._closing or ending("telephony-lost"), now)
+                return self._end(self._departure.ending("telephony-lost"), now)
             case events.CallerStreamStarted() | events.NoInputReported() | events.CallerSpoke():
                 pass
             case _:
@@ -151,9 +143,9 @@ class Call:
             case events.HangUpRequested(reason, goodbye):
                 if goodbye:
                     return self._part(ending(reason), ("goodbye",), now)
-                return self._leave(effects.HangUp(reason), now)
+                return self._departure.wish(effects.HangUp(reason), talk, now)
             case events.TransferRequested(target, reason):
-                return self._leave(effects.TransferCall(target, reason), now)
+                return self._departure.wish(effects.TransferCall(target, reason), talk, now)
             case events.TextInjected(text):
                 return talk.add_text(Why.TEXT, "system", text, now) if talk else []
             case events.MessageRejected(peer, kind):
@@ -175,7 +167,7 @@ class Call:
         self.provider_call_id, self.caller = event.provider_call_id, event.caller
         talk = Conversation(self.policy, event.audio_format, self.call_ms, now)
         self.conversation = talk
-        if self._closing is not None:
+        if self._departure.closing is not None:
             return talk.close(now)  # there are only last words to say
         return talk.model.created() if self._session_waits else []
 
@@ -192,8 +184,8 @@ class Call:
             found += self._answered(now)
         else:
             self._answer_at = now + (ANSWER_SECONDS if self.policy.greet else 0.0)
-        if self._closing is not None:
-            return found + self._say(self._unsaid, now)
+        if self._departure.closing is not None:
+            return found + self._say(self._departure.unsaid, now)
         if self.policy.greet:
             found += talk.response.user_input(Cause(Why.GREETING, "greeting"), now)
         return found
@@ -222,19 +214,6 @@ class Call:
 
     # --- Ending -------------------------------------------------------------------------
 
-    def _leave(self, then: effects.HangUp | effects.TransferCall, now: float) -> list[Effect]:
-        """Once everything was heard; the agent's own wish gives way to the caller's speech."""
-        by_agent = isinstance(then, effects.TransferCall) or then.reason == "agent-hung-up"
-        talk = self.conversation
-        if self._closing is not None or self._parting is not None:
-            return []
-        if by_agent and talk is not None and talk.response.caller_turn_under_way:
-            return [Note("farewell-cancelled")]
-        self._farewell = Farewell(then, now, by_agent, awaits_reply=by_agent)
-        if talk is not None:
-            talk.leaving = by_agent
-        return []
-
     def _part_badly(self, reason: str, now: float) -> list[Effect]:
         return self._part(ending(reason), ("sorry", "goodbye"), now)
 
@@ -243,10 +222,8 @@ class Call:
 
         A caller who is not there yet is waited for: he hears why.
         """
-        if self._closing is not None or self._parting is not None:
+        if not self._departure.close(how, clips, now):
             return []
-        self._closing, self._unsaid = how, clips
-        self._farewell = Farewell(effects.HangUp(how.reason), now, False, awaits_reply=False)
         found = self.conversation.close(now) if self.conversation is not None else []
         return found + (self._say(clips, now) if self._started else [])
 
@@ -264,32 +241,15 @@ class Call:
     def _conclude(self, now: float) -> list[Effect]:
         """After everything: is it hopeless, or has the last word been heard?"""
         talk = self.conversation
-        self._look_at = None
         if talk is None:
             return []
-        found = self._look_after(talk, now)
-        farewell = self._farewell
-        if farewell is None or not self._started:
-            return found
-        at_rest = talk.response.at_rest and not talk.tools.running
-        voice = talk.voice
-        if not farewell.due(now, at_rest, voice.audible(now), voice.silent_at(now)):
-            self._look_at = now + LOOK_SECONDS
-            return found
-        self._farewell = None
-        self._transferring = isinstance(farewell.then, effects.TransferCall)
-        if isinstance(farewell.then, effects.HangUp):
-            self._parting = ending(farewell.then.reason)
-            self._gone_at = now + HANG_UP_SECONDS
-        else:
-            self._parting, self._gone_at = ending("transferred"), now + TRANSFER_SECONDS
-        return [*found, farewell.then]
+        return self._look_after(talk, now) + self._departure.look(talk, self._started, now)
 
     def _look_after(self, talk: Conversation, now: float) -> list[Effect]:
         """Is there still a model that will answer, and does the caller hear something?"""
-        if self._closing is not None or self._parting is not None:
+        if self._departure.under_way:
             self._hold.look(False, now, now)  # nobody is kept waiting
-            if self._closing is not None:
+            if self._departure.closing is not None:
                 self._rescue.ready()  # nor is anybody dialled for last words
             return self._dial_again(now)
         if talk.model.failure:
@@ -304,7 +264,8 @@ class Call:
         return self._dial_again(now) + self._keep_company(talk, now)
 
     def _replace_model(self, reason: str, permanent: bool, now: float) -> list[Effect]:
-        if self._closing is not None or (self._parting and not self._rescue.under_way):
+        leaving = self._departure
+        if leaving.closing is not None or (leaving.parting and not self._rescue.under_way):
             return []  # should a transfer fail, that is soon enough
         again = not permanent and self._rescue.lost(reason, now)
         return self._dial_again(now) if again else self._part_badly(reason, now)
@@ -322,22 +283,20 @@ class Call:
             return [noted, *self._part_badly("model-failed", now)]
         found, target = [noted, *self._say(("sorry",), now)], self.policy.give_up_target
         if self.policy.give_up == "transfer" and target is not None:
-            found += self._leave(effects.TransferCall(target, "no answer"), now)
+            found += self._departure.wish(effects.TransferCall(target, "no answer"), talk, now)
         return found
 
     def _keep_company(self, talk: Conversation, now: float) -> list[Effect]:
         """Never silent: whoever waits for an answer, and hears none, is asked to hold."""
-        leaving = self._farewell is not None and isinstance(self._farewell.then, effects.HangUp)
-        owed = self._started and not leaving and talk.owes_sound
+        owed = self._started and not self._departure.hanging_up and talk.owes_sound
         self._hold.look(owed, talk.voice.silent_at(now), now)
         return [Note("hold"), *self._say(("one-moment",), now)] if self._hold.due(now) else []
 
     def _transfer_failed(self, reason: str, now: float) -> list[Effect]:
         talk = self.conversation
-        if not self._transferring or talk is None:
+        if talk is None or not self._departure.transfer_failed():
             return [Note("stray", "transfer")]
-        self._parting = self._gone_at = None
-        self._transferring = talk.leaving = False
+        talk.leaving = False
         words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
         noted = Note("transfer-failed", reason)
         found = [noted, *talk.add_text(Why.TEXT, "system", words, now)]
@@ -368,8 +327,7 @@ class Call:
             self._answer_at,
             self._arrival_due,
             self._too_long_at,
-            self._look_at,
-            self._gone_at,
+            self._departure.deadline,
             self._hold.deadline,
             self._rescue.deadline,
         )
@@ -377,12 +335,12 @@ class Call:
 
     def _timed_out(self, now: float) -> list[Effect]:
         if is_due(self._arrival_due, now):
-            return self._end(self._closing or ending("no-start"), now)
+            return self._end(self._departure.ending("no-start"), now)
         found: list[Effect] = []
-        if is_due(self._gone_at, now):
-            if not self._transferring:
-                assert self._parting is not None
-                return self._end(self._parting, now)
+        if self._departure.overdue(now):
+            followed = self._departure.followed()
+            if followed is not None:
+                return self._end(followed, now)
             found += self._transfer_failed("no-answer", now)
         if is_due(self._answer_at, now):
             assert self.conversation is not None
@@ -395,6 +353,6 @@ class Call:
             found += self._part_badly(self._rescue.reason, now)
         if is_due(self._too_long_at, now):
             # While we hand over or hang up, that decides; a transfer may fail.
-            self._too_long_at = self._gone_at
+            self._too_long_at = self._departure.gone_at
             found += self._part(ending("too-long"), ("goodbye",), now)
         return found

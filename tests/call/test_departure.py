@@ -1,0 +1,71 @@
+"""How our side leaves a call: the stages, and the ways back."""
+
+from opusbridge.call.conversation import Conversation
+from opusbridge.call.departure import Departure
+from opusbridge.call.farewell import HANG_UP_SECONDS, TAIL_SECONDS, TRANSFER_SECONDS
+from opusbridge.call.policy import TWILIO, CallPolicy
+from opusbridge.effects import HangUp, SessionConfig, TransferCall
+from opusbridge.errors import ending
+from opusbridge.privacy import Private
+from opusbridge.sound import PCM_24K, PCMU_8K
+
+BY_OPERATOR = HangUp("hung-up-by-operator")
+TRANSFER = TransferCall(Private("sip:front@example.com"), "billing")
+
+
+def conversation() -> Conversation:
+    policy = CallPolicy(TWILIO, SessionConfig("Be kind.", PCM_24K))
+    return Conversation(policy, PCMU_8K, lambda at: round(at * 1000), 0.0)
+
+
+def parted(then: HangUp | TransferCall) -> Departure:
+    """At 1.0, on a line that was silent."""
+    departure, talk = Departure(), conversation()
+    departure.wish(then, talk, 0.0)
+    assert departure.look(talk, True, 0.0) == []
+    assert departure.look(talk, True, 20.0) == [then]
+    return departure
+
+
+def test_nobody_parts_from_a_line_that_is_not_ours_yet() -> None:
+    departure, talk = Departure(), conversation()
+    departure.wish(BY_OPERATOR, talk, 0.0)
+
+    assert departure.look(talk, False, 1.0) == []
+    assert departure.look(talk, True, 1.0 + TAIL_SECONDS) == [BY_OPERATOR]
+
+
+def test_who_parted_waits_so_long_and_no_longer_for_the_other_side() -> None:
+    hung_up, handed_over = parted(BY_OPERATOR), parted(TRANSFER)
+
+    assert hung_up.gone_at == 20.0 + HANG_UP_SECONDS
+    assert handed_over.gone_at == 20.0 + TRANSFER_SECONDS
+    assert hung_up.followed() == ending("hung-up-by-operator")
+    assert handed_over.followed() is None
+
+
+def test_a_transfer_that_was_answered_cannot_fail_any_more() -> None:
+    departure = parted(TRANSFER)
+    departure.transfer_succeeded(21.0)
+
+    assert not departure.transfer_failed()
+    assert departure.gone_at == 21.0 + HANG_UP_SECONDS
+    assert departure.ending("telephony-lost") == ending("transferred")
+
+
+def test_a_transfer_that_failed_leaves_nothing_behind() -> None:
+    departure = parted(TRANSFER)
+
+    assert departure.transfer_failed()
+    assert not departure.under_way
+    assert departure.gone_at is None
+    assert departure.ending("telephony-lost") == ending("telephony-lost")
+
+
+def test_last_words_are_announced_once() -> None:
+    departure = Departure()
+
+    assert departure.close(ending("drained"), ("goodbye",), 0.0)
+    assert not departure.close(ending("too-long"), ("sorry",), 0.0)
+    assert departure.unsaid == ("goodbye",)
+    assert departure.ending("caller-hung-up") == ending("drained")
