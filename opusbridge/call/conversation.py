@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from opusbridge import effects, events
+from opusbridge.call.barge_in import BargeIn
 from opusbridge.call.history import UNHEARD, ToolUse
 from opusbridge.call.machines import is_due
 from opusbridge.call.model_side import Item, ModelSide
@@ -64,17 +65,17 @@ class Conversation:
         )
         session = replace(policy.session, audio_format=self.model_format)
         self.model = ModelSide(session, self.transcript)
+        self.barge_in = BargeIn(
+            policy, self.line, self.voice, self.response, self.model, self.transcript, call_ms
+        )
         self.leaving = False
         """The agent means to end the call: having spoken, it owes its tools no reply."""
         self._call_ms = call_ms
-        self._closed = False
         self._session_due: float | None = now + SESSION_SECONDS
-        self._turn: str | None = None  # the caller's, from its first sound to its commit
         self._sounding: str | None = None  # the last response that made sound
         self._sounding_item = ""
         self._dropped: set[str] = set()  # items whose sound came too late to be played
         self._texts = 0
-        self._told_of_speech = policy.telephony.told_of_speech
 
     # --- The model ----------------------------------------------------------------------
 
@@ -86,11 +87,11 @@ class Conversation:
     def _understood(self, event: events.FromModel, now: float) -> list[Effect]:
         match event:
             case events.SpeechStarted():
-                return self._speech_started(event, now)
+                return self.barge_in.speech_started(event, now)
             case events.SpeechStopped():
-                return self._speech_stopped(event, now)
+                return self.barge_in.speech_stopped(event, now)
             case events.TurnCommitted():
-                return self._turn_committed(event, now)
+                return self.barge_in.turn_committed(event, now)
             case events.CallerTranscribed():
                 self.transcript.words(event.item_id, "caller", event.text.value, event.final)
             case events.ModelErred():
@@ -167,13 +168,12 @@ class Conversation:
         self.model.lost()
         self._session_due = None
         self.line.close()
-        over, turn = self.response.response_id, self._turn
+        over, turn = self.response.response_id, self.barge_in.session_lost()
         begun = over == self._sounding and self.transcript.has_words(self._sounding_item)
-        spoke, self._turn = self.response.caller_turn_under_way, None
         # Of what was said only the rest is to follow; after a tool call that is its reply.
         self.response.lost(now, begun, goes_on=self.model.history.called_a_tool(over))
         found = self._tidied(over, now)
-        if spoke and turn is not None:
+        if turn is not None:
             # He was in the middle of it, and what he has said so far is gone.
             found += self.response.user_input(Cause(Why.TURN, turn), now)
         return found
@@ -227,7 +227,7 @@ class Conversation:
             item = self.transcript.item(event.item_id, "agent")
             if item.status == "in_progress":
                 item.status = event.status
-            if event.item_id in self._dropped and not item.received_ms and not self._closed:
+            if event.item_id in self._dropped and not item.received_ms and not self.barge_in.closed:
                 # Nothing of it was ever played: the model must not believe that it said it.
                 found.append(effects.DeleteItem(event.item_id))
         self._dropped.discard(event.item_id)
@@ -260,41 +260,6 @@ class Conversation:
         if before is None or before == self.response.response_id:
             return []
         return self._response_gone(before, now)
-
-    # --- The caller speaks --------------------------------------------------------------
-
-    def _speech_started(self, event: events.SpeechStarted, now: float) -> list[Effect]:
-        self._turn = event.item_id
-        self.line.speech_started(now)
-        item = self.transcript.item(event.item_id, "caller")
-        item.started_ms = self._call_ms(now - self.line.seconds_since(event.audio_start_ms, now))
-        stop = self.response.caller_began(now)
-        tell: list[Effect] = [effects.TellSpeechStarted()] if self._told_of_speech else []
-        if not self.policy.barge_in or self._closed:
-            return tell + stop  # last words are said to their end
-        # Silence first: the caller should not wait for our bookkeeping.
-        clear, cut = self.voice.cut(now)
-        noted: list[Effect] = [Note("barge-in")] if clear or stop else []
-        return [*clear, *tell, *stop, *self.model.history.cut(cut), *noted]
-
-    def _speech_stopped(self, event: events.SpeechStopped, now: float) -> list[Effect]:
-        self.line.speech_stopped()
-        detection = self.policy.session.turn_detection
-        waited = detection.silence_ms if detection and detection.kind == "server_vad" else 0
-        ago = self.line.seconds_since(event.audio_end_ms - waited, now)
-        self.transcript.item(event.item_id, "caller").ended_ms = self._call_ms(now - ago)
-        tell: list[Effect] = [effects.TellSpeechStopped()] if self._told_of_speech else []
-        note = Note("speech-ended", "", (event.item_id,), ago)
-        return [*tell, note, *self.response.caller_stopped(now)]
-
-    def _turn_committed(self, event: events.TurnCommitted, now: float) -> list[Effect]:
-        self._turn = None
-        self.line.committed()
-        self.line.speech_stopped()
-        item = self.transcript.item(event.item_id, "caller", event.previous_item_id)
-        item.status = "completed"
-        tell: list[Effect] = [effects.TellSpeechCommitted()] if self._told_of_speech else []
-        return tell + self.response.turn_committed(event.item_id, now)
 
     def stream_stopped(self, now: float) -> list[Effect]:
         """AudioCodes sends no more for now. A commit only where no turn detection does it."""
@@ -362,7 +327,7 @@ class Conversation:
 
     def close(self, now: float) -> list[Effect]:
         """Stop the agent for last words that are not its own; the model says no more."""
-        self._closed = True
+        self.barge_in.closed = True
         self.response.close()
         clear, cut = self.voice.cut(now)
         return [*clear, *self.response.interrupted(now), *cut]
