@@ -46,9 +46,9 @@ async def however_slow_the_model_the_phone_is_answered_in_time(folder: Path) -> 
         )
 
         assert audiocodes.verdict() == twilio.verdict() == []
-        # 250 ms after start, and then the way: the greeting comes two seconds later.
+        # Long before the greeting, which comes two seconds later; how long, the virtual clock says.
         assert audiocodes.seconds_to_answer is not None
-        assert audiocodes.seconds_to_answer < 0.3
+        assert audiocodes.seconds_to_answer < 1.2
         first, second = audiocodes.play_streams.started_at
         assert second - first > 1.5
         assert share_of(900.0, heard_by(audiocodes)) > 0.9
