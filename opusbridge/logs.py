@@ -128,6 +128,26 @@ class Log:
             write(message, **facts)
 
 
+class BadMessages:
+    """Says what a peer sent that cannot be used: one for each call or socket.
+
+    The first message of a kind is a WARNING and the others of it DEBUG lines: a flood of them
+    is counted, and ends the call, but does not flood the log.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._log = Log(name)
+        self._told: set[str] = set()
+
+    def came(self, why: str) -> None:
+        """``why`` is ``peer:kind``, both slugs of ours and nothing of the message."""
+        if why in self._told:
+            self._log.debug("bad-message", why=why)
+        else:
+            self._told.add(why)
+            self._log.warning("bad-message", why=why, further="at debug")
+
+
 def of_call(call_id: str) -> AbstractContextManager[None]:
     """Every line logged inside, by tasks begun inside too, carries ``call_id``."""
     return structlog.contextvars.bound_contextvars(call_id=call_id)

@@ -224,3 +224,19 @@ def test_a_second_configuration_replaces_the_first(capsys: pytest.CaptureFixture
 
     (line,) = capsys.readouterr().err.splitlines()
     assert json.loads(line)["event"] == "once"
+
+
+def test_a_flood_of_bad_messages_does_not_flood_the_log(lines: Lines) -> None:
+    bad = logs.BadMessages("opusbridge.test")
+
+    for _ in range(3):
+        bad.came("twilio:not-json")
+    bad.came("model:not-json")
+
+    told = [(line["level"], line["why"]) for line in lines() if line["event"] == "bad-message"]
+    assert told == [
+        ("warning", "twilio:not-json"),
+        ("debug", "twilio:not-json"),
+        ("debug", "twilio:not-json"),
+        ("warning", "model:not-json"),
+    ]

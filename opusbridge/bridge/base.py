@@ -27,7 +27,7 @@ from opusbridge.call.policy import TelephonyTraits
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending, PeerGone, ending
-from opusbridge.logs import Log, of_call, places
+from opusbridge.logs import BadMessages, Log, of_call, places
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.recording.recorder import CallRecorder
@@ -80,6 +80,7 @@ class RealtimeBridge(ABC):
         self._timer: asyncio.TimerHandle | None = None
         self._over = asyncio.Event()
         self._broke = False
+        self._bad_messages = BadMessages("opusbridge.bridge")
         self._state: dict[str, Any] = {}
         self._side_work: SideWork | None = None
 
@@ -285,6 +286,8 @@ class RealtimeBridge(ABC):
                 self._model.replace()
             case effects.Note("unknown-error", reason):
                 log.warning("the model refused for a reason unknown to us", code=reason)
+            case effects.Note("bad-message", why):
+                self._bad_messages.came(why)
             case effects.Note():
                 log.debug(effect.kind, why=effect.reason, ids=effect.ids, value=effect.value)
             case effects.EndCall(how):

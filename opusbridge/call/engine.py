@@ -32,6 +32,10 @@ class TelephonyProtocol(Protocol):
     """What the engine needs of a telephony side's protocol object."""
 
     @property
+    def peer(self) -> str:
+        """Who sends what it receives, as the metrics name it."""
+
+    @property
     def by_other_means(self) -> frozenset[type]:
         """The effects its wire cannot carry: the shell performs them."""
 
@@ -80,7 +84,7 @@ class Engine:
 
     def telephony_said(self, text: str, now: float) -> Outgoing:
         if len(text) > LONGEST_TELEPHONY_TEXT:
-            return self._step([events.MessageRejected("telephony", "oversized")], now)
+            return self._step([events.MessageRejected(self.telephony.peer, "oversized")], now)
         try:
             found = self.telephony.receive(text)
         except RemoteProtocolError as error:

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.errors import PeerGone, RemoteProtocolError
+from opusbridge.logs import BadMessages
 from opusbridge.protocols.audiocodes import messages as vaic
 from opusbridge.protocols.twilio import messages, twiml
 from opusbridge.web.access import (
@@ -235,9 +236,11 @@ class Telephony:
     def _counting(self, peer: str) -> Callable[[str], None]:
         """For messages that come before there is a call to count them."""
 
+        bad_messages = BadMessages(__name__)
+
         def count(kind: str) -> None:
             self._metrics.bad_message(f"{peer}:{kind}")
-            _log.debug("bad-message", why=f"{peer}:{kind}")
+            bad_messages.came(f"{peer}:{kind}")
 
         return count
 

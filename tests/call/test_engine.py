@@ -131,7 +131,7 @@ def test_a_text_of_the_telephony_side_that_cannot_be_used_costs_itself(bad: str,
     (note,) = out.effects
     assert isinstance(note, Note)
     assert note.kind == "bad-message"
-    assert note.reason.endswith(f":{kind}")
+    assert note.reason == f"twilio:{kind}"
     assert engine.telephony_said(media("VVVV"), 2.1).to_model
 
 

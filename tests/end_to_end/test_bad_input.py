@@ -203,7 +203,14 @@ async def test_nonsense_costs_itself_and_no_call(
     expected = Counter(f"twilio:{kind}" for kind, _ in BY_TWILIO)
     expected.update(f"audiocodes:{kind}" for kind, _ in BY_AUDIOCODES)
     assert told == expected
+    warned = [(one["call_id"], one["why"]) for one in lines if is_warned(one)]
+    assert {why for _, why in warned} == set(expected)
+    assert len(warned) == len(set(warned))  # a kind's first in each call, however many come
     assert PRIVATE not in said
+
+
+def is_warned(line: dict[str, Any]) -> bool:
+    return bool(line["event"] == "bad-message" and line["level"] == "warning")
 
 
 BEFORE_START: list[Bad] = [
@@ -239,6 +246,9 @@ async def test_nonsense_before_a_call_does_not_keep_it_from_beginning(
     lines = [json.loads(one) for one in said.splitlines()]
     told = [one for one in lines if one["event"] == "bad-message"]
     assert len(told) == len(BEFORE_START) + len(BEFORE_INITIATE)
+    expected = {f"twilio:{kind}" for kind, _ in BEFORE_START}
+    expected |= {f"audiocodes:{kind}" for kind, _ in BEFORE_INITIATE}
+    assert sorted(one["why"] for one in told if is_warned(one)) == sorted(expected)
     assert PRIVATE not in said
 
 
