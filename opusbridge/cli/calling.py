@@ -99,12 +99,17 @@ async def play_against(
     """The caller's side only, against a bridge that runs somewhere else.
 
     What happens inside that bridge cannot be seen from here: the script's expectations of
-    it are not checked, only what the caller himself lives through.
+    it are not checked, only what the caller himself lives through: that somebody spoke, and
+    that the call lasted until he had said all he meant to. An apology is heard, too.
     """
     played = Played(telephony, script, Path())
     await _place(played, settings, url.rstrip("/"), tell)
-    if played.caller is not None and not played.caller.heard:
-        played.problems.append("the caller never heard the agent")
+    if played.caller is not None:
+        person = played.caller.person
+        if person.ear.audible_at is None:
+            played.problems.append("the caller never heard the agent")
+        if person.cut_short:
+            played.problems.append("the call ended before the caller had done all in the script")
     return played
 
 
@@ -289,4 +294,5 @@ def _draw(folder: Path) -> None:
         _read(folder / files.TRANSCRIPT),
         recording.read_bytes() if recording.exists() else None,
     )
-    (folder / TIMELINE).write_text(page, "utf-8")
+    with files.open_private(folder / TIMELINE) as file:  # it holds the words, too
+        files.write_all(file, page.encode())

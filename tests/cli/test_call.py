@@ -39,6 +39,7 @@ def test_a_script_that_holds_on_both_sides_is_well() -> None:
     for side in ("twilio", "audiocodes"):
         folder = Path("calls/good") / side
         assert sorted(file.name for file in folder.iterdir()) == sorted(calling.KEPT)
+        assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
         assert json.loads((folder / "call.json").read_text())["telephony"] == side
 
 
@@ -105,6 +106,31 @@ async def test_a_bridge_elsewhere_is_called_with_the_secrets_of_the_settings(
     assert refused.status == 1
     assert "401" in refused.out
     assert "403" in refused.out
+
+
+TALKATIVE = """
+[caller]
+steps = [{ wait_for_agent = true }, { say = "opening-hours" }, { wait_for_agent = true }]
+"""
+
+
+@pytest.mark.slow
+async def test_a_stored_apology_is_no_conversation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "talkative.toml").write_text(TALKATIVE, "utf-8")
+    monkeypatch.setenv("OPUSBRIDGE_AUDIOCODES_TOKEN", "of-audiocodes")
+    settings = Settings.load(
+        realtime_url="ws://127.0.0.1:1", openai_api_key=Private("any"), resume_grace=0.0
+    )
+
+    async with calling.own_bridge(settings, tmp_path / "files", _nobody) as url:
+        call = ("call", "talkative.toml", "--telephony", "audiocodes", "--url", url)
+        ran = await asyncio.to_thread(run, *call)
+
+    assert ran.status == 1
+    assert "the call ended before the caller had done all in the script" in ran.out
+    assert "never heard" not in ran.out
 
 
 def test_a_bridge_that_is_not_there_is_a_failed_call() -> None:

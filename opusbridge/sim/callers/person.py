@@ -127,6 +127,20 @@ class Person:
         """Nothing left to do but listen."""
         return self.saying is None and self._step >= len(self._steps)
 
+    @property
+    def cut_short(self) -> bool:
+        """Something was still to be said, pressed or heard: an end now is none of theirs."""
+        heard = self.ear.audible_at is not None and self.ear.audible_at > self._listening_since
+        for step in self._steps[self._step :]:
+            match step:
+                case WaitForAgent() | WaitForSound() if heard:
+                    pass  # the last word was heard, if not the silence after it
+                case Wait() | HangUp() | DropLine():
+                    pass
+                case _:
+                    return True
+        return self.saying is not None
+
     def tick(self, now: float) -> Action | None:
         """Live 20 ms; the answer is what to do to the telephone at its beginning, if anything."""
         if self.saying is not None:

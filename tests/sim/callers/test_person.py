@@ -135,3 +135,15 @@ def test_a_person_with_nothing_left_to_do_hangs_up_in_the_end() -> None:
 
 def test_the_diary_shows_no_sound() -> None:
     assert "x00" not in repr(HELLO)
+
+
+def test_an_end_before_all_was_said_and_heard_cuts_a_person_short() -> None:
+    def lived(seconds: float, *agent: tuple[float, float]) -> Person:
+        person = Person([WaitForAgent(), HELLO, Wait(1.0), WaitForAgent(), HangUp()])
+        live(person, seconds, agent=list(agent))
+        return person
+
+    assert lived(0.0).cut_short, "nothing was heard yet"
+    assert lived(0.94, (0.0, 0.2)).cut_short, "in the middle of a word"
+    assert lived(1.5, (0.0, 0.2)).cut_short, "there is no answer yet"
+    assert not lived(1.5, (0.0, 0.2), (1.2, 1.4)).cut_short, "only the silence after it is left"
