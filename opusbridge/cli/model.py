@@ -1,7 +1,10 @@
 """``opusbridge model``: the Realtime simulator on a real socket, for anyone's client."""
 
 import asyncio
+import sys
 from random import Random
+from shlex import quote
+from shutil import which
 from typing import Annotated
 
 import typer
@@ -49,7 +52,12 @@ async def _serve(host: str, port: int, knobs: Knobs, random: Random) -> None:
     try:
         async with ModelServer(make, host, port) as served:
             typer.echo(f"simulated Realtime model: {served.url}")
-            typer.echo(f"try it: OPUSBRIDGE_REALTIME_URL={served.url} opusbridge serve")
+            typer.echo(f"try it: OPUSBRIDGE_REALTIME_URL={served.url} {_command()} serve")
             await asyncio.Event().wait()
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _command() -> str:
+    """What a shell finds us by: the scripts of a virtual environment need not be on its path."""
+    return "opusbridge" if which("opusbridge") else f"{quote(sys.executable)} -m opusbridge"

@@ -26,6 +26,9 @@ CLOSE_SECONDS = 2.0
 OPENAI_PATH = "/v1/realtime"
 AZURE_PATH = "/openai/v1/realtime"
 
+#: Addresses to listen on that nobody can connect to, and where this machine is found instead.
+ON_THIS_MACHINE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
@@ -88,8 +91,10 @@ class ModelServer:
 
     @property
     def url(self) -> str:
-        """Where to connect, without the ``model`` query; only while entered."""
-        return f"ws://{self._host}:{self.port}{self._path}"
+        """Where to connect from this machine, without the ``model`` query; only while entered."""
+        host = ON_THIS_MACHINE.get(self._host, self._host)
+        shown = f"[{host}]" if ":" in host else host
+        return f"ws://{shown}:{self.port}{self._path}"
 
     @property
     def port(self) -> int:

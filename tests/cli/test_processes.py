@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
+import shlex
 import signal
+import sys
 from pathlib import Path
 
 import httpx2
@@ -27,6 +30,21 @@ async def test_the_model_serves_anyone_until_ctrl_c(tmp_path: Path) -> None:
 
     assert created["type"] == "session.created"
     assert (process.returncode, err) == (0, "")
+
+
+async def test_the_models_hint_works_when_it_is_pasted(tmp_path: Path) -> None:
+    # As for somebody who calls the command by its path, without a virtual environment active.
+    env = environment(PATH=os.defpath, OPUSBRIDGE_LOG_FORMAT="json")
+    with running("model", "--host", "0.0.0.0", "--port", "0", env=env, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        hint = [process.stdout.readline() for _ in range(2)][-1].removeprefix("try it: ").strip()
+        setting, _, command = hint.partition(" ")
+        name, _, url = setting.partition("=")
+        assert shlex.split(command) == [sys.executable, "-m", "opusbridge", "serve"]
+
+        with running("serve", "--port", "0", env={**env, name: url}, cwd=tmp_path) as bridge:
+            port, _ = listening_on(bridge)
+            assert port
 
 
 async def test_off_loopback_every_door_without_a_secret_is_closed(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import asyncio
 import json
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from openai import AsyncOpenAI
@@ -13,6 +15,7 @@ from openai.types.realtime import RealtimeServerEvent
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
+from opusbridge.config import is_loopback
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, SimulatedModel, ToolCallReply
 from opusbridge.sim.model_server import Azure, ModelServer, Upgrade
 from opusbridge.sim.tones import silence, voice
@@ -67,6 +70,20 @@ async def test_a_session_begins_and_answers_on_a_socket() -> None:
         await socket.send(b"\x00")
         assert (await heard(socket))["error"]["code"] == "invalid_event"
         assert len(server.live) == 1
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1"])
+async def test_the_address_that_is_shown_can_be_connected_to(host: str) -> None:
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(ModelServer(host=host))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        url = f"{server.url}?model=gpt-realtime"
+        socket = await stack.enter_async_context(connect(url, additional_headers=KEY))
+
+        assert (await heard(socket))["type"] == "session.created"
+        assert is_loopback(urlsplit(url).hostname or ""), "serve takes it without a key"
 
 
 async def test_a_session_that_is_over_can_be_looked_at() -> None:
