@@ -135,26 +135,33 @@ class RealtimeBridge(ABC):
 
         ``reason`` is for the log; the call's ending is ``hung-up-by-operator``.
         """
-        log.info("operator hangs up", why=reason)
-        self._happened(events.HangUpRequested("hung-up-by-operator"))
+        with of_call(self.call_id):
+            log.info("operator hangs up", why=reason)
+        self._asked(events.HangUpRequested("hung-up-by-operator"))
 
     def say_goodbye(self, reason: str) -> None:
         """Stop the agent, play the stored goodbye, hang up; ``reason`` of errors.REASONS."""
-        self._happened(events.HangUpRequested(reason, goodbye=True))
+        self._asked(events.HangUpRequested(reason, goodbye=True))
 
     def transfer(self, destination: str, reason: str = "") -> None:
         """To one of the agent's destinations, by name; raises :class:`TransferRefused`."""
         target = self.agent.target(destination)
         self._may_transfer()
-        self._happened(events.TransferRequested(target, reason))
+        self._asked(events.TransferRequested(target, reason))
 
     def say(self, text: str) -> None:
         """Put a text before the model and ask for a response, through the one door."""
-        self._happened(events.TextInjected(Private(text)))
+        self._asked(events.TextInjected(Private(text)))
 
     def rejected(self, kind: str) -> None:
         """A frame of the telephony side could not even be read as text."""
-        self._happened(events.MessageRejected(self.traits.name, kind))
+        self._asked(events.MessageRejected(self.traits.name, kind))
+
+    def _asked(self, event: events.FromShell) -> None:
+        """From outside the call's tasks: what comes of it is logged as the call's all the same,
+        by the timer and the tasks it begins, too."""
+        with of_call(self.call_id):
+            self._happened(event)
 
     # --- Running ------------------------------------------------------------------------
 

@@ -160,6 +160,31 @@ def test_a_drained_call_ends_with_the_stored_goodbye(bridge: type[AnyBridge]) ->
 
 
 @both_bridges
+@pytest.mark.slow
+def test_what_an_operator_starts_is_logged_as_the_calls_own(bridge: type[AnyBridge]) -> None:
+    lines: list[dict[str, Any]] = []
+
+    def keep(logger: Any, method: str, line: Any) -> Any:
+        lines.append(dict(line))
+        raise structlog.DropEvent
+
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, keep],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+    )
+
+    async def during(stage: Stage) -> None:
+        await stage.until(lambda: stage.bridge.response_active)
+        stage.bridge.hang_up("bored")
+
+    stage, how = in_virtual_time(play(bridge, [Wait(30.0)], agent=GREETER, during=during))
+
+    assert how == ending("hung-up-by-operator")
+    assert {"operator hangs up", "call ended"} <= {line["event"] for line in lines}
+    assert {line.get("call_id") for line in lines} == {stage.bridge.call_id}
+
+
+@both_bridges
 async def test_a_transfer_goes_to_the_agents_destinations_and_nowhere_else(
     bridge: type[AnyBridge],
 ) -> None:
