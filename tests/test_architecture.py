@@ -42,7 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"agent", "audio", "call", "config", "logs", "protocols", "recording", "speech", "tools"},
     "sim": LANGUAGE | {"audio", "call", "protocols"},
     "web": LANGUAGE
-    | {"agent", "bridge", "call", "config", "protocols", "receptionist", "recording", "version"},
+    | {"agent", "bridge", "call", "config", "logs", "protocols", "receptionist", "recording"}
+    | {"version"},
     "cli": LANGUAGE
     | {"agent", "call", "config", "logs", "receptionist", "recording", "sim", "version", "web"},
     "__init__": {"agent", "bridge", "config", "tools", "version", "web"},

@@ -116,7 +116,8 @@ class Conversation:
                 return self._model_spoke(event, now)
             case events.ModelWords():
                 words = event.text.value
-                self.transcript.words(event.item_id, "agent", words, event.final)
+                part = event.content_index
+                self.transcript.words(event.item_id, "agent", words, event.final, part)
                 return self.response.seen(event.response_id, False, now)
             case events.ResponseCreated() if event.in_conversation:
                 return self.response.created(event.response_id, event.request_id, now)
@@ -276,7 +277,8 @@ class Conversation:
         item_id = f"text-{self._texts}"
         if role == "user":
             item = self.transcript.item(item_id, "caller")
-            item.pieces, item.status = [text.value], "completed"
+            item.say(text.value)
+            item.status = "completed"
             item.started_ms = item.ended_ms = self._call_ms(now)
         added = effects.AddText(item_id, role, text)
         if role != "user":
@@ -297,7 +299,7 @@ class Conversation:
         use = ToolUse(event.response_id, event.item_id, event.name, event.arguments)
         self.model.history.tool_called(event.tool_call_id, use)
         item = self.transcript.item(event.tool_call_id, "tool")
-        item.pieces = [f"{event.name}({event.arguments.value})"]
+        item.say(f"{event.name}({event.arguments.value})")
         item.started_ms = self._call_ms(now)
         if self.tools.running > MOST_RUNNING:
             found.append(Note("dropped-tool", "too-many", (event.tool_call_id,)))
@@ -312,7 +314,7 @@ class Conversation:
         if not self.tools.is_running(tool_call_id):
             return [Note("stray", "tool-output", (tool_call_id,))]
         item = self.transcript.item(tool_call_id, "tool")
-        item.pieces.append(f" -> {output.value}")
+        item.say(f" -> {output.value}", final=False)
         item.status, item.ended_ms = "failed" if failed else "completed", self._call_ms(now)
         self._texts += 1
         item_id = f"output-{self._texts}"

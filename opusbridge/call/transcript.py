@@ -14,7 +14,8 @@ class TranscriptItem:
     item_id: str
     speaker: str
     """``caller``, ``agent`` or ``tool``."""
-    pieces: list[str] = field(default_factory=list)
+    parts: dict[int, list[str]] = field(default_factory=dict)
+    """The pieces of each content part; the model numbers an item's parts from 0."""
     started_ms: int | None = None
     ended_ms: int | None = None
     status: str = "in_progress"
@@ -22,6 +23,19 @@ class TranscriptItem:
     heard_ms: float = 0.0
     """Of its sound, all parts together; it is final for ``received_ms`` of it."""
     received_ms: float = 0.0
+
+    def say(self, text: str, final: bool = True, part: int = 0) -> None:
+        """A further piece of a part's words or, if ``final``, all of them."""
+        if final:
+            self.parts[part] = [text]
+        else:
+            self.parts.setdefault(part, []).append(text)
+
+    @property
+    def text(self) -> str:
+        """All the words, part after part."""
+        parts = ("".join(self.parts[part]).strip() for part in sorted(self.parts))
+        return " ".join(filter(None, parts))
 
 
 class Transcript:
@@ -46,16 +60,12 @@ class Transcript:
             self._order.insert(self._order.index(after) + 1, item_id)
         return found
 
-    def words(self, item_id: str, speaker: str, text: str, final: bool) -> None:
-        """A further piece of an item's words or, if ``final``, all of them."""
-        item = self.item(item_id, speaker)
-        if final:
-            item.pieces = [text]
-        else:
-            item.pieces.append(text)
+    def words(self, item_id: str, speaker: str, text: str, final: bool, part: int = 0) -> None:
+        """A further piece of a part of an item's words or, if ``final``, all of that part's."""
+        self.item(item_id, speaker).say(text, final, part)
 
     def has_words(self, item_id: str) -> bool:
-        return item_id in self._items and bool(self._items[item_id].pieces)
+        return item_id in self._items and bool(self._items[item_id].parts)
 
     def heard(self, item_id: str, heard_ms: float, received_ms: float) -> None:
         """How much of a part of an agent's item reached the ear; once for each part."""
@@ -71,7 +81,7 @@ class Transcript:
 
     def _shown(self, item_id: str) -> dict[str, Any]:
         item = self._items[item_id]
-        text = "".join(item.pieces).strip()
+        text = item.text
         heard, unheard = text, ""
         if item.speaker == "agent":
             share = item.heard_ms / item.received_ms if item.received_ms > 0 else 0.0

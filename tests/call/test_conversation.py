@@ -207,6 +207,16 @@ def test_an_item_is_put_down_as_it_ended() -> None:
     ]
 
 
+def test_an_items_words_are_those_of_all_its_parts() -> None:
+    talk = answering()
+    first, second = Private("One moment."), Private("There it is.")
+    talk.handle(events.ModelWords("resp_1", "item_2", 0, first, final=True), 1.1)
+    talk.handle(events.ModelWords("resp_1", "item_2", 1, second, final=True), 1.2)
+
+    shown = talk.transcript.snapshot("call")["items"]
+    assert shown[-1]["text"] == "One moment. There it is."
+
+
 def test_what_was_cut_stays_interrupted_however_it_ended_at_the_model() -> None:
     talk = answering()
     talk.handle(spoke(1000), 1.0)

@@ -30,7 +30,8 @@ class Talk:
 
     def caller(self, item_id: str, words: str = "") -> None:
         item = self.transcript.item(item_id, "caller")
-        item.pieces = [words] if words else []
+        if words:
+            item.say(words)
         item.status = "completed"
 
     def agent(self, item_id: str, words: str, heard: float = 1.0) -> None:
@@ -38,7 +39,7 @@ class Talk:
         self.transcript.heard(item_id, 1000 * heard, 1000)
 
     def tool(self, call_id: str, output: str | None = None) -> None:
-        self.transcript.item(call_id, "tool").pieces = ["look_up({})"]
+        self.transcript.item(call_id, "tool").say("look_up({})")
         self.history.tool_called(call_id, a_tool(call_id))
         if output is not None:
             self.history.tool_answered(call_id, f"output-{call_id}", Private(output))

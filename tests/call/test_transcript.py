@@ -47,6 +47,16 @@ def test_words_come_in_pieces_and_all_of_them_at_the_end() -> None:
     assert only(transcript)["text"] == "I'd like tea."
 
 
+def test_the_words_of_a_further_part_do_not_replace_those_of_the_first() -> None:
+    transcript = Transcript()
+    transcript.words("item_1", "agent", "One mo", final=False, part=0)
+    transcript.words("item_1", "agent", "There", final=False, part=1)
+    transcript.words("item_1", "agent", "There it is.", final=True, part=1)
+    transcript.words("item_1", "agent", "One moment. ", final=True, part=0)
+
+    assert only(transcript)["text"] == "One moment. There it is."
+
+
 # --- The order of the conversation ------------------------------------------------------
 
 
@@ -131,7 +141,7 @@ def test_the_parts_of_an_item_are_heard_together() -> None:
 
 def test_a_tool_is_shown_whole() -> None:
     transcript = Transcript()
-    transcript.item("call_1", "tool").pieces = ["look_up({}) -> []"]
+    transcript.item("call_1", "tool").say("look_up({}) -> []")
 
     assert only(transcript)["heard"] == "look_up({}) -> []"
 
