@@ -124,7 +124,8 @@ class Call:
             case events.TransferFailed(reason):
                 return self._transfer_failed(reason, now)
             case events.CallerHungUp(reason):
-                return self._end(self._departure.ending(reason), now)
+                told = self.policy.telephony.tells_who_ended
+                return self._end(self._departure.ending(reason, told), now)
             case events.TelephonyLost():
                 return self._end(self._departure.ending("telephony-lost"), now)
             case events.CallerStreamStarted() | events.NoInputReported() | events.CallerSpoke():

@@ -40,8 +40,13 @@ class Departure:
         """Whether the line will be closed once the caller has heard everything."""
         return self._farewell is not None and isinstance(self._farewell.then, effects.HangUp)
 
-    def ending(self, otherwise: str) -> Ending:
-        """How the call ends if the line goes now; ``otherwise`` if that is not our doing."""
+    def ending(self, otherwise: str, told: bool = False) -> Ending:
+        """How the call ends if the line goes now; ``otherwise`` if that is not our doing.
+
+        ``told``: the telephony side knows that, and says so in ``otherwise``.
+        """
+        if told and self._transferring and otherwise == "caller-hung-up":
+            return ending(otherwise)  # while it still rang, there, before anybody answered
         return self.parting or self.closing or ending(otherwise)
 
     # --- Wishing ------------------------------------------------------------------------

@@ -41,16 +41,31 @@ class TelephonyTraits:
     """The line rings until the first sound."""
     told_of_speech: bool
     """Its barge-in and timers rely on our saying when the caller speaks."""
+    tells_who_ended: bool
+    """Its end is said with its cause. Where not, a line that ends while it is handed over was
+    handed over: the stream's end is all there is to see of that."""
 
 
 #: 160 bytes are 20 ms of mu-law: odd sizes were heard as clicks (twilio-media-streams 3.5).
 TWILIO = TelephonyTraits(
-    "twilio", marks=True, lead_seconds=None, frame_bytes=160, rings=False, told_of_speech=False
+    "twilio",
+    marks=True,
+    lead_seconds=None,
+    frame_bytes=160,
+    rings=False,
+    told_of_speech=False,
+    tells_who_ended=False,
 )
 
 #: 300 ms bounds what is lost or wrongly believed heard at a barge-in (audiocodes 3.4).
 AUDIOCODES = TelephonyTraits(
-    "audiocodes", marks=False, lead_seconds=0.3, frame_bytes=2, rings=True, told_of_speech=True
+    "audiocodes",
+    marks=False,
+    lead_seconds=0.3,
+    frame_bytes=2,
+    rings=True,
+    told_of_speech=True,
+    tells_who_ended=True,
 )
 
 

@@ -437,9 +437,9 @@ def test_once_the_line_is_handed_over_nobody_hangs_up_or_transfers_again() -> No
 # --- Transfers --------------------------------------------------------------------------
 
 
-def transferring() -> Call:
+def transferring(traits: TelephonyTraits = TWILIO) -> Call:
     """Since 1.0."""
-    call = started()
+    call = started(policy(traits))
     found = call.handle(events.TransferRequested(TARGET, "billing"), 1.0)
     assert found == [TransferCall(TARGET, "billing")]
     return call
@@ -458,6 +458,22 @@ def test_a_transferred_caller_who_leaves_our_line_was_transferred() -> None:
     assert call.handle(events.CallerHungUp("caller-hung-up"), 20.0) == [
         EndCall(ending("transferred"))
     ]
+
+
+def test_who_hangs_up_while_it_still_rings_elsewhere_was_not_transferred() -> None:
+    call = transferring(AUDIOCODES)
+
+    assert call.handle(events.CallerHungUp("caller-hung-up"), 20.0) == [
+        EndCall(ending("caller-hung-up"))
+    ]
+
+
+@pytest.mark.parametrize("reason", ["caller-hung-up", "transferred", "agent-hung-up"])
+def test_once_somebody_answered_there_the_caller_was_transferred(reason: str) -> None:
+    call = transferring(AUDIOCODES)
+    call.handle(events.TransferSucceeded(), 19.0)
+
+    assert call.handle(events.CallerHungUp(reason), 20.0) == [EndCall(ending("transferred"))]
 
 
 def test_a_transfer_that_fails_gives_the_caller_back_to_the_agent() -> None:
