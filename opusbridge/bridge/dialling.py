@@ -110,7 +110,7 @@ class _Connect(connect):
 
 def _credentials(settings: Settings) -> dict[str, str]:
     if settings.openai_api_key is None:
-        return {}  # the simulator on loopback asks for none
+        return {}  # settings allow that on loopback only, where `opusbridge model` asks for none
     key = settings.openai_api_key.value
     if settings.realtime_auth == "api-key":
         return {"api-key": key}

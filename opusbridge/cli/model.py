@@ -24,7 +24,7 @@ def model(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides whatever is left to chance.")] = 1,
 ) -> None:
-    """Answer Realtime sessions as the real API does, strictly; any key is accepted."""
+    """Answer Realtime sessions as the real API does, strictly; any key is accepted, and none."""
     try:
         knobs = Knobs.parse(*(fault or []))
     except ValueError as error:
@@ -45,7 +45,7 @@ async def _serve(host: str, port: int, knobs: Knobs, random: Random) -> None:
             replies.reply_script(),
             now=upgrade.now,
             query=upgrade.query,
-            headers=upgrade.headers,
+            headers={"authorization": "Bearer any", **upgrade.headers},
             unix_time=upgrade.unix_time,
         )
 

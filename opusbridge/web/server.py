@@ -211,5 +211,6 @@ def patient(seconds: float, on_slow: Callable[[], None]) -> type[H11Protocol]:
 
 
 def _worth_logging(record: logging.LogRecord) -> bool:
-    """Not a traceback for each socket that sends bad UTF-8: that is counted and closed."""
-    return not str(record.msg).startswith("Invalid UTF-8")
+    """Not a traceback for each socket that sends bad UTF-8, nor an error for each that was
+    refused: both are counted, and told in a line of ours."""
+    return not str(record.msg).startswith(("Invalid UTF-8", "ASGI callable returned without"))

@@ -7,12 +7,16 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import httpx2
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from opusbridge.sim.callers import HangUp, Person, SimulatedAudioCodes, WaitForAgent
+from opusbridge.sim.sockets import place_call
 from tests.cli.running import environment, listening_on, running
 
 pytestmark = pytest.mark.slow
@@ -42,9 +46,21 @@ async def test_the_models_hint_works_when_it_is_pasted(tmp_path: Path) -> None:
         name, _, url = setting.partition("=")
         assert shlex.split(command) == [sys.executable, "-m", "opusbridge", "serve"]
 
-        with running("serve", "--port", "0", env={**env, name: url}, cwd=tmp_path) as bridge:
+        env |= {name: url, "OPUSBRIDGE_DATA_DIR": str(tmp_path)}
+        with running("serve", "--port", "0", env=env, cwd=tmp_path) as bridge:
             port, _ = listening_on(bridge)
-            assert port
+            caller = SimulatedAudioCodes(Person([WaitForAgent(), HangUp()]), "call-1", Random(1))
+            await place_call(caller, f"ws://127.0.0.1:{port}/audiocodes")
+
+    assert caller.verdict() == []
+    # It was the model that spoke, without anybody's key, and no stored apology.
+    assert only_call(tmp_path)["responses"]["completed"] == 1
+
+
+def only_call(data_dir: Path) -> dict[str, Any]:
+    (kept,) = data_dir.glob("calls/*/*/call.json")
+    found: dict[str, Any] = json.loads(kept.read_text())
+    return found
 
 
 async def test_off_loopback_every_door_without_a_secret_is_closed(tmp_path: Path) -> None:

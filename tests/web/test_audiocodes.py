@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 
 from opusbridge.web import telephony
@@ -32,11 +34,13 @@ async def test_the_plain_http_check_is_answered(method: str) -> None:
     ],
 )
 async def test_a_wrong_bearer_is_refused_with_401_before_acceptance(
-    headers: dict[str, str], reason: str
+    headers: dict[str, str], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with house(audiocodes_token=TOKEN) as server:
         assert await refused_status(server.upgrade("/audiocodes", headers)) == 401
         assert server.rejected("audiocodes", reason) == 1
+    # The server's own opinion of a refusal is an error, which would wake somebody up.
+    assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
