@@ -119,6 +119,11 @@ class ConfigureSession:
 
 
 @dataclass(frozen=True, slots=True)
+class FeelPulse:
+    """Ask for a sign of life: the session is told to change nothing, and says that it did."""
+
+
+@dataclass(frozen=True, slots=True)
 class AppendAudio:
     audio: Audio
 
@@ -236,6 +241,7 @@ ToTelephony = (
 
 ToModel = (
     ConfigureSession
+    | FeelPulse
     | AppendAudio
     | CommitAudio
     | CreateResponse

@@ -21,7 +21,7 @@ OTHER = "other"
 TELEPHONY = ("audiocodes", "twilio")
 PEERS = (*TELEPHONY, "model")
 STATUSES = ("completed", "cancelled", "incomplete", "failed")
-RUNGS = ("session", "commit", "request", "response", "cancel")
+RUNGS = ("session", "commit", "request", "response", "cancel", "silence")
 TOKENS = ("input_text", "input_audio", "cached", "output_text", "output_audio")
 
 #: Retries told apart; the default back-off has three, and the settings allow nine.

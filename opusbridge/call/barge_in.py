@@ -62,13 +62,22 @@ class BargeIn:
         return [*tell, note, *self._response.caller_stopped(now)]
 
     def turn_committed(self, event: events.TurnCommitted, now: float) -> list[Effect]:
-        self._turn = None
+        item = self._transcript.item(event.item_id, "caller", event.previous_item_id)
+        if item.status == "completed":
+            return []  # said twice, or after it was seen in the conversation
+        self._turn, item.status = None, "completed"
         self._line.committed()
         self._line.speech_stopped()
-        item = self._transcript.item(event.item_id, "caller", event.previous_item_id)
-        item.status = "completed"
         tell: list[Effect] = [effects.TellSpeechCommitted()] if self._told_of_speech else []
         return tell + self._response.turn_committed(event.item_id, now)
+
+    def item_added(self, event: events.ItemAdded, now: float) -> list[Effect]:
+        """The caller's item is in the conversation, so his turn was committed: were that lost,
+        nobody would answer it. Items of our own are in the transcript already."""
+        if event.item_id != self._turn and event.item_id in self._transcript:
+            return []
+        committed = events.TurnCommitted(event.item_id, event.previous_item_id)
+        return self.turn_committed(committed, now)
 
     def session_lost(self) -> str | None:
         """The turn the caller was in the middle of: of what he said nothing is left."""

@@ -15,6 +15,7 @@ from opusbridge.call.hold import Hold
 from opusbridge.call.machines import is_due
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy
+from opusbridge.call.pulse import DIAL_SECONDS
 from opusbridge.call.rescue import Rescue
 from opusbridge.call.turns import Keypad
 from opusbridge.effects import Effect, Note
@@ -259,7 +260,8 @@ class Call:
         worn_out = given_up if given_up == "model-silent" else talk.model.worn_out
         # A server that fails may still be asked; one that says nothing may not.
         if worn_out and (self._rescue.possible or worn_out != "model-failed"):
-            return talk.lost(now) + self._replace_model(worn_out, False, now)
+            found = talk.lost(now) + self._replace_model(worn_out, False, now)
+            return found + self._keep_company(talk, now)
         if given_up:
             return self._apologise(talk, now)
         return self._dial_again(now) + self._keep_company(talk, now)
@@ -290,7 +292,9 @@ class Call:
     def _keep_company(self, talk: Conversation, now: float) -> list[Effect]:
         """Never silent: whoever waits for an answer, and hears none, is asked to hold."""
         owed = self._started and not self._departure.hanging_up and talk.owes_sound
-        self._hold.look(owed, talk.voice.silent_at(now), now)
+        deaf = not talk.model.ready
+        since = talk.unheard_since + DIAL_SECONDS if deaf else now
+        self._hold.look(owed, talk.voice.silent_at(now), now, since, deaf)
         return [Note("hold"), *self._say(("one-moment",), now)] if self._hold.due(now) else []
 
     def _transfer_failed(self, reason: str, now: float) -> list[Effect]:

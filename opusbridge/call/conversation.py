@@ -7,6 +7,7 @@ that cannot go on says so in :attr:`model`.
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from typing import assert_never
 
 from opusbridge import effects, events
@@ -31,17 +32,6 @@ from opusbridge.sound import AudioFormat
 SESSION_SECONDS = 20.0
 
 TOO_MANY_TOOLS = '{"error": "too many tools are running"}'
-
-OfResponse = (
-    events.ResponseCreated
-    | events.OutputItemAdded
-    | events.ModelSpoke
-    | events.ModelAudioDone
-    | events.ModelWords
-    | events.ToolCalled
-    | events.OutputItemDone
-    | events.ResponseDone
-)
 
 
 class Conversation:
@@ -76,11 +66,14 @@ class Conversation:
         self._sounding_item = ""
         self._dropped: set[str] = set()  # items whose sound came too late to be played
         self._texts = 0
+        self.unheard_since = inf
+        """When the session that was lost last had shown the last sign of life."""
 
     # --- The model ----------------------------------------------------------------------
 
     def handle(self, event: events.FromModel, now: float) -> list[Effect]:
         self.response.model_heard(now)
+        self.model.pulse.heard(now)
         before = self.response.response_id
         return self._understood(event, now) + self._tidied(before, now)
 
@@ -97,7 +90,7 @@ class Conversation:
             case events.ModelErred():
                 return self._erred(event, now)
             case events.ItemAdded():
-                return self._item_added(event)
+                return self._item_added(event, now)
             case events.SessionConfigured():
                 return self._configured(event, now)
             case events.ModelLost():
@@ -110,7 +103,7 @@ class Conversation:
                 return self._answered(event, now)
         return []
 
-    def _answered(self, event: OfResponse, now: float) -> list[Effect]:
+    def _answered(self, event: events.OfResponse, now: float) -> list[Effect]:
         match event:
             case events.ModelSpoke():
                 return self._model_spoke(event, now)
@@ -150,7 +143,7 @@ class Conversation:
         for item in found:
             if isinstance(item, Item):
                 self.response.item_sent(item.item_id)
-        if pending is None and self.line.dropped_ms and not self.voice.audible(now):
+        if pending is None and self.line.dropped_ms and not self.voice.agent_audible(now):
             found += self.add_text(Why.TEXT, "system", Private(UNHEARD), now)
         return found + self.line.open(now) + self.response.session_ready(now)
 
@@ -168,7 +161,9 @@ class Conversation:
         """The session is over; what waits is kept for another."""
         self.model.lost()
         self._session_due = None
-        self.line.close()
+        # Whether the caller said anything to a session that was dead already, nobody knows.
+        self.unheard_since = self.model.pulse.heard_at
+        self.line.close(1000 * (now - self.unheard_since))
         over, turn = self.response.response_id, self.barge_in.session_lost()
         begun = over == self._sounding and self.transcript.has_words(self._sounding_item)
         # Of what was said only the rest is to follow; after a tool call that is its reply.
@@ -214,8 +209,10 @@ class Conversation:
         self._sounding, self._sounding_item = event.response_id, event.item_id
         return found + self.voice.model_spoke(event, now)
 
-    def _item_added(self, event: events.ItemAdded) -> list[Effect]:
+    def _item_added(self, event: events.ItemAdded, now: float) -> list[Effect]:
         self.response.item_acknowledged(event.item_id)
+        if (event.kind, event.role) == ("message", "user"):
+            return self.barge_in.item_added(event, now)
         ours = self.model.history.is_text(event.item_id)
         if event.kind == "message" and event.role == "assistant" and not ours:
             self.transcript.item(event.item_id, "agent", event.previous_item_id)
@@ -339,8 +336,12 @@ class Conversation:
     @property
     def deadline(self) -> float | None:
         heart, voice, line = self.response.deadline, self.voice.deadline, self.line.deadline
-        due = (heart, voice, line, self._session_due)
+        due = (heart, voice, line, self._session_due, self._pulse_due)
         return min((at for at in due if at is not None), default=None)
+
+    @property
+    def _pulse_due(self) -> float | None:
+        return None if self.barge_in.closed else self.model.pulse_due(self.response.awaited)
 
     def timed_out(self, now: float) -> list[Effect]:
         found = self.voice.timed_out(now) + self.line.feed(now)
@@ -352,5 +353,7 @@ class Conversation:
             found += self.response.timed_out(now, settle=False)
             # The answer to its tools joins what waits before the door opens.
             found += self._tidied(before, now) + self.response.settle(now)
+        if is_due(self._pulse_due, now):
+            found += self.model.feel_pulse(now)
         self.voice.settle(now)
         return found

@@ -4,6 +4,7 @@ Whatever the fault, the caller learns within seconds that he was heard.
 """
 
 from dataclasses import dataclass
+from math import inf
 
 #: After the first "one moment please" the next ones come after this much silence.
 AGAIN_SECONDS = 10.0
@@ -17,18 +18,23 @@ class Hold:
     _owed_since: float | None = None
     _said_at: float | None = None
 
-    def look(self, owed: bool, silent_at: float, now: float) -> None:
+    def look(
+        self, owed: bool, silent_at: float, now: float, since: float = inf, deaf: bool = False
+    ) -> None:
         """``owed``: somebody waits for an answer, and is not speaking himself. ``silent_at``:
-        when all that is on its way to his ear will have been heard."""
+        when all that is on its way to his ear will have been heard. ``since``: when that began,
+        if it began before we knew. ``deaf``: nobody would notice if he spoke again meanwhile, and
+        waited anew."""
         if not owed:
             self.deadline = self._owed_since = self._said_at = None
             return
         if self._owed_since is None:
-            self._owed_since = now
+            self._owed_since = min(now, since)
         if self._said_at is None:
             self.deadline = max(self._owed_since, silent_at) + self.after_seconds
         else:
-            self.deadline = max(self._said_at, silent_at) + AGAIN_SECONDS
+            again = min(self.after_seconds, AGAIN_SECONDS) if deaf else AGAIN_SECONDS
+            self.deadline = max(self._said_at, silent_at) + again
 
     def due(self, now: float) -> bool:
         """Whether to say it now; true once for each time it is due."""

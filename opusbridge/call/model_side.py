@@ -11,6 +11,7 @@ from typing import assert_never
 from opusbridge import effects, events
 from opusbridge.call.history import History
 from opusbridge.call.pending import PendingUserInput, Why
+from opusbridge.call.pulse import Pulse
 from opusbridge.call.refusals import Reaction, reaction_to
 from opusbridge.call.transcript import Transcript
 from opusbridge.effects import Effect, Note, SessionConfig
@@ -33,6 +34,7 @@ class ModelSide:
         self.worn_out: str | None = None
         """One of errors.REASONS once this session will not, though another may."""
         self.history = History(transcript)
+        self.pulse = Pulse()
         self._session = session
         self._early: list[Item] = []
         self._voice_refused = self._told_of_unknown = False
@@ -78,6 +80,19 @@ class ModelSide:
         if not self.begun:
             self._early.append(item)
         return []  # a later session is told the whole conversation anyway
+
+    def pulse_due(self, awaited: bool) -> float | None:
+        """When to :meth:`feel_pulse`; never while an answer is ``awaited``: that has its wait."""
+        if not self.ready or self.worn_out or (awaited and not self.pulse.asked):
+            return None
+        return self.pulse.due
+
+    def feel_pulse(self, now: float) -> list[Effect]:
+        if self.pulse.asked:
+            self.worn_out = "model-silent"
+            return [Note("watchdog", "silence")]
+        self.pulse.ask(now)
+        return [effects.FeelPulse()]
 
     def lost(self) -> None:
         self.ready = self._voice_refused = False

@@ -85,6 +85,11 @@ class ResponseLifecycle:
         return states == (Request.NONE, Response.NONE, None)
 
     @property
+    def awaited(self) -> bool:
+        """The model owes an answer, and there is a wait for it."""
+        return (self._request.due, self._response.due, self._turn.due) != (None, None, None)
+
+    @property
     def deadline(self) -> float | None:
         due = (self._request.due, self._response.due, self._turn.due, self._retries.due)
         return min((at for at in due if at is not None), default=None)

@@ -46,6 +46,9 @@ class Transcript:
     def __len__(self) -> int:
         return len(self._order)
 
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._items
+
     def item(self, item_id: str, speaker: str, after: str | None = None) -> TranscriptItem:
         """The item of that id, made now if it is new, behind ``after`` where that is known."""
         found = self._items.get(item_id)

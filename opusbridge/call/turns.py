@@ -77,8 +77,12 @@ class CallerLine:
         self._line_ms = self._appended_ms
         return [Note("audio-dropped", "", (), dropped), *found] if dropped else found
 
-    def close(self) -> None:
-        """The session is lost: hold again, for another."""
+    def close(self, unheard_ms: float = 0.0) -> None:
+        """The session is lost: hold again, for another.
+
+        ``unheard_ms``: what it was given last, and may not have heard any more.
+        """
+        self.dropped_ms += unheard_ms if self._open else 0.0
         self._open = self._speaking = False
         self._held.most_ms = HELD_AFTER_LOSS_MS
         self._feed_at = None

@@ -148,6 +148,11 @@ class AgentVoice:
     def audible(self, now: float) -> bool:
         return self._ledger.audible(now)
 
+    def agent_audible(self, now: float) -> bool:
+        """The same of what the agent says itself: stored speech is not its."""
+        self.settle(now)
+        return any(not item_id.startswith(CLIP) for item_id in self.being_heard)
+
     def silent_at(self, now: float) -> float:
         return self._ledger.silent_at(now)
 

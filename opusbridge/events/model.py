@@ -187,6 +187,17 @@ class ModelLost:
     permanent: bool = False
 
 
+OfResponse = (
+    ResponseCreated
+    | OutputItemAdded
+    | ModelSpoke
+    | ModelAudioDone
+    | ModelWords
+    | ToolCalled
+    | OutputItemDone
+    | ResponseDone
+)
+
 FromModel = (
     SessionCreated
     | SessionConfigured
@@ -196,14 +207,7 @@ FromModel = (
     | ItemAdded
     | CallerTranscribed
     | TranscriptionFailed
-    | ResponseCreated
-    | OutputItemAdded
-    | ModelSpoke
-    | ModelAudioDone
-    | ModelWords
-    | ToolCalled
-    | OutputItemDone
-    | ResponseDone
+    | OfResponse
     | ModelErred
     | ItemTruncated
     | ItemDeleted

@@ -132,6 +132,7 @@ TOKENS = {
         (Note("retry", value=10.0), {'response_retries_total{attempt="other"}': 1.0}),
         (Note("retry"), {'response_retries_total{attempt="other"}': 1.0}),
         (Note("watchdog", "request"), {'watchdog_total{rung="request"}': 1.0}),
+        (Note("watchdog", "silence"), {'watchdog_total{rung="silence"}': 1.0}),
         (Note("watchdog", "odd"), {'watchdog_total{rung="other"}': 1.0}),
         (Note("barge-in"), {"barge_ins_total": 1.0}),
         (Note("truncated", value=400.0), {"truncations_total": 1.0}),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, TypeVar
 
-from opusbridge import effects
+from opusbridge import effects, events
 from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, ResponsePolicy
@@ -71,6 +71,10 @@ class Story:
 
     def at(self, kind: type[Any]) -> list[float]:
         return [at for at, _ in self.all_of(kind)]
+
+    def ready_after(self, lost: float) -> float:
+        """When the session was ready that took the place of the one lost then."""
+        return self.all_of(events.SessionConfigured, after=lost)[0][0]
 
     def notes(self, kind: str) -> list[tuple[float, Note]]:
         return [(at, note) for at, note in self.all_of(Note) if note.kind == kind]

@@ -20,6 +20,7 @@ from opusbridge.call.farewell import (
     TRANSFER_SECONDS,
 )
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, TelephonyTraits
+from opusbridge.call.pulse import ASK_SECONDS
 from opusbridge.effects import (
     AddText,
     AddToolOutput,
@@ -32,6 +33,7 @@ from opusbridge.effects import (
     CreateResponse,
     Effect,
     EndCall,
+    FeelPulse,
     HangUp,
     Note,
     PlayAudio,
@@ -107,14 +109,17 @@ def finished(response_id: str = "resp_1") -> events.ResponseDone:
 
 
 def wait(call: Call, until: float) -> list[tuple[float, Effect]]:
-    """Nothing happens but time; what was done when, without the notes."""
+    """Nothing happens but time, and a model that says it is there when it is asked; what was
+    done when, without the notes."""
     found: list[tuple[float, Effect]] = []
     for _ in range(2000):
         due = call.deadline
         if due is None or due > until:
             return found
         for effect in call.handle(events.DeadlineReached(), due):
-            if not isinstance(effect, Note):
+            if isinstance(effect, FeelPulse):
+                call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), due)
+            elif not isinstance(effect, Note):
                 found.append((due, effect))
     raise AssertionError("woken again and again")
 
@@ -718,8 +723,8 @@ def test_nothing_happens_after_the_end() -> None:
         assert call.handle(event, 2.0) == []
 
 
-def test_a_call_nobody_waits_for_asks_not_to_be_woken() -> None:
+def test_a_call_nobody_waits_for_asks_only_whether_the_model_is_there() -> None:
     call = started()
 
-    assert call.deadline == call.policy.max_call_seconds
+    assert call.deadline == ASK_SECONDS
     assert call.handle(events.DeadlineReached(), 1.0) == []

@@ -8,6 +8,7 @@ from opusbridge import events
 from opusbridge.call.conversation import SESSION_SECONDS, TOO_MANY_TOOLS, Conversation
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy
+from opusbridge.call.pulse import ANSWER_SECONDS, ASK_SECONDS
 from opusbridge.call.tools import MOST_RUNNING
 from opusbridge.effects import (
     AddText,
@@ -21,6 +22,7 @@ from opusbridge.effects import (
     DeleteItem,
     Effect,
     EndPlayout,
+    FeelPulse,
     Note,
     PlaceMark,
     PlayAudio,
@@ -139,7 +141,87 @@ def test_a_session_that_is_never_ready_is_given_up() -> None:
 
 
 def test_a_session_that_is_ready_is_waited_for_no_more() -> None:
-    assert ready().deadline is None
+    talk = ready()
+
+    assert talk.deadline == ASK_SECONDS
+    assert talk.timed_out(ASK_SECONDS) == [FeelPulse()]
+
+
+# --- Is it still there? -----------------------------------------------------------------
+
+
+def test_a_model_that_says_nothing_and_owes_nothing_is_asked_whether_it_is_there() -> None:
+    talk = ready()
+    assert talk.timed_out(ASK_SECONDS) == [FeelPulse()]
+
+    assert talk.handle(CONFIGURED, 3.2) == []
+    assert talk.deadline == 3.2 + ASK_SECONDS
+    assert talk.timed_out(6.2) == [FeelPulse()]
+    talk.handle(events.ItemDeleted("item_0"), 6.3)  # any event is an answer
+    assert talk.timed_out(6.2 + ANSWER_SECONDS) == []
+
+
+def test_one_that_does_not_answer_that_is_dead() -> None:
+    talk = ready()
+    talk.timed_out(ASK_SECONDS)
+
+    assert talk.timed_out(ASK_SECONDS + ANSWER_SECONDS) == [Note("watchdog", "silence")]
+    assert talk.model.worn_out == "model-silent"
+    assert talk.deadline is None
+
+
+def test_it_is_asked_while_the_caller_speaks_as_well() -> None:
+    talk = ready()
+    talk.handle(events.SpeechStarted("item_1", 0), 1.0)
+
+    assert FeelPulse() in talk.timed_out(1.0 + ASK_SECONDS)
+
+
+def test_while_an_answer_is_awaited_its_own_wait_finds_out() -> None:
+    talk = ready()
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+
+    assert talk.deadline == 1.0 + ResponsePolicy().created_timeout
+    assert not talk.timed_out(1.0 + ASK_SECONDS)
+
+
+def test_but_one_that_was_asked_already_must_answer_all_the_same() -> None:
+    talk = ready()
+    talk.timed_out(ASK_SECONDS)
+    talk.add_text(Why.TEXT, "system", WORDS, 4.0)
+
+    assert talk.deadline == ASK_SECONDS + ANSWER_SECONDS
+
+
+def test_for_last_words_nobody_asks_whether_it_is_there() -> None:
+    talk = ready()
+    talk.close(1.0)
+
+    assert talk.deadline is None
+
+
+def test_a_turn_whose_commit_was_lost_is_known_by_its_item() -> None:
+    talk = ready()
+    talk.handle(events.SpeechStarted("item_1", 0), 1.0)
+    talk.handle(events.SpeechStopped("item_1", 900), 2.0)
+
+    found = talk.handle(events.ItemAdded("item_1", None, "message", "user"), 2.1)
+    assert CreateResponse("request-1", "turn") in found
+    assert talk.handle(events.TurnCommitted("item_1"), 2.2) == []
+
+
+def test_so_is_one_that_we_committed_ourselves() -> None:
+    found = ready().handle(events.ItemAdded("item_1", None, "message", "user"), 2.1)
+
+    assert found == [CreateResponse("request-1", "turn")]
+
+
+def test_a_turn_committed_twice_is_answered_once() -> None:
+    talk = answering()
+    talk.handle(events.ResponseDone("resp_1", "completed"), 2.0)
+
+    assert talk.handle(events.TurnCommitted("item_1"), 2.1) == []
+    assert talk.handle(events.ItemAdded("item_1", None, "message", "user"), 2.1) == []
 
 
 # --- The agent speaks -------------------------------------------------------------------

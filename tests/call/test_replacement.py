@@ -170,7 +170,7 @@ def test_a_tool_that_ends_in_the_outage_has_its_output_restored_behind_its_call(
     told = played(_with_a_tool(5.0))
 
     (lost,) = told.at(events.ModelLost)
-    assert lost < told.at(events.ToolFinished)[0] < told.at(events.SessionConfigured)[1]
+    assert lost < told.at(events.ToolFinished)[0] < told.ready_after(lost)
     assert [type(item) for item in told.told()[-2:]] == [
         effects.AddToolCall,
         effects.AddToolOutput,
@@ -231,7 +231,8 @@ def test_when_the_grace_is_over_the_caller_is_told_and_the_call_ends() -> None:
     # The two clips take a second and a half.
     assert lost + 30.0 < hung_up < lost + 32.0
     said = [name for name, heard in told.clips() if heard]
-    assert said == ["one-moment", "one-moment", "sorry", "goodbye"]
+    # Nobody hears him ask again, so he is told more often than one who is only waited for.
+    assert said == ["one-moment"] * 3 + ["sorry", "goodbye"]
     assert told.reasons() == ["model-unreachable"]
 
 
@@ -280,6 +281,63 @@ def test_a_silent_model_goes_down_the_ladder_is_replaced_and_the_caller_answered
     assert told.words_heard() == f"{HELLO} {ANSWER}"
 
 
+@pytest.mark.parametrize("frozen", [2.5, 5.2, 5.5])
+def test_a_model_that_froze_before_it_could_hear_the_caller_is_found_out(frozen: float) -> None:
+    told = played(story(ASKS_AND_WAITS, Knobs(freeze_at=frozen), Knobs()))
+
+    assert [one.reason for _, one in told.all_of(effects.ReplaceModel)] == ["model-silent"]
+    assert [note.reason for _, note in told.notes("watchdog")] == ["silence"]
+    (replaced,), spoken = told.at(effects.ReplaceModel), told.call.caller.spoken[0]
+    assert replaced < spoken.ended_at + 6.0
+    # What he said is nowhere, and the agent knows that it is.
+    assert told.texts()[-1] == ("system", UNHEARD)
+    assert told.words_heard() == f"{HELLO} {ANSWER}"
+
+
+def test_so_is_one_that_freezes_while_he_speaks() -> None:
+    steps: list[Step] = [*GREETED, asks(3000), Wait(20.0), HangUp()]
+
+    told = played(story(steps, Knobs(freeze_at=6.8), Knobs()))
+
+    assert told.at(events.SpeechStarted) != []
+    assert [note.reason for _, note in told.notes("watchdog")] == ["silence"]
+    assert told.texts()[-1] == ("system", LOST_WORDS)
+    assert requests_after(told, told.at(effects.ReplaceModel)[0]) == ["turn"]
+    assert told.words_heard() == f"{HELLO} {ANSWER}"
+
+
+def test_a_model_that_is_there_is_left_alone_however_long_nobody_speaks() -> None:
+    told = played(story([*GREETED, Wait(60.0), HangUp()], Knobs()))
+
+    assert len(told.at(effects.FeelPulse)) > 10
+    assert told.at(effects.ReplaceModel) == []
+    assert told.notes("watchdog") == told.notes("refused") == []
+
+
+def test_whoever_waits_is_asked_to_hold_though_the_dial_for_a_silent_model_takes_long() -> None:
+    slow = Surroundings(dial_seconds=(9.0, 9.0))
+
+    told = played(story(ASKS_AND_WAITS, Knobs(freeze_at=5.5), Knobs(), surroundings=slow))
+
+    held = told.notes("hold")[0][0]
+    assert held < told.call.caller.spoken[0].ended_at + 8.0
+    # Being asked to hold is no reason not to be asked what he said.
+    assert told.texts()[-1] == ("system", UNHEARD)
+    assert told.words_heard() == f"{HELLO} {ANSWER}"
+
+
+def test_the_request_to_hold_at_the_ear_does_not_pass_for_the_agent_speaking() -> None:
+    slow = Surroundings(dial_seconds=(6.8, 6.8))
+    steps: list[Step] = [*GREETED, Wait(1.0), asks(800), Wait(14.0), HangUp()]
+
+    told = played(story(steps, Knobs(drop_at=6.0), Knobs(), surroundings=slow))
+
+    (lost,), (held, _) = told.at(events.ModelLost), told.notes("hold")[0]
+    clip = len(CLIPS["one-moment"].pcm) / 48_000
+    assert held < told.ready_after(lost) < held + clip
+    assert told.texts()[-1] == ("system", UNHEARD)
+
+
 def test_a_server_that_keeps_failing_loses_the_session() -> None:
     failing = Knobs(faults=fault("failed", 2, 3, 4, detail="server_error"))
 
@@ -298,7 +356,8 @@ def test_of_what_the_caller_says_in_an_outage_the_latest_is_kept() -> None:
 
     told = played(story(steps, Knobs(drop_at=6.0), Knobs(), surroundings=slow))
 
-    ready = told.at(events.SessionConfigured)[1]
+    (lost,) = told.at(events.ModelLost)
+    ready = told.ready_after(lost)
     held = [what.audio.ms for at, what in told.all_of(effects.AppendAudio) if at == ready]
     assert HELD_AFTER_LOSS_MS - 40 <= sum(held) <= HELD_AFTER_LOSS_MS
     assert [note.value for _, note in told.notes("audio-dropped")] != []

@@ -54,6 +54,11 @@ def session_update(event_id: str, config: effects.SessionConfig) -> ClientEvent:
     }
 
 
+def empty_update(event_id: str) -> ClientEvent:
+    """Changes nothing; its type is all that an update must have (openai-realtime 2.3)."""
+    return {"type": "session.update", "event_id": event_id, "session": {"type": "realtime"}}
+
+
 def _noise_reduction(config: effects.SessionConfig) -> dict[str, Any] | None:
     return None if config.noise_reduction is None else {"type": config.noise_reduction}
 

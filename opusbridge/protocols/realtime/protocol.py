@@ -159,6 +159,8 @@ class RealtimeProtocol:
             case effects.ConfigureSession(session):
                 self._say(client_events.session_update(self._id("cfg"), session))
                 self._output_format = session.audio_format
+            case effects.FeelPulse():
+                self._say(client_events.empty_update(self._id("pulse")))
             case effects.CommitAudio():
                 self._say(client_events.input_audio_buffer_commit(self._id("commit")))
             case effects.CreateResponse():

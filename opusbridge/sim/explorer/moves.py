@@ -44,6 +44,7 @@ class Move(StrEnum):
     BEGIN_REFUSED = "the model's own response is refused by an error that names no request"
     BEGIN_NEVER = "the model forgets to begin its own response"
     FREEZE = "the model falls silent for good, its socket open"
+    NOTICE = "the model does not say that it is there; its session is replaced"
     LOSE = "the socket is lost"
     LOSE_HEARD = "the socket is lost, after a part of the answer was heard"
     READY = "a new session is ready, the conversation restored"
@@ -57,7 +58,8 @@ def possible(scene: Scene) -> list[Move]:
         return [Move.GIVE_UP]
     found: list[Move] = []
     if scene.frozen:
-        pass
+        if not scene.life.awaited:
+            found.append(Move.NOTICE)
     elif scene.connected:
         if len(scene.to_us) <= MOST_ON_A_WIRE and len(scene.to_model) <= MOST_ON_A_WIRE:
             found += _caller_can(scene)
@@ -81,7 +83,7 @@ def at_best(scene: Scene) -> Move | None:
     if scene.life.given_up is not None:
         return Move.GIVE_UP
     if scene.frozen:
-        return Move.TIME if scene.life.deadline is not None else None
+        return Move.TIME if scene.life.deadline is not None else Move.NOTICE
     if not scene.connected:
         return Move.READY
     if scene.to_model:
@@ -209,6 +211,7 @@ _STEPS: dict[Move, Callable[[Scene], None]] = {
     Move.BEGIN_REFUSED: steps.begin_refused,
     Move.BEGIN_NEVER: steps.begin_never,
     Move.FREEZE: steps.freeze,
+    Move.NOTICE: steps.notice,
     Move.LOSE: steps.lose,
     Move.LOSE_HEARD: steps.lose_heard,
     Move.READY: steps.ready,

@@ -204,8 +204,6 @@ def check_rest(scene: Scene) -> None:
 
     :raises Violation: something was forgotten.
     """
-    if scene.frozen and scene.speaking:
-        return  # a model that has fallen silent cannot be told from one that listens
     if not scene.life.at_rest:
         raise Violation("nothing is under way, and yet it is not at rest")
     if scene.owed:

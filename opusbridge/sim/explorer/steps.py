@@ -181,6 +181,11 @@ def freeze(scene: Scene) -> None:
     scene.promised = scene.speech = False
 
 
+def notice(scene: Scene) -> None:
+    """As the call does it where nothing is awaited (call/pulse.py)."""
+    _session_over(scene, heard_in_part=False)
+
+
 def lose(scene: Scene) -> None:
     scene.fault()
     _session_over(scene, heard_in_part=False)

@@ -294,6 +294,7 @@ CAUSES: dict[str, effects.ToModel] = {
     "client.session.update.no-turn-detection": effects.ConfigureSession(
         effects.SessionConfig(instructions="", audio_format=PCM_24K, language="en")
     ),
+    "client.session.update.empty": effects.FeelPulse(),
     "client.input_audio_buffer.append": effects.AppendAudio(Audio("//7+/v79", PCMU_8K)),
     "client.input_audio_buffer.commit": effects.CommitAudio(),
     "client.conversation.item.create.assistant": effects.AddText(

@@ -64,6 +64,7 @@ def test_no_two_of_our_events_have_the_same_id() -> None:
     said = sent_by(
         RealtimeProtocol(),
         configure(PCMU_8K),
+        effects.FeelPulse(),
         effects.CommitAudio(),
         effects.CommitAudio(),
         effects.CancelResponse("resp_1"),
@@ -76,7 +77,7 @@ def test_no_two_of_our_events_have_the_same_id() -> None:
 
     ids = [event["event_id"] for event in said]
     assert [event_id.split("-")[0] for event_id in ids] == [
-        *("cfg", "commit", "commit", "cancel", "trunc", "del", "item", "item", "rc")
+        *("cfg", "pulse", "commit", "commit", "cancel", "trunc", "del", "item", "item", "rc")
     ]
     assert len(set(ids)) == len(ids)
 

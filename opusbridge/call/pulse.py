@@ -1,0 +1,46 @@
+"""Is the model still there? It is asked when it has been silent for a while and owes nothing.
+
+A session that has frozen looks like one that listens: its socket is open and takes what the
+caller says. While an answer is awaited the waits of the lifecycle find it out; otherwise
+nobody would, until the caller has spoken and heard nothing. So it is asked for the one thing
+that is always answered and changes nothing: an update of no settings (openai-realtime 2.3).
+Any event at all is an answer.
+
+Both waits together leave time to tell the caller within 8 s of the end of his turn, whenever
+in it, or just before it, the session froze.
+"""
+
+from dataclasses import dataclass
+
+#: After this long without any event it is asked.
+ASK_SECONDS = 3.0
+#: The answer takes one round trip, a tenth of this.
+ANSWER_SECONDS = 3.0
+#: Once it is known to be dead, another is dialled, mostly within this: then the answer itself
+#: is what the caller hears, and he need not be asked to hold.
+DIAL_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Pulse:
+    heard_at: float = 0.0
+    """When the model's latest event came."""
+    _asked_at: float | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._asked_at is not None
+
+    @property
+    def due(self) -> float:
+        """When to ask, or when the answer is overdue."""
+        if self._asked_at is None:
+            return self.heard_at + ASK_SECONDS
+        return self._asked_at + ANSWER_SECONDS
+
+    def heard(self, now: float) -> None:
+        self.heard_at, self._asked_at = now, None
+
+    def ask(self, now: float) -> None:
+        self._asked_at = now
