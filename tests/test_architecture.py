@@ -41,11 +41,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bridge": LANGUAGE
     | {"agent", "audio", "call", "config", "logs", "protocols", "recording", "speech", "tools"},
     "sim": LANGUAGE | {"audio", "call", "protocols"},
+    "bench": {"errors"},
     "web": LANGUAGE
     | {"agent", "bridge", "call", "config", "logs", "protocols", "receptionist", "recording"}
     | {"version"},
     "cli": LANGUAGE
-    | {"agent", "call", "config", "logs", "receptionist", "recording", "sim", "version", "web"},
+    | {"agent", "bench", "call", "config", "logs", "receptionist", "recording", "sim"}
+    | {"version", "web"},
     "__init__": {"agent", "bridge", "config", "tools", "version", "web"},
     "__main__": {"cli"},
 }

@@ -181,7 +181,11 @@ def test_the_readme_can_be_read_in_one_sitting() -> None:
 def test_every_command_and_option_that_is_shown_exists() -> None:
     known: Any = get_command(app)
     options = {
-        name: {flag for parameter in command.params for flag in parameter.opts}
+        name: {
+            flag
+            for parameter in command.params
+            for flag in (*parameter.opts, *parameter.secondary_opts)
+        }
         for name, command in known.commands.items()
     }
     shown = list(commands())

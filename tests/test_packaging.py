@@ -104,7 +104,7 @@ def test_every_folder_with_python_in_it_is_a_package() -> None:
 
 
 def test_scripts_can_be_run_and_say_what_they_do() -> None:
-    for path in [*(ROOT / "scripts").iterdir(), ROOT / ".ci" / "run"]:
+    for path in [*(ROOT / "scripts").rglob("*"), ROOT / ".ci" / "run"]:
         if path.is_file() and not path.suffix:
             first, second, *_ = path.read_text("utf-8").splitlines()
 

@@ -87,8 +87,9 @@ def test_the_soak_counts_calls_and_violations() -> None:
 
 
 @pytest.mark.slow
-def test_the_benchmark_tells_the_price_of_an_event() -> None:
-    status, printed = run("bench_lifecycle", "--seconds", "0.05")
+def test_the_benchmark_tells_the_price_of_everything() -> None:
+    status, printed = run("bench/micro", "--seconds", "0.01")
 
     assert status == 0, printed
-    assert " us  an event, of " in printed
+    for one in ("a caller's frame, twilio", "an event, of ", "20 ms up"):
+        assert f" us  {one}" in printed

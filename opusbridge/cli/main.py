@@ -5,7 +5,7 @@ from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
-from opusbridge.cli import call, demo, model, serve
+from opusbridge.cli import bench, call, demo, model, serve
 from opusbridge.errors import ConfigurationError
 from opusbridge.version import VERSION
 
@@ -36,6 +36,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("call")(call.call)
 app.command("model")(model.model)
+app.command("bench")(bench.bench)
 
 
 #: What typer raises for a command line it cannot read; it gives this class no name of its own.

@@ -1,0 +1,167 @@
+"""``opusbridge bench``: how many calls a core of this machine carries, and what each costs."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from opusbridge.bench import campaign, processes
+from opusbridge.bench.hostile import MANNERS
+from opusbridge.bench.lines import KINDS
+from opusbridge.bench.measure import Measured, Setup, Tell, measure
+from opusbridge.bench.stamps import MOST_CALLS
+from opusbridge.errors import ConfigurationError
+from opusbridge.web import capacity
+
+TABLE_WIDTH = 100
+
+
+def bench(
+    calls: Annotated[
+        str | None,
+        typer.Option(metavar="N,…", help="These numbers of calls; else up to the most that go."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long each is measured.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Each this often, turn and turn about.")] = 1,
+    telephony: Annotated[
+        str, typer.Option(metavar="KIND,…", help=f"How they call: {', '.join(KINDS)}.")
+    ] = "twilio",
+    record: Annotated[bool, typer.Option(help="Keep recordings, as OPUSBRIDGE_RECORD.")] = True,
+    flight: Annotated[bool, typer.Option(help="Keep flights, as OPUSBRIDGE_FLIGHT.")] = True,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Another server, run with --port and --model.")
+    ] = None,
+    hostile: Annotated[
+        list[str] | None, typer.Option(help=f"Also with such a peer: {', '.join(MANNERS)}.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Write the capacity found, for OPUSBRIDGE_CAPACITY_FILE.")
+    ] = None,
+) -> None:
+    """Simulated calls against ``serve`` and a light model, each in a process of its own.
+
+    Exit 1 if a frame of ours was lost or damaged, or not even the first rung was sustained.
+    """
+    processes.check_machine()
+    levels = None if calls is None else _numbers(calls)
+    setups = _setups(telephony, record, flight, against or [], hostile or [])
+    if levels is None and len(setups) > 1:
+        raise ConfigurationError("--calls is needed where several things are compared")
+    if write is not None and levels is not None:
+        raise ConfigurationError("--write is for the capacity that bench finds without --calls")
+    for path in (json, write):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigurationError(f"there is no folder {path.parent}")
+    console = Console(highlight=False)
+    console.width = max(console.width, TABLE_WIDTH)  # rather wrapped by the terminal than cut
+    with Console(stderr=True).status("starting") as status:
+        if levels is None:
+            work = campaign.ladder(partial(_climb, setups[0], seconds, status.update))
+        else:
+            work = campaign.in_turn(setups, levels, seconds, rounds, status.update)
+        measured = asyncio.run(work)
+    reference = next((one.name for one in setups if one.against), setups[0].name)
+    rows = campaign.rows(measured, reference)
+    console.print(_table(rows))
+    _complain(console, rows)
+    found = campaign.highest(measured) if levels is None else None
+    if found is not None:
+        _say_capacity(console, found, measured)
+    if json is not None:
+        json.write_bytes(_figures(measured, rows, found))
+    if write is not None and found:
+        capacity.write(write, found, campaign.machine())
+    ours = {one.name for one in setups if one.against is None}
+    # The last rung of a ladder is meant to break; otherwise nothing may be lost, ever.
+    well = all(one.whole for one in measured if one.setup in ours) if levels else found
+    raise typer.Exit(0 if well else 1)
+
+
+async def _climb(setup: Setup, seconds: float, tell: Tell, calls: int) -> Measured:
+    return await measure(setup, calls, seconds, tell)
+
+
+def _numbers(text: str) -> list[int]:
+    numbers = [int(one) if one.strip().isdecimal() else 0 for one in text.split(",")]
+    if not all(0 < one <= MOST_CALLS for one in numbers):
+        raise ConfigurationError(f"--calls takes numbers from 1 to {MOST_CALLS}, with commas")
+    return numbers
+
+
+def _setups(
+    telephony: str, record: bool, flight: bool, against: Sequence[Path], hostile: Sequence[str]
+) -> list[Setup]:
+    kinds = [one.strip() for one in telephony.split(",")]
+    for wrong in [one for one in kinds if one not in KINDS]:
+        raise ConfigurationError(f"--telephony: {wrong!r} is none of {', '.join(KINDS)}")
+    for wrong in [one for one in hostile if one not in MANNERS]:
+        raise ConfigurationError(f"--hostile: {wrong!r} is none of {', '.join(MANNERS)}")
+    for path in against:
+        if not path.is_file():
+            raise ConfigurationError(f"--against: there is no file {path}")
+    if against and kinds != ["twilio"]:
+        raise ConfigurationError("--against is for Twilio's calls: relays speak nothing else")
+    ours = [Setup(kind, kind, record, flight) for kind in kinds]
+    found = list(ours)
+    for manner in hostile:
+        found += [
+            Setup(f"{one.name}, {manner}", one.kind, record, flight, hostile=(manner,))
+            for one in ours
+        ]
+    return found + [Setup(path.name, against=path) for path in against]
+
+
+def _table(rows: Sequence[campaign.Row]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for name in ("calls", "CPU\nms/s", "ratio", "calls\na core", "up ms\np50", "\np99"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("down ms\np50", "\np99", "clear\np99", "KB a\ncall"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        times = (row.up_p50_us, row.up_p99_us, row.down_p50_us, row.down_p99_us, row.clear_p99_us)
+        table.add_row(
+            row.setup,
+            str(row.calls),
+            f"{row.cpu_ms_per_call:.2f}",
+            f"{row.ratio:.2f}",
+            str(row.calls_per_core),
+            *(f"{one / 1000:.2f}" for one in times),
+            f"{row.memory_kb_per_call:.0f}",
+        )
+    return table
+
+
+def _complain(console: Console, rows: Sequence[campaign.Row]) -> None:
+    for row in rows:
+        what = [f"{row.lost} frames lost"] if row.lost else []
+        what += [f"{row.damaged} frames damaged"] if row.damaged else []
+        what += [f"the {row.gave_out} gave out"] if row.gave_out else []
+        if what:
+            console.print(f"{row.setup}, {row.calls} calls: {', '.join(what)}")
+
+
+def _say_capacity(console: Console, found: int, measured: Sequence[Measured]) -> None:
+    why = next((one.gave_out for one in measured if one.gave_out), None)
+    limit = "" if why is None else f"; above it the {why} gave out"
+    console.print(f"{found} calls on one core are sustained{limit}.")
+
+
+def _figures(
+    measured: Sequence[Measured], rows: Sequence[campaign.Row], found: int | None
+) -> bytes:
+    told = {
+        "machine": campaign.machine(),
+        "sustained_calls": found,
+        "rows": [asdict(one) for one in rows],
+        "measured": [one.as_json() for one in measured],
+    }
+    return orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n"

@@ -1,0 +1,35 @@
+"""What ``bench --write`` leaves for ``serve``: how many calls this machine was seen to carry."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from opusbridge.errors import ConfigurationError
+
+_MOST_BYTES = 64 * 1024
+
+
+def write(path: Path, calls: int, machine: Mapping[str, Any]) -> None:
+    """Raises :class:`ConfigurationError` where that cannot be written."""
+    told = {"calls": calls, "machine": machine}
+    try:
+        path.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
+
+
+def read(path: Path) -> int:
+    """The calls in it; raises :class:`ConfigurationError` if it is no such file."""
+    try:
+        with path.open("rb") as file:
+            told = orjson.loads(file.read(_MOST_BYTES))
+    except OSError as error:
+        raise ConfigurationError(f"the capacity file cannot be read: {error.strerror}") from None
+    except orjson.JSONDecodeError:
+        told = None
+    calls = told.get("calls") if isinstance(told, dict) else None
+    if type(calls) is not int or calls < 1:
+        raise ConfigurationError("the capacity file is not one that opusbridge bench wrote")
+    return calls
