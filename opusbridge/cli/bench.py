@@ -53,28 +53,16 @@ def bench(
     processes.check_machine()
     levels = None if calls is None else _numbers(calls)
     setups = _setups(telephony, record, flight, against or [], hostile or [])
-    if levels is None and len(setups) > 1:
-        raise ConfigurationError("--calls is needed where several things are compared")
-    if write is not None and levels is not None:
-        raise ConfigurationError("--write is for the capacity that bench finds without --calls")
-    for path in (json, write):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ConfigurationError(f"there is no folder {path.parent}")
-    console = Console(highlight=False)
-    console.width = max(console.width, TABLE_WIDTH)  # rather wrapped by the terminal than cut
+    _check(levels, setups, json, write)
     with Console(stderr=True).status("starting") as status:
         if levels is None:
             work = campaign.ladder(partial(_climb, setups[0], seconds, status.update))
         else:
             work = campaign.in_turn(setups, levels, seconds, rounds, status.update)
         measured = asyncio.run(work)
-    reference = next((one.name for one in setups if one.against), setups[0].name)
-    rows = campaign.rows(measured, reference)
-    console.print(_table(rows))
-    _complain(console, rows)
+    rows = campaign.rows(measured, next((one for one in setups if one.against), setups[0]).name)
     found = campaign.highest(measured) if levels is None else None
-    if found is not None:
-        _say_capacity(console, found, measured)
+    _show(rows, found, measured)
     if json is not None:
         json.write_bytes(_figures(measured, rows, found))
     if write is not None and found:
@@ -83,6 +71,18 @@ def bench(
     # The last rung of a ladder is meant to break; otherwise nothing may be lost, ever.
     well = all(one.whole for one in measured if one.setup in ours) if levels else found
     raise typer.Exit(0 if well else 1)
+
+
+def _check(
+    levels: list[int] | None, setups: Sequence[Setup], json: Path | None, write: Path | None
+) -> None:
+    if levels is None and len(setups) > 1:
+        raise ConfigurationError("--calls is needed where several things are compared")
+    if write is not None and levels is not None:
+        raise ConfigurationError("--write is for the capacity that bench finds without --calls")
+    for path in (json, write):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigurationError(f"there is no folder {path.parent}")
 
 
 async def _climb(setup: Setup, seconds: float, tell: Tell, calls: int) -> Measured:
@@ -119,6 +119,17 @@ def _setups(
     return found + [Setup(path.name, against=path) for path in against]
 
 
+def _show(rows: Sequence[campaign.Row], found: int | None, measured: Sequence[Measured]) -> None:
+    console = Console(highlight=False)
+    console.width = max(console.width, TABLE_WIDTH)  # rather wrapped by the terminal than cut
+    console.print(_table(rows))
+    _complain(console, rows)
+    if found is not None:
+        why = next((one.gave_out for one in measured if one.gave_out), None)
+        limit = "" if why is None else f"; above it the {why} gave out"
+        console.print(f"{found} calls on one core are sustained{limit}.")
+
+
 def _table(rows: Sequence[campaign.Row]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
@@ -147,12 +158,6 @@ def _complain(console: Console, rows: Sequence[campaign.Row]) -> None:
         what += [f"the {row.gave_out} gave out"] if row.gave_out else []
         if what:
             console.print(f"{row.setup}, {row.calls} calls: {', '.join(what)}")
-
-
-def _say_capacity(console: Console, found: int, measured: Sequence[Measured]) -> None:
-    why = next((one.gave_out for one in measured if one.gave_out), None)
-    limit = "" if why is None else f"; above it the {why} gave out"
-    console.print(f"{found} calls on one core are sustained{limit}.")
 
 
 def _figures(
