@@ -82,7 +82,7 @@ IMPURE = {
     *("calendar", "datetime", "time", "zoneinfo"),
     *("random", "secrets", "uuid"),
     *("glob", "io", "mmap", "os", "pathlib", "shutil", "sqlite3", "tempfile"),
-    *("http", "select", "socket", "socketserver", "ssl", "urllib.request"),
+    *("http", "picows", "select", "socket", "socketserver", "ssl", "urllib.request"),
     *("logging", "structlog"),
     *("fastapi", "httpx2", "prometheus_client", "starlette", "uvicorn", "uvloop", "websockets"),
 }

@@ -8,13 +8,18 @@ and the library's own debug lines, which show headers, are off.
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.proxy import get_proxy
+from websockets.uri import parse_uri
 
 from opusbridge import events
+from opusbridge.bridge.outbox import Socket
+from opusbridge.bridge.which import which_sockets
 from opusbridge.config import Settings, is_loopback
 from opusbridge.errors import PeerGone
 from opusbridge.protocols.realtime.errors import loss, refusal
@@ -60,7 +65,7 @@ class ModelSocket:
         await self._connection.close(code, reason)
 
 
-def dialler(settings: Settings) -> Callable[[], Awaitable[ModelSocket]]:
+def dialler(settings: Settings) -> Callable[[], Awaitable[Socket]]:
     """A function that opens a new model session each time it is called.
 
     It raises :class:`PeerGone`, ``permanent`` when dialling again cannot help.
@@ -69,29 +74,61 @@ def dialler(settings: Settings) -> Callable[[], Awaitable[ModelSocket]]:
     headers = _credentials(settings)
     # Made once: reading the certificates anew for every call would stall the loop.
     tls = ssl.create_default_context() if url.startswith("wss:") else None
-    proxy: Literal[True] | None = None if is_loopback(urlsplit(url).hostname or "") else True
+    through_proxy = not is_loopback(urlsplit(url).hostname or "")
+    if which_sockets(settings) == "default":
+        return partial(_dial, url, headers, tls, through_proxy)
+    # The lean sockets know no proxies, which have their own price anyway.
+    if through_proxy and get_proxy(parse_uri(url)) is not None:
+        return partial(_dial, url, headers, tls, through_proxy)
+    return _lean_dialler(url, headers, tls)
 
-    async def dial() -> ModelSocket:
+
+async def _dial(
+    url: str, headers: dict[str, str], tls: ssl.SSLContext | None, through_proxy: bool
+) -> ModelSocket:
+    proxy: Literal[True] | None = True if through_proxy else None
+    try:
+        connection = await _Connect(
+            url,
+            additional_headers=headers,
+            compression=None,
+            max_size=MAX_MESSAGE_BYTES,
+            open_timeout=OPEN_SECONDS,
+            close_timeout=CLOSE_SECONDS,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PING_SECONDS,
+            proxy=proxy,
+            logger=_quiet,
+            ssl=tls,
+        )
+    except InvalidStatus as refused:
+        status = refused.response.status_code
+        raise _peer_gone(refusal(status), status) from None
+    except (OSError, WebSocketException):  # a TimeoutError is an OSError
+        raise PeerGone("model", "model-unreachable") from None
+    return ModelSocket(connection)
+
+
+def _lean_dialler(
+    url: str, headers: dict[str, str], tls: ssl.SSLContext | None
+) -> Callable[[], Awaitable[Socket]]:
+    from opusbridge.bridge import lean_dialling as lean  # an extra: only where it was chosen
+
+    def make() -> lean.LeanModelSocket:
+        return lean.LeanModelSocket(
+            lambda code, reason: _peer_gone(loss(code, reason), code),
+            largest=MAX_MESSAGE_BYTES,
+            ping_seconds=PING_SECONDS,
+            close_seconds=CLOSE_SECONDS,
+        )
+
+    async def dial() -> Socket:
         try:
-            connection = await _Connect(
-                url,
-                additional_headers=headers,
-                compression=None,
-                max_size=MAX_MESSAGE_BYTES,
-                open_timeout=OPEN_SECONDS,
-                close_timeout=CLOSE_SECONDS,
-                ping_interval=PING_SECONDS,
-                ping_timeout=PING_SECONDS,
-                proxy=proxy,
-                logger=_quiet,
-                ssl=tls,
-            )
-        except InvalidStatus as refused:
-            status = refused.response.status_code
-            raise _peer_gone(refusal(status), status) from None
-        except (OSError, WebSocketException):  # a TimeoutError is an OSError
+            return await lean.open_lean(url, headers, tls, make, MAX_MESSAGE_BYTES, OPEN_SECONDS)
+        except lean.Refused as refused:
+            raise _peer_gone(refusal(refused.status), refused.status) from None
+        except OSError:
             raise PeerGone("model", "model-unreachable") from None
-        return ModelSocket(connection)
 
     return dial
 

@@ -26,6 +26,8 @@ def serve(
     with server.listen(host, port) as listening:
         bound_to = listening.getsockname()[1]  # port 0 is whatever was free
         app = create_app(settings, host=host, port=bound_to)
-        structlog.get_logger("opusbridge").info("listening", host=host, port=bound_to)
+        structlog.get_logger("opusbridge").info(
+            "listening", host=host, port=bound_to, sockets=app.state.sockets
+        )
         calls = app.state.calls
         server.run(server.serve(app, calls, settings, host, bound_to, listening=listening))

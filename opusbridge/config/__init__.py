@@ -200,6 +200,10 @@ class Settings(BaseSettings):
     flight: bool = True
     """``flight.jsonl``: the second question is why."""
 
+    sockets: Annotated[Literal["auto", "default", "fast"], BeforeValidator(lower)] = "auto"
+    """``fast`` is the lean sockets of the ``[fast]`` extra, for many calls on one machine;
+    ``auto`` takes them where they are installed, because nothing else differs."""
+
     log_format: Annotated[Literal["text", "json"], BeforeValidator(lower)] = "text"
     """``text`` for a person at a terminal, ``json`` for a collector."""
 

@@ -12,6 +12,7 @@ from opusbridge.agent import Agent
 from opusbridge.bridge.dialling import dialler
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.speech import stored_speech
+from opusbridge.bridge.which import which_sockets
 from opusbridge.config import Settings
 from opusbridge.version import VERSION
 from opusbridge.web.access import AUDIOCODES, MEDIA, VOICE, Access
@@ -72,6 +73,7 @@ def assemble(
     )
     app.state.calls = calls
     app.state.access = access
+    app.state.sockets = which_sockets(settings)
     _add_telephony(app, telephony)
     _add_live(app, Live(access, calls, registry))
     return app

@@ -96,7 +96,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=patient(REQUEST_SECONDS, lambda: access.refused("http", slow)),
-                ws="websockets-sansio",
+                ws=_websockets(app),
                 ws_per_message_deflate=False,
                 ws_max_size=MAX_MESSAGE_BYTES,
                 ws_ping_interval=PING_SECONDS,
@@ -162,6 +162,15 @@ class Server(uvicorn.Server):
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+def _websockets(app: FastAPI) -> Any:
+    """uvicorn's own protocol for them, or the lean one."""
+    if app.state.sockets == "default":
+        return "websockets-sansio"
+    from opusbridge.web.lean import LeanProtocol  # an extra: only where it was chosen
+
+    return LeanProtocol
 
 
 def patient(seconds: float, on_slow: Callable[[], None]) -> type[H11Protocol]:

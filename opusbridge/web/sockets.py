@@ -7,6 +7,7 @@ nobody further in has to know that it exists.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -19,6 +20,22 @@ MAX_FRAME_BYTES = 64 * 1024
 CLOSE_SECONDS = 2.0
 
 
+#: Where the lean protocol (web/lean.py) leaves the way to its sockets in the ASGI scope.
+LEAN = "opusbridge.lean"
+
+OnBad = Callable[[str], None]
+"""Told the kind of each frame that was left out."""
+
+
+class Seam(Socket, Protocol):
+    """A telephony side's socket."""
+
+    on_bad: OnBad
+
+    def unread(self, texts: Iterable[str]) -> None:
+        """Texts that were received already; they come again, first and in this order."""
+
+
 class WebSocketSeam:
     """A seam over an accepted WebSocket. One task receives; any may send.
 
@@ -26,12 +43,18 @@ class WebSocketSeam:
     ``bad-utf8`` (which the server answers by closing). It may be replaced at any time.
     """
 
-    def __init__(self, socket: WebSocket, on_bad: Callable[[str], None]) -> None:
+    def __init__(self, socket: WebSocket, on_bad: OnBad) -> None:
         self._socket = socket
         self.on_bad = on_bad
         self._gone: PeerGone | None = None
+        self._unread: deque[str] = deque()
+
+    def unread(self, texts: Iterable[str]) -> None:
+        self._unread.extendleft(reversed(list(texts)))
 
     async def receive_text(self) -> str:
+        if self._unread:
+            return self._unread.popleft()
         while self._gone is None:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
@@ -63,23 +86,10 @@ class WebSocketSeam:
             pass
 
 
-class Peeked:
-    """A socket some of whose texts were read already; they come first, as if they were not."""
-
-    def __init__(self, socket: Socket, texts: Iterable[str]) -> None:
-        self._socket = socket
-        self._texts = deque(texts)
-
-    async def receive_text(self) -> str:
-        if self._texts:
-            return self._texts.popleft()
-        return await self._socket.receive_text()
-
-    async def send_text(self, text: str) -> None:
-        await self._socket.send_text(text)
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        await self._socket.close(code, reason)
+def seam_over(socket: WebSocket, on_bad: OnBad) -> Seam:
+    """The seam over an accepted WebSocket, by the shortest way there is."""
+    take: Callable[[OnBad], Seam | None] | None = socket.scope["extensions"].get(LEAN)
+    return (take and take(on_bad)) or WebSocketSeam(socket, on_bad)
 
 
 def _size(text: str) -> int:

@@ -35,7 +35,7 @@ from opusbridge.web.access import (
 from opusbridge.web.announced import Announcements
 from opusbridge.web.bodies import read_body
 from opusbridge.web.calls import Calls, ConnectModel, Place
-from opusbridge.web.sockets import Peeked, WebSocketSeam
+from opusbridge.web.sockets import Seam, seam_over
 
 #: Seconds from a stream's upgrade to its ``start``; Twilio sends it at once.
 START_SECONDS = 5.0
@@ -144,7 +144,7 @@ class Telephony:
             return await self._deny(socket, MEDIA, refusal)
         offered = TWILIO_SUBPROTOCOL in socket.scope["subprotocols"]
         await socket.accept(TWILIO_SUBPROTOCOL if offered else None)
-        seam = WebSocketSeam(socket, self._counting("twilio"))
+        seam = seam_over(socket, self._counting("twilio"))
         opening = await self._first(seam, START_SECONDS, _Greeting().read)
         if isinstance(opening, str):
             return await self._close(seam, MEDIA, opening)
@@ -154,7 +154,8 @@ class Telephony:
         if isinstance(claimed, str):
             return await self._close(seam, MEDIA, claimed)
         try:
-            bridge = self._calls.twilio(Peeked(seam, opening.texts), claimed.model.connect)
+            seam.unread(opening.texts)
+            bridge = self._calls.twilio(seam, claimed.model.connect)
             seam.on_bad = bridge.rejected
             await self._calls.run(bridge, claimed.place)
         finally:
@@ -176,12 +177,12 @@ class Telephony:
         assert place is not None, "it was asked for above, and nothing was awaited since"
         try:
             await socket.accept()
-            seam = WebSocketSeam(socket, self._counting("audiocodes"))
+            seam = seam_over(socket, self._counting("audiocodes"))
             await self._audiocodes_said(seam, place)
         finally:
             place.release()
 
-    async def _audiocodes_said(self, seam: WebSocketSeam, place: Place) -> None:
+    async def _audiocodes_said(self, seam: Seam, place: Place) -> None:
         first = await self._first(seam, FIRST_MESSAGE_SECONDS, _read_first)
         match first:
             case str():
@@ -189,7 +190,8 @@ class Telephony:
             case _First("connection.validate"):
                 await _answer_and_close(seam, VALIDATED)
             case _First("session.initiate", text):
-                bridge = self._calls.audiocodes(Peeked(seam, [text]), self._dial)
+                seam.unread([text])
+                bridge = self._calls.audiocodes(seam, self._dial)
                 seam.on_bad = bridge.rejected
                 await self._calls.run(bridge, place)
             case _First("session.resume"):
@@ -210,7 +212,7 @@ class Telephony:
 
     async def _first(
         self,
-        seam: WebSocketSeam,
+        seam: Seam,
         seconds: float,
         read: Callable[[str], Opening | None],
     ) -> Opening | str:
@@ -247,7 +249,7 @@ class Telephony:
     async def _deny(self, socket: WebSocket, endpoint: str, refusal: Refusal) -> None:
         await socket.send_denial_response(self._access.answer(endpoint, refusal))
 
-    async def _close(self, seam: WebSocketSeam, endpoint: str, reason: str) -> None:
+    async def _close(self, seam: Seam, endpoint: str, reason: str) -> None:
         self._access.refused(endpoint, Refusal(POLICY_VIOLATION, reason))
         await seam.close(POLICY_VIOLATION, reason)
 
@@ -284,7 +286,7 @@ def _not_yet(kind: object, media: str) -> str:
     return "media-before-start" if kind == media else "out-of-order"
 
 
-async def _read_one(seam: WebSocketSeam, read: Callable[[str], Opening | None]) -> Opening | None:
+async def _read_one(seam: Seam, read: Callable[[str], Opening | None]) -> Opening | None:
     text = await seam.receive_text()
     try:
         return read(text)
@@ -293,7 +295,7 @@ async def _read_one(seam: WebSocketSeam, read: Callable[[str], Opening | None]) 
         return None
 
 
-async def _answer_and_close(seam: WebSocketSeam, text: str) -> None:
+async def _answer_and_close(seam: Seam, text: str) -> None:
     try:
         await seam.send_text(text)
     except PeerGone:

@@ -10,9 +10,12 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from opusbridge.bridge import dialling
-from opusbridge.bridge.dialling import ModelSocket, dialler, session_url
+from opusbridge.bridge.dialling import dialler, session_url
+from opusbridge.bridge.outbox import Socket
 from opusbridge.config import Settings
 from opusbridge.errors import PeerGone
+
+pytestmark = pytest.mark.usefixtures("both_sockets")
 
 KEY = "sk-test-0123456789"
 _quiet = logging.getLogger("tests.model")
@@ -59,7 +62,7 @@ async def echo(connection: ServerConnection) -> None:
         await connection.send(message)
 
 
-async def lost(socket: ModelSocket) -> PeerGone:
+async def lost(socket: Socket) -> PeerGone:
     with pytest.raises(PeerGone) as gone:
         await socket.receive_text()
     return gone.value

@@ -12,9 +12,12 @@ from tests.cli.running import is_setting
 
 
 @pytest.fixture(autouse=True)
-def a_fresh_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def a_fresh_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     for name in filter(is_setting, list(os.environ)):
         monkeypatch.delenv(name)
+    request.getfixturevalue("usual_sockets")
     monkeypatch.chdir(tmp_path)
 
 

@@ -141,6 +141,8 @@ class House:
     now: list[float]
     running: asyncio.Task[None] | None
     upgrades: list[ClientConnection] = field(default_factory=list)
+    lines: list[asyncio.StreamWriter] = field(default_factory=list)
+    """Other connections that are to be dropped in the end."""
 
     async def post_voice(
         self, call_sid: str = CALL, *, sign: bool = True, **more: str
@@ -241,6 +243,8 @@ async def _close(found: House) -> None:
     server = found.server
     for connection in found.upgrades:
         connection.transport.abort()
+    for line in found.lines:
+        line.transport.abort()
     if found.running is not None:
         server.should_exit = True
         return await found.running

@@ -25,6 +25,8 @@ from tests.web.serving import (
     settings,
 )
 
+pytestmark = pytest.mark.usefixtures("both_sockets")
+
 INITIATE = '{"type": "session.initiate"}'
 
 

@@ -3,8 +3,9 @@ import asyncio
 import pytest
 
 from opusbridge.errors import PeerGone
-from opusbridge.web.sockets import Peeked
 from tests.web.serving import House, PretendBridge, close_code, house
+
+pytestmark = pytest.mark.usefixtures("both_sockets")
 
 INITIATE = '{"type": "session.initiate"}'
 
@@ -70,27 +71,11 @@ async def fill(bridge: PretendBridge) -> None:
         await bridge.socket.send_text("x" * 60_000)
 
 
-class Script:
-    """A socket with a few texts to come."""
+async def test_texts_that_were_read_before_come_again_and_first() -> None:
+    async with house() as server:
+        connection = await server.upgrade("/audiocodes")
+        for text in (INITIATE, "second", "third"):
+            await connection.send(text)
+        bridge = await server.bridges.get()
 
-    def __init__(self, *texts: str) -> None:
-        self.texts = list(texts)
-
-    async def receive_text(self) -> str:
-        return self.texts.pop(0)
-
-    async def send_text(self, text: str) -> None:
-        self.texts.append(f"sent {text}")
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        self.texts.append(f"closed {code} {reason}")
-
-
-async def test_texts_read_before_come_first_and_the_rest_is_the_sockets_own() -> None:
-    script = Script("third")
-    peeked = Peeked(script, ["first", "second"])
-
-    assert [await peeked.receive_text() for _ in range(3)] == ["first", "second", "third"]
-    await peeked.send_text("x")
-    await peeked.close(1008, "why")
-    assert script.texts == ["sent x", "closed 1008 why"]
+        assert await bridge.has_heard(3) == [INITIATE, "second", "third"]

@@ -1,0 +1,355 @@
+"""An open WebSocket on picows, for either side: texts in, texts out, one way to end.
+
+picows takes frames apart in C and writes them straight to the kernel. What it leaves to its
+user is here: reserved bits, fragments, the limits, the closing handshake, and pings. A text is
+handed over in the loop's turn in which it arrived, without a queue or a task in between, once
+somebody has asked for that (:meth:`LeanSocket.hand_over`).
+
+Only what :mod:`opusbridge.bridge.which` chose may import this module: picows is an extra.
+"""
+
+import asyncio
+import logging
+import os
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
+
+from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
+
+from opusbridge.errors import PeerGone
+
+#: Texts that wait to be received before we stop reading from the peer.
+MOST_UNREAD = 64
+#: Bytes taken from the kernel at once: what one peer may cost the others in one loop's turn.
+MOST_READ = 64 * 1024
+#: A message this long goes to the loop as it is, not by picows' own buffer, which it would hold
+#: a view of while the peer is slow.
+MOST_BUFFERED = 8 * 1024
+#: Bytes a connection begins to read with; telephony's frames are some hundreds.
+FIRST_READ = 8 * 1024
+
+#: RFC 6455 section 7.4: what may stand in a close frame, besides 3000 to 4999.
+CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015)})
+NO_CODE = 1005
+PROTOCOL_ERROR, BAD_TEXT, TOO_BIG, BROKEN = 1002, 1007, 1009, 1011
+
+_TEXT, _CONTINUATION = WSMsgType.TEXT, WSMsgType.CONTINUATION
+_PING, _PONG, _CLOSE = WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE
+
+# Its lines tell addresses, and of every bad frame what we count ourselves.
+_silent = logging.getLogger("opusbridge.picows")
+_silent.setLevel(logging.CRITICAL + 1)
+
+
+class LeanSocket(WSListener):
+    """The seam every bridge works on. One task receives; any may send.
+
+    ``largest`` is the most bytes of a message: more ends the socket (1009). Pings are
+    ``ping_seconds`` apart, and as long is the patience with a missing pong. ``close_seconds``
+    are for a peer to answer our close, or to take what was sent before it.
+    """
+
+    def __init__(self, *, largest: int, ping_seconds: float, close_seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._largest = largest
+        self._ping_seconds = ping_seconds
+        self._close_seconds = close_seconds
+        self._transport: WSTransport | None = None
+        self._waiting: deque[str] = deque()
+        self._take: Callable[[str], None] | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._reading = True
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._slow = False
+        self._parts: bytearray | None = None
+        self._parts_are_text = False
+        self._gone: PeerGone | None = None
+        self._broke: Exception | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ping = b""
+        self._lost = asyncio.Event()
+
+    # --- What differs -------------------------------------------------------------------
+
+    @abstractmethod
+    def _loss(self, code: int | None, reason: str, *, ours: bool) -> PeerGone:
+        """What the end is for the bridge; ``ours``: it was we who closed."""
+
+    @abstractmethod
+    def _read(self, text: str, size: int) -> None:
+        """A whole text has come, of ``size`` bytes; :meth:`_arrived` is for good ones."""
+
+    @abstractmethod
+    def _left_out(self, kind: str) -> None:
+        """Of a message that is none to us: ``binary`` or ``bad-utf8``."""
+
+    # --- What a bridge uses -------------------------------------------------------------
+
+    async def receive_text(self) -> str:
+        """The next text; raises :class:`PeerGone` at the end, when all were received."""
+        while not self._waiting:
+            if self._broke is not None:
+                raise self._broke
+            if self._gone is not None:
+                raise self._gone
+            self._reader = self._loop.create_future()
+            await self._reader
+        text = self._waiting.popleft()
+        if not self._waiting:
+            self._resume_reading()
+        return text
+
+    def hand_over(self, take: Callable[[str], None]) -> None:
+        """Give each text to ``take`` as it arrives, those that wait first.
+
+        :meth:`receive_text` then only waits for the end. What ``take`` raises, that raises.
+        """
+        context = copy_context()  # for the names that the logs know the call by
+        self._take = lambda text: context.run(take, text)
+        while self._waiting:
+            take(self._waiting.popleft())
+        self._resume_reading()
+
+    def unread(self, texts: Iterable[str]) -> None:
+        """Texts that were received already; they come again, first and in this order."""
+        self._waiting.extendleft(reversed(list(texts)))
+
+    def send_now(self, text: str) -> bool:
+        """Send without waiting; ``False`` if that cannot be (:meth:`send_text` tells why)."""
+        transport = self._transport
+        if self._slow or self._gone is not None or transport is None:
+            return False
+        if transport.is_close_frame_sent:
+            return False
+        data = text.encode()
+        if len(data) > MOST_BUFFERED and not transport.is_client_side:
+            # Only servers' frames are this simple: no mask.
+            size = len(data).to_bytes(2) if len(data) < 65_536 else len(data).to_bytes(8)
+            flag = b"\x81\x7e" if len(size) == 2 else b"\x81\x7f"
+            transport.underlying_transport.write(b"".join((flag, size, data)))
+        else:
+            transport.send(_TEXT, data)
+        return True
+
+    async def send_text(self, text: str) -> None:
+        while not self.send_now(text):
+            if self._gone is not None or not self._slow:
+                raise self._gone or self._loss(None, "", ours=True)
+            await self._writable.wait()
+
+    def begin_closing(self, code: int = 1000, reason: str = "") -> asyncio.TimerHandle | None:
+        """Say goodbye; the peer answers, or the timer hangs up. ``None``: all is over."""
+        transport = self._transport
+        if transport is None or self._gone is not None or transport.is_close_frame_sent:
+            return None
+        self._stop_pinging()
+        transport.send_close(code, reason.encode())  # type: ignore[arg-type]  # any number
+        self._over(code, reason, ours=True)
+        self._resume_reading()  # for the answer
+        self._timer = self._loop.call_later(self._close_seconds, self._abort)
+        return self._timer
+
+    def fail(self, code: int, reason: str = "") -> None:
+        """Close for what the peer did (or for our own end), and do not wait for an answer."""
+        transport = self._transport
+        if transport is not None and not transport.is_close_frame_sent:
+            transport.send_close(code, reason.encode())  # type: ignore[arg-type]  # any number
+        self._over(code, reason, ours=True)
+        self._hang_up()
+
+    # --- What picows tells --------------------------------------------------------------
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        self._timer = self._loop.call_later(self._ping_seconds, self._send_ping)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        try:
+            self._frame(transport, frame)
+        except Exception as error:  # noqa: BLE001  # it belongs to whoever waits for the end
+            self._broke = error
+            self.fail(BROKEN)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        closing = transport.close_handshake
+        if self._gone is None and closing is not None and closing.sent is not None:
+            code = closing.sent.code.value  # by picows, for a bad frame
+            if code == BAD_TEXT:
+                self._left_out("bad-utf8")
+            self._over(code, "", ours=True)
+        self._over(None, "", ours=False)
+        self._lost.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def pause_writing(self) -> None:
+        self._slow = True
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._slow = False
+        self._writable.set()
+
+    # --- Messages -----------------------------------------------------------------------
+
+    def _frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if self._gone is not None or transport.is_close_frame_sent:
+            if kind is _CLOSE:
+                self._hang_up()  # which is all that was still missing
+        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.fail(PROTOCOL_ERROR)  # there is no extension that would give them a meaning
+        elif kind is _TEXT and frame.fin and self._parts is None:
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                self._fail_for_bad_text()
+            else:
+                self._read(text, frame.payload_size)
+        elif kind is _PING:
+            if not self._slow:  # nobody can make us pile up answers
+                transport.send_pong(frame.get_payload_as_bytes())
+        elif kind is _PONG:
+            self._pong(frame.get_payload_as_bytes())
+        elif kind is _CLOSE:
+            self._peer_closes(transport, frame)
+        else:
+            self._piece(kind, frame)
+
+    def _piece(self, kind: WSMsgType, frame: WSFrame) -> None:
+        """A binary message, or a part of a message in fragments."""
+        if (kind is _CONTINUATION) is (self._parts is None):
+            return self.fail(PROTOCOL_ERROR)  # nothing to continue, or something unfinished
+        if self._parts is None:
+            self._parts = bytearray()
+            self._parts_are_text = kind is _TEXT
+        self._parts += frame.get_payload_as_memoryview()
+        if len(self._parts) > self._largest:
+            return self.fail(TOO_BIG)
+        if frame.fin:
+            data, self._parts = self._parts, None
+            self._whole(data)
+
+    def _whole(self, data: bytearray) -> None:
+        if not self._parts_are_text:
+            return self._left_out("binary")
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return self._fail_for_bad_text()
+        self._read(text, len(data))
+
+    def _fail_for_bad_text(self) -> None:
+        self._left_out("bad-utf8")
+        self.fail(BAD_TEXT)
+
+    def _arrived(self, text: str) -> None:
+        if self._take is not None:
+            return self._take(text)
+        self._waiting.append(text)
+        self._wake_reader()
+        if self._reading and len(self._waiting) >= MOST_UNREAD and self._transport is not None:
+            self._reading = False
+            self._transport.underlying_transport.pause_reading()
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _resume_reading(self) -> None:
+        if not self._reading and self._transport is not None:
+            self._reading = True
+            if not self._transport.underlying_transport.is_closing():
+                self._transport.underlying_transport.resume_reading()
+
+    # --- Pings --------------------------------------------------------------------------
+
+    def _send_ping(self) -> None:
+        assert self._transport is not None
+        self._ping = os.urandom(4)
+        self._transport.send_ping(self._ping)
+        self._timer = self._loop.call_later(self._ping_seconds, self._no_pong)
+
+    def _pong(self, payload: bytes) -> None:
+        if self._ping and payload == self._ping:
+            self._stop_pinging()
+            self._timer = self._loop.call_later(self._ping_seconds, self._send_ping)
+
+    def _no_pong(self) -> None:
+        """Half a line: the peer will not take anything any more, the close least of all."""
+        self.fail(BROKEN, "keepalive ping timeout")
+        self._abort()
+
+    def _stop_pinging(self) -> None:
+        self._ping = b""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # --- The end ------------------------------------------------------------------------
+
+    def _peer_closes(self, transport: WSTransport, frame: WSFrame) -> None:
+        payload = frame.get_payload_as_bytes()
+        code = int.from_bytes(payload[:2]) if payload else NO_CODE
+        if payload and code not in CLOSE_CODES and not 3000 <= code < 5000:
+            return self.fail(PROTOCOL_ERROR)
+        transport.send(_CLOSE, payload)
+        self._over(code, frame.get_close_reason() or "", ours=False)
+        self._hang_up()
+
+    def _over(self, code: int | None, reason: str, *, ours: bool) -> None:
+        """There will be no more texts; whoever waits learns it."""
+        if self._gone is None:
+            self._gone = self._loss(code, reason, ours=ours)
+        self._wake_reader()
+        self._writable.set()
+
+    def _hang_up(self) -> None:
+        """Once what was written has left, but not for ever."""
+        self._stop_pinging()
+        if self._transport is not None and not self._lost.is_set():
+            self._transport.disconnect()
+            self._timer = self._loop.call_later(self._close_seconds, self._abort)
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+
+class Parser(WSProtocol):  # type: ignore[misc]  # a class written in C
+    """picows' own protocol, which takes no more at once than is good for the others."""
+
+    def get_buffer(self, hint: int) -> memoryview:
+        buffer: memoryview = super().get_buffer(hint)
+        return buffer[:MOST_READ] if len(buffer) > MOST_READ else buffer
+
+
+def parser(
+    listener: Callable[..., LeanSocket],
+    largest: int,
+    *,
+    address: tuple[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+    handshake_seconds: float | None = None,
+) -> Parser:
+    """picows behind ``listener``; with an ``address`` (host and port, path) as a client."""
+    host_port, path = address or (None, None)
+    return Parser(
+        host_port,
+        path,
+        address is not None,
+        listener,
+        _silent,
+        True,  # an exception in our own code ends the socket
+        handshake_seconds,
+        False,  # its pings: we have our own
+        *(20, 20, WSAutoPingStrategy.PING_PERIODICALLY),
+        False,  # its pongs: we look at the frame first
+        largest,
+        headers,
+        FIRST_READ,
+    )
