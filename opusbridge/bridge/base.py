@@ -17,7 +17,7 @@ from opusbridge.agent import Agent
 from opusbridge.bridge.conduct import call_policy
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel, ModelLink
-from opusbridge.bridge.outbox import Outbox, Socket
+from opusbridge.bridge.outbox import Outbox, Socket, read_all
 from opusbridge.bridge.summary import describe, summary
 from opusbridge.bridge.tools import SideWork, run_tool
 from opusbridge.call.call import Call
@@ -218,12 +218,11 @@ class RealtimeBridge(ABC):
     async def _read_telephony(self) -> None:
         engine = self._engine
         assert engine is not None
-        receive, now = self._telephony_socket.receive_text, asyncio.get_running_loop().time
+        said, now = engine.telephony_said, asyncio.get_running_loop().time
         try:
-            while True:
-                text = await receive()
-                at = now()
-                self._step("telephony", text, engine.telephony_said, at)
+            await read_all(
+                self._telephony_socket, lambda text: self._step("telephony", text, said, now())
+            )
         except PeerGone:
             self._perform(lambda at: engine.telephony_gone(at))
 

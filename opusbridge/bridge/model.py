@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from opusbridge.bridge.outbox import Outbox, Socket
+from opusbridge.bridge.outbox import Outbox, Socket, read_all
 from opusbridge.errors import PeerGone
 
 ConnectModel = Callable[[], Awaitable[Socket]]
@@ -86,14 +86,17 @@ class ModelLink:
         async with asyncio.TaskGroup() as tasks:
             sender = tasks.create_task(out.send_all(socket))
             try:
-                while out is self._out:
-                    self._said(await socket.receive_text())
+                await read_all(socket, lambda text: self._heard(out, text))
             except PeerGone as gone:
                 lost = gone
             finally:
                 sender.cancel()
         if lost is not None:
             raise lost
+
+    def _heard(self, out: Outbox, text: str) -> None:
+        if out is self._out:
+            self._said(text)
 
 
 async def _cannot_dial() -> Socket:

@@ -7,7 +7,7 @@ them reaches the limit, and that is told once.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from opusbridge.errors import PeerGone
 
@@ -29,6 +29,28 @@ class Socket(Protocol):
         """Harmless when it is closed already."""
 
 
+@runtime_checkable
+class QuickSocket(Socket, Protocol):
+    """A socket on which texts come and go without waking a task for each."""
+
+    def hand_over(self, take: Callable[[str], None]) -> None:
+        """Give each text to ``take`` as it arrives, those that wait first.
+
+        ``receive_text`` then only waits for the end; it also raises what ``take`` raised.
+        """
+
+    def send_now(self, text: str) -> bool:
+        """Send without waiting; ``False`` if that cannot be (``send_text`` tells why)."""
+
+
+async def read_all(socket: Socket, take: Callable[[str], None]) -> None:
+    """Give every text to ``take``, by the shortest way; raises :class:`PeerGone` at the end."""
+    if isinstance(socket, QuickSocket):
+        socket.hand_over(take)
+    while True:
+        take(await socket.receive_text())
+
+
 class Outbox:
     """Texts for one peer, in order."""
 
@@ -40,10 +62,18 @@ class Outbox:
         self._empty = asyncio.Event()
         self._empty.set()
         self._gone = False
+        self._send_now: Callable[[str], bool] | None = None
 
     def put(self, texts: Iterable[str]) -> None:
         if self._gone:
             return
+        if self._send_now is not None and not self._waiting:
+            rest = iter(texts)
+            for text in rest:
+                if not self._send_now(text):
+                    self._waiting.append(text)
+                    break
+            texts = rest
         self._waiting.extend(texts)
         if not self._waiting:
             return
@@ -54,16 +84,24 @@ class Outbox:
             stalled()
 
     async def send_all(self, socket: Socket) -> None:
-        """Send until cancelled; whoever reads from ``socket`` learns that it is gone."""
+        """Send until cancelled; whoever reads from ``socket`` learns that it is gone.
+
+        What a :class:`QuickSocket` takes at once does not come past here.
+        """
+        send_now = socket.send_now if isinstance(socket, QuickSocket) else None
         try:
             while True:
+                self._send_now = None  # while one is being sent, the others wait behind it
                 while self._waiting:
                     await socket.send_text(self._waiting.popleft())
                 self._wake.clear()
                 self._empty.set()
+                self._send_now = send_now
                 await self._wake.wait()
         except PeerGone:
             self.drop()
+        finally:
+            self._send_now = None
 
     async def emptied(self, seconds: float) -> None:
         """Returns when everything was sent, or after that long."""

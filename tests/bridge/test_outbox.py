@@ -1,8 +1,11 @@
 """What waits to be sent to one peer."""
 
 import asyncio
+from collections.abc import Callable
 
-from opusbridge.bridge.outbox import MOST_WAITING, Outbox
+import pytest
+
+from opusbridge.bridge.outbox import MOST_WAITING, Outbox, read_all
 from opusbridge.errors import PeerGone
 
 
@@ -84,3 +87,75 @@ async def test_an_outbox_that_was_dropped_is_empty_for_whoever_waits() -> None:
     await asyncio.sleep(0)
     assert far.taken == []
     sending.cancel()
+
+
+class Quick(Far):
+    """A far end that takes texts without a task, while it is not told to wait."""
+
+    def __init__(self, *texts: str) -> None:
+        super().__init__()
+        self.texts = list(texts)
+
+    def hand_over(self, take: Callable[[str], None]) -> None:
+        for text in self.texts:
+            take(text)
+
+    def send_now(self, text: str) -> bool:
+        if self.open.is_set():
+            self.taken.append(f"{text} at once")
+        return self.open.is_set()
+
+    async def receive_text(self) -> str:
+        raise PeerGone("far", "telephony-lost")
+
+
+async def test_a_quick_socket_takes_texts_before_any_task_is_woken() -> None:
+    far, box = Quick(), Outbox(lambda: None)
+    box.put(["early"])
+    sending = asyncio.create_task(box.send_all(far))
+    await box.emptied(1.0)
+
+    box.put(["a", "b"])
+
+    assert far.taken == ["early", "a at once", "b at once"]
+    sending.cancel()
+
+
+async def test_behind_a_quick_socket_that_is_slow_texts_keep_their_order() -> None:
+    far, box = Quick(), Outbox(lambda: None)
+    sending = asyncio.create_task(box.send_all(far))
+    await asyncio.sleep(0)
+    far.open.clear()
+    box.put(["a", "b"])
+    far.open.set()
+    box.put(["c"])
+    await asyncio.sleep(0)
+    box.put(["d"])
+    await box.emptied(1.0)
+    box.put(["e"])
+
+    assert far.taken[0] == "a"
+    assert [text[0] for text in far.taken] == list("abcde")
+    assert far.taken[-1] == "e at once"
+    sending.cancel()
+
+
+async def test_once_nobody_sends_any_more_a_quick_socket_is_not_asked() -> None:
+    far, box = Quick(), Outbox(lambda: None)
+    sending = asyncio.create_task(box.send_all(far))
+    await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.wait([sending])
+
+    box.put(["late"])
+
+    assert far.taken == []
+
+
+async def test_a_quick_socket_hands_its_texts_over_itself() -> None:
+    heard: list[str] = []
+
+    with pytest.raises(PeerGone):
+        await read_all(Quick("a", "b"), heard.append)
+
+    assert heard == ["a", "b"]
