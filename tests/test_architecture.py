@@ -45,9 +45,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "web": LANGUAGE
     | {"agent", "bridge", "call", "config", "logs", "protocols", "receptionist", "recording"}
     | {"version"},
+    "doctor": LANGUAGE | {"agent", "bridge", "call", "config", "protocols", "receptionist", "web"},
     "cli": LANGUAGE
-    | {"agent", "bench", "call", "config", "logs", "receptionist", "recording", "sim"}
-    | {"version", "web"},
+    | {
+        "agent",
+        "bench",
+        "call",
+        "config",
+        "doctor",
+        "logs",
+        "receptionist",
+        "recording",
+        "sim",
+        "version",
+        "web",
+    },
     "__init__": {"agent", "bridge", "config", "tools", "version", "web"},
     "__main__": {"cli"},
 }
@@ -64,6 +76,10 @@ CORNERS: dict[tuple[str, str], set[str]] = {
         "protocols.twilio.twiml",
     },
     ("web", "call"): {"call.engine"},
+    # It asks the model what a call would ask it, and who would be let in.
+    ("doctor", "call"): {"call.policy"},
+    ("doctor", "protocols"): {"protocols.realtime.protocol"},
+    ("doctor", "web"): {"web.access"},
     ("cli", "call"): {"call.engine"},
     ("recording", "audio"): {"audio.formats", "audio.resampling", "audio.wav"},
     ("bridge", "recording"): {"recording.recorder"},

@@ -5,7 +5,7 @@ from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
-from opusbridge.cli import bench, call, demo, model, serve
+from opusbridge.cli import bench, call, demo, doctor, model, serve
 from opusbridge.errors import ConfigurationError
 from opusbridge.version import VERSION
 
@@ -37,6 +37,7 @@ app.command("demo")(demo.demo)
 app.command("call")(call.call)
 app.command("model")(model.model)
 app.command("bench")(bench.bench)
+app.command("doctor")(doctor.doctor)
 
 
 #: What typer raises for a command line it cannot read; it gives this class no name of its own.

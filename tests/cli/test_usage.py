@@ -7,7 +7,7 @@ import pytest
 from opusbridge.version import VERSION
 from tests.cli.running import environment, run, running
 
-COMMANDS = ("serve", "demo", "call", "model")
+COMMANDS = ("serve", "demo", "call", "model", "doctor")
 
 
 def test_the_version_is_said_and_that_is_all() -> None:
@@ -50,6 +50,25 @@ def test_a_line_that_cannot_be_read_is_refused(arguments: list[str], named: str)
     assert (ran.status, ran.out) == (2, "")
     assert named in ran.complaint
     assert "--help" in ran.complaint
+
+
+# --- doctor -----------------------------------------------------------------------------
+
+
+def test_the_doctor_names_what_is_missing_and_fails() -> None:
+    ran = run("doctor")
+
+    assert (ran.status, ran.err) == (1, "")
+    assert "FAILED   settings: OPENAI_API_KEY is not set" in ran.out
+    assert ran.out.endswith("1 failed, 0 to look at\n")
+
+
+def test_the_doctor_explains_a_code() -> None:
+    known, unknown = run("doctor", "--explain", "31931"), run("doctor", "--explain", "nonsense")
+
+    assert known.out.startswith("31931: more than ten minutes")
+    assert "https://www.twilio.com/docs/api/errors/31931" in known.out
+    assert (unknown.status, "--explain" in unknown.complaint) == (2, True)
 
 
 # --- serve ------------------------------------------------------------------------------

@@ -1,0 +1,203 @@
+"""What the codes and slugs mean that people meet, and what helps.
+
+Twilio shows its stream errors in its console only, never on the socket; ours are in the log,
+in ``/metrics`` and in ``call.json``.
+"""
+
+from dataclasses import dataclass
+
+_ERRORS = "https://www.twilio.com/docs/api/errors/"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    meaning: str
+    cure: str
+    source: str = ""
+
+
+def _twilio(code: int, meaning: str, cure: str) -> tuple[str, Explanation]:
+    return str(code), Explanation(meaning, cure, f"{_ERRORS}{code}")
+
+
+#: Twilio's error codes that a voice bridge meets.
+TWILIO = dict(
+    (
+        _twilio(
+            10004,
+            "too many calls at once for this account",
+            "a trial or unapproved account has a low limit: upgrade it or ask Twilio to raise it",
+        ),
+        _twilio(
+            11200,
+            "the webhook gave no usable answer",
+            "is serve running and PUBLIC_URL reachable? 403: the Auth Token is another account's",
+        ),
+        _twilio(
+            11205,
+            "the webhook could not be connected to",
+            "check OPUSBRIDGE_PUBLIC_URL, its certificate and the tunnel or proxy behind it",
+        ),
+        _twilio(
+            12100,
+            "the webhook's answer is not XML",
+            "something in front of serve answers with a page of its own: look at its log",
+        ),
+        _twilio(
+            12200,
+            "the TwiML does not fit its schema",
+            "something in front of serve changes the answer: let it pass unchanged",
+        ),
+        _twilio(
+            13224,
+            "the number to dial is not valid",
+            "check the agent's destinations: E.164 numbers as +DIGITS",
+        ),
+        _twilio(
+            20003,
+            "the account or its token is refused",
+            "copy Account SID and Auth Token from the console again, both of one account",
+        ),
+        _twilio(20404, "there is no such call any more", "nothing: it ended before we asked"),
+        _twilio(
+            21219,
+            "a trial account may call verified numbers only",
+            "verify the number in the console, or upgrade the account",
+        ),
+        _twilio(
+            31901,
+            "no answer to the stream's connection request",
+            "is serve running, and does the tunnel or firewall let Twilio through?",
+        ),
+        _twilio(31902, "the stream's connection was refused", "nothing listens there: start serve"),
+        _twilio(
+            31903,
+            "the stream's connection broke",
+            "the process or a proxy ended it: look at both logs at that moment",
+        ),
+        _twilio(
+            31910,
+            "TLS failed",
+            "OPUSBRIDGE_PUBLIC_URL needs a valid certificate: a plain TCP tunnel has none",
+        ),
+        _twilio(
+            31920,
+            "the stream's upgrade was not answered with 101",
+            "a proxy without WebSocket support, or our own refusal: look for `refused` in the log",
+        ),
+        _twilio(
+            31921,
+            "the socket was closed from our side",
+            "expected when the agent hangs up without REST; otherwise see call.json's ending",
+        ),
+        _twilio(31922, "the stream's URL is not wss", "OPUSBRIDGE_PUBLIC_URL must be https://…"),
+        _twilio(31923, "the stream's URL is malformed", "check OPUSBRIDGE_PUBLIC_URL for blanks"),
+        _twilio(
+            31924,
+            "a malformed WebSocket frame",
+            "something between Twilio and serve changes frames: take compression and buffering out",
+        ),
+        _twilio(
+            31930,
+            "Twilio threw caller audio away, because it was not read in time",
+            "the machine is overloaded: lower OPUSBRIDGE_MAX_CALLS",
+        ),
+        _twilio(
+            31931,
+            "more than ten minutes of audio waited to be heard",
+            "the agent's answers are far too long: shorten them in its instructions",
+        ),
+        _twilio(31941, "the stream's track is invalid", "use the TwiML of /twilio/voice as it is"),
+        _twilio(
+            31950,
+            "Twilio got a binary or unreadable message",
+            "something between changes messages; opusbridge sends text frames only",
+        ),
+        _twilio(
+            31951,
+            "Twilio got a message outside its schema",
+            "report it with the call's flight.jsonl: opusbridge should never send one",
+        ),
+    )
+)
+
+#: Why we turned somebody away (``opusbridge_rejected_total``), endpoint by endpoint.
+REFUSALS = {
+    "closed": Explanation(
+        "the endpoint has no secret, and so is closed",
+        "set its secret: OPUSBRIDGE_AUDIOCODES_TOKEN, OPUSBRIDGE_TWILIO_AUTH_TOKEN or "
+        "OPUSBRIDGE_ADMIN_TOKEN",
+    ),
+    "no-token": Explanation(
+        "no bearer token came",
+        "AudioCodes: put the token into the bot connection; API: send Authorization: Bearer …",
+    ),
+    "bad-token": Explanation(
+        "the bearer token is another one",
+        "put the same value into the bot connection and OPUSBRIDGE_AUDIOCODES_TOKEN",
+    ),
+    "bad-signature": Explanation(
+        "Twilio's signature does not fit",
+        "OPUSBRIDGE_PUBLIC_URL must be the very URL in Twilio's console, and the Auth Token that "
+        "of the account (or subaccount) that owns the number",
+    ),
+    "other-account": Explanation(
+        "the call is of another account than OPUSBRIDGE_TWILIO_ACCOUNT_SID",
+        "name the account that owns the number",
+    ),
+    "already-streaming": Explanation(
+        "a second stream came for a call that has one",
+        "nothing if the call went on; otherwise look for two <Stream>s in your own TwiML",
+    ),
+    "unknown-conversation": Explanation(
+        "AudioCodes wanted to resume a call that is not here",
+        "the process was restarted, or the balancer sent it to another one",
+    ),
+    "full": Explanation(
+        "OPUSBRIDGE_MAX_CALLS calls were going on", "raise it, or add another process"
+    ),
+    "draining": Explanation("the process was stopping", "nothing: a balancer asks the next one"),
+}
+
+#: Endings of calls (``call.json``) that speak of something to mend.
+ENDINGS = {
+    "no-common-format": Explanation(
+        "AudioCodes offered no audio format that we speak",
+        "let the bot connection offer raw/lpcm16_24, raw/mulaw, raw/lpcm16 or raw/lpcm16_8",
+    ),
+    "text-mode": Explanation(
+        "AudioCodes has voice streaming off for this bot",
+        "switch direct speech (voice streaming) on in the bot connection",
+    ),
+    "no-start": Explanation(
+        "a telephony socket opened and no call began on it",
+        "not a telephone: a scanner, or a bot connection of another kind",
+    ),
+    "telephony-unintelligible": Explanation(
+        "the telephony side sent over 100 messages we could not use",
+        "is the right provider connected to the right path? See flight.jsonl",
+    ),
+    "model-refused-us": Explanation(
+        "the model refused the key, the account or the session",
+        "the checks of the model above say which",
+    ),
+    "model-unreachable": Explanation(
+        "the model could not be reached", "check the network and OPUSBRIDGE_REALTIME_URL"
+    ),
+    "model-silent": Explanation(
+        "the model answered nothing at all", "its status page; OPUSBRIDGE_RESUME_GRACE bridges more"
+    ),
+    "model-failed": Explanation(
+        "the model failed, and asking again did not help",
+        "its status page and the account's rate limits",
+    ),
+    "internal-error": Explanation(
+        "our own code failed", "report it with the log's lines of that call_id"
+    ),
+}
+
+
+def explained(word: str) -> Explanation | None:
+    """What a code, a refusal or an ending means, however it was copied."""
+    word = word.strip().strip("`'\"").lower()
+    return TWILIO.get(word) or REFUSALS.get(word) or ENDINGS.get(word)

@@ -1,0 +1,96 @@
+"""What can be seen without asking anybody: the settings, the agent, the doors, the disk."""
+
+import os
+import shutil
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from opusbridge.agent import Agent
+from opusbridge.bridge.metrics import Metrics
+from opusbridge.bridge.speech import stored_speech
+from opusbridge.config import Settings, is_loopback
+from opusbridge.doctor.findings import Finding, failed, fine, skipped, warning
+from opusbridge.errors import ConfigurationError
+from opusbridge.receptionist import RECEPTIONIST
+from opusbridge.web.access import Access
+
+#: About as much as a hundred calls of ten minutes with recordings need.
+ENOUGH_BYTES = 2 * 2**30
+
+_SECRETS = {
+    "/audiocodes": "OPUSBRIDGE_AUDIOCODES_TOKEN",
+    "/twilio/voice": "OPUSBRIDGE_TWILIO_AUTH_TOKEN and OPUSBRIDGE_PUBLIC_URL",
+    "/api": "OPUSBRIDGE_ADMIN_TOKEN",
+}
+
+
+def check_settings(settings: Settings, host: str, port: int) -> Finding:
+    try:
+        settings.check_ready(host, port)
+        stored_speech(settings.language, settings.speech_dir)
+    except ConfigurationError as error:
+        return failed("settings", str(error), "set it in the environment or in .env")
+    return fine("settings", f"serve would start on {host}:{port}")
+
+
+def check_agent(settings: Settings) -> tuple[Finding, Agent | None]:
+    """The agent itself as well, for what comes after."""
+    try:
+        agent = Agent.load(settings.agent) if settings.agent else RECEPTIONIST
+        agent.applied_to(settings)
+    except ConfigurationError as error:
+        return failed("agent", str(error), "correct the file that OPUSBRIDGE_AGENT names"), None
+    tools = len(agent.tools)
+    return fine("agent", f"{agent.name}, {tools} tool{'' if tools == 1 else 's'}"), agent
+
+
+def check_doors(settings: Settings, host: str, port: int) -> list[Finding]:
+    """Which endpoints would turn everybody away, and which let everybody in."""
+    access = Access(settings, host, port, Metrics(CollectorRegistry()))
+    found = [
+        warning("doors", f"{path} is closed: nobody can use it", f"set {_SECRETS[path]}")
+        for path in access.closed_endpoints()
+        if path in _SECRETS
+    ]
+    if settings.allow_unauthenticated:
+        found.append(
+            warning(
+                "doors",
+                "anybody who finds the telephony endpoints can make calls at your cost",
+                "unset OPUSBRIDGE_ALLOW_UNAUTHENTICATED once the secrets are set",
+            )
+        )
+    if not found:
+        local = is_loopback(host) and settings.public_url is None
+        found.append(
+            fine("doors", "open to this machine only" if local else "each one asks for its secret")
+        )
+    return found
+
+
+def check_disk(settings: Settings) -> Finding:
+    """Whether the files of calls can be written, and for how long."""
+    if not (settings.record or settings.flight):
+        return skipped("files", "neither recordings nor flights are kept; call.json is small")
+    folder = _existing(settings.data_dir)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return failed(
+            "files",
+            "the folder of OPUSBRIDGE_DATA_DIR cannot be written to",
+            "give it to the user that runs serve, or name another",
+        )
+    free = shutil.disk_usage(folder).free
+    if free < ENOUGH_BYTES:
+        return warning(
+            "files",
+            f"{free / 2**30:.1f} GiB are free where recordings go",
+            "make room: about 2 MiB a minute of call, and nothing is ever deleted by itself",
+        )
+    return fine("files", f"{free / 2**30:.0f} GiB free where recordings go")
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest folder above that is there already."""
+    folder = folder.absolute()
+    return next(one for one in (folder, *folder.parents) if one.is_dir())

@@ -1,0 +1,78 @@
+"""What went wrong lately: whom a running serve turned away, and how its calls ended."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from httpx2 import AsyncClient, HTTPError
+from prometheus_client.parser import text_string_to_metric_families
+
+from opusbridge.config import Settings
+from opusbridge.doctor.explanations import ENDINGS, REFUSALS
+from opusbridge.doctor.findings import Finding, fine, skipped, warning
+from opusbridge.errors import REASONS, Outcome
+
+#: How many days of calls are looked at, today's included.
+CALL_DAYS = 7
+
+
+async def check_refusals(settings: Settings, host: str, port: int) -> list[Finding]:
+    """Of the serve that runs on this machine, since it started."""
+    about, token = "refusals", settings.admin_token
+    headers = {} if token is None else {"Authorization": f"Bearer {token.value}"}
+    host = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host
+    shown = f"[{host}]" if ":" in host else host
+    try:
+        async with AsyncClient(headers=headers, timeout=5.0, trust_env=False) as client:
+            answer = await client.get(f"http://{shown}:{port}/metrics")
+    except HTTPError:
+        return [skipped(about, f"no serve runs on {host}:{port}")]
+    if not answer.is_success:
+        return [skipped(about, f"its /metrics are not for us (status {answer.status_code})")]
+    counted = [
+        (sample.labels["endpoint"], sample.labels["reason"], int(sample.value))
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+        if sample.name == "opusbridge_rejected_total" and sample.value
+    ]
+    if not counted:
+        return [fine(about, "that serve has turned nobody away")]
+    return [_refusal(about, *one) for one in sorted(counted)]
+
+
+def _refusal(about: str, endpoint: str, reason: str, times: int) -> Finding:
+    known = REFUSALS.get(reason)
+    what = f"{endpoint}: {reason}, {times} times"
+    if known is None:
+        return warning(about, what, "see the lines `refused` in its log")
+    return warning(about, f"{what}: {known.meaning}", known.cure)
+
+
+def check_endings(settings: Settings) -> list[Finding]:
+    """Of the calls whose files are here."""
+    about, total = "recent calls", 0
+    reasons: Counter[str] = Counter()
+    for back in range(CALL_DAYS):
+        day = (datetime.now(UTC) - timedelta(days=back)).strftime("%Y-%m-%d")
+        for path in (settings.data_dir / "calls" / day).glob("*/call.json"):
+            try:
+                ending = orjson.loads(path.read_bytes())["ending"]["reason"]
+            except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+                continue
+            total += 1
+            reasons[str(ending)] += 1
+    if not total:
+        return [skipped(about, f"none in {CALL_DAYS} days")]
+    found = [
+        _ending(about, reason, times)
+        for reason, times in reasons.most_common()
+        if REASONS.get(reason) is not Outcome.COMPLETED and reason != "telephony-lost"
+    ]
+    return found or [fine(about, f"{total} in {CALL_DAYS} days, all of them ended well")]
+
+
+def _ending(about: str, reason: str, times: int) -> Finding:
+    known = ENDINGS.get(reason)
+    if known is None:
+        return warning(about, f"{reason}, {times} times", "see call.json and flight.jsonl")
+    return warning(about, f"{reason}, {times} times: {known.meaning}", known.cure)

@@ -1,0 +1,167 @@
+"""The way in from outside, walked as the telephony side walks it: through the public URL."""
+
+import orjson
+from httpx2 import AsyncClient, HTTPError, Response
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from opusbridge.config import Settings
+from opusbridge.doctor.findings import Finding, failed, fine, skipped, warning
+from opusbridge.errors import ConfigurationError
+
+#: Seconds for each request.
+PATIENCE_SECONDS = 10.0
+
+_VALIDATE = '{"type":"connection.validate"}'
+_BOT_API = {"type": "ac-bot-api", "success": True}
+
+
+async def check_public_url(settings: Settings) -> list[Finding]:
+    """Reachable, ours, and letting WebSockets through, for each provider that is set up."""
+    url = settings.public_url
+    if url is None:
+        return [
+            skipped("public URL", "not set: no telephone can reach this (OPUSBRIDGE_PUBLIC_URL)")
+        ]
+    found = [] if url.startswith("https://") else [_not_tls()]
+    async with AsyncClient(timeout=PATIENCE_SECONDS) as client:
+        reached = await _check_health(client, url)
+        found.append(reached)
+        if reached.cure:
+            return found
+        found.append(await _check_twilio_upgrade(url))
+        if settings.audiocodes_token is not None:
+            found.append(await _check_bot_api(client, url))
+            found.append(await _check_validation(url, settings.audiocodes_token.value))
+    return found
+
+
+def _not_tls() -> Finding:
+    return warning(
+        "public URL",
+        "is not https: neither Twilio nor AudioCodes connects to it",
+        "put a proxy or a tunnel with a certificate in front",
+    )
+
+
+async def _check_health(client: AsyncClient, url: str) -> Finding:
+    about = "public URL"
+    try:
+        answer = await client.get(f"{url}/healthz")
+    except HTTPError as error:
+        return failed(
+            about,
+            f"cannot be reached ({type(error).__name__})",
+            "start serve, and check the name, the certificate and the tunnel or proxy",
+        )
+    if _json(answer) != {"status": "alive"}:
+        return failed(
+            about,
+            f"something else answers there (status {answer.status_code})",
+            "let the proxy pass all paths on to serve, without a page of its own",
+        )
+    return fine(about, "reaches a serve")
+
+
+async def _check_twilio_upgrade(url: str) -> Finding:
+    """Without a signature serve refuses, and says why: then the upgrade got through to it."""
+    about = "Twilio's way in"
+    try:
+        async with connect(_socket_url(url, "/twilio/media"), open_timeout=PATIENCE_SECONDS):
+            return warning(
+                about,
+                "the stream's socket is open to everybody",
+                "set OPUSBRIDGE_TWILIO_AUTH_TOKEN, unset OPUSBRIDGE_ALLOW_UNAUTHENTICATED",
+            )
+    except InvalidStatus as refused:
+        reason = _reason(refused)
+        if reason == "bad-signature":
+            return fine(about, "WebSockets get through, and unsigned ones are refused")
+        if reason == "closed":
+            return skipped(about, "closed: OPUSBRIDGE_TWILIO_AUTH_TOKEN is not set there")
+        if reason in ("full", "draining"):
+            return warning(about, f"that serve takes no calls now ({reason})", "ask again later")
+        return _not_through(about, refused.response.status_code)
+    except (OSError, WebSocketException) as error:
+        return _broken(about, error)
+
+
+async def _check_bot_api(client: AsyncClient, url: str) -> Finding:
+    about = "AudioCodes' HTTP check"
+    try:
+        answer = await client.get(f"{url}/audiocodes")
+    except HTTPError as error:
+        return failed(about, f"no answer ({type(error).__name__})", "see the public URL above")
+    if _json(answer) != _BOT_API:
+        return failed(
+            about,
+            f"answered with status {answer.status_code}",
+            "let the proxy pass GET /audiocodes on to serve",
+        )
+    return fine(about, "answered as Live Hub expects")
+
+
+async def _check_validation(url: str, token: str) -> Finding:
+    """As the button `Validate` in Live Hub does it."""
+    about = "AudioCodes' way in"
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        async with connect(
+            _socket_url(url, "/audiocodes"),
+            additional_headers=headers,
+            open_timeout=PATIENCE_SECONDS,
+        ) as socket:
+            await socket.send(_VALIDATE)
+            answer = orjson.loads(await socket.recv())
+    except InvalidStatus as refused:
+        if _reason(refused) in ("bad-token", "no-token"):
+            return failed(
+                about,
+                "that serve wants another token, or a proxy drops the Authorization header",
+                "give serve and the bot connection the same OPUSBRIDGE_AUDIOCODES_TOKEN",
+            )
+        return _not_through(about, refused.response.status_code)
+    except (OSError, WebSocketException, ConnectionClosed, orjson.JSONDecodeError) as error:
+        return _broken(about, error)
+    if answer != {"type": "connection.validated", "success": True}:
+        return failed(about, "the validation was answered with something else", "is it serve?")
+    return fine(about, "the token is taken and the connection validates")
+
+
+def _not_through(about: str, status: int) -> Finding:
+    return failed(
+        about,
+        f"the WebSocket upgrade was answered with status {status}, not by serve",
+        "let the proxy pass Upgrade and Connection headers on, and every path",
+    )
+
+
+def _broken(about: str, error: Exception) -> Finding:
+    return failed(
+        about,
+        f"the WebSocket broke ({type(error).__name__})",
+        "let the proxy pass WebSockets on without touching their frames",
+    )
+
+
+def _reason(refused: InvalidStatus) -> str:
+    try:
+        body = orjson.loads(refused.response.body or b"")
+    except orjson.JSONDecodeError:
+        return ""
+    return str(body.get("error", "")) if isinstance(body, dict) else ""
+
+
+def _json(answer: Response) -> object:
+    try:
+        found: object = orjson.loads(answer.content)
+    except orjson.JSONDecodeError:
+        return None
+    return found
+
+
+def _socket_url(url: str, path: str) -> str:
+    scheme, _, rest = url.partition("://")
+    if not rest:
+        raise ConfigurationError("OPUSBRIDGE_PUBLIC_URL is not a URL")
+    return f"{'wss' if scheme == 'https' else 'ws'}://{rest}{path}"

@@ -1,0 +1,340 @@
+"""The doctor finds what is wrong, names the cure, and says nothing that is private."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from opusbridge.agent import Agent
+from opusbridge.config import Settings
+from opusbridge.doctor.examination import examine
+from opusbridge.doctor.explanations import ENDINGS, REFUSALS, TWILIO, explained
+from opusbridge.doctor.findings import Finding, State
+from opusbridge.doctor.here import check_disk, check_doors
+from opusbridge.doctor.met import check_endings, check_refusals
+from opusbridge.doctor.model_session import check_model
+from opusbridge.doctor.outside import check_public_url
+from opusbridge.doctor.twilio_account import check_twilio
+from opusbridge.errors import REASONS
+from opusbridge.sim.model import Knobs, SimulatedModel
+from opusbridge.sim.model_server import ModelServer, Upgrade
+from opusbridge.web.server import listen
+from tests.web.serving import ACCOUNT, AGENT, TOKEN, house, twilio
+
+SECRET = "sk-never-to-be-printed"
+
+
+def states(found: list[Finding]) -> list[State]:
+    return [one.state for one in found]
+
+
+# --- The model --------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def a_model(
+    knobs: Knobs | None = None, keys: set[str] | None = None
+) -> AsyncIterator[Settings]:
+    """Settings that lead to a simulated model."""
+
+    def make(upgrade: Upgrade) -> SimulatedModel:
+        return SimulatedModel(
+            knobs or Knobs(),
+            Random(1),
+            now=upgrade.now,
+            query=upgrade.query,
+            headers=upgrade.headers,
+            unix_time=upgrade.unix_time,
+            accepted_keys=keys,
+        )
+
+    async with ModelServer(make, "127.0.0.1", 0) as served:
+        yield Settings.load(realtime_url=served.url, openai_api_key=SECRET)
+
+
+async def test_a_model_that_takes_key_and_session_is_fine() -> None:
+    async with a_model() as settings:
+        assert (await check_model(settings, AGENT)).state is State.FINE
+
+
+async def test_a_refused_key_is_told_with_its_cure_and_without_the_key() -> None:
+    async with a_model(keys={"another"}) as settings:
+        found = await check_model(settings, AGENT)
+
+    assert found.state is State.FAILED
+    assert "OPENAI_API_KEY" in found.cure
+    assert SECRET not in f"{found}"
+
+
+async def test_a_session_the_model_would_not_configure_is_found_before_the_first_call() -> None:
+    agent = Agent(name="a", instructions="b", session={"output_modalities": ["smell"]})
+    async with a_model() as settings:
+        found = await check_model(settings, agent)
+
+    assert found.state is State.FAILED
+    assert "session" in found.what
+
+
+async def test_a_model_that_is_not_there_is_told() -> None:
+    with listen("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    found = await check_model(Settings.load(realtime_url=f"ws://127.0.0.1:{port}"), AGENT)
+
+    assert found.state is State.FAILED
+    assert "OPUSBRIDGE_REALTIME_URL" in found.cure
+
+
+# --- The way in -------------------------------------------------------------------------
+
+
+async def test_the_way_in_is_walked_as_both_providers_walk_it() -> None:
+    async with house(audiocodes_token=TOKEN, **twilio()) as at:
+        found = await check_public_url(Settings.load(public_url=at.base, audiocodes_token=TOKEN))
+
+    http, *rest = found
+    assert (http.state, "https" in http.what) == (State.WARNING, True)
+    assert states(rest) == [State.FINE] * 4
+
+
+async def test_another_token_over_there_is_found() -> None:
+    async with house(audiocodes_token="the-token-of-before", **twilio()) as at:
+        found = await check_public_url(Settings.load(public_url=at.base, audiocodes_token=TOKEN))
+
+    assert found[-1].state is State.FAILED
+    assert "token" in found[-1].what
+    assert TOKEN not in f"{found}"
+
+
+async def test_an_open_stream_is_worth_a_warning() -> None:
+    async with house() as at:
+        found = await check_public_url(Settings.load(public_url=at.base))
+
+    assert [one.state for one in found if "Twilio" in one.about] == [State.WARNING]
+
+
+@asynccontextmanager
+async def somebody_else(answer: Callable[[Request], Any]) -> AsyncIterator[str]:
+    """Another web server; what it answers to whatever it is asked."""
+    app, listening = FastAPI(), listen("127.0.0.1", 0)
+    app.add_api_route("/{path:path}", answer, methods=["GET", "POST"])
+    config = uvicorn.Config(app, log_config=None, log_level="critical", lifespan="off")
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup([listening])
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        for listener in server.servers:
+            listener.close()
+        for live in list(server.server_state.connections):
+            live.shutdown()
+
+
+async def test_a_page_of_somebody_else_is_not_taken_for_ours() -> None:
+    async def welcome(request: Request) -> JSONResponse:
+        return JSONResponse({"hello": "there"})
+
+    async with somebody_else(welcome) as url:
+        found = await check_public_url(Settings.load(public_url=url))
+
+    assert states(found) == [State.WARNING, State.FAILED]
+    assert "something else" in found[1].what
+
+
+async def test_a_proxy_without_websockets_is_found() -> None:
+    async def only_http(request: Request) -> JSONResponse:
+        path = request.url.path
+        bot_api = {"type": "ac-bot-api", "success": True}
+        return JSONResponse({"status": "alive"} if path == "/healthz" else bot_api)
+
+    async with somebody_else(only_http) as url:
+        found = await check_public_url(Settings.load(public_url=url, audiocodes_token=TOKEN))
+
+    assert states(found[2:]) == [State.FAILED, State.FINE, State.FAILED]
+    assert "Upgrade" in found[2].cure
+
+
+async def test_without_a_public_url_there_is_nothing_to_walk() -> None:
+    assert states(await check_public_url(Settings.load())) == [State.SKIPPED]
+
+
+# --- Twilio -----------------------------------------------------------------------------
+
+PUBLIC = "https://voice.example.com"
+
+
+def the_account(
+    number: dict[str, Any], alerts: list[str], **account: Any
+) -> Callable[[Request], Any]:
+    async def answer(request: Request) -> JSONResponse:
+        if request.headers["authorization"] != f"Basic {BASIC}":
+            return JSONResponse({"code": 20003}, 401)
+        if request.url.path.endswith("IncomingPhoneNumbers.json"):
+            return JSONResponse({"incoming_phone_numbers": [number, {"voice_url": ""}]})
+        if request.url.path == "/v1/Alerts":
+            assert request.query_params["StartDate"]
+            return JSONResponse({"alerts": [{"error_code": code} for code in alerts]})
+        return JSONResponse({"status": "active", "type": "Full"} | account)
+
+    return answer
+
+
+BASIC = (
+    "QUNmZWRjYmE5ODc2NTQzMjEwZmVkY2JhOTg3NjU0MzIxMDpvcHVzYnJpZGdlLXRlc3QtdG9rZW4tMDEyMzQ1Njc4OQ=="
+)
+OURS = {"voice_url": f"{PUBLIC}/twilio/voice", "voice_method": "POST"}
+
+
+async def examined(answer: Callable[[Request], Any], token: str = TOKEN) -> list[Finding]:
+    async with somebody_else(answer) as url:
+        return await check_twilio(
+            Settings.load(
+                public_url=PUBLIC,
+                twilio_account_sid=ACCOUNT,
+                twilio_auth_token=token,
+                twilio_api_url=url,
+            )
+        )
+
+
+async def test_an_account_with_a_number_that_points_here_is_fine() -> None:
+    assert states(await examined(the_account(OURS, []))) == [State.FINE] * 3
+
+
+async def test_a_number_that_points_elsewhere_or_asks_by_get_is_found() -> None:
+    elsewhere = await examined(the_account({"voice_url": "https://example.com"}, []))
+    by_get = await examined(the_account(OURS | {"voice_method": "GET"}, []))
+
+    assert (elsewhere[1].state, by_get[1].state) == (State.WARNING, State.FAILED)
+    assert f"{PUBLIC}/twilio/voice" in elsewhere[1].cure
+
+
+async def test_what_twilios_debugger_complains_of_is_explained() -> None:
+    found = await examined(the_account(OURS, ["31920", "31920", "99999"]))
+
+    assert "31920, 2 times: the stream's upgrade" in found[2].what
+    assert "99999" in found[3].cure
+
+
+async def test_a_wrong_token_a_trial_and_a_closed_account_are_found() -> None:
+    wrong = await examined(the_account(OURS, []), token="another-token")
+    trial = await examined(the_account(OURS, [], type="Trial"))
+    closed = await examined(the_account(OURS, [], status="suspended"))
+
+    assert states(wrong) == [State.FAILED]
+    assert trial[0].state is State.WARNING
+    assert states(closed) == [State.FAILED]
+
+
+async def test_what_is_not_set_up_is_not_asked() -> None:
+    assert states(await check_twilio(Settings.load())) == [State.SKIPPED]
+    (found,) = await check_twilio(Settings.load(twilio_auth_token=TOKEN))
+    assert "OPUSBRIDGE_TWILIO_ACCOUNT_SID" in found.cure
+
+
+# --- What was met -----------------------------------------------------------------------
+
+
+async def test_refusals_met_at_run_time_are_explained() -> None:
+    async with house(audiocodes_token=TOKEN, admin_token=TOKEN) as at:
+        port = int(at.base.rsplit(":", 1)[1])
+        settings = Settings.load(admin_token=TOKEN)
+        assert states(await check_refusals(settings, "127.0.0.1", port)) == [State.FINE]
+        with pytest.raises(Exception, match="401"):
+            await at.upgrade("/audiocodes", {"Authorization": "Bearer another"})
+
+        (found,) = await check_refusals(settings, "0.0.0.0", port)
+        (not_ours,) = await check_refusals(Settings.load(), "127.0.0.1", port)
+
+    assert "audiocodes: bad-token, 1 times" in found.what
+    assert "OPUSBRIDGE_AUDIOCODES_TOKEN" in found.cure
+    assert not_ours.state is State.SKIPPED
+
+
+def test_calls_that_ended_badly_are_explained(tmp_path: Path) -> None:
+    settings = Settings.load(data_dir=tmp_path)
+    assert states(check_endings(settings)) == [State.SKIPPED]
+
+    day = tmp_path / "calls" / datetime.now(UTC).strftime("%Y-%m-%d")
+    reasons = ["caller-hung-up", "text-mode", "text-mode", "machine-detected"]
+    for number, reason in enumerate(reasons):
+        (day / str(number)).mkdir(parents=True)
+        text = json.dumps({"ending": {"outcome": "x", "reason": reason}})
+        (day / str(number) / "call.json").write_text(text)
+    (day / "0" / "transcript.json").write_text("not looked at")
+    (day / "broken").mkdir()
+    (day / "broken" / "call.json").write_text("{")
+
+    found = check_endings(settings)
+
+    assert [one.what.split(":")[0] for one in found] == [
+        "text-mode, 2 times",
+        "machine-detected, 1 times",
+    ]
+    assert "voice streaming" in found[0].cure
+
+
+# --- Here -------------------------------------------------------------------------------
+
+
+def test_doors_that_nobody_can_use_are_named() -> None:
+    found = check_doors(Settings.load(public_url=PUBLIC), "0.0.0.0", 8000)
+    assert [one.what.split()[0] for one in found] == ["/audiocodes", "/twilio/voice", "/api"]
+
+    assert states(check_doors(Settings.load(), "127.0.0.1", 8000)) == [State.FINE]
+    (wide_open,) = check_doors(Settings.load(allow_unauthenticated=True), "127.0.0.1", 8000)
+    assert "OPUSBRIDGE_ALLOW_UNAUTHENTICATED" in wide_open.cure
+
+
+def test_files_that_cannot_be_written_are_found(tmp_path: Path) -> None:
+    assert check_disk(Settings.load(data_dir=tmp_path / "not" / "there")).state is not State.FAILED
+    assert check_disk(Settings.load(record=False, flight=False)).state is State.SKIPPED
+    assert check_disk(Settings.load(data_dir=Path("/proc/1/none"))).state is State.FAILED
+
+
+async def test_settings_that_cannot_be_read_are_the_first_and_last_finding() -> None:
+    found = [one async for one in examine("127.0.0.1", 8000, port_of_call="Naples")]
+    assert states(found) == [State.FAILED]
+
+
+async def test_everything_is_looked_at_in_order(tmp_path: Path) -> None:
+    async with a_model() as settings:
+        given = {"realtime_url": settings.realtime_url, "openai_api_key": SECRET}
+        given["data_dir"] = str(tmp_path)
+        found = [one async for one in examine("127.0.0.1", 1, **given)]
+
+    assert State.FAILED not in states(found)
+    assert [one.about for one in found] == [
+        "settings",
+        "agent",
+        "doors",
+        "files",
+        "model",
+        "public URL",
+        "Twilio",
+        "refusals",
+        "recent calls",
+    ]
+
+
+# --- The words --------------------------------------------------------------------------
+
+
+def test_every_explanation_is_of_something_that_exists() -> None:
+    assert set(ENDINGS) <= set(REASONS)
+    assert all(one.meaning and one.cure for one in [*TWILIO.values(), *REFUSALS.values()])
+
+
+def test_a_word_is_understood_however_it_was_copied() -> None:
+    assert explained(" `31951` ") is TWILIO["31951"]
+    assert explained("Bad-Signature") is REFUSALS["bad-signature"]
+    assert explained("nothing of ours") is None
