@@ -12,12 +12,14 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,13 +32,18 @@ from pydantic import (
 
 from opusbridge.config import Settings, TurnDetectionKind
 from opusbridge.errors import ConfigurationError, TransferRefused
+from opusbridge.manners import NoInput
 from opusbridge.privacy import Private
+from opusbridge.speech import read_clip
 from opusbridge.tools.registry import Tool
 
 Text = Annotated[str, Field(min_length=1)]
 
 #: E.164, or an address a provider can dial.
 _DIALLABLE = re.compile(r"\+[1-9][0-9]{1,14}|sips?:[!-~]+|tel:\+?[0-9().-]+(;[!-~]+)?")
+
+#: The folder of the agent's file that is being loaded: its paths start there.
+_HOME: ContextVar[Path] = ContextVar("_HOME", default=Path())
 
 #: The names a TOML file may end in and a Python file may define.
 _DEFAULT_NAME = "agent"
@@ -57,6 +64,16 @@ def _tools(value: object) -> object:
     return tuple(value)
 
 
+def _stored_sound(path: Path) -> Path:
+    """Made absolute, and known to be of use: a mistake must not wait for the first call."""
+    found = (_HOME.get() / path).absolute()
+    try:
+        read_clip(found)
+    except OSError:
+        raise ValueError("there is no such file, or it cannot be read") from None
+    return found
+
+
 class Agent(BaseModel):
     """Who answers. Raises :class:`ConfigurationError` for what cannot work, naming the key."""
 
@@ -74,6 +91,13 @@ class Agent(BaseModel):
 
     greeting: Text | None = Field(default=None, repr=False)
     """What the model is told to open the call with. None: the caller speaks first."""
+
+    greeting_audio: Annotated[Path, AfterValidator(_stored_sound)] | None = None
+    """A WAV file to open the call with in place of ``greeting``: heard at once, while the model
+    is still dialled. Relative to the agent's file."""
+
+    greeting_words: Text | None = Field(default=None, repr=False)
+    """What is said in it, word for word: the model is told that it said so."""
 
     tools: Annotated[Sequence[InstanceOf[Tool]], BeforeValidator(_tools)] = ()
 
@@ -94,6 +118,13 @@ class Agent(BaseModel):
     """What follows the apology when the model gave no answer for all our asking: ``wait`` for
     the caller to try again, ``transfer:NAME`` to one of the destinations, or ``hang_up``."""
 
+    no_input: NoInput | None = None
+    """What follows when the caller says nothing. None: the agent waits for as long as it
+    takes."""
+
+    max_seconds: Annotated[float, Field(gt=0)] | None = None
+    """The longest a call may last; the caller is told before. None: as the settings say."""
+
     session: Mapping[str, JsonValue] = Field(default_factory=dict, repr=False)
     """Merged into the model's session as it is, last."""
 
@@ -104,6 +135,14 @@ class Agent(BaseModel):
                 super().__init__(**values)
             except ValidationError as error:
                 raise ConfigurationError(_complaint(error)) from None
+
+    @model_validator(mode="after")
+    def _greets_once(self) -> Self:
+        if self.greeting_audio is not None and self.greeting is not None:
+            raise ConfigurationError("agent: greeting and greeting_audio are one or the other")
+        if (self.greeting_audio is None) != (self.greeting_words is None):
+            raise ConfigurationError("agent: greeting_audio and greeting_words belong together")
+        return self
 
     @model_validator(mode="after")
     def _destinations_fit(self) -> Self:
@@ -169,6 +208,7 @@ class Agent(BaseModel):
         changes: dict[str, Any] = {
             "turn_detection": self.turn_detection,
             "barge_in": self.barge_in,
+            "max_call_seconds": self.max_seconds,
         }
         changes = {name: value for name, value in changes.items() if value is not None}
         if self.transcription is not None:
@@ -240,6 +280,7 @@ def _at_home(path: Path) -> Iterator[None]:
         raise ConfigurationError(f"{path}: there is no such file")
     home = str(path.resolve().parent)
     sys.path.insert(0, home)
+    previous = _HOME.set(Path(home))
     try:
         yield
     except ConfigurationError as error:
@@ -256,6 +297,7 @@ def _at_home(path: Path) -> Iterator[None]:
     except Exception as error:  # the file is the user's code: it may raise anything
         raise ConfigurationError(f"{path}: {type(error).__name__}{_line(path, error)}") from error
     finally:
+        _HOME.reset(previous)
         sys.path.remove(home)
 
 

@@ -281,6 +281,8 @@ NOTES: dict[str, str] = {
     "transfer-failed": "the other party was not reached (reason)",
     "farewell-cancelled": "the caller spoke before the agent could hang up",
     "hold": "an answer is owed and the caller heard nothing: one moment please",
+    "no-input": "the caller said nothing (reason: nudge or goodbye; value: how often by now)",
+    "warned": "the caller is to be told that the call must end soon (value: seconds left)",
     "apology": "the caller was told that it did not work (reason: what follows)",
     "model-replaced": "a new model session was dialled (reason: why)",
     "restored": "the conversation was put into a new session (value: items)",

@@ -83,6 +83,7 @@ REASONS: dict[str, Outcome] = {
     "hung-up-by-operator": Outcome.COMPLETED,
     "drained": Outcome.COMPLETED,
     "too-long": Outcome.COMPLETED,
+    "no-input": Outcome.COMPLETED,
     "telephony-lost": Outcome.CALLER,
     "telephony-error": Outcome.CALLER,
     "telephony-too-slow": Outcome.CALLER,

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from opusbridge.agent import Agent
+from opusbridge.audio.wav import wav_bytes
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError, TransferRefused
+from opusbridge.manners import NoInput
 from opusbridge.privacy import Private
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.tools import hang_up, tool, transfer_call
@@ -51,6 +53,14 @@ def refusal_of_file(spec: object) -> str:
         Agent.load(str(spec))
     assert "\n" not in str(refused.value)
     return str(refused.value)
+
+
+@pytest.fixture
+def hello(tmp_path: Path) -> Path:
+    """A greeting of a tenth of a second."""
+    path = tmp_path / "hello.wav"
+    path.write_bytes(wav_bytes(bytes(1_600), 8_000, 1))
+    return path
 
 
 # --- The value --------------------------------------------------------------------------
@@ -157,6 +167,46 @@ def test_an_agent_that_does_not_go_with_the_settings_is_refused(settings: Settin
 
     with pytest.raises(ConfigurationError, match="RESPONSES_BY"):
         an_agent(turn_detection="none").applied_to(settings)
+
+
+def test_a_stored_greeting_needs_its_words_and_replaces_the_models(hello: Path) -> None:
+    agent = an_agent(greeting_audio=hello, greeting_words="Hello.")
+
+    assert agent.greeting_audio == hello
+    assert "one or the other" in refusal(
+        greeting="Say hello.", greeting_audio=hello, greeting_words="Hello."
+    )
+    assert "belong together" in refusal(greeting_audio=hello)
+    assert "belong together" in refusal(greeting_words="Hello.")
+
+
+def test_sound_that_cannot_be_used_is_refused_before_anybody_calls(tmp_path: Path) -> None:
+    stereo = tmp_path / "stereo.wav"
+    stereo.write_bytes(wav_bytes(bytes(1_600), 8_000, 2))
+
+    assert "greeting_audio" in refusal(greeting_audio=tmp_path / "none.wav", greeting_words="a")
+    assert "one channel" in refusal(greeting_audio=stereo, greeting_words="a")
+
+
+def test_a_files_paths_start_in_its_own_folder(hello: Path) -> None:
+    named = 'greeting_audio = "hello.wav"\ngreeting_words = "Hello."\n'
+    (hello.parent / "agent.toml").write_text(f'name = "a"\ninstructions = "b"\n{named}')
+
+    assert Agent.load(str(hello.parent / "agent.toml")).greeting_audio == hello
+
+
+def test_one_wait_is_enough_for_every_rung_or_each_has_its_own() -> None:
+    assert NoInput(after_seconds=4).waits == (4.0, 4.0, 4.0)
+    assert NoInput(after_seconds=(4, 5, 6)).waits == (4.0, 5.0, 6.0)
+    assert an_agent(no_input={"nudges": ["Ask."], "after_seconds": [3, 4]}).no_input == NoInput(
+        nudges=("Ask.",), after_seconds=(3, 4)
+    )
+    assert "after_seconds" in refusal(no_input={"after_seconds": [1, 2]})
+
+
+def test_the_agents_longest_call_wins_over_the_settings(settings: Settings) -> None:
+    assert an_agent(max_seconds=90).applied_to(settings).max_call_seconds == 90
+    assert an_agent().applied_to(settings).max_call_seconds == settings.max_call_seconds
 
 
 def test_the_receptionist_greets_and_can_hang_up() -> None:

@@ -36,10 +36,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "call": LANGUAGE | {"audio", "protocols"},
     "recording": LANGUAGE | {"audio", "version"},
     "tools": {"errors", "logs"},
-    "agent": {"config", "errors", "privacy", "tools"},
+    "manners": set(),
+    "agent": {"config", "errors", "manners", "privacy", "speech", "tools"},
     "receptionist": {"agent", "tools"},
     "bridge": LANGUAGE
-    | {"agent", "audio", "call", "config", "logs", "protocols", "recording", "speech", "tools"},
+    | {"agent", "call", "config", "logs", "protocols", "recording", "speech", "tools"},
     "sim": LANGUAGE | {"audio", "call", "protocols"},
     "bench": {"errors"},
     "web": LANGUAGE

@@ -1,16 +1,25 @@
 """From settings and an agent to how one call is conducted."""
 
 from opusbridge.agent import Agent
-from opusbridge.bridge.speech import stored_speech
-from opusbridge.call.policy import CallPolicy, ResponsePolicy, TelephonyTraits
+from opusbridge.bridge.speech import own_clip, stored_speech
+from opusbridge.call.policy import CallPolicy, ResponsePolicy, SilencePolicy, TelephonyTraits
 from opusbridge.config import Settings
 from opusbridge.effects import SessionConfig, TurnDetection
 from opusbridge.sound import PCM_24K
+
+#: The caller is told this long before the longest a call may last: enough to finish a thought.
+WARNING_SECONDS = 60.0
+#: Of a short call, no more than this.
+WARNING_SHARE = 0.25
 
 
 def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> CallPolicy:
     """``settings`` are those of :meth:`Agent.applied_to`: the agent's word wins."""
     spoken = stored_speech(settings.language, settings.speech_dir)
+    clips, words = dict(spoken.clips), dict(spoken.words)
+    if agent.greeting_audio is not None:
+        clips["greeting"] = own_clip(agent.greeting_audio)
+        words["greeting"] = agent.greeting_words or ""
     return CallPolicy(
         telephony=traits,
         session=_session(settings, agent),
@@ -22,17 +31,26 @@ def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> Ca
             backoff=settings.retry_backoff,
             greeting=_greeting(agent),
         ),
-        greet=agent.greeting is not None,
+        greet=agent.greeting is not None or agent.greeting_audio is not None,
         barge_in=settings.barge_in,
         dtmf_gap=settings.dtmf_gap,
         max_call_seconds=settings.max_call_seconds,
+        warning_seconds=min(WARNING_SECONDS, settings.max_call_seconds * WARNING_SHARE),
+        no_input=_no_input(agent),
         hold_after=settings.hold_after,
         resume_grace=settings.resume_grace,
         give_up=agent.give_up.partition(":")[0],
         give_up_target=agent.give_up_target,
-        clips=spoken.clips,
-        clip_words=spoken.words,
+        clips=clips,
+        clip_words=words,
     )
+
+
+def _no_input(agent: Agent) -> SilencePolicy | None:
+    wanted = agent.no_input
+    if wanted is None:
+        return None
+    return SilencePolicy(wanted.waits, wanted.nudges, wanted.goodbye)
 
 
 def _session(settings: Settings, agent: Agent) -> SessionConfig:

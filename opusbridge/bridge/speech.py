@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from opusbridge.audio.wav import read_wav
 from opusbridge.call.policy import Clip
 from opusbridge.errors import ConfigurationError
-from opusbridge.speech import CLIPS, load_clip
+from opusbridge.speech import CLIPS, load_clip, read_clip
 
 #: What a call may say: see :class:`~opusbridge.call.policy.CallPolicy`.
 NAMES = ("one-moment", "sorry", "goodbye")
-RATES_HZ = (8_000, 16_000, 24_000)
 
 DEFAULT_LANGUAGE = "en"
 
@@ -57,11 +55,12 @@ def _own(name: str, language: str, folder: Path | None) -> Clip | None:
 
 def _read(path: Path, shown: str) -> Clip:
     try:
-        wav = read_wav(path.read_bytes())
+        return Clip(*read_clip(path))
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"OPUSBRIDGE_SPEECH_DIR: {shown}: {error}") from None
-    if wav.channels != 1 or wav.rate_hz not in RATES_HZ or not wav.pcm:
-        raise ConfigurationError(
-            f"OPUSBRIDGE_SPEECH_DIR: {shown} must be sound in one channel at 8, 16 or 24 kHz"
-        )
-    return Clip(wav.rate_hz, wav.pcm)
+
+
+@cache
+def own_clip(path: Path) -> Clip:
+    """An agent's own sound, which the agent has made sure of; read once."""
+    return Clip(*read_clip(path))

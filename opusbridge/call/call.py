@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from typing import assert_never, get_args
 
 from opusbridge import effects, events
+from opusbridge.call.company import Company
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure
-from opusbridge.call.hold import Hold
 from opusbridge.call.machines import is_due
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy
-from opusbridge.call.pulse import DIAL_SECONDS
 from opusbridge.call.rescue import Rescue
 from opusbridge.call.turns import Keypad
 from opusbridge.effects import Effect, Note
@@ -55,7 +54,7 @@ class Call:
         self._arrival_due: float | None = now + ARRIVAL_SECONDS
         self._departure = Departure()
         self._bad: dict[str, int] = {}
-        self._hold = Hold(policy.hold_after)
+        self._company = Company(policy)
         self._rescue = Rescue(policy.resume_grace)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -97,11 +96,10 @@ class Call:
             case events.ResponseDone(status="completed"):
                 self._rescue.answered()
             case events.SpeechStarted():
+                self._company.caller_heard()
                 found += self._departure.caller_spoke(talk)
             case _:
                 pass
-        if talk.voice.spoke and self.answered_at is None:
-            found += self._answered(now)
         return found
 
     def _from_telephony(self, event: events.FromTelephony, now: float) -> list[Effect]:
@@ -116,6 +114,7 @@ class Call:
             case events.CallerStreamStopped():
                 return talk.stream_stopped(now) if talk else []
             case events.DigitsPressed(digits):
+                self._company.caller_heard()
                 return self._keys(self._keypad.press(digits, now), now)
             case events.PlayFinished():
                 if talk:
@@ -187,10 +186,16 @@ class Call:
         else:
             self._answer_at = now + (ANSWER_SECONDS if self.policy.greet else 0.0)
         if self._departure.closing is not None:
-            return found + self._say(self._departure.unsaid, now)
-        if self.policy.greet:
-            found += talk.response.user_input(Cause(Why.GREETING, "greeting"), now)
-        return found
+            return found + talk.say_stored(self._departure.unsaid, now)
+        self._company.call_ends(self._too_long_at)
+        return found + (self._greet(talk, now) if self.policy.greet else [])
+
+    def _greet(self, talk: Conversation, now: float) -> list[Effect]:
+        clip = self.policy.clips.get("greeting")
+        if clip is None:
+            return talk.response.user_input(Cause(Why.GREETING, "greeting"), now)
+        # The caller hears it at once, while the model may still be dialled.
+        return talk.say_as_agent(clip, self.policy.clip_words.get("greeting", ""), now)
 
     def _answered(self, now: float) -> list[Effect]:
         self.answered_at, self._answer_at = now, None
@@ -220,37 +225,22 @@ class Call:
         return self._part(ending(reason), ("sorry", "goodbye"), now)
 
     def _part(self, how: Ending, clips: tuple[str, ...], now: float) -> list[Effect]:
-        """End the call from our side: stored words, heard to their end, then hang up.
-
-        A caller who is not there yet is waited for: he hears why.
-        """
-        if not self._departure.close(how, clips, now):
-            return []
-        found = self.conversation.close(now) if self.conversation is not None else []
-        return found + (self._say(clips, now) if self._started else [])
-
-    def _say(self, clips: tuple[str, ...], now: float) -> list[Effect]:
-        found: list[Effect] = []
-        assert self.conversation is not None
-        for name in clips:
-            clip, words = self.policy.clips.get(name), self.policy.clip_words.get(name, "")
-            if clip is not None:
-                found += self.conversation.voice.say(name, clip, words, now)
-        if found and self.answered_at is None:
-            found += self._answered(now)
-        return found
+        return self._departure.part(how, clips, self.conversation, self._started, now)
 
     def _conclude(self, now: float) -> list[Effect]:
         """After everything: is it hopeless, or has the last word been heard?"""
         talk = self.conversation
         if talk is None:
             return []
-        return self._look_after(talk, now) + self._departure.look(talk, self._started, now)
+        found = self._look_after(talk, now) + self._departure.look(talk, self._started, now)
+        if talk.voice.spoke and self.answered_at is None:
+            found += self._answered(now)
+        return found
 
     def _look_after(self, talk: Conversation, now: float) -> list[Effect]:
         """Is there still a model that will answer, and does the caller hear something?"""
         if self._departure.under_way:
-            self._hold.look(False, now, now)  # nobody is kept waiting
+            self._company.nobody(now)
             if self._departure.closing is not None:
                 self._rescue.ready()  # nor is anybody dialled for last words
             return self._dial_again(now)
@@ -261,10 +251,11 @@ class Call:
         # A server that fails may still be asked; one that says nothing may not.
         if worn_out and (self._rescue.possible or worn_out != "model-failed"):
             found = talk.lost(now) + self._replace_model(worn_out, False, now)
-            return found + self._keep_company(talk, now)
+            return found + self._company.keep(talk, self._departure, self._started, now)
         if given_up:
             return self._apologise(talk, now)
-        return self._dial_again(now) + self._keep_company(talk, now)
+        dialled = self._dial_again(now)
+        return dialled + self._company.keep(talk, self._departure, self._started, now)
 
     def _replace_model(self, reason: str, permanent: bool, now: float) -> list[Effect]:
         leaving = self._departure
@@ -284,18 +275,10 @@ class Call:
         noted = Note("apology", self.policy.give_up)
         if self.policy.give_up == "hang_up":
             return [noted, *self._part_badly("model-failed", now)]
-        found, target = [noted, *self._say(("sorry",), now)], self.policy.give_up_target
+        found, target = [noted, *talk.say_stored(("sorry",), now)], self.policy.give_up_target
         if self.policy.give_up == "transfer" and target is not None:
             found += self._departure.wish(effects.TransferCall(target, "no answer"), talk, now)
         return found
-
-    def _keep_company(self, talk: Conversation, now: float) -> list[Effect]:
-        """Never silent: whoever waits for an answer, and hears none, is asked to hold."""
-        owed = self._started and not self._departure.hanging_up and talk.owes_sound
-        deaf = not talk.model.ready
-        since = talk.unheard_since + DIAL_SECONDS if deaf else now
-        self._hold.look(owed, talk.voice.silent_at(now), now, since, deaf)
-        return [Note("hold"), *self._say(("one-moment",), now)] if self._hold.due(now) else []
 
     def _transfer_failed(self, reason: str, now: float) -> list[Effect]:
         talk = self.conversation
@@ -333,7 +316,7 @@ class Call:
             self._arrival_due,
             self._too_long_at,
             self._departure.deadline,
-            self._hold.deadline,
+            self._company.deadline,
             self._rescue.deadline,
         )
         return min((at for at in due if at is not None), default=None)

@@ -16,7 +16,7 @@ from opusbridge.call.history import UNHEARD, ToolUse
 from opusbridge.call.machines import is_due
 from opusbridge.call.model_side import Item, ModelSide
 from opusbridge.call.pending import Cause, Why
-from opusbridge.call.policy import CallPolicy, model_format
+from opusbridge.call.policy import CallPolicy, Clip, model_format
 from opusbridge.call.refusals import Reaction, reaction_to
 from opusbridge.call.response import ResponseLifecycle
 from opusbridge.call.tools import MOST_RUNNING, ToolDesk
@@ -148,14 +148,15 @@ class Conversation:
         return found + self.line.open(now) + self.response.session_ready(now)
 
     @property
-    def owes_sound(self) -> bool:
-        """Whether the caller, who is silent himself, waits for an answer.
-
-        While there is no session nobody can know, so he does.
-        """
+    def quiet(self) -> bool:
+        """Whether nobody owes anybody anything. While there is no session nobody can know."""
         idle = self.model.ready and self.response.at_rest and not self.tools.running
-        waits = not idle or self.response.caller_turn_under_way
-        return waits and not self.response.caller_speaking
+        return idle and not self.response.caller_turn_under_way
+
+    @property
+    def owes_sound(self) -> bool:
+        """Whether the caller, who is silent himself, waits for an answer."""
+        return not self.quiet and not self.response.caller_speaking
 
     def lost(self, now: float) -> list[Effect]:
         """The session is over; what waits is kept for another."""
@@ -283,6 +284,22 @@ class Conversation:
         cause = Cause(why, item_id, frozenset({item_id}))
         return [*self._tell(added), *self.response.user_input(cause, now)]
 
+    def say_stored(self, names: tuple[str, ...], now: float) -> list[Effect]:
+        """What the bridge says itself; the model learns nothing of it."""
+        found: list[Effect] = []
+        for name in names:
+            clip, words = self.policy.clips.get(name), self.policy.clip_words.get(name, "")
+            found += [] if clip is None else self.voice.say(name, clip, words, now)
+        return found
+
+    def say_as_agent(self, clip: Clip, words: str, now: float) -> list[Effect]:
+        """Stored speech in the agent's name: the model is told that it said so."""
+        self._texts += 1
+        item_id = f"said-{self._texts}"
+        self.model.history.said_for_it(item_id)
+        found = self.voice.say_as(item_id, clip, words, now)
+        return found + self._tell(effects.AddText(item_id, "assistant", Private(words)))
+
     def _tell(self, item: Item) -> list[Effect]:
         told = self.model.tell(item)
         if told:
@@ -329,7 +346,7 @@ class Conversation:
         self.barge_in.closed = True
         self.response.close()
         clear, cut = self.voice.cut(now)
-        return [*clear, *self.response.interrupted(now), *cut]
+        return [*clear, *self.response.interrupted(now), *self.model.history.cut(cut)]
 
     # --- Time ---------------------------------------------------------------------------
 

@@ -16,6 +16,9 @@ from opusbridge.call.machines import is_due
 from opusbridge.effects import Effect, Note
 from opusbridge.errors import Ending, ending
 
+#: Hang-ups of the agent's own: a caller who speaks keeps the line.
+GIVES_WAY = frozenset({"agent-hung-up", "no-input"})
+
 
 class Departure:
     def __init__(self) -> None:
@@ -34,6 +37,11 @@ class Departure:
     def under_way(self) -> bool:
         """Whether nothing but the end, or a transfer that fails, may follow."""
         return self.closing is not None or self.parting is not None
+
+    @property
+    def wished(self) -> bool:
+        """Whether the call will be left, once everything was heard or already now."""
+        return self._farewell is not None or self.under_way
 
     @property
     def hanging_up(self) -> bool:
@@ -55,7 +63,7 @@ class Departure:
         self, then: effects.HangUp | effects.TransferCall, talk: Conversation | None, now: float
     ) -> list[Effect]:
         """Once everything was heard; the agent's own wish gives way to the caller's speech."""
-        by_agent = isinstance(then, effects.TransferCall) or then.reason == "agent-hung-up"
+        by_agent = isinstance(then, effects.TransferCall) or then.reason in GIVES_WAY
         if self.under_way:
             return []
         if by_agent and talk is not None and talk.response.caller_turn_under_way:
@@ -71,13 +79,26 @@ class Departure:
         self._farewell, talk.leaving = None, False
         return [Note("farewell-cancelled")]
 
-    def close(self, how: Ending, clips: tuple[str, ...], now: float) -> bool:
-        """Only ``clips`` are to be said, then we hang up. Whether that is news."""
+    def part(
+        self,
+        how: Ending,
+        clips: tuple[str, ...],
+        talk: Conversation | None,
+        started: bool,
+        now: float,
+    ) -> list[Effect]:
+        """End the call from our side: stored words, heard to their end, then hang up.
+
+        A caller who is not there yet (``started``: the line is ours) is waited for: he hears
+        why. Nothing happens if the call is being left already.
+        """
         if self.under_way:
-            return False
+            return []
         self.closing, self.unsaid = how, clips
         self._farewell = Farewell(effects.HangUp(how.reason), now, False, awaits_reply=False)
-        return True
+        if talk is None:
+            return []
+        return talk.close(now) + (talk.say_stored(clips, now) if started else [])
 
     # --- Parting ------------------------------------------------------------------------
 

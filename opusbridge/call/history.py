@@ -70,6 +70,10 @@ class History:
         self._notes.append((items[-1]["item_id"] if items else None, note))
         del self._notes[:-MOST_ITEMS]
 
+    def said_for_it(self, item_id: str) -> None:
+        """Stored speech in the agent's name, which this session has as a text."""
+        self._texts.add(item_id)
+
     # --- What it was told ---------------------------------------------------------------
 
     def called_a_tool(self, response_id: str | None) -> bool:

@@ -25,6 +25,7 @@ class Why(StrEnum):
     TOOLS = "tools"
     KEYS = "keys"
     TEXT = "text"
+    NUDGE = "nudge"  # the caller says nothing
     REST = "rest"  # of an answer that the loss of a session cut off
 
 

@@ -78,6 +78,18 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
+class SilencePolicy:
+    """What follows when it is the caller's turn and he says nothing."""
+
+    after_seconds: tuple[float, ...]
+    """Of silence before each nudge, and before the goodbye: one more than the nudges."""
+    nudges: tuple[str, ...]
+    """What the model is told to say."""
+    goodbye: str | None
+    """The same for the end; ``None``: the stored goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallPolicy:
     """How one call is conducted; durations in seconds."""
 
@@ -89,6 +101,9 @@ class CallPolicy:
     barge_in: bool = True
     dtmf_gap: float = 1.5
     max_call_seconds: float = 7200.0
+    warning_seconds: float = 0.0
+    """So long before that the model tells the caller; 0: not at all."""
+    no_input: SilencePolicy | None = None
     hold_after: float = 6.0
     """An answer is owed and the caller has heard nothing for this long: one moment please."""
     resume_grace: float = 30.0
@@ -98,7 +113,10 @@ class CallPolicy:
     give_up_target: Private[str] | None = None
     """Where ``transfer`` goes."""
     clips: Mapping[str, Clip] = field(default_factory=dict)
-    """``one-moment``, ``sorry`` and ``goodbye``; without one nothing is said in its place."""
+    """``one-moment``, ``sorry`` and ``goodbye``; without one nothing is said in its place.
+
+    ``greeting``, if it is there, is said in place of the model's own.
+    """
     clip_words: Mapping[str, str] = field(default_factory=dict)
     """What the clips say, for the transcript."""
 

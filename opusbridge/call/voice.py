@@ -74,7 +74,10 @@ class AgentVoice:
     def say(self, name: str, clip: Clip, words: str, now: float) -> list[Effect]:
         """Stored speech, through the same ledger as everything the caller hears."""
         self._clips += 1
-        item_id = f"{CLIP}{name}-{self._clips}"
+        return self.say_as(f"{CLIP}{name}-{self._clips}", clip, words, now)
+
+    def say_as(self, item_id: str, clip: Clip, words: str, now: float) -> list[Effect]:
+        """The same as an item of the conversation, which the model is told of."""
         self._transcript.words(item_id, "agent", words, final=True)
         self._transcript.item(item_id, "agent").status = "completed"
         path = AgentPath(PCM_AT[clip.rate_hz], self._telephony, self._traits.frame_bytes)

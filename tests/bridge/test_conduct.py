@@ -1,14 +1,17 @@
 """From settings and an agent to how one call is conducted."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from opusbridge.agent import Agent
+from opusbridge.audio.wav import wav_bytes
 from opusbridge.bridge.conduct import call_policy
-from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy
+from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip
 from opusbridge.config import Settings
 from opusbridge.effects import TurnDetection
+from opusbridge.manners import NoInput
 from opusbridge.tools.telephony import hang_up
 
 AGENT = Agent(name="front-desk", instructions="Be kind.")
@@ -124,6 +127,43 @@ def test_every_wait_of_the_settings_reaches_the_call() -> None:
     responses = how.responses
     assert (responses.created_timeout, responses.progress_timeout) == (1.0, 2.0)
     assert (responses.backoff, how.dtmf_gap, how.max_call_seconds) == ((0.5,), 0.25, 60.0)
+
+
+@pytest.mark.parametrize(("longest", "warned_at"), [(7200.0, 7140.0), (100.0, 75.0)])
+def test_the_caller_is_told_of_the_end_a_minute_or_a_quarter_before(
+    longest: float, warned_at: float
+) -> None:
+    how = policy(max_call_seconds=longest)
+
+    assert how.max_call_seconds - how.warning_seconds == warned_at
+
+
+def test_what_is_said_to_a_silent_caller_is_the_agents_to_say() -> None:
+    assert policy().no_input is None
+
+    manners = NoInput(after_seconds=5, goodbye=None)
+    how = policy(Agent(name="a", instructions="b", no_input=manners))
+
+    assert how.no_input is not None
+    assert how.no_input.after_seconds == (5.0, 5.0, 5.0)
+    assert len(how.no_input.nudges) == 2
+    assert how.no_input.goodbye is None
+
+
+def test_a_stored_greeting_is_a_clip_with_its_words(tmp_path: Path) -> None:
+    (tmp_path / "hello.wav").write_bytes(wav_bytes(b"\1\0" * 800, 8_000, 1))
+    agent = Agent(
+        name="a",
+        instructions="b",
+        greeting_audio=tmp_path / "hello.wav",
+        greeting_words="Hello.",
+    )
+    how = policy(agent)
+
+    assert how.greet
+    assert how.responses.greeting is None
+    assert how.clips["greeting"] == Clip(8_000, b"\1\0" * 800)
+    assert how.clip_words["greeting"] == "Hello."
 
 
 def test_the_bridge_has_words_of_its_own_for_when_nobody_else_has() -> None:

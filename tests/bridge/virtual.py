@@ -182,9 +182,10 @@ async def play(
     replies: ReplyScript | None = None,
     agent: Agent = AGENT,
     during: Callable[[Stage], Awaitable[None]] | None = None,
+    dial_seconds: float = 0.0,
     **settings: Any,
 ) -> tuple[Stage, Ending]:
-    """A whole call; ``during`` runs beside it."""
+    """A whole call; ``during`` runs beside it. Dialling the model takes ``dial_seconds``."""
     clock = asyncio.get_running_loop().time
     caller = caller_for(bridge_class, steps)
     model = SimulatedModel(knobs, Random(1), replies, now=clock())
@@ -192,6 +193,7 @@ async def play(
     seen: list[tuple[float, Event | Effect]] = []
 
     async def connect() -> Socket:
+        await asyncio.sleep(dial_seconds)
         return model_socket
 
     bridge = bridge_class(

@@ -65,7 +65,8 @@ def test_a_transfer_that_failed_leaves_nothing_behind() -> None:
 def test_last_words_are_announced_once() -> None:
     departure = Departure()
 
-    assert departure.close(ending("drained"), ("goodbye",), 0.0)
-    assert not departure.close(ending("too-long"), ("sorry",), 0.0)
+    departure.part(ending("drained"), ("goodbye",), None, False, 0.0)
+    departure.part(ending("too-long"), ("sorry",), None, False, 0.0)
+
     assert departure.unsaid == ("goodbye",)
     assert departure.ending("caller-hung-up") == ending("drained")

@@ -1,0 +1,92 @@
+"""What is said into a silence, and the clip that says it.
+
+* An answer is owed and the caller hears nothing: he is asked to hold (``hold.py``).
+* It is his turn and he says nothing: he is nudged, and in the end let go (``silence.py``).
+* The call must end soon: he is told.
+"""
+
+from collections.abc import Iterable
+
+from opusbridge import effects
+from opusbridge.call.conversation import Conversation
+from opusbridge.call.departure import Departure
+from opusbridge.call.hold import Hold
+from opusbridge.call.machines import is_due
+from opusbridge.call.pending import Why
+from opusbridge.call.policy import CallPolicy
+from opusbridge.call.pulse import DIAL_SECONDS
+from opusbridge.call.silence import Ladder
+from opusbridge.effects import Effect, Note
+from opusbridge.errors import ending
+from opusbridge.privacy import Private
+
+#: What the model is told before the call has lasted for as long as it may.
+WARNING = (
+    "This call must end in {seconds} seconds. Tell the caller so now in one short sentence, "
+    "then go on."
+)
+
+
+class Company:
+    def __init__(self, policy: CallPolicy) -> None:
+        self._hold = Hold(policy.hold_after)
+        self._ladder = Ladder(policy.no_input)
+        self._warning_seconds = policy.warning_seconds
+        self._warn_at: float | None = None
+
+    def call_ends(self, at: float) -> None:
+        """The latest end of the call is known."""
+        if self._warning_seconds:
+            self._warn_at = at - self._warning_seconds
+
+    def caller_heard(self) -> None:
+        self._ladder.caller_heard()
+
+    def nobody(self, now: float) -> None:
+        """The call is being left: nobody is kept waiting, nudged or warned."""
+        self._warn_at = None if is_due(self._warn_at, now) else self._warn_at
+        self._hold.look(False, now, now)
+        self._ladder.look(False, now, now)
+
+    def keep(
+        self, talk: Conversation, departure: Departure, started: bool, now: float
+    ) -> list[Effect]:
+        """Never silent: look after every event, and say what is due."""
+        silent_at, deaf = talk.voice.silent_at(now), not talk.model.ready
+        owed = started and not departure.hanging_up and talk.owes_sound
+        since = talk.unheard_since + DIAL_SECONDS if deaf else now
+        self._hold.look(owed, silent_at, now, since, deaf)
+        self._ladder.look(started and not departure.wished and talk.quiet, silent_at, now)
+        found: list[Effect] = []
+        if self._hold.due(now):
+            found += [Note("hold"), *talk.say_stored(("one-moment",), now)]
+        if is_due(self._warn_at, now):
+            found += self._warn(talk, departure, now)
+        if self._ladder.due(now):
+            found += self._nudge(talk, departure, now)
+        return found
+
+    def _nudge(self, talk: Conversation, departure: Departure, now: float) -> list[Effect]:
+        words, spent = self._ladder.words, self._ladder.spent
+        rung = "goodbye" if spent else "nudge"
+        found: list[Effect] = [Note("no-input", rung, (), float(self._ladder.rung))]
+        if words is None:
+            return found + departure.part(ending("no-input"), ("goodbye",), talk, True, now)
+        found += talk.add_text(Why.NUDGE, "system", Private(words), now)
+        if spent:
+            found += departure.wish(effects.HangUp("no-input"), talk, now)
+        return found
+
+    def _warn(self, talk: Conversation, departure: Departure, now: float) -> list[Effect]:
+        """In the model's own words, and when it may."""
+        self._warn_at = None
+        if departure.wished:
+            return []
+        left = self._warning_seconds
+        words = Private(WARNING.format(seconds=f"{left:g}"))
+        return [Note("warned", value=left), *talk.add_text(Why.TEXT, "system", words, now)]
+
+    @property
+    def deadline(self) -> float | None:
+        due: Iterable[float | None] = (self._hold.deadline, self._ladder.deadline, self._warn_at)
+        return min((at for at in due if at is not None), default=None)

@@ -1,0 +1,265 @@
+"""What is said into a silence, in whole calls: greeting, nudges, a warning before the end."""
+
+from dataclasses import replace
+
+import pytest
+
+from opusbridge import events
+from opusbridge.call.call import Call
+from opusbridge.call.farewell import TAIL_SECONDS
+from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, SilencePolicy
+from opusbridge.effects import (
+    AddText,
+    AnswerCall,
+    CreateResponse,
+    DeleteItem,
+    Effect,
+    EndCall,
+    HangUp,
+    Note,
+    PlayAudio,
+    SessionConfig,
+    TurnDetection,
+)
+from opusbridge.errors import ending
+from opusbridge.privacy import Private
+from opusbridge.sound import PCM_16K, PCM_24K, PCMU_8K, Audio
+
+WORDS = "Good morning, this is the front desk."
+#: Two seconds, half a second and one.
+CLIPS = {
+    "greeting": Clip(8_000, bytes(32_000)),
+    "goodbye": Clip(8_000, bytes(8_000)),
+    "one-moment": Clip(8_000, bytes(16_000)),
+}
+SESSION = SessionConfig(
+    "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
+)
+LADDER = SilencePolicy((5.0, 5.0, 5.0), ("Ask.", "Warn."), "Say goodbye.")
+POLICY = CallPolicy(TWILIO, SESSION, clips=CLIPS, clip_words={"greeting": WORDS})
+READY = (events.SessionCreated("sess_1"), events.SessionConfigured(PCMU_8K, PCMU_8K))
+
+
+def started(policy: CallPolicy, ready: bool = True) -> tuple[Call, list[Effect]]:
+    """At 0.0, with what that led to."""
+    call = Call(policy, 0.0)
+    form = PCMU_8K if policy.telephony is TWILIO else PCM_16K
+    found = call.handle(events.CallArrived("provider-1", form), 0.0)
+    if ready:
+        for event in READY:
+            call.handle(event, 0.0)
+    return call, found + call.handle(events.CallStarted(), 0.0)
+
+
+def wait(call: Call, until: float) -> list[tuple[float, Effect]]:
+    found: list[tuple[float, Effect]] = []
+    for _ in range(2000):
+        due = call.deadline
+        if due is None or due > until:
+            return found
+        found += [(due, effect) for effect in call.handle(events.DeadlineReached(), due)]
+    raise AssertionError("woken again and again")
+
+
+def texts(found: list[tuple[float, Effect]]) -> list[tuple[float, str]]:
+    return [(at, one.text.value) for at, one in found if isinstance(one, AddText)]
+
+
+def of(kind: type, found: list[tuple[float, Effect]]) -> list[float]:
+    return [at for at, one in found if isinstance(one, kind)]
+
+
+def answer(call: Call, request: int, at: float, ms: int = 500) -> None:
+    """The model answers this request at once, with so much sound."""
+    response, item = f"resp_{request}", f"answer_{request}"
+    call.handle(events.ResponseCreated(response, f"request-{request}"), at)
+    call.handle(events.ModelSpoke(response, item, 0, Audio.of(bytes(8 * ms), PCMU_8K)), at)
+    call.handle(events.OutputItemDone(response, item, "message", "completed"), at)
+    call.handle(events.ModelAudioDone(response, item, 0), at)
+    call.handle(events.ResponseDone(response, "completed"), at)
+
+
+# --- The greeting -----------------------------------------------------------------------
+
+
+def test_a_stored_greeting_is_heard_at_once_while_the_model_is_still_dialled() -> None:
+    call, found = started(replace(POLICY, greet=True), ready=False)
+
+    assert sum(one.audio.ms for one in found if isinstance(one, PlayAudio)) == 2000.0
+    assert not [one for one in found if isinstance(one, AddText | CreateResponse)]
+    assert call.answered_at == 0.0
+
+
+def test_it_answers_the_phone_where_that_rings() -> None:
+    call, found = started(replace(POLICY, telephony=AUDIOCODES, greet=True), ready=False)
+
+    assert [one for one in found if isinstance(one, PlayAudio)]
+    assert call.answered_at == 0.0
+    assert of(AnswerCall, wait(call, 1.0)) == []
+
+
+def test_the_model_is_told_that_it_said_so_and_is_not_asked_to_greet() -> None:
+    call, _ = started(replace(POLICY, greet=True), ready=False)
+    found = [effect for event in READY for effect in call.handle(event, 1.0)]
+
+    assert AddText("said-1", "assistant", Private(WORDS)) in found
+    assert not [one for one in found if isinstance(one, CreateResponse)]
+
+
+def test_of_a_greeting_cut_short_the_model_knows_what_was_heard() -> None:
+    call, _ = started(replace(POLICY, greet=True))
+    found = call.handle(events.SpeechStarted("item_1", 0), 1.0)
+
+    assert DeleteItem("said-1") in found
+    again = [one for one in found if isinstance(one, AddText)]
+    assert [one.item_id for one in again] == ["said-1-heard"]
+    assert WORDS.startswith(again[0].text.value)
+    assert again[0].text.value not in ("", WORDS)
+
+
+def test_what_was_said_in_its_name_is_restored_to_another_session() -> None:
+    call, _ = started(replace(POLICY, greet=True))
+    call.handle(events.ModelLost("model-lost"), 3.0)
+    found = [effect for event in READY for effect in call.handle(event, 4.0)]
+
+    assert AddText("said-1", "assistant", Private(WORDS)) in found
+
+
+# --- Nudges -----------------------------------------------------------------------------
+
+
+def test_a_caller_who_says_nothing_is_nudged_twice_and_then_let_go() -> None:
+    call, _ = started(replace(POLICY, no_input=LADDER))
+    told: list[tuple[float, str]] = []
+    for request, due in ((1, 5.0), (2, 10.5), (3, 16.0)):
+        told += texts(wait(call, due))
+        answer(call, request, due)
+    leaving = wait(call, 18.0)
+    over = call.handle(events.CallerHungUp("caller-hung-up"), 18.0)
+
+    silence = "The caller has said nothing for 5 seconds. "
+    assert told == [
+        (5.0, silence + "Ask."),
+        (10.5, silence + "Warn."),
+        (16.0, silence + "Say goodbye."),
+    ]
+    assert of(HangUp, leaving)[0] >= 16.5 + TAIL_SECONDS  # said, and heard
+    assert over == [EndCall(ending("no-input"))]
+
+
+def test_every_nudge_leaves_by_the_one_door() -> None:
+    call, _ = started(replace(POLICY, no_input=LADDER))
+    found = [effect for _, effect in wait(call, 5.0)]
+
+    requests = [one for one in found if isinstance(one, CreateResponse)]
+    assert [one.why for one in requests] == ["nudge"]
+    assert Note("no-input", "nudge", (), 1.0) in found
+
+
+def test_silence_is_counted_from_the_end_that_was_heard() -> None:
+    call, _ = started(replace(POLICY, no_input=LADDER))
+    call.handle(events.TurnCommitted("item_1"), 1.0)
+    answer(call, 1, 1.0, ms=4000)
+
+    assert [at for at, _ in texts(wait(call, 12.0))] == [10.0]
+
+
+def test_nobody_is_nudged_while_a_tool_runs() -> None:
+    call, _ = started(replace(POLICY, no_input=LADDER))
+    call.handle(events.TurnCommitted("item_1"), 1.0)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+    call.handle(events.ToolCalled("resp_1", "item_2", "call_1", "look", Private("{}")), 1.0)
+    call.handle(events.ResponseDone("resp_1", "completed"), 1.0)
+
+    assert texts(wait(call, 60.0)) == []
+
+
+def test_nobody_is_nudged_who_speaks() -> None:
+    call, _ = started(replace(POLICY, no_input=LADDER))
+    call.handle(events.SpeechStarted("item_1", 0), 4.0)
+
+    assert texts(wait(call, 12.0)) == []
+
+
+def test_who_answers_a_nudge_is_patiently_waited_for_again() -> None:
+    call, _ = started(replace(POLICY, no_input=LADDER))
+    wait(call, 5.0)
+    answer(call, 1, 5.0)
+    call.handle(events.SpeechStarted("item_1", 0), 6.0)
+    call.handle(events.TurnCommitted("item_1"), 7.0)
+    answer(call, 2, 7.0)
+
+    assert texts(wait(call, 13.0)) == [(12.5, "The caller has said nothing for 5 seconds. Ask.")]
+
+
+def test_a_key_is_an_answer_too() -> None:
+    call, _ = started(replace(POLICY, no_input=LADDER))
+    wait(call, 5.0)
+    answer(call, 1, 5.0)
+    call.handle(events.DigitsPressed(Private("1#")), 6.0)
+    answer(call, 2, 6.0)
+
+    assert [words for _, words in texts(wait(call, 12.0))] == [
+        "The caller has said nothing for 5 seconds. Ask."
+    ]
+
+
+def test_who_speaks_during_the_goodbye_keeps_the_line() -> None:
+    call, _ = started(replace(POLICY, no_input=SilencePolicy((5.0,), (), "Say goodbye.")))
+    wait(call, 5.0)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 5.1)
+    found = call.handle(events.SpeechStarted("item_1", 0), 5.5)
+
+    assert Note("farewell-cancelled") in found
+    assert of(HangUp, wait(call, 12.0)) == []
+
+
+def test_the_stored_goodbye_needs_no_model() -> None:
+    call, _ = started(replace(POLICY, no_input=SilencePolicy((5.0,), (), None)))
+    found = wait(call, 8.0)
+
+    assert texts(found) == []
+    assert of(PlayAudio, found)[0] == 5.0
+    assert of(HangUp, found)[0] >= 5.5 + TAIL_SECONDS
+
+
+def test_nobody_is_nudged_out_of_a_call_that_is_being_left() -> None:
+    call, _ = started(replace(POLICY, no_input=LADDER))
+    call.handle(events.TransferRequested(Private("+15550100300")), 1.0)
+
+    assert texts(wait(call, 60.0)) == []
+
+
+# --- The longest a call may last --------------------------------------------------------
+
+SHORT = replace(POLICY, max_call_seconds=100.0, warning_seconds=20.0)
+
+
+def test_before_the_longest_a_call_may_last_the_caller_is_told() -> None:
+    call, _ = started(SHORT)
+    found = wait(call, 80.0)
+
+    assert Note("warned", value=20.0) in [one for _, one in found]
+    ((at, words),) = texts(found)
+    assert at == 80.0
+    assert "20 seconds" in words
+    assert of(CreateResponse, found) == [80.0]
+
+
+def test_after_the_warning_comes_the_goodbye() -> None:
+    call, _ = started(SHORT)
+    wait(call, 80.0)
+    answer(call, 1, 80.0)
+    found = wait(call, 103.0)
+
+    assert of(PlayAudio, found) == [100.0]
+    assert of(HangUp, found)[0] >= 100.5 + TAIL_SECONDS
+
+
+@pytest.mark.parametrize("asked_at", [50.0, 80.0])
+def test_who_is_being_handed_over_is_not_warned(asked_at: float) -> None:
+    call, _ = started(SHORT)
+    wait(call, asked_at - 1)
+    call.handle(events.TransferRequested(Private("+15550100300")), asked_at)
+
+    assert texts(wait(call, 99.0)) == []
