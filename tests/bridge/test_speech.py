@@ -64,7 +64,7 @@ def test_sound_that_cannot_be_played_is_refused_by_the_name_of_its_file(
 ) -> None:
     put(tmp_path / "de" / "sorry.wav", rate_hz, channels, pcm)
 
-    with pytest.raises(ConfigurationError, match=r"SPEECH_DIR: de/sorry.wav must be sound"):
+    with pytest.raises(ConfigurationError, match=r"SPEECH_DIR: de/sorry.wav: must be sound"):
         stored_speech("de", tmp_path)
 
 

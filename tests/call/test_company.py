@@ -15,6 +15,7 @@ from opusbridge.effects import (
     DeleteItem,
     Effect,
     EndCall,
+    FeelPulse,
     HangUp,
     Note,
     PlayAudio,
@@ -52,12 +53,16 @@ def started(policy: CallPolicy, ready: bool = True) -> tuple[Call, list[Effect]]
 
 
 def wait(call: Call, until: float) -> list[tuple[float, Effect]]:
+    """Nothing happens but time; the model is there when it is asked."""
     found: list[tuple[float, Effect]] = []
     for _ in range(2000):
         due = call.deadline
         if due is None or due > until:
             return found
-        found += [(due, effect) for effect in call.handle(events.DeadlineReached(), due)]
+        came = call.handle(events.DeadlineReached(), due)
+        found += [(due, effect) for effect in came]
+        if FeelPulse() in came:
+            call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), due)
     raise AssertionError("woken again and again")
 
 
