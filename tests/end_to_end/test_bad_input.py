@@ -27,7 +27,7 @@ from opusbridge.sim.callers import (
 from opusbridge.speech import CLIPS
 from tests.end_to_end.service import Service, heard_by, line, reply, service, share_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("both_sockets")]
 
 Frame = str | bytes
 #: What a frame is counted as, and the frame.
