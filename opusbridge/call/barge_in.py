@@ -31,6 +31,8 @@ class BargeIn:
     ) -> None:
         self.closed = False
         """The last words of the call are said to their end."""
+        self.fell_silent_at = 0.0
+        """When the caller really did, as far as turn detection says; it hears of it later."""
         self._policy = policy
         self._line, self._voice, self._response = line, voice, response
         self._model, self._transcript, self._call_ms = model, transcript, call_ms
@@ -56,7 +58,9 @@ class BargeIn:
         detection = self._policy.session.turn_detection
         waited = detection.silence_ms if detection and detection.kind == "server_vad" else 0
         ago = self._line.seconds_since(event.audio_end_ms - waited, now)
-        self._transcript.item(event.item_id, "caller").ended_ms = self._call_ms(now - ago)
+        self.fell_silent_at = now - ago
+        item = self._transcript.item(event.item_id, "caller")
+        item.ended_ms = self._call_ms(self.fell_silent_at)
         tell: list[Effect] = [effects.TellSpeechStopped()] if self._told_of_speech else []
         note = Note("speech-ended", "", (event.item_id,), ago)
         return [*tell, note, *self._response.caller_stopped(now)]

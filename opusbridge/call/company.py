@@ -14,7 +14,6 @@ from opusbridge.call.hold import Hold
 from opusbridge.call.machines import is_due
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import CallPolicy
-from opusbridge.call.pulse import DIAL_SECONDS
 from opusbridge.call.silence import Ladder
 from opusbridge.effects import Effect, Note
 from opusbridge.errors import ending
@@ -52,19 +51,24 @@ class Company:
         self, talk: Conversation, departure: Departure, started: bool, now: float
     ) -> list[Effect]:
         """Never silent: look after every event, and say what is due."""
-        silent_at, deaf = talk.voice.silent_at(now), not talk.model.ready
-        owed = started and not departure.hanging_up and talk.owes_sound
-        since = talk.unheard_since + DIAL_SECONDS if deaf else now
-        self._hold.look(owed, silent_at, now, since, deaf)
+        silent_at = talk.voice.silent_at(now)
+        deaf = not talk.model.ready or talk.model.pulse.weak(now)
+        self._hold.look(started and talk.owes_sound, silent_at, now, talk.owes_since, deaf)
         self._ladder.look(started and not departure.wished and talk.quiet, silent_at, now)
         found: list[Effect] = []
         if self._hold.due(now):
-            found += [Note("hold"), *talk.say_stored(("one-moment",), now)]
+            found += [Note("hold"), *self._ask_to_hold(talk, departure, now)]
         if is_due(self._warn_at, now):
             found += self._warn(talk, departure, now)
         if self._ladder.due(now):
             found += self._nudge(talk, departure, now)
         return found
+
+    def _ask_to_hold(self, talk: Conversation, departure: Departure, now: float) -> list[Effect]:
+        if departure.hanging_up is None:
+            return talk.say_stored(("one-moment",), now)
+        # The agent's own goodbye does not come.
+        return departure.part(departure.hanging_up, ("goodbye",), talk, True, now)
 
     def _nudge(self, talk: Conversation, departure: Departure, now: float) -> list[Effect]:
         words, spent = self._ladder.words, self._ladder.spent

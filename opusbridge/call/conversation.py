@@ -17,6 +17,7 @@ from opusbridge.call.machines import is_due
 from opusbridge.call.model_side import Item, ModelSide
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy, Clip, model_format
+from opusbridge.call.pulse import DIAL_SECONDS
 from opusbridge.call.refusals import Reaction, reaction_to
 from opusbridge.call.response import ResponseLifecycle
 from opusbridge.call.tools import MOST_RUNNING, ToolDesk
@@ -113,7 +114,7 @@ class Conversation:
                 self.transcript.words(event.item_id, "agent", words, event.final, part)
                 return self.response.seen(event.response_id, False, now)
             case events.ResponseCreated() if event.in_conversation:
-                return self.response.created(event.response_id, event.request_id, now)
+                return self._response_created(event, now)
             case events.ResponseCreated():
                 self.response.outside(event.response_id)
             case events.OutputItemAdded():
@@ -157,6 +158,14 @@ class Conversation:
     def owes_sound(self) -> bool:
         """Whether the caller, who is silent himself, waits for an answer."""
         return not self.quiet and not self.response.caller_speaking
+
+    @property
+    def owes_since(self) -> float:
+        """Since when, if that is longer than it has been known."""
+        if not self.model.ready:
+            return self.unheard_since + DIAL_SECONDS
+        under_way = self.response.caller_turn_under_way
+        return self.barge_in.fell_silent_at if under_way else inf
 
     def lost(self, now: float) -> list[Effect]:
         """The session is over; what waits is kept for another."""
@@ -231,6 +240,12 @@ class Conversation:
                 found.append(effects.DeleteItem(event.item_id))
         self._dropped.discard(event.item_id)
         return found
+
+    def _response_created(self, event: events.ResponseCreated, now: float) -> list[Effect]:
+        before = self.response.displaced_by(event.response_id)
+        # Its tools wait for their answer by now, and this may well be it.
+        found = self._response_gone(before, now) if before is not None else []
+        return found + self.response.created(event.response_id, event.request_id, now)
 
     def _response_done(self, event: events.ResponseDone, now: float) -> list[Effect]:
         self._dropped.clear()  # its items are all done by now

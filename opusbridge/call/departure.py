@@ -44,9 +44,11 @@ class Departure:
         return self._farewell is not None or self.under_way
 
     @property
-    def hanging_up(self) -> bool:
-        """Whether the line will be closed once the caller has heard everything."""
-        return self._farewell is not None and isinstance(self._farewell.then, effects.HangUp)
+    def hanging_up(self) -> Ending | None:
+        """How the call will have ended if the line is to be closed after the last word."""
+        if self._farewell is None or not isinstance(self._farewell.then, effects.HangUp):
+            return None
+        return ending(self._farewell.then.reason)
 
     def ending(self, otherwise: str, told: bool = False) -> Ending:
         """How the call ends if the line goes now; ``otherwise`` if that is not our doing.

@@ -37,6 +37,8 @@ class RequestMachine:
     asked_for: tuple[Cause, ...] = ()
     orphans: deque[str] = field(default_factory=_ids)
     """Requests given up unanswered: a response that shows up for one is cancelled."""
+    orphan_due: float | None = None
+    """When a response that accepted the latest of them will have been silent too long."""
     disputed: str | None = None
     """Refused by an error that named no request: it may have been accepted all the same."""
 
@@ -81,6 +83,15 @@ class RequestMachine:
             return False
         self.orphans.remove(request_id)
         return True
+
+    def due_of_blocker(self, due: float | None, now: float) -> float | None:
+        """When the one in the way is overdue, where it can only be a response to one of ours.
+
+        If it accepted a request that nobody answered, it has been silent since then already.
+        """
+        if due is None or self.orphan_due is None or not self.orphans:
+            return due
+        return min(due, max(now, self.orphan_due))
 
     def is_next_in_line(self) -> bool:
         """Whether the next to be answered is the one under way: they are answered in order."""
@@ -167,6 +178,10 @@ class ResponseMachine:
         if all_said or not (heard_in_part and covering):
             return () if all_said else covering
         return () if all(cause.why is Why.REST for cause in covering) else (rest,)
+
+    def displaced_by(self, response_id: str) -> str | None:
+        """The one that must be over if this one is created."""
+        return None if response_id == self.id or self.is_past(response_id) else self.id
 
     def is_past(self, response_id: str) -> bool:
         return response_id in self.over or response_id in self.freed

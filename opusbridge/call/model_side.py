@@ -82,10 +82,10 @@ class ModelSide:
         return []  # a later session is told the whole conversation anyway
 
     def pulse_due(self, awaited: bool) -> float | None:
-        """When to :meth:`feel_pulse`; never while an answer is ``awaited``: that has its wait."""
-        if not self.ready or self.worn_out or (awaited and not self.pulse.asked):
+        """When to :meth:`feel_pulse`. ``awaited``: it owes us an answer."""
+        if not self.ready or self.worn_out:
             return None
-        return self.pulse.due
+        return self.pulse.due(awaited)
 
     def feel_pulse(self, now: float) -> list[Effect]:
         if self.pulse.asked:

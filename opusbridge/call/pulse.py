@@ -1,8 +1,9 @@
-"""Is the model still there? It is asked when it has been silent for a while and owes nothing.
+"""Is the model still there? It is asked when it has been silent for a while.
 
 A session that has frozen looks like one that listens: its socket is open and takes what the
-caller says. While an answer is awaited the waits of the lifecycle find it out; otherwise
-nobody would, until the caller has spoken and heard nothing. So it is asked for the one thing
+caller says. While nothing is asked of it nobody would notice, until the caller has spoken and
+heard nothing; and while it answers, nobody before the lifecycle's own waits, which are long,
+for a model may think. So it is asked for the one thing
 that is always answered and changes nothing: an update of no settings (openai-realtime 2.3).
 Any event at all is an answer.
 
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 ASK_SECONDS = 3.0
 #: The answer takes one round trip, a tenth of this.
 ANSWER_SECONDS = 3.0
+#: The same while it owes an answer: to lose its session for nothing would cost that.
+BUSY_ANSWER_SECONDS = 6.0
 #: Once it is known to be dead, another is dialled, mostly within this: then the answer itself
 #: is what the caller hears, and he need not be asked to hold.
 DIAL_SECONDS = 1.0
@@ -32,12 +35,15 @@ class Pulse:
         """Whether an answer is awaited."""
         return self._asked_at is not None
 
-    @property
-    def due(self) -> float:
-        """When to ask, or when the answer is overdue."""
+    def due(self, busy: bool) -> float:
+        """When to ask, or when the answer is overdue. ``busy``: it owes another as well."""
         if self._asked_at is None:
             return self.heard_at + ASK_SECONDS
-        return self._asked_at + ANSWER_SECONDS
+        return self._asked_at + (BUSY_ANSWER_SECONDS if busy else ANSWER_SECONDS)
+
+    def weak(self, now: float) -> bool:
+        """Whether it may well not hear what the caller says."""
+        return self.asked and now >= self.due(busy=False)
 
     def heard(self, now: float) -> None:
         self.heard_at, self._asked_at = now, None

@@ -86,13 +86,17 @@ class ResponseLifecycle:
 
     @property
     def awaited(self) -> bool:
-        """The model owes an answer, and there is a wait for it."""
+        """The model owes an answer."""
         return (self._request.due, self._response.due, self._turn.due) != (None, None, None)
 
     @property
     def deadline(self) -> float | None:
         due = (self._request.due, self._response.due, self._turn.due, self._retries.due)
         return min((at for at in due if at is not None), default=None)
+
+    def displaced_by(self, response_id: str) -> str | None:
+        """The one that must be over if this one is created: there is one at a time."""
+        return self._response.displaced_by(response_id)
 
     def may_play(self, response_id: str) -> bool:
         """Whether sound of this response is for the caller's ear."""
@@ -275,6 +279,7 @@ class ResponseLifecycle:
         if is_due(self._request.due, now):
             found.append(Note("watchdog", "request", self._door.ids()))
             self._request.step(RequestInput.TIMED_OUT)
+            self._request.orphan_due = self._request.asked_at + self.policy.progress_timeout
             self._retries.count_silence(self._request.asked_at)
             self._door.waited_in_vain((), now)
         if is_due(self._response.due, now):
@@ -390,4 +395,6 @@ class ResponseLifecycle:
         given_up_on = active_response_id in slot.freed
         found = self._begin(active_response_id, now, unwanted=given_up_on)
         slot.announced = given_up_on  # if not, it may be on the wire still, and covers then
+        if not self.policy.model_creates:
+            slot.due = self._request.due_of_blocker(slot.due, now)
         return found

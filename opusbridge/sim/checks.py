@@ -6,10 +6,11 @@ simulator checks itself.
 """
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from opusbridge.sim.callers.person import Spoken
 from opusbridge.sim.callers.playout import HeardSpan, is_audible
 from opusbridge.sound import AudioFormat
 
@@ -47,6 +48,34 @@ class Cut:
 
     item: SpokenItem
     effective_at: float
+
+
+def silences(spoken: Sequence[Spoken], heard: Sequence[HeardSpan], ended_at: float) -> list[float]:
+    """For each of the person's own turns: seconds from its end until the agent is heard.
+
+    What comes first counts: sound, the person's next words, or the end of the call.
+    """
+    sounds = [at for span in heard for at in _audible_at(span)]
+    found = []
+    for nth, turn in enumerate(spoken):
+        until = spoken[nth + 1].started_at if nth + 1 < len(spoken) else ended_at
+        first = next((at for at in sounds if at >= turn.ended_at), until)
+        found.append(max(0.0, min(first, until) - turn.ended_at))
+    return found
+
+
+def never_silent(call_silences: Sequence[float], most_seconds: float) -> list[str]:
+    """Whoever has spoken hears something within this."""
+    too_long = [one for one in call_silences if one > most_seconds]
+    return [f"nothing was heard for {one:.1f} s after the person had spoken" for one in too_long]
+
+
+def _audible_at(span: HeardSpan) -> Iterator[float]:
+    """When each audible 20 ms of it were heard, in order."""
+    size = FRAME_MS * span.format.bytes_per_ms
+    for start in range(0, len(span.sound), size):
+        if is_audible(bytes(span.sound[start : start + size]), span.format):
+            yield span.started_at + start / (span.format.bytes_per_ms * 1000)
 
 
 def marks_unique(names: Sequence[str]) -> list[str]:

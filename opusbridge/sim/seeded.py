@@ -20,7 +20,7 @@ from opusbridge.privacy import Private
 from opusbridge.protocols.audiocodes.protocol import AudioCodesProtocol
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.protocols.twilio.protocol import TwilioProtocol
-from opusbridge.sim import tones
+from opusbridge.sim import checks, tones
 from opusbridge.sim.callers import (
     AudioCodesHabits,
     Caller,
@@ -49,6 +49,10 @@ PATIENCE_SECONDS = 45.0
 
 #: What the stored clips say.
 SORRY, GOODBYE = "Sorry, something is wrong.", "Goodbye."
+ONE_MOMENT = "One moment please."
+
+#: Whoever has spoken hears something within this, whatever goes wrong.
+LONGEST_SILENCE_SECONDS = 8.0
 
 _WORDS = (
     "the order of yesterday has left our house and will be with you before the evening comes "
@@ -129,11 +133,12 @@ def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
     protocol = TwilioProtocol() if how.telephony == "twilio" else AudioCodesProtocol()
     engine = Engine(Call(_policy(how, random), 0.0), protocol, RealtimeProtocol(), observers)
     replies, knobs, chance = _replies(random), Knobs.random(random), Random(random.random())
+    frozen_at = _frozen_at(Random(f"freeze {seed}"))  # of its own: the other draws stay
 
     def session(now: float) -> SimulatedModel:
         """The replies go on where the session before left them; what failed it does not."""
-        faults = knobs.faults if now == 0.0 else {}
-        return SimulatedModel(replace(knobs, faults=faults), chance, replies, now=now)
+        failing = replace(knobs, freeze_at=frozen_at) if now == 0.0 else replace(knobs, faults={})
+        return SimulatedModel(failing, chance, replies, now=now)
 
     model = session(0.0)
     call = SimulatedCall(
@@ -154,7 +159,9 @@ def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
 def judged(call: SimulatedCall) -> list[str]:
     """The verdict on a seeded call at rest, with what only its own manner can excuse left out."""
     found = [what for what in call.verdict() if "moment to interrupt" not in what]
-    if not _hears_everything(call):
+    if _hears_everything(call):
+        found += checks.never_silent(call.silences(), LONGEST_SILENCE_SECONDS)
+    else:
         # What is said while the agent is heard never leaves AudioCodes: nobody can answer it.
         found = [what for what in found if "for the agent to speak" not in what]
     reasons = [ending.reason for ending in call.endings]
@@ -204,7 +211,11 @@ def _policy(how: Manner, random: Random) -> CallPolicy:
         ),
         greet=how.greets,
         barge_in=how.barge_in,
-        clips={"sorry": _clip(SORRY), "goodbye": _clip(GOODBYE)},
+        clips={
+            "one-moment": _clip(ONE_MOMENT),
+            "sorry": _clip(SORRY),
+            "goodbye": _clip(GOODBYE),
+        },
     )
 
 
@@ -237,6 +248,11 @@ def _intrusion(random: Random) -> Event:
 
 
 # --- The model --------------------------------------------------------------------------
+
+
+def _frozen_at(random: Random) -> float | None:
+    """When, if at all, the first session falls silent for good: in a pause, or in mid-speech."""
+    return random.uniform(1.0, 40.0) if random.random() < 0.1 else None
 
 
 def _replies(random: Random) -> ReplyScript:

@@ -185,6 +185,11 @@ class SimulatedCall:
         """What the agent said, as far as the person heard it."""
         return self.witness.heard_words(self.caller)
 
+    def silences(self) -> list[float]:
+        """How long the person waited to hear anything, after each of the own turns."""
+        caller = self.caller
+        return checks.silences(caller.spoken, caller.heard, caller.ended_at or self.world.now)
+
     def verdict(self) -> list[str]:
         """Everything that was not as it must be; to be asked when the world is at rest."""
         found = [

@@ -20,7 +20,7 @@ from opusbridge.call.farewell import (
     TRANSFER_SECONDS,
 )
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, TelephonyTraits
-from opusbridge.call.pulse import ASK_SECONDS
+from opusbridge.call.pulse import ASK_SECONDS, BUSY_ANSWER_SECONDS
 from opusbridge.effects import (
     AddText,
     AddToolOutput,
@@ -108,16 +108,16 @@ def finished(response_id: str = "resp_1") -> events.ResponseDone:
     return events.ResponseDone(response_id, "completed")
 
 
-def wait(call: Call, until: float) -> list[tuple[float, Effect]]:
-    """Nothing happens but time, and a model that says it is there when it is asked; what was
-    done when, without the notes."""
+def wait(call: Call, until: float, alive: bool = True) -> list[tuple[float, Effect]]:
+    """Nothing happens but time, and a model that says it is there, if ``alive``, when it is
+    asked; what was done when, without the notes."""
     found: list[tuple[float, Effect]] = []
     for _ in range(2000):
         due = call.deadline
         if due is None or due > until:
             return found
         for effect in call.handle(events.DeadlineReached(), due):
-            if isinstance(effect, FeelPulse):
+            if isinstance(effect, FeelPulse) and alive:
                 call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), due)
             elif not isinstance(effect, Note):
                 found.append((due, effect))
@@ -366,7 +366,7 @@ def test_a_farewell_still_to_be_said_is_waited_for() -> None:
 
 
 def test_a_farewell_that_is_never_said_is_not_waited_for_for_ever() -> None:
-    call = started()
+    call = started(replace(policy(), hold_after=60.0))
     answering(call, 1.0, ms=0)
     calls_a_tool(call, 1.1)
     call.handle(AGENT_HANGS_UP, 1.1)
@@ -585,9 +585,18 @@ def test_a_model_that_is_silent_is_given_up_aloud() -> None:
     call = started(replace(policy(), resume_grace=0.0))
     call.handle(events.TurnCommitted("item_1"), 1.0)
 
-    found = wait(call, 60.0)
-    assert when(found, PlayAudio)[0] == 11.0
+    found = wait(call, 60.0, alive=False)
+    assert when(found, PlayAudio)[0] == 1.0 + ASK_SECONDS + BUSY_ANSWER_SECONDS
     assert call.ended == ending("model-silent")
+
+
+def test_so_is_one_that_only_says_that_it_is_there() -> None:
+    call = started(replace(policy(), resume_grace=0.0))
+    call.handle(events.TurnCommitted("item_1"), 1.0)
+
+    found = wait(call, 60.0)
+    assert when(found, CreateResponse) == [6.0, 11.0, 16.0]
+    assert when(found, PlayAudio)[0] == 21.0
 
 
 def test_a_session_that_is_never_ready_is_given_up_aloud() -> None:

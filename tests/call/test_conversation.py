@@ -8,7 +8,7 @@ from opusbridge import events
 from opusbridge.call.conversation import SESSION_SECONDS, TOO_MANY_TOOLS, Conversation
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy
-from opusbridge.call.pulse import ANSWER_SECONDS, ASK_SECONDS
+from opusbridge.call.pulse import ANSWER_SECONDS, ASK_SECONDS, BUSY_ANSWER_SECONDS
 from opusbridge.call.tools import MOST_RUNNING
 from opusbridge.effects import (
     AddText,
@@ -177,20 +177,15 @@ def test_it_is_asked_while_the_caller_speaks_as_well() -> None:
     assert FeelPulse() in talk.timed_out(1.0 + ASK_SECONDS)
 
 
-def test_while_an_answer_is_awaited_its_own_wait_finds_out() -> None:
-    talk = ready()
-    talk.handle(events.TurnCommitted("item_1"), 1.0)
+def test_one_that_owes_an_answer_is_given_more_time() -> None:
+    talk = answering()
+    assert talk.timed_out(1.0 + ASK_SECONDS) == [FeelPulse()]
+    overdue = 1.0 + ASK_SECONDS + BUSY_ANSWER_SECONDS
 
-    assert talk.deadline == 1.0 + ResponsePolicy().created_timeout
-    assert not talk.timed_out(1.0 + ASK_SECONDS)
-
-
-def test_but_one_that_was_asked_already_must_answer_all_the_same() -> None:
-    talk = ready()
-    talk.timed_out(ASK_SECONDS)
-    talk.add_text(Why.TEXT, "system", WORDS, 4.0)
-
-    assert talk.deadline == ASK_SECONDS + ANSWER_SECONDS
+    assert not talk.model.pulse.weak(overdue - BUSY_ANSWER_SECONDS + ANSWER_SECONDS - 0.1)
+    assert talk.model.pulse.weak(overdue - BUSY_ANSWER_SECONDS + ANSWER_SECONDS)
+    assert talk.deadline == overdue
+    assert talk.timed_out(overdue) == [Note("watchdog", "silence")]
 
 
 def test_for_last_words_nobody_asks_whether_it_is_there() -> None:
@@ -581,12 +576,27 @@ def test_a_tool_of_a_response_whose_done_was_lost_is_answered_after_the_next() -
     assert kinds(talk.handle(done("resp_2"), 3.0)) == [CreateResponse]
 
 
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_or_by_that_if_it_knew_of_the_output(acknowledged: bool) -> None:
+    talk = answering(policy(barge_in=False, by_model=True))
+    talk.handle(called(), 1.1)
+    talk.tool_finished("call_1", WORDS, False, 1.2)
+    if acknowledged:
+        talk.handle(events.ItemAdded("output-1", "item_2", "function_call_output"), 1.3)
+    talk.handle(events.TurnCommitted("item_3"), 2.0)
+    talk.handle(events.ResponseCreated("resp_2"), 2.1)  # the first must be over
+    talk.handle(events.ResponseCreated("resp_1", "request-1"), 2.2)  # late: it is over
+
+    assert kinds(talk.handle(done("resp_2"), 3.0)) == ([] if acknowledged else [CreateResponse])
+
+
 def test_a_tool_of_a_response_that_only_lacks_its_done_is_answered_when_it_is_freed() -> None:
     talk = answering()
     talk.handle(called(), 1.1)
     talk.handle(events.OutputItemDone("resp_1", "item_2", "function_call", "completed"), 1.2)
     talk.tool_finished("call_1", WORDS, False, 1.3)
 
+    talk.handle(CONFIGURED, 20.0)  # it lives
     assert kinds(talk.timed_out(21.2)) == [CreateResponse]
 
 
@@ -597,6 +607,7 @@ def test_and_joins_what_has_waited_for_that_as_well() -> None:
     talk.tool_finished("call_1", WORDS, False, 1.3)
     talk.handle(events.TurnCommitted("item_3"), 2.0)
 
+    talk.handle(CONFIGURED, 20.0)
     found = without_notes(talk.timed_out(21.2))
     assert found == [CreateResponse("request-2", "turn+tools")]
 

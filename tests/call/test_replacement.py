@@ -10,7 +10,9 @@ from opusbridge import effects, events
 from opusbridge.call.history import CONTINUE, LOST_WORDS, RECONNECTED, UNHEARD
 from opusbridge.call.media import HELD_AFTER_LOSS_MS
 from opusbridge.call.policy import CallPolicy
+from opusbridge.call.pulse import BUSY_ANSWER_SECONDS
 from opusbridge.call.rescue import PAUSES
+from opusbridge.effects import ReplaceModel
 from opusbridge.privacy import Private
 from opusbridge.sim.callers import HangUp, Interrupt, Press, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Knobs, Reply, ToolCallReply
@@ -268,14 +270,16 @@ def test_an_expired_session_is_replaced_once_though_its_socket_closes_as_well() 
     assert told.words_heard() == f"{HELLO} {ANSWER}"
 
 
-def test_a_silent_model_goes_down_the_ladder_is_replaced_and_the_caller_answered() -> None:
+def test_a_model_that_is_silent_when_asked_is_replaced_and_the_caller_answered() -> None:
     told = story([*GREETED, Wait(24.0), HangUp()], Knobs(freeze_at=9.0), Knobs())
     told.call.happens(SALE, at=10.0)
 
     played(told)
 
     assert told.at(effects.CreateResponse)[1:3] == [10.0, 15.0]
-    assert told.at(effects.ReplaceModel) == [20.0]
+    # Its latest word was an answer to the question whether it is there.
+    (asked, *_), (replaced,) = told.all_of(effects.FeelPulse, after=9.0), told.at(ReplaceModel)
+    assert replaced == asked[0] + BUSY_ANSWER_SECONDS
     assert told.notes("hold")[0][0] == 16.0
     assert told.texts()[-1] == ("system", "Mention the sale.")
     assert told.words_heard() == f"{HELLO} {ANSWER}"
@@ -413,10 +417,10 @@ def test_a_caller_who_waits_is_asked_to_hold_and_again_and_then_answered(telepho
 
     told = played(story(steps, Knobs(), replies=SLOW, telephony=telephony))
 
-    (committed,) = told.at(events.TurnCommitted)
     (first, _), (second, _) = told.notes("hold")
     clip = len(CLIPS["one-moment"].pcm) / 48_000
-    assert first == pytest.approx(committed + 6.0, abs=0.05)
+    # Since he fell silent, not since turn detection was sure of it.
+    assert first == pytest.approx(told.call.caller.spoken[0].ended_at + 6.0, abs=0.15)
     assert second == pytest.approx(first + clip + 10.0, abs=0.4)
     assert told.clips() == [("one-moment", WORDS["one-moment"])] * 2
     # The answer is late, and is counted as late: holding is no answer.
@@ -437,14 +441,16 @@ def test_speech_that_cuts_the_request_to_hold_touches_no_item_of_the_model() -> 
     assert told.reasons() == ["caller-hung-up"]
 
 
-def test_an_agent_that_takes_its_leave_is_not_made_to_say_one_moment() -> None:
+def test_an_agent_whose_goodbye_does_not_come_has_a_stored_one_said_for_it() -> None:
     hangs_up = Reply("", None, (ToolCallReply("hang_up"),))
     late = Reply("Goodbye then.", None, (), 9.0)
     steps = [*GREETED, asks(), Wait(60.0)]
 
     told = played(story(steps, Knobs(), replies=[REPLIES[0], hangs_up, late]))
 
-    assert told.notes("hold") == []
+    (held,) = told.notes("hold")
+    assert held[0] < told.call.caller.spoken[0].ended_at + 8.0
+    assert told.clips() == [("goodbye", WORDS["goodbye"])]
     assert told.reasons() == ["agent-hung-up"]
 
 

@@ -468,6 +468,24 @@ def test_a_refusal_tells_of_a_blocker_that_was_not_announced_yet(request_id: str
     assert some.done("resp_1", 2.0) == []
 
 
+@pytest.mark.parametrize(("by_model", "overdue_at"), [(False, 21.0), (True, 26.2)])
+def test_a_blocker_that_accepted_what_nobody_answered_is_silent_since_then(
+    by_model: bool, overdue_at: float
+) -> None:
+    some = ready(by_model)
+    add(some, KEYS, 1.0)
+    assert requests(some.timed_out(6.0)) == ["request-2"]
+
+    some.model_heard(6.2)
+    some.refused("request-2", "resp_1", 6.2)
+
+    # Where the model begins responses too, it may be one of those, and new.
+    assert some.deadline == overdue_at
+    assert cancels(some.timed_out(overdue_at)) == ["resp_1"]
+    some.model_heard(overdue_at + 0.1)
+    assert requests(some.timed_out(overdue_at + 2.0)) == ["request-3"]
+
+
 def test_a_blocker_that_was_never_announced_frees_the_slot_with_its_done() -> None:
     some = ready(by_model=True)
     add(some, KEYS, 1.0)

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from opusbridge.sim.callers import HeardSpan
+from opusbridge.sim.callers.person import Spoken
 from opusbridge.sim.checks import (
     Cut,
     SpokenItem,
@@ -14,9 +15,11 @@ from opusbridge.sim.checks import (
     cut_speech_unheard,
     heard_of,
     marks_unique,
+    never_silent,
     nothing_lost,
     one_ending,
     recording_complete,
+    silences,
     truncations_honest,
 )
 from opusbridge.sound import PCMU_8K
@@ -58,6 +61,19 @@ def test_rest_is_when_nobody_waits() -> None:
 def test_a_recording_is_as_long_as_the_call() -> None:
     assert recording_complete(10.05, 10.0) == []
     assert recording_complete(9.5, 10.0) == ["9.50 s recorded of a call of 10.00 s"]
+
+
+def test_a_silence_lasts_from_the_end_of_a_turn_to_whatever_comes_first() -> None:
+    turns = [Spoken(1.0, 2.0, "first"), Spoken(9.0, 10.0, "second"), Spoken(30.0, 31.0, "last")]
+    quiet = span(3.0, b"\xff" * 8000)
+    heard = [quiet, span(5.0, sound(100, 1)), span(20.0, b"\xff" * 800 + sound(500, 2))]
+
+    found = silences(turns, heard, ended_at=45.0)
+
+    assert found == [3.0, pytest.approx(10.1), 14.0]
+    assert silences(turns[:2], [quiet], 45.0) == [7.0, 35.0]
+    assert silences([Spoken(1.0, 3.5, "x")], [span(3.0, sound(2000, 3))], 45.0)[0] < 0.03
+    assert never_silent(found, 10.5) == ["nothing was heard for 14.0 s after the person had spoken"]
 
 
 def test_what_was_heard_of_an_item_is_found_in_what_was_played() -> None:

@@ -58,8 +58,7 @@ def possible(scene: Scene) -> list[Move]:
         return [Move.GIVE_UP]
     found: list[Move] = []
     if scene.frozen:
-        if not scene.life.awaited:
-            found.append(Move.NOTICE)
+        found.append(Move.NOTICE)
     elif scene.connected:
         if len(scene.to_us) <= MOST_ON_A_WIRE and len(scene.to_model) <= MOST_ON_A_WIRE:
             found += _caller_can(scene)

@@ -182,7 +182,7 @@ def freeze(scene: Scene) -> None:
 
 
 def notice(scene: Scene) -> None:
-    """As the call does it where nothing is awaited (call/pulse.py)."""
+    """As the call does it, whatever else is awaited (call/pulse.py)."""
     _session_over(scene, heard_in_part=False)
 
 
