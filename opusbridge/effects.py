@@ -205,6 +205,16 @@ class ReplaceModel:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseRecording:
+    """Keep nothing of what is said from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRecording:
+    """Keep what is said from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something worth counting and tracing; changes nothing in the world.
 
@@ -253,7 +263,7 @@ ToModel = (
     | AddToolCall
 )
 
-ToShell = RunTool | ReplaceModel | Note | EndCall
+ToShell = RunTool | ReplaceModel | PauseRecording | ResumeRecording | Note | EndCall
 
 Effect = ToTelephony | ToModel | ToShell
 
@@ -278,6 +288,8 @@ NOTES: dict[str, str] = {
     "answered": "the call was answered",
     "speech-ended": "the caller's last sound of a turn (value: seconds ago)",
     "turn-latency": "caller's last sound to the first sound sent to him (value: seconds)",
+    "turn-interval": "a turn's answer began: how long this took (reason: what, value: seconds)",
+    "withheld": "items said while the recording was paused: their words are not kept",
     "transfer-failed": "the other party was not reached (reason)",
     "farewell-cancelled": "the caller spoke before the agent could hang up",
     "hold": "an answer is owed and the caller heard nothing: one moment please",

@@ -290,6 +290,8 @@ class RealtimeBridge(ABC):
             case effects.ReplaceModel(reason):
                 log.warning("model session replaced", reason=reason)
                 self._model.replace()
+            case effects.PauseRecording() | effects.ResumeRecording():
+                log.info("recording paused or resumed", what=type(effect).__name__)
             case effects.Note("unknown-error", reason):
                 log.warning("the model refused for a reason unknown to us", code=reason)
             case effects.Note("bad-message", why):
@@ -357,9 +359,7 @@ class RealtimeBridge(ABC):
         """Complete the files now: they need not wait until every socket is closed."""
         if self._recorder is None or self._engine is None:
             return
-        transcript = {"call_id": self.call_id, "items": []}
-        if self._engine.call.conversation is not None:
-            transcript = self._engine.call.conversation.transcript.snapshot(self.call_id)
+        transcript = self._engine.call.transcript.snapshot(self.call_id)
         kept = summary(self.describe(), self._engine, how, self._started_at, now)
         self._recorder.finish(kept, transcript, now)
 

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from opusbridge import effects, events
 from opusbridge.call.pending import Why
+from opusbridge.call.tally import INTERVALS
 from opusbridge.effects import Effect
 from opusbridge.errors import REASONS
 from opusbridge.events import Event
@@ -34,6 +35,8 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 #: Seconds. A caller notices from half a second on, and doubts the line from three.
 _LATENCIES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
+#: Parts of it: most are far below, so that one shows which is not.
+_INTERVALS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 3.0, 5.0, 10.0, 20.0)
 #: Seconds. Input waits as long as the response before it is produced, or a back-off lasts.
 _WAITS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
@@ -72,6 +75,13 @@ class Metrics:
             "turn_latency_seconds",
             "From the caller's last speech to the first agent audio sent to the caller",
             _LATENCIES,
+        )
+        self.intervals = Histogram(
+            "opusbridge_turn_interval_seconds",
+            "The parts of a turn's latency: from the caller's last speech to the answer heard",
+            ["interval"],
+            buckets=_INTERVALS,
+            registry=registry,
         )
         self.refusals = counter("rejected_total", "Requests turned away", "endpoint", "reason")
         self.tokens = counter("tokens_total", "Tokens the model used", "kind")
@@ -169,6 +179,10 @@ class CallMetrics:
                 metrics.bad_message(note.reason)
             case "model-replaced":
                 metrics.reconnects.labels(_one_of(REASONS, note.reason)).inc()
+            case "turn-interval":
+                metrics.intervals.labels(_one_of(INTERVALS, note.reason)).observe(note.value)
+            case "stray" if note.reason in ("mark", "after-end"):
+                metrics.bad_message(f"{self._telephony}:stray-acknowledgement")
             case "turn-latency":
                 metrics.latency.observe(note.value)
             case _:

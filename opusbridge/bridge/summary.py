@@ -47,5 +47,5 @@ def summary(
         "answered_at": instant(engine.call.answered_at),
         "ended_at": instant(now),
         "ending": {"outcome": how.outcome.value, "reason": how.reason},
-        **engine.tally.shown(),
+        **engine.tally.shown(engine.call.transcript.started_ms),
     }

@@ -42,9 +42,8 @@ class BargeIn:
     def speech_started(self, event: events.SpeechStarted, now: float) -> list[Effect]:
         self._turn = event.item_id
         self._line.speech_started(now)
-        item = self._transcript.item(event.item_id, "caller")
         ago = self._line.seconds_since(event.audio_start_ms, now)
-        item.started_ms = self._call_ms(now - ago)
+        self._transcript.began(event.item_id, self._call_ms(now - ago))
         stop = self._response.caller_began(now)
         tell: list[Effect] = [effects.TellSpeechStarted()] if self._told_of_speech else []
         if not self._policy.barge_in or self.closed:
@@ -66,10 +65,9 @@ class BargeIn:
         return [*tell, note, *self._response.caller_stopped(now)]
 
     def turn_committed(self, event: events.TurnCommitted, now: float) -> list[Effect]:
-        item = self._transcript.item(event.item_id, "caller", event.previous_item_id)
-        if item.status == "completed":
+        if not self._transcript.committed(event.item_id, event.previous_item_id):
             return []  # said twice, or after it was seen in the conversation
-        self._turn, item.status = None, "completed"
+        self._turn = None
         self._line.committed()
         self._line.speech_stopped()
         tell: list[Effect] = [effects.TellSpeechCommitted()] if self._told_of_speech else []

@@ -6,7 +6,7 @@ said lies with the conversation.
 """
 
 from collections.abc import Mapping
-from typing import assert_never, get_args
+from typing import Any, assert_never, get_args
 
 from opusbridge import effects, events
 from opusbridge.call.company import Company
@@ -16,6 +16,7 @@ from opusbridge.call.machines import is_due
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.rescue import Rescue
+from opusbridge.call.transcript import Transcript
 from opusbridge.call.turns import Keypad
 from opusbridge.effects import Effect, Note
 from opusbridge.errors import Ending, ending
@@ -45,6 +46,7 @@ class Call:
         self.answered_at: float | None = None
         self.conversation: Conversation | None = None
         """``None`` until the telephony side has said what it speaks."""
+        self.transcript = Transcript()
         self.began_at = now
         self._keypad = Keypad(policy.dtmf_gap)
         self._session_waits = False
@@ -60,14 +62,18 @@ class Call:
     def handle(self, event: Event, now: float) -> list[Effect]:
         """What to do about it, in the order it must be done; nothing once the call ended."""
         if self.ended is not None:
-            return []
+            late = isinstance(event, events.MarkReached | events.PlayFinished)
+            return [Note("stray", "after-end")] if late else []
         if type(event) is events.CallerSpoke:
             talk = self.conversation
             if talk is None or self._departure.closing is not None:
                 return []
             return talk.line.spoke(event, now)
         found = self._decide(event, now)
-        return found + self._conclude(now) if self.ended is None else found
+        if self.ended is None:
+            found += self._conclude(now)
+        withheld = self.transcript.newly_withheld()
+        return [*found, Note("withheld", "", withheld)] if withheld else found
 
     # --- Deciding -----------------------------------------------------------------------
 
@@ -147,6 +153,13 @@ class Call:
                 return self._departure.wish(effects.HangUp(reason), talk, now)
             case events.TransferRequested(target, reason):
                 return self._departure.wish(effects.TransferCall(target, reason), talk, now)
+            case events.RecordingPauseRequested(by):
+                heard = talk.voice.being_heard if talk else ()
+                news = self.transcript.pause(by, self.call_ms(now), heard)
+                return [effects.PauseRecording()] if news else []
+            case events.RecordingResumeRequested(by):
+                over = self.transcript.resume(by, self.call_ms(now))
+                return [effects.ResumeRecording()] if over else []
             case events.TextInjected(text):
                 return talk.add_text(Why.TEXT, "system", text, now) if talk else []
             case events.MessageRejected(peer, kind):
@@ -166,7 +179,8 @@ class Call:
         if self.conversation is not None:
             return [Note("stray", "arrival")]
         self.provider_call_id, self.caller = event.provider_call_id, event.caller
-        talk = Conversation(self.policy, event.audio_format, self.call_ms, now)
+        form, transcript = event.audio_format, self.transcript
+        talk = Conversation(self.policy, form, transcript, self.call_ms, now)
         self.conversation = talk
         if self._departure.closing is not None:
             return talk.close(now)  # there are only last words to say
@@ -208,7 +222,8 @@ class Call:
         for keys in inputs:
             if self.conversation is not None:
                 text = Private(f"Keypad: {keys.value}")
-                found += self.conversation.add_text(Why.KEYS, "user", text, now)
+                since = self._keypad.since
+                found += self.conversation.add_text(Why.KEYS, "user", text, now, since)
         return found
 
     def _rejected(self, peer: str, kind: str, now: float) -> list[Effect]:
@@ -299,6 +314,12 @@ class Call:
         return [effects.EndCall(how)]
 
     # --- Time ---------------------------------------------------------------------------
+
+    def transcript_changes(self, now: float) -> dict[str, Any]:
+        """As :meth:`Transcript.changes`, with what was heard by now; changes nothing else."""
+        if self.conversation is not None:
+            self.conversation.voice.show_progress(now)
+        return self.transcript.changes()
 
     def call_ms(self, at: float) -> int:
         """An instant, in ms from the start of the recording."""

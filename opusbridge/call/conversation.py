@@ -42,13 +42,14 @@ class Conversation:
         self,
         policy: CallPolicy,
         telephony: AudioFormat,
+        transcript: Transcript,
         call_ms: Callable[[float], int],
         now: float,
     ) -> None:
         self.policy = policy
         self.response = ResponseLifecycle(policy.responses)
         self.tools = ToolDesk()
-        self.transcript = Transcript()
+        self.transcript = transcript
         self.model_format = model_format(telephony)
         self.line = CallerLine(telephony, self.model_format)
         self.voice = AgentVoice(
@@ -98,7 +99,9 @@ class Conversation:
                 return self.lost(now)
             case events.SessionCreated():
                 return self.model.created()
-            case events.TranscriptionFailed() | events.ItemTruncated() | events.ItemDeleted():
+            case events.TranscriptionFailed():
+                self.transcript.item(event.item_id, "caller").status = "failed"
+            case events.ItemTruncated() | events.ItemDeleted():
                 pass
             case _:
                 return self._answered(event, now)
@@ -109,8 +112,7 @@ class Conversation:
             case events.ModelSpoke():
                 return self._model_spoke(event, now)
             case events.ModelWords():
-                words = event.text.value
-                part = event.content_index
+                words, part = event.text.value, event.content_index
                 self.transcript.words(event.item_id, "agent", words, event.final, part)
                 return self.response.seen(event.response_id, False, now)
             case events.ResponseCreated() if event.in_conversation:
@@ -118,6 +120,8 @@ class Conversation:
             case events.ResponseCreated():
                 self.response.outside(event.response_id)
             case events.OutputItemAdded():
+                if event.kind == "message":
+                    self.transcript.answers(event.item_id, event.response_id)
                 return self.response.seen(event.response_id, True, now)
             case events.OutputItemDone():
                 return self._item_done(event, now)
@@ -170,6 +174,7 @@ class Conversation:
     def lost(self, now: float) -> list[Effect]:
         """The session is over; what waits is kept for another."""
         self.model.lost()
+        self.transcript.settle()
         self._session_due = None
         # Whether the caller said anything to a session that was dead already, nobody knows.
         self.unheard_since = self.model.pulse.heard_at
@@ -222,10 +227,14 @@ class Conversation:
     def _item_added(self, event: events.ItemAdded, now: float) -> list[Effect]:
         self.response.item_acknowledged(event.item_id)
         if (event.kind, event.role) == ("message", "user"):
-            return self.barge_in.item_added(event, now)
+            found = self.barge_in.item_added(event, now)
+            self.transcript.place(event.item_id, event.previous_item_id)
+            return found
         ours = self.model.history.is_text(event.item_id)
         if event.kind == "message" and event.role == "assistant" and not ours:
             self.transcript.item(event.item_id, "agent", event.previous_item_id)
+        else:
+            self.transcript.place(event.item_id, event.previous_item_id)
         return []
 
     def _item_done(self, event: events.OutputItemDone, now: float) -> list[Effect]:
@@ -256,6 +265,7 @@ class Conversation:
         permanent = event.error_code in PERMANENT_CODES
         if permanent:
             self.model.failure = "model-failed"
+        self.transcript.response_over(event.response_id, event.status)
         return self._response_gone(event.response_id, now) + self.response.done(
             event.response_id,
             now,
@@ -266,6 +276,7 @@ class Conversation:
         )
 
     def _response_gone(self, response_id: str, now: float) -> list[Effect]:
+        self.transcript.response_over(response_id, "failed")  # unless it told how it ended
         found = self.voice.response_over(response_id, now)
         return found + self._answer_tools(self.tools.response_over(response_id), now)
 
@@ -284,15 +295,15 @@ class Conversation:
 
     # --- What is added beside the speech ------------------------------------------------
 
-    def add_text(self, why: Why, role: str, text: Private[str], now: float) -> list[Effect]:
-        """A text item, and a response that takes account of it."""
+    def add_text(
+        self, why: Why, role: str, text: Private[str], now: float, since: float | None = None
+    ) -> list[Effect]:
+        """A text item, and a response that takes account of it; he began it at ``since``."""
         self._texts += 1
         item_id = f"text-{self._texts}"
         if role == "user":
-            item = self.transcript.item(item_id, "caller")
-            item.say(text.value)
-            item.status = "completed"
-            item.started_ms = item.ended_ms = self._call_ms(now)
+            began_at = now if since is None else since
+            self.transcript.typed(item_id, text.value, self._call_ms(began_at), self._call_ms(now))
         added = effects.AddText(item_id, role, text)
         if role != "user":
             self.model.history.note_added(added)
@@ -327,9 +338,8 @@ class Conversation:
             return [*found, Note("stray", "tool-call", (event.tool_call_id,))]
         use = ToolUse(event.response_id, event.item_id, event.name, event.arguments)
         self.model.history.tool_called(event.tool_call_id, use)
-        item = self.transcript.item(event.tool_call_id, "tool")
-        item.say(f"{event.name}({event.arguments.value})")
-        item.started_ms = self._call_ms(now)
+        wanted = f"{event.name}({event.arguments.value})"
+        self.transcript.used(event.tool_call_id, event.item_id, wanted, self._call_ms(now))
         if self.tools.running > MOST_RUNNING:
             found.append(Note("dropped-tool", "too-many", (event.tool_call_id,)))
             refusal = Private(TOO_MANY_TOOLS)
@@ -342,9 +352,7 @@ class Conversation:
         """The output goes at once; the reply to it through the door."""
         if not self.tools.is_running(tool_call_id):
             return [Note("stray", "tool-output", (tool_call_id,))]
-        item = self.transcript.item(tool_call_id, "tool")
-        item.say(f" -> {output.value}", final=False)
-        item.status, item.ended_ms = "failed" if failed else "completed", self._call_ms(now)
+        self.transcript.answered(tool_call_id, output.value, failed, self._call_ms(now))
         self._texts += 1
         item_id = f"output-{self._texts}"
         self.model.history.tool_answered(tool_call_id, item_id, output)

@@ -157,5 +157,4 @@ class History:
         return [call, effects.AddToolOutput(use.output_item_id, tool_call_id, use.output)]
 
     def _items(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._transcript.snapshot("")["items"]
-        return found
+        return self._transcript.items()

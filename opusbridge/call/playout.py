@@ -29,6 +29,13 @@ PIECE_MS = 100
 #: the wire's delay and the far side's own buffer are far below.
 MARK_PATIENCE_SECONDS = 1.0
 
+#: After so long an outstanding mark is taken to be lost, and its echo would set nothing right.
+MARK_LOST_SECONDS = 30.0
+
+#: Names of marks that a clear flushed, or that were lost, known until they come back: as many
+#: as the far side can hold, and far more than were ever outstanding.
+MOST_STALE_MARKS = 10_000
+
 
 @dataclass(slots=True, eq=False)
 class Segment:
@@ -80,7 +87,7 @@ class PlayoutLedger:
     _empties_at: float = 0.0
     _heard: int = 0
     _marks: deque[tuple[str, int, float]] = field(default_factory=deque)
-    _stale_marks: set[str] = field(default_factory=set)
+    _stale_marks: dict[str, None] = field(default_factory=dict)
     _marks_placed: int = 0
 
     # --- Sound comes in -----------------------------------------------------------------
@@ -165,7 +172,7 @@ class PlayoutLedger:
     def mark_reached(self, name: str, now: float) -> bool:
         """Whether the name was one of ours; a mark flushed by a clear changes nothing."""
         if name in self._stale_marks:
-            self._stale_marks.discard(name)
+            del self._stale_marks[name]
             return True
         if all(name != placed for placed, _, _ in self._marks):
             return False
@@ -173,7 +180,7 @@ class PlayoutLedger:
             placed, position, _ = self._marks.popleft()
             if placed == name:
                 break  # those before it were heard too; their echoes were lost
-            self._stale_marks.add(placed)
+            self._spoil([placed])
         self._heard = max(self._heard, position)
         self._empties_at = now + self._seconds(self._sent - position)
         for segment in self.segments:
@@ -187,18 +194,30 @@ class PlayoutLedger:
 
     def heard_position(self, now: float) -> int:
         """Bytes of this epoch that have reached the ear; never runs backwards."""
+        while self._marks and now >= self._marks[0][2] + MARK_LOST_SECONDS:
+            self._spoil([self._marks.popleft()[0]])
+        self._heard = self._position(now)
+        return self._heard
+
+    def _position(self, now: float) -> int:
         ahead_ms = max(0.0, (self._empties_at - now) * 1000)
         position = self._sent - int(ahead_ms * self.format.bytes_per_ms)
         for _, held, due in self._marks:
             if now < due + MARK_PATIENCE_SECONDS:
                 position = min(position, held)
                 break  # the others are further on; those before it are taken to be lost
-        self._heard = max(self._heard, position)
-        return self._heard
+        return max(self._heard, position)
 
     def heard_ms(self, segment: Segment, now: float) -> float:
         """How much of this part was heard, never more than was received of it."""
-        position = self.heard_position(now)
+        return self._heard_of(segment, self.heard_position(now))
+
+    def glance(self, now: float) -> list[tuple[Segment, float]]:
+        """What was heard by now of each part on its way; for showing, it changes nothing."""
+        position = self._position(now)
+        return [(one, self._heard_of(one, position)) for one in self.segments]
+
+    def _heard_of(self, segment: Segment, position: int) -> float:
         heard = sum(min(max(position, begin), end) - begin for begin, end in segment.stretches)
         if segment.complete and heard == segment.taken:
             return segment.received_ms
@@ -233,11 +252,17 @@ class PlayoutLedger:
             segment.ends_at = min(now, segment.ends_at)
         self.segments = []
         self._waiting.clear()
-        self._stale_marks.update(name for name, _, _ in self._marks)
+        self._spoil([name for name, _, _ in self._marks])
         self._marks.clear()
         self._sent = self._heard = 0
         self._empties_at = now
         return unheard
+
+    def _spoil(self, names: list[str]) -> None:
+        """Their echoes will say nothing, but they are ours."""
+        self._stale_marks.update(dict.fromkeys(names))
+        while len(self._stale_marks) > MOST_STALE_MARKS:
+            del self._stale_marks[next(iter(self._stale_marks))]
 
     def _is_heard(self, segment: Segment, position: int) -> bool:
         return segment.sent == segment.taken and segment.stretches[-1][1] <= position

@@ -3,8 +3,9 @@
 An observer: it is shown every event and effect and changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise, starmap
 from typing import Any
 
 from opusbridge import effects, events
@@ -20,8 +21,17 @@ COUNTED = frozenset(
         events.ModelSpoke,
         effects.CreateResponse,
         effects.PlayAudio,
+        effects.ClearPlayout,
         Note,
     }
+)
+
+#: The parts of a turn's latency, in the order in which they pass.
+INTERVALS = (
+    "speech_end_to_commit",
+    "commit_to_request",
+    "request_to_first_audio",
+    "first_audio_to_heard",
 )
 
 
@@ -36,14 +46,24 @@ class Turn:
     first_audio_at: float | None = None
     heard_at: float | None = None
 
-    def shown(self) -> dict[str, int | None]:
-        """Latencies in ms, as call.json has them."""
-        return {
-            "speech_end_to_commit": _ms(self.speech_ended_at, self.committed_at),
-            "commit_to_request": _ms(self.committed_at, self.requested_at),
-            "request_to_first_audio": _ms(self.requested_at, self.first_audio_at),
-            "first_audio_to_heard": _ms(self.first_audio_at, self.heard_at),
+    def intervals(self) -> dict[str, float | None]:
+        """From the caller's last word to the answer in his ear, in seconds."""
+        instants = (
+            self.speech_ended_at,
+            self.committed_at,
+            self.requested_at,
+            self.first_audio_at,
+            self.heard_at,
+        )
+        return dict(zip(INTERVALS, starmap(_seconds, pairwise(instants)), strict=True))
+
+    def shown(self, started_ms: int | None) -> dict[str, int | None]:
+        """In ms, as call.json has it; ``started_ms``: when he began to speak, in the call."""
+        latencies = {
+            name: None if seconds is None else round(seconds * 1000)
+            for name, seconds in self.intervals().items()
         }
+        return {"started_ms": started_ms, **latencies}
 
 
 @dataclass(slots=True)
@@ -75,6 +95,8 @@ class Tally:
         match what:
             case effects.PlayAudio():
                 return () if self._stored else self._answer_began(what.starts_at, now)
+            case effects.ClearPlayout():
+                self._cleared(now)
             case events.ModelSpoke():
                 self._stored = False
             case Note():
@@ -94,10 +116,10 @@ class Tally:
                 pass
         return ()
 
-    def shown(self) -> dict[str, Any]:
-        """The part of call.json that is counted."""
+    def shown(self, started_ms: Callable[[str], int | None]) -> dict[str, Any]:
+        """The part of call.json that is counted; ``started_ms`` tells when an item began."""
         return {
-            "turns": [turn.shown() for turn in self.turns],
+            "turns": [turn.shown(started_ms(turn.item_id)) for turn in self.turns],
             "responses": asdict(self.responses),
             "barge_ins": self.barge_ins,
             "usage": dict(self.usage),
@@ -120,7 +142,15 @@ class Tally:
             since = turn.speech_ended_at
             if since is not None and not found:
                 found.append(Note("turn-latency", "", (turn.item_id,), now - since))
+            found += _intervals(turn)
         return found
+
+    def _cleared(self, now: float) -> None:
+        """What was to be heard later never was."""
+        for turn in reversed(self.turns):
+            if turn.heard_at is None or turn.heard_at <= now:
+                break
+            turn.heard_at = None
 
     def _noted(self, note: Note, now: float) -> None:
         self.notes[note.kind] = self.notes.get(note.kind, 0) + 1
@@ -152,7 +182,11 @@ class Tally:
                 pass
 
 
-def _ms(start: float | None, end: float | None) -> int | None:
-    if start is None or end is None:
-        return None
-    return max(0, round((end - start) * 1000))
+def _intervals(turn: Turn) -> list[Note]:
+    ids = (turn.item_id,)
+    known = ((name, took) for name, took in turn.intervals().items() if took is not None)
+    return [Note("turn-interval", name, ids, took) for name, took in known]
+
+
+def _seconds(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else max(0.0, end - start)

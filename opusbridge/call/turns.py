@@ -162,11 +162,14 @@ class Keypad:
         self._gap = gap_seconds
         self._pressed = ""
         self.deadline: float | None = None
+        self.since = 0.0
+        """When the first key of the latest input was pressed."""
 
     def press(self, digits: Private[str], now: float) -> list[Private[str]]:
         """The inputs that are complete now, oldest first."""
         complete: list[Private[str]] = []
         for digit in digits.value:
+            self.since = self.since if self._pressed else now
             self._pressed += digit
             if digit == "#":
                 complete += self.take()

@@ -79,7 +79,7 @@ class AgentVoice:
     def say_as(self, item_id: str, clip: Clip, words: str, now: float) -> list[Effect]:
         """The same as an item of the conversation, which the model is told of."""
         self._transcript.words(item_id, "agent", words, final=True)
-        self._transcript.item(item_id, "agent").status = "completed"
+        self._transcript.aside(item_id, "agent").status = "completed"
         path = AgentPath(PCM_AT[clip.rate_hz], self._telephony, self._traits.frame_bytes)
         segment = self._ledger.segment("", item_id, 0)
         source = Audio.of(clip.pcm, PCM_AT[clip.rate_hz])
@@ -148,6 +148,15 @@ class AgentVoice:
             self._write(segment)
         return unheard
 
+    def show_progress(self, now: float) -> None:
+        """Write down what was heard by now, for a reader who looks before the end."""
+        for segment, heard_ms in self._ledger.glance(now):
+            part = segment.content_index
+            self._transcript.playing(segment.item_id, heard_ms, segment.received_ms, part)
+            if heard_ms > 0:
+                item = self._transcript.item(segment.item_id, "agent")
+                item.started_ms = item.started_ms or self._call_ms(segment.starts_at)
+
     def audible(self, now: float) -> bool:
         return self._ledger.audible(now)
 
@@ -203,7 +212,8 @@ class AgentVoice:
 
     def _write(self, segment: Segment) -> None:
         item = self._transcript.item(segment.item_id, "agent")
-        self._transcript.heard(segment.item_id, segment.heard_ms, segment.received_ms)
+        part = segment.content_index
+        self._transcript.heard(segment.item_id, segment.heard_ms, segment.received_ms, part)
         if segment.heard_ms > 0:
             if item.started_ms is None:
                 item.started_ms = self._call_ms(segment.starts_at)

@@ -32,6 +32,19 @@ class TransferRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingPauseRequested:
+    """Nothing of what is said is to be kept until ``by`` wants it kept again."""
+
+    by: str
+    """A slug: ``operator``, ``agent``, …; each must resume what it has paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingResumeRequested:
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class TextInjected:
     """An operator wants the agent to know or say something."""
 
@@ -67,6 +80,8 @@ FromShell = (
     ToolFinished
     | HangUpRequested
     | TransferRequested
+    | RecordingPauseRequested
+    | RecordingResumeRequested
     | TextInjected
     | MessageRejected
     | PeerStalled

@@ -61,6 +61,7 @@ def test_the_metrics_are_those_of_the_contract(
         "opusbridge_truncations_total",
         "opusbridge_model_reconnects_total",
         "opusbridge_turn_latency_seconds",
+        "opusbridge_turn_interval_seconds",
         "opusbridge_rejected_total",
         "opusbridge_tokens_total",
         "opusbridge_bad_messages_total",
@@ -219,3 +220,28 @@ def test_a_gauge_is_shown_before_the_first_call(
 
     assert 'opusbridge_calls_active{telephony="twilio"} 0.0' in shown
     assert 'opusbridge_calls_active{telephony="audiocodes"} 0.0' in shown
+
+
+def test_the_parts_of_a_turns_latency_are_told_apart(
+    registry: CollectorRegistry, call: CallMetrics
+) -> None:
+    call.observe(Note("turn-interval", "commit_to_request", ("item_1",), 0.25), 1.0)
+    call.observe(Note("turn-interval", "nothing we know", ("item_1",), 0.5), 1.0)
+
+    assert changed(registry) == {
+        'turn_interval_seconds_count{interval="commit_to_request"}': 1.0,
+        'turn_interval_seconds_sum{interval="commit_to_request"}': 0.25,
+        'turn_interval_seconds_count{interval="other"}': 1.0,
+        'turn_interval_seconds_sum{interval="other"}': 0.5,
+    }
+
+
+@pytest.mark.parametrize("what", ["mark", "after-end"])
+def test_an_acknowledgement_of_nothing_is_a_bad_message_of_the_telephony_side(
+    registry: CollectorRegistry, call: CallMetrics, what: str
+) -> None:
+    call.observe(Note("stray", what), 1.0)
+    call.observe(Note("stray", "transfer"), 1.0)
+
+    bad = 'bad_messages_total{kind="stray-acknowledgement",peer="twilio"}'
+    assert changed(registry) == {bad: 1.0}

@@ -36,8 +36,10 @@ from opusbridge.effects import (
     FeelPulse,
     HangUp,
     Note,
+    PauseRecording,
     PlayAudio,
     ReplaceModel,
+    ResumeRecording,
     RunTool,
     SessionConfig,
     TransferCall,
@@ -318,6 +320,60 @@ def test_a_stream_that_stops_is_handed_on() -> None:
 
 def test_a_mark_nobody_placed_is_a_stray() -> None:
     assert started().handle(events.MarkReached("theirs"), 1.0) == [Note("stray", "mark")]
+
+
+@pytest.mark.parametrize("late", [events.MarkReached("mark-1"), events.PlayFinished("1")])
+def test_an_acknowledgement_after_the_end_is_counted_and_changes_nothing(late: Event) -> None:
+    call = started()
+    call.handle(events.CallerHungUp("caller-hung-up"), 1.0)
+
+    assert call.handle(late, 1.1) == [Note("stray", "after-end")]
+    assert call.handle(events.CallerStreamStarted(), 1.2) == []
+
+
+# --- The recording pauses ---------------------------------------------------------------
+
+
+def test_a_pause_of_the_recording_withholds_what_is_said_until_all_want_it_kept_again() -> None:
+    call = started()
+    call.handle(events.SpeechStarted("item_1", 0), 1.0)
+
+    assert call.handle(events.RecordingPauseRequested("agent"), 1.5) == [
+        PauseRecording(),
+        Note("withheld", "", ("item_1",)),
+    ]
+    assert call.handle(events.RecordingPauseRequested("operator"), 1.6) == []
+    assert call.handle(events.DigitsPressed(Private("4711")), 2.0) == []
+    assert call.handle(events.RecordingResumeRequested("agent"), 2.1) == []
+    assert call.handle(events.RecordingResumeRequested("operator"), 2.2) == [ResumeRecording()]
+    # Begun in the pause, complete behind it.
+    found = call.handle(events.DigitsPressed(Private("#")), 2.3)
+
+    assert found[-1] == Note("withheld", "", ("text-1",))
+    assert "4711" not in str(call.transcript_changes(4.0))
+    assert "4711" not in str(call.transcript.snapshot("call_1"))
+
+
+def test_a_pause_before_the_call_has_a_line_holds_as_well() -> None:
+    call = Call(policy(), 0.0)
+
+    assert call.handle(events.RecordingPauseRequested("operator"), 0.1) == [PauseRecording()]
+    assert call.transcript_changes(0.2) == {
+        "order": [],
+        "pauses": [{"started_ms": 100, "ended_ms": None}],
+    }
+
+
+def test_the_transcript_can_be_followed_while_the_agent_is_heard() -> None:
+    call = started()
+    answering(call, 1.0, 2000)
+    words = Private("one two six ten")
+    call.handle(events.ModelWords("resp_1", "item_2", 0, words, final=True), 1.1)
+
+    item = call.transcript_changes(2.0)["items"]["item_2"]
+
+    assert (item["heard"], item["unheard"], item["started_ms"]) == ("one two", "six ten", 1000)
+    assert call.transcript_changes(2.5)["items"]["item_2"]["heard"] == "one two six"
 
 
 # --- The agent hangs up -----------------------------------------------------------------

@@ -10,6 +10,7 @@ from opusbridge.call.pending import Why
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy
 from opusbridge.call.pulse import ANSWER_SECONDS, ASK_SECONDS, BUSY_ANSWER_SECONDS
 from opusbridge.call.tools import MOST_RUNNING
+from opusbridge.call.transcript import Transcript
 from opusbridge.effects import (
     AddText,
     AddToolOutput,
@@ -60,7 +61,7 @@ def policy(barge_in: bool = True, by_model: bool = False) -> CallPolicy:
 
 def begun(how: CallPolicy | None = None) -> Conversation:
     """On Twilio, at 0.0; the session has not taken its settings."""
-    return Conversation(how or policy(), PCMU_8K, lambda at: round(at * 1000), 0.0)
+    return Conversation(how or policy(), PCMU_8K, Transcript(), lambda at: round(at * 1000), 0.0)
 
 
 def ready(how: CallPolicy | None = None) -> Conversation:
@@ -359,7 +360,11 @@ def test_speech_still_on_the_wire_after_barge_in_is_not_played() -> None:
 
 def test_barge_in_after_the_response_was_done_still_cuts_what_is_heard() -> None:
     talk = Conversation(
-        replace(policy(), telephony=AUDIOCODES), PCM_24K, lambda at: round(at * 1000), 0.0
+        replace(policy(), telephony=AUDIOCODES),
+        PCM_24K,
+        Transcript(),
+        lambda at: round(at * 1000),
+        0.0,
     )
     talk.handle(events.SessionConfigured(PCM_24K, PCM_24K), 0.0)
     talk.handle(events.TurnCommitted("item_1"), 1.0)
@@ -392,7 +397,11 @@ def test_with_barge_in_off_the_caller_does_not_silence_the_agent() -> None:
 
 def test_a_telephony_side_that_must_be_told_of_speech_is_told() -> None:
     talk = Conversation(
-        replace(policy(), telephony=AUDIOCODES), PCM_16K, lambda at: round(at * 1000), 0.0
+        replace(policy(), telephony=AUDIOCODES),
+        PCM_16K,
+        Transcript(),
+        lambda at: round(at * 1000),
+        0.0,
     )
     talk.handle(events.SessionConfigured(PCM_24K, PCM_24K), 0.0)
     told = talk.handle(events.SpeechStarted("item_1", 0), 1.0)
@@ -750,3 +759,44 @@ def test_sound_dropped_while_closing_is_not_worth_telling_the_model() -> None:
 
     item_done = events.OutputItemDone("resp_1", "item_2", "message", "incomplete")
     assert talk.handle(item_done, 1.2) == []
+
+
+# --- The transcript ---------------------------------------------------------------------
+
+
+def test_the_parts_of_an_answer_do_not_overwrite_each_others_words() -> None:
+    talk = answering()
+    for part, words in enumerate(("Good morning.", "How can I help?")):
+        talk.handle(events.ModelWords("resp_1", "item_2", part, Private(words), final=True), 1.1)
+
+    (item,) = (one for one in talk.transcript.items() if one["item_id"] == "item_2")
+    assert item["text"] == "Good morning. How can I help?"
+
+
+def test_a_turn_whose_words_were_lost_is_marked_failed() -> None:
+    talk = ready()
+    talk.handle(events.SpeechStarted("item_1", 0), 1.0)
+    talk.handle(events.TurnCommitted("item_1"), 2.0)
+    talk.handle(events.TranscriptionFailed("item_1"), 2.5)
+
+    assert talk.transcript.items()[0]["status"] == "failed"
+
+
+def test_an_answer_that_failed_midway_is_marked_failed() -> None:
+    talk = answering()
+    talk.handle(events.OutputItemAdded("resp_1", "item_2", "message"), 1.0)
+    talk.handle(events.ModelWords("resp_1", "item_2", 0, Private("Good"), final=False), 1.1)
+    talk.handle(events.OutputItemDone("resp_1", "item_2", "message", "incomplete"), 1.2)
+    talk.handle(events.ResponseDone("resp_1", "failed", error_code="server_error"), 1.2)
+
+    (item,) = (one for one in talk.transcript.items() if one["item_id"] == "item_2")
+    assert item["status"] == "failed"
+
+
+def test_an_answer_whose_session_was_lost_is_marked_failed() -> None:
+    talk = answering()
+    talk.handle(events.OutputItemAdded("resp_1", "item_2", "message"), 1.0)
+    talk.handle(events.ModelLost("model-lost"), 1.1)
+
+    (item,) = (one for one in talk.transcript.items() if one["item_id"] == "item_2")
+    assert item["status"] == "failed"

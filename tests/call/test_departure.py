@@ -4,6 +4,7 @@ from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure
 from opusbridge.call.farewell import HANG_UP_SECONDS, TAIL_SECONDS, TRANSFER_SECONDS
 from opusbridge.call.policy import TWILIO, CallPolicy
+from opusbridge.call.transcript import Transcript
 from opusbridge.effects import HangUp, SessionConfig, TransferCall
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
@@ -15,7 +16,7 @@ TRANSFER = TransferCall(Private("sip:front@example.com"), "billing")
 
 def conversation() -> Conversation:
     policy = CallPolicy(TWILIO, SessionConfig("Be kind.", PCM_24K))
-    return Conversation(policy, PCMU_8K, lambda at: round(at * 1000), 0.0)
+    return Conversation(policy, PCMU_8K, Transcript(), lambda at: round(at * 1000), 0.0)
 
 
 def parted(then: HangUp | TransferCall) -> Departure:

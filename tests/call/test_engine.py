@@ -166,7 +166,7 @@ def test_the_latency_of_an_answer_is_shown_to_observers_and_handed_to_the_shell(
 
     out = engine.model_said(DELTA, 2.5)
 
-    (note,) = (effect for effect in out.effects if isinstance(effect, Note))
+    note, *_ = (effect for effect in out.effects if isinstance(effect, Note))
     assert note.kind == "turn-latency"
     assert note in seen
     assert engine.tally.notes["turn-latency"] == 1

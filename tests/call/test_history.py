@@ -29,17 +29,15 @@ class Talk:
         self.history = History(self.transcript)
 
     def caller(self, item_id: str, words: str = "") -> None:
-        item = self.transcript.item(item_id, "caller")
-        if words:
-            item.say(words)
-        item.status = "completed"
+        self.transcript.words(item_id, "caller", words, final=True)
+        self.transcript.committed(item_id, None)
 
     def agent(self, item_id: str, words: str, heard: float = 1.0) -> None:
         self.transcript.words(item_id, "agent", words, final=True)
         self.transcript.heard(item_id, 1000 * heard, 1000)
 
     def tool(self, call_id: str, output: str | None = None) -> None:
-        self.transcript.item(call_id, "tool").say("look_up({})")
+        self.transcript.used(call_id, f"item-of-{call_id}", "look_up({})", 0)
         self.history.tool_called(call_id, a_tool(call_id))
         if output is not None:
             self.history.tool_answered(call_id, f"output-{call_id}", Private(output))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from opusbridge.call import playout as module
 from opusbridge.call.playout import Ended, PlayoutLedger, Segment, Sent
 from opusbridge.sound import PCMU_8K, Audio
 
@@ -204,6 +205,58 @@ def test_what_was_heard_is_never_taken_back() -> None:
     assert ledger.heard_ms(segment, 3.0) == pytest.approx(2000, abs=0.2)
     assert ledger.heard_ms(segment, 4.0) == pytest.approx(2000, abs=0.2)
     assert ledger.heard_ms(segment, 6.0) == pytest.approx(3100, abs=0.2)
+
+
+def test_an_echo_that_comes_twice_changes_nothing() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    mark = ledger.place_mark()
+    say(ledger, "item_1", 1000, now=1.0)
+    assert ledger.mark_reached(mark, 1.15)
+
+    assert not ledger.mark_reached(mark, 1.3)
+    assert ledger.heard_ms(segment, 1.3) == pytest.approx(250, abs=0.2)
+
+
+def test_an_echo_half_a_minute_late_sets_nothing_right_any_more() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    mark = ledger.place_mark()
+    say(ledger, "item_1", 60_000, now=1.0)
+    before = ledger.heard_ms(segment, 31.2)
+
+    assert ledger.mark_reached(mark, 31.2)  # ours, but long given up
+    assert ledger.heard_ms(segment, 32.2) == pytest.approx(before + 1000, abs=0.2)
+    assert not ledger.mark_reached(mark, 32.2)
+
+
+def test_a_far_side_that_never_echoes_cannot_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_STALE_MARKS", 3)
+    ledger = buffering()
+    marks = []
+    for second in range(6):
+        say(ledger, "item_1", 100, now=second)
+        marks.append(ledger.place_mark())
+        ledger.cut(second + 0.05)
+
+    assert [ledger.mark_reached(mark, 9.0) for mark in marks] == [False] * 3 + [True] * 3
+
+
+def test_a_glance_at_the_ledger_changes_nothing() -> None:
+    ledger = buffering()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    mark = ledger.place_mark()
+    say(ledger, "item_1", 4900, now=1.0)
+
+    ((seen, heard_ms),) = ledger.glance(3.0)
+    assert seen is segment
+    assert heard_ms == pytest.approx(2000, abs=0.2)
+
+    # Had anybody else asked then, this could not be taken back.
+    ledger.mark_reached(mark, 3.0)
+    assert ledger.heard_ms(segment, 3.0) == 100
 
 
 def test_a_name_we_never_placed_is_not_ours() -> None:

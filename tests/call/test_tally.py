@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from opusbridge import effects, events
@@ -17,8 +19,13 @@ def shown(*happened: tuple[float, Event | Effect]) -> Tally:
     return tally
 
 
+def written(tally: Tally) -> dict[str, Any]:
+    """As call.json has it, every item having begun at 4000 ms."""
+    return tally.shown(lambda item_id: 4000)
+
+
 def turn(tally: Tally, number: int = 0) -> dict[str, int | None]:
-    found = tally.shown()["turns"][number]
+    found = written(tally)["turns"][number]
     assert isinstance(found, dict)
     return found
 
@@ -34,6 +41,7 @@ def test_a_turn_is_timed_from_the_last_word_to_the_answer_in_the_ear() -> None:
     )
 
     assert turn(tally) == {
+        "started_ms": 4000,
         "speech_end_to_commit": 700,
         "commit_to_request": 50,
         "request_to_first_audio": 750,
@@ -48,22 +56,54 @@ def test_the_latency_of_a_turn_is_noted_once_when_its_answer_begins() -> None:
         (5.0, effects.CreateResponse("request-1")),
     )
 
-    (note,) = tally.observe(effects.PlayAudio(SOUND, 6.0), 6.0)
+    first, *intervals = tally.observe(effects.PlayAudio(SOUND, 6.25), 6.0)
 
-    assert note == Note("turn-latency", "", ("item_1",), 1.5)
+    assert first == Note("turn-latency", "", ("item_1",), 1.5)
+    assert intervals == [
+        Note("turn-interval", "speech_end_to_commit", ("item_1",), 0.5),
+        Note("turn-interval", "commit_to_request", ("item_1",), 0.0),
+        Note("turn-interval", "request_to_first_audio", ("item_1",), 1.0),
+        Note("turn-interval", "first_audio_to_heard", ("item_1",), 0.25),
+    ]
     assert tally.observe(effects.PlayAudio(SOUND, 6.1), 6.1) == []
+
+
+def test_an_answer_cleared_before_its_first_sound_was_never_heard() -> None:
+    tally = shown(
+        (5.0, events.TurnCommitted("item_1")),
+        (5.0, effects.CreateResponse("request-1")),
+        (6.0, effects.PlayAudio(SOUND, 7.0)),
+        (6.5, effects.ClearPlayout()),
+    )
+
+    assert turn(tally)["request_to_first_audio"] == 1000
+    assert turn(tally)["first_audio_to_heard"] is None
+
+
+def test_an_answer_cut_while_it_was_heard_was_heard() -> None:
+    tally = shown(
+        (5.0, events.TurnCommitted("item_1")),
+        (5.0, effects.CreateResponse("request-1")),
+        (6.0, effects.PlayAudio(SOUND, 6.0)),
+        (6.5, effects.ClearPlayout()),
+        (7.0, events.TurnCommitted("item_2")),
+        (7.1, effects.ClearPlayout()),
+    )
+
+    assert turn(tally)["first_audio_to_heard"] == 0
 
 
 def test_what_never_came_is_not_made_up() -> None:
     tally = shown((5.0, events.TurnCommitted("item_1")))
 
-    assert set(turn(tally).values()) == {None}
+    assert set(turn(tally).values()) == {4000, None}
 
 
 def test_a_turn_whose_speech_nobody_timed_has_no_latency_to_note() -> None:
     tally = shown((5.0, events.TurnCommitted("item_1")), (5.1, effects.CreateResponse("request-1")))
 
-    assert tally.observe(effects.PlayAudio(SOUND, 6.0), 6.0) == []
+    (*notes,) = tally.observe(effects.PlayAudio(SOUND, 6.0), 6.0)
+    assert {note.kind for note in notes} == {"turn-interval"}
     assert turn(tally)["request_to_first_audio"] == 900
 
 
@@ -86,7 +126,8 @@ def test_one_answer_to_several_turns_is_the_answer_to_each_and_noted_for_the_las
         (5.1, effects.CreateResponse("request-1")),
     )
 
-    assert tally.observe(effects.PlayAudio(SOUND, 6.0), 6.0) == [
+    notes = tally.observe(effects.PlayAudio(SOUND, 6.0), 6.0)
+    assert [note for note in notes if note.kind == "turn-latency"] == [
         Note("turn-latency", "", ("item_2",), 1.5)
     ]
     assert turn(tally, 0)["request_to_first_audio"] == 900
@@ -138,7 +179,7 @@ def test_responses_are_counted_by_how_they_ended() -> None:
         (3.0, Note("truncated", value=400)),
     )
 
-    assert tally.shown()["responses"] == {
+    assert written(tally)["responses"] == {
         "requested": 1,
         "created": 5,
         "completed": 2,
@@ -147,7 +188,7 @@ def test_responses_are_counted_by_how_they_ended() -> None:
         "conflicts": 1,
         "retries": 2,
     }
-    assert tally.shown()["barge_ins"] == 1
+    assert written(tally)["barge_ins"] == 1
     assert tally.notes == {"conflict": 1, "retry": 2, "barge-in": 1, "truncated": 1}
 
 
@@ -156,15 +197,15 @@ def test_a_response_out_of_band_is_paid_for_and_is_no_answer(status: str) -> Non
     done = events.ResponseDone("resp_1", status, usage=Usage(1, 2), in_conversation=False)
     tally = shown((1.0, events.ResponseCreated("resp_1", in_conversation=False)), (2.0, done))
 
-    assert set(tally.shown()["responses"].values()) == {0}
-    assert tally.shown()["usage"]["input_audio"] == 2
+    assert set(written(tally)["responses"].values()) == {0}
+    assert written(tally)["usage"]["input_audio"] == 2
 
 
 def test_tokens_add_up() -> None:
     done = events.ResponseDone("resp_1", "completed", usage=Usage(1, 2, 3, 4, 5))
     tally = shown((1.0, done), (2.0, done), (3.0, events.ResponseDone("resp_2", "completed")))
 
-    assert tally.shown()["usage"] == {
+    assert written(tally)["usage"] == {
         "input_text": 2,
         "input_audio": 4,
         "cached": 6,

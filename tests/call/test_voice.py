@@ -386,3 +386,18 @@ def test_a_line_that_is_gone_leaves_what_was_heard_in_the_transcript() -> None:
     item = speaking.item("item_1")
     assert (item["heard"], item["unheard"]) == ("one two", "six ten")
     assert speaking.voice.cut(1.2) == ([], [])
+
+
+def test_what_was_heard_by_now_is_shown_before_anything_is_final() -> None:
+    speaking = Speaking()
+    speaking.hears("item_1", sound(1000), 1.0)
+    speaking.hears("item_2", sound(1000), 1.0)
+    for item_id in ("item_1", "item_2"):
+        speaking.transcript.words(item_id, "agent", "one two", final=True)
+
+    speaking.voice.show_progress(1.5)
+
+    assert [speaking.item(one)["heard"] for one in ("item_1", "item_2")] == ["one", ""]
+    assert speaking.item("item_1")["started_ms"] == 1000
+    assert speaking.item("item_2")["started_ms"] is None
+    assert speaking.item("item_1")["status"] == "in_progress"
