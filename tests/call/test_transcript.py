@@ -191,7 +191,7 @@ def test_the_parts_of_an_item_are_heard_together() -> None:
 
 def test_each_part_has_its_own_words_and_is_cut_by_its_own_sound() -> None:
     transcript = Transcript()
-    transcript.words("item_1", "agent", "Good mor", final=False, part=0)
+    transcript.words("item_1", "agent", "Good m", final=False, part=0)
     transcript.words("item_1", "agent", "How can I help?", final=True, part=1)
     transcript.words("item_1", "agent", "Good morning.", final=True, part=0)
     transcript.heard("item_1", 900, 900, part=0)
