@@ -160,8 +160,8 @@ class CallMetrics:
         match note.kind:
             case "pending":
                 metrics.pending_inputs.inc()
-            case "pending-wait":
-                metrics.pending_wait.observe(note.value)
+            case "pending-wait" | "turn-latency" | "turn-interval":
+                self._took(note)
             case "conflict":
                 metrics.conflicts.inc()
             case "retry":
@@ -179,14 +179,20 @@ class CallMetrics:
                 metrics.bad_message(note.reason)
             case "model-replaced":
                 metrics.reconnects.labels(_one_of(REASONS, note.reason)).inc()
-            case "turn-interval":
-                metrics.intervals.labels(_one_of(INTERVALS, note.reason)).observe(note.value)
             case "stray" if note.reason in ("mark", "after-end"):
                 metrics.bad_message(f"{self._telephony}:stray-acknowledgement")
+            case _:
+                pass  # the others are for the trace
+
+    def _took(self, note: effects.Note) -> None:
+        metrics = self._metrics
+        match note.kind:
+            case "pending-wait":
+                metrics.pending_wait.observe(note.value)
             case "turn-latency":
                 metrics.latency.observe(note.value)
             case _:
-                pass  # the others are for the trace
+                metrics.intervals.labels(_one_of(INTERVALS, note.reason)).observe(note.value)
 
 
 class _Slugs:
