@@ -48,8 +48,8 @@ class Metrics:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"opusbridge_{name}", text, labels, registry=registry)
 
-        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(f"opusbridge_{name}", text, buckets=buckets, registry=registry)
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"opusbridge_{name}", text, labels, buckets=buckets, registry=registry)
 
         self.calls_active = Gauge(
             "opusbridge_calls_active", "Calls under way", ["telephony"], registry=registry
@@ -76,13 +76,8 @@ class Metrics:
             "From the caller's last speech to the first agent audio sent to the caller",
             _LATENCIES,
         )
-        self.intervals = Histogram(
-            "opusbridge_turn_interval_seconds",
-            "The parts of a turn's latency: from the caller's last speech to the answer heard",
-            ["interval"],
-            buckets=_INTERVALS,
-            registry=registry,
-        )
+        about = "The parts of a turn's latency, up to the answer heard"
+        self.intervals = histogram("turn_interval_seconds", about, _INTERVALS, "interval")
         self.refusals = counter("rejected_total", "Requests turned away", "endpoint", "reason")
         self.tokens = counter("tokens_total", "Tokens the model used", "kind")
         self.bad_messages = counter(
