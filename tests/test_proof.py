@@ -93,3 +93,7 @@ def test_the_benchmark_tells_the_price_of_everything() -> None:
     assert status == 0, printed
     for one in ("a caller's frame, twilio", "an event, of ", "20 ms up"):
         assert f" us  {one}" in printed
+
+
+def test_the_picture_of_the_ledger_is_the_ledgers_own() -> None:
+    assert run("playout-diagram", "--check") == (0, "")

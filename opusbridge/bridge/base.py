@@ -153,6 +153,23 @@ class RealtimeBridge(ABC):
         """Put a text before the model and ask for a response, through the one door."""
         self._asked(events.TextInjected(Private(text)))
 
+    @property
+    def recording_paused(self) -> bool:
+        """Nothing of what is said now is kept."""
+        return self._call is not None and self._call.transcript.paused
+
+    def pause_recording(self, by: str = "operator") -> None:
+        """Keep nothing of what is said from now on: neither sound nor words.
+
+        Files show a silence of the right length and ``[withheld]``. The recording goes on when
+        everybody who paused it (``by``, a slug) has called :meth:`resume_recording`.
+        """
+        self._happened(events.RecordingPauseRequested(by))
+
+    def resume_recording(self, by: str = "operator") -> None:
+        """Keep what is said from now on, if nobody else wants it withheld."""
+        self._happened(events.RecordingResumeRequested(by))
+
     def rejected(self, kind: str) -> None:
         """A frame of the telephony side could not even be read as text."""
         self._asked(events.MessageRejected(self.traits.name, kind))
@@ -173,12 +190,11 @@ class RealtimeBridge(ABC):
         if self._metrics is not None:
             self._metrics.call_began()
             observers.append(self._metrics.observe)
-        if self._recorder_factory is not None:
-            self._recorder = self._recorder_factory(
-                self.call_id, self._started_at, self._clock_began
-            )
-            observers.append(self._recorder.observe)
         call = Call(self._policy, self._clock_began)
+        if (make := self._recorder_factory) is not None:
+            self._recorder = make(self.call_id, self._started_at, self._clock_began)
+            self._recorder.follow(call.transcript_changes)
+            observers.append(self._recorder.observe)
         self._telephony_out = Outbox(lambda: self._happened(events.PeerStalled("telephony")))
         self._model = ModelLink(
             self._connect_model,
@@ -205,6 +221,7 @@ class RealtimeBridge(ABC):
                 tasks.create_task(self._read_telephony()),
                 tasks.create_task(self._telephony_out.send_all(self._telephony_socket)),
                 tasks.create_task(self._model.carry()),
+                tasks.create_task(self._write_as_it_goes()),
             ]
             self._arm_timer()
             await self._over.wait()
@@ -214,6 +231,12 @@ class RealtimeBridge(ABC):
             for task in running:
                 task.cancel()
             self._side_work.cancel()
+
+    async def _write_as_it_goes(self) -> None:
+        recorder, clock = self._recorder, asyncio.get_running_loop().time
+        while recorder is not None:
+            await asyncio.sleep(max(0.0, recorder.hand_over_at - clock()))
+            recorder.hand_over_if_due(clock())
 
     async def _read_telephony(self) -> None:
         engine = self._engine
@@ -337,8 +360,12 @@ class RealtimeBridge(ABC):
             parameters=call.parameters.value,
             hang_up=self._agent_hangs_up,
             transfer=self.transfer,
+            recording=self._agent_pauses,
             state=self._state,
         )
+
+    def _agent_pauses(self, paused: bool) -> None:
+        (self.pause_recording if paused else self.resume_recording)(by="agent")
 
     def _agent_hangs_up(self, reason: str) -> None:
         self._happened(events.HangUpRequested("agent-hung-up"))

@@ -28,6 +28,7 @@ def describe(
         "response_active": talk is not None and talk.response.response_active,
         "response_id": talk.response.response_id if talk else None,
         "pending_user_input": pending.why if pending else None,
+        "recording_paused": call is not None and call.transcript.paused,
         "turns": len(engine.tally.turns) if engine else 0,
     }
 

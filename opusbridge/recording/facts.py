@@ -28,6 +28,8 @@ _FACTS: dict[type, Callable[[Any], Fact]] = {
         "reason": "failed" if tool.failed else "",
         "ids": [tool.tool_call_id],
     },
+    effects.PauseRecording: lambda _: {"note": "recording-paused"},
+    effects.ResumeRecording: lambda _: {"note": "recording-resumed"},
     events.HangUpRequested: lambda what: {"note": "hang-up-requested", "reason": what.reason},
     events.TransferRequested: lambda _: {"note": "transfer-requested"},
     events.TextInjected: lambda _: {"note": "text-injected"},

@@ -9,6 +9,8 @@ One JSON object a line; times (``t``) are seconds from the start of the recordin
   one kind (``media``) within a second, when each came after ``t`` (``ms``), how many bytes of
   sound each held (``sizes``: one number if all are alike) and one hash of it all;
   ``of`` says what they belong to and ``stamps_ms`` what Twilio's clock said, where given;
+* while the recording is paused, and whenever a message is about an item said in a pause, every
+  text in it but names, kinds and ids is ``<withheld>``; sound is hashed as ever;
 * what else happened to the call: ``{"t", "note", …}``.
 
 Lines stand in the order in which they were complete: a second of sound comes after the
@@ -18,13 +20,14 @@ messages that passed meanwhile. Sort by ``t``.
 import hashlib
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from opusbridge.recording.files import open_private, write_all
+from opusbridge.recording.withholding import WITHHELD, Withholding
 from opusbridge.sound import AudioFormat
 from opusbridge.version import VERSION
 
@@ -79,6 +82,7 @@ class FlightRecording:
         self._full = False
         self._runs: dict[tuple[str, ...], _Run] = {}
         self._lines: list[bytes] = []
+        self._withholding = Withholding()
         spoken = telephony_format and f"{telephony_format.encoding}/{telephony_format.rate_hz}"
         self._line({"flight": 1, "version": VERSION, "call_id": call_id, "format": spoken}, 0.0)
         self._file = open_private(path)
@@ -92,6 +96,17 @@ class FlightRecording:
     def noted(self, note: Mapping[str, Any], t: float) -> None:
         """``note`` has the key ``note`` and nothing of what a caller said or is called."""
         self._line({"t": round(t, 6), **note}, t)
+
+    def pause(self) -> None:
+        """Keep the shape of what is said from now on, and none of its words."""
+        self._withholding.paused = True
+
+    def resume(self) -> None:
+        self._withholding.paused = False
+
+    def withhold(self, ids: Iterable[str]) -> None:
+        """Whatever is said of these items, now or later, is not kept."""
+        self._withholding.add(ids)
 
     def flush(self) -> None:
         lines, self._lines = self._lines, []
@@ -136,7 +151,9 @@ class FlightRecording:
                 plain = orjson.dumps(redacted(said)).decode()
                 if self._is_sound(peer, direction, kind, plain, t):
                     return
-            line["text"] = redacted(said)
+            line["text"] = self._withholding.applied(redacted(said))
+        elif self._withholding.paused:
+            line["text"] = WITHHELD
         else:
             readable = text.encode(errors="replace").decode()
             line["text"] = _SECRET_IN_TEXT.sub(rf"\1{REDACTED}", readable)

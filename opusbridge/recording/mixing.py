@@ -44,6 +44,7 @@ class StereoTimeline:
         self.rate_hz = rate_hz
         self._caller, self._agent = _Voice(), _Voice()
         self._taken = 0
+        self._pauses: list[tuple[int, int | None]] = []  # not wholly handed out yet
         self._jitter = self._samples(CALLER_JITTER_SECONDS)
         self._longest_frame = self._samples(LONGEST_FRAME_SECONDS)
         self._snap = self._samples(AGENT_SNAP_SECONDS)
@@ -76,6 +77,15 @@ class StereoTimeline:
         """What of the agent is not heard at ``at_s`` never will be."""
         self._agent.cut(self._samples(at_s))
 
+    def pause(self, at_s: float) -> None:
+        """From here on both are silent, whatever was or will be reported, until :meth:`resume`."""
+        if not self._pauses or self._pauses[-1][1] is not None:
+            self._pauses.append((self._samples(at_s), None))
+
+    def resume(self, at_s: float) -> None:
+        if self._pauses and self._pauses[-1][1] is None:
+            self._pauses[-1] = (self._pauses[-1][0], self._samples(at_s))
+
     def take(self, until_s: float) -> bytes:
         """The frames not taken yet that nothing reported from ``until_s`` on can change."""
         until = self._samples(until_s)
@@ -106,7 +116,10 @@ class StereoTimeline:
         for channel, voice in enumerate((self._caller, self._agent)):
             heard = voice.take(count, self._taken)
             frames[: len(heard), channel] = heard
+        for begin, end in self._pauses:
+            frames[max(begin - self._taken, 0) : None if end is None else end - self._taken] = 0
         self._taken += count
+        self._pauses = [one for one in self._pauses if one[1] is None or one[1] > self._taken]
         return frames.tobytes()
 
     def _samples(self, seconds: float) -> int:

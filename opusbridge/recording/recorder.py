@@ -29,8 +29,8 @@ from opusbridge.recording.writer import Writer
 from opusbridge.sound import PCMU_8K, AudioFormat
 
 #: How long things come together before the writer gets them: a thread woken for every frame
-#: would take the processor from the calls; more would make a crash cost more.
-HAND_OVER_SECONDS = 1.0
+#: would take the processor from the calls; with the writing itself a crash costs a second.
+HAND_OVER_SECONDS = 0.8
 
 #: What keeping one entry costs beside its text or sound, roughly.
 ENTRY_BYTES = 200
@@ -46,6 +46,7 @@ _NOTHING: frozenset[type] = frozenset()
 _SOUND: frozenset[type] = frozenset(
     {events.CallArrived, events.CallerSpoke, effects.PlayAudio, effects.ClearPlayout}
 )
+_PAUSES: frozenset[type] = frozenset({effects.PauseRecording, effects.ResumeRecording})
 
 log = structlog.get_logger(__name__)
 
@@ -80,10 +81,14 @@ class CallRecorder:
         )
         self._writer = writer
         self._flight = flight
-        self._wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING)
+        self._record = record
+        self._wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING) | _PAUSES
+        self._changes: Callable[[float], dict[str, Any]] | None = None
+        self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
         self._entries: list[Entry] = []
         self._size_bytes = 0
-        self._hand_over_at = started_at + HAND_OVER_SECONDS
+        self.hand_over_at = started_at + HAND_OVER_SECONDS
+        """When what came together is due to go to the writer."""
         self._done: Future[None] = Future()
         # Whoever stops waiting in ``closed`` must not cancel it for the others.
         self._done.set_running_or_notify_cancel()
@@ -94,6 +99,18 @@ class CallRecorder:
     def failed(self) -> int:
         """How many files could not be written, or not to their end."""
         return self._files.failed
+
+    def follow(self, changes: Callable[[float], dict[str, Any]]) -> None:
+        """``changes(now)`` tells what is new in the transcript: it is written as the call goes.
+
+        As :meth:`Call.transcript_changes <opusbridge.call.call.Call.transcript_changes>`.
+        """
+        self._changes = changes if self._record else None
+
+    def hand_over_if_due(self, now: float) -> None:
+        """To be called at :attr:`hand_over_at`: a silent line must not keep what is known."""
+        if now >= self.hand_over_at:
+            self._hand_over(now)
 
     def observe(self, what: Event | Effect, now: float) -> None:
         """Every event and effect of the call, in order."""
@@ -128,15 +145,29 @@ class CallRecorder:
     def _keep(self, entry: Entry, size_bytes: int) -> None:
         self._entries.append(entry)
         self._size_bytes += size_bytes
-        if entry[0] >= self._hand_over_at:
+        if entry[0] >= self.hand_over_at:
             self._hand_over(entry[0])
 
     def _hand_over(self, now: float) -> None:
-        job = partial(self._files.write, self._entries, self.dropped)
-        if not self._writer.submit(job, self._size_bytes):
-            self.dropped += len(self._entries)
-        self._entries, self._size_bytes = [], 0
-        self._hand_over_at = now + HAND_OVER_SECONDS
+        self.hand_over_at = now + HAND_OVER_SECONDS
+        self._follow(now)
+        if not self._entries and not self._news:
+            return
+        entries, self._entries = self._entries, []
+        size = self._size_bytes + ENTRY_BYTES * len(self._news.get("items", ()))
+        self._size_bytes = 0
+        if self._writer.submit(partial(self._files.write, entries, self.dropped, self._news), size):
+            self._news = {}
+            return
+        # Everything may be lost but the word that nothing is to be kept.
+        self._entries = [entry for entry in entries if _is_vital(entry[3])]
+        self.dropped += len(entries) - len(self._entries)
+
+    def _follow(self, now: float) -> None:
+        new = self._changes(now) if self._changes is not None else {}
+        if new:
+            items = {**self._news.get("items", {}), **new.get("items", {})}
+            self._news = {**self._news, **new, "items": items}
 
     def _complete(self, job: partial[None]) -> None:
         try:
@@ -167,11 +198,16 @@ class _Files:
         self._flight: FlightRecording | None = None
         self._written_until = 0.0
         self._dropped = 0
+        self._transcript: dict[str, Any] = {"items": {}, "order": []}
         self.failed = 0
 
-    def write(self, entries: list[Entry], dropped: int) -> None:
-        """``dropped``: how many entries of this call were lost so far."""
+    def write(self, entries: list[Entry], dropped: int, news: dict[str, Any]) -> None:
+        """``dropped``: entries of this call lost so far; ``news``: of the transcript."""
         self._open(entries)
+        if news:
+            # What is wrong with the disk is told at the latest when the call is over.
+            with suppress(OSError):
+                self._write_transcript(news)
         if self._soundtrack and not self._try(partial(self._mix, self._soundtrack, entries)):
             self._give_up(self._soundtrack)
             self._soundtrack = None
@@ -188,7 +224,7 @@ class _Files:
         now: float,
     ) -> None:
         try:
-            self.write(entries, dropped)
+            self.write(entries, dropped, {})
             if self._soundtrack:
                 self._try(partial(self._soundtrack.finish, now - self._started_at))
             if self._flight:
@@ -199,6 +235,15 @@ class _Files:
             if self._record:
                 self._try(partial(files.write_json, self._folder / files.TRANSCRIPT, transcript))
             self._try(partial(files.write_json, self._folder / files.CALL, call))
+
+    def _write_transcript(self, news: dict[str, Any]) -> None:
+        known = self._transcript
+        items = {**known["items"], **news["items"]}
+        self._transcript = {**known, **news, "items": items}
+        shown = [items[one] for one in self._transcript["order"] if one in items]
+        pauses = {key: news[key] for key in ("pauses",) if key in news}
+        text = {"call_id": self._call_id, "items": shown, **pauses}
+        files.write_json(self._folder / files.TRANSCRIPT, text)
 
     def _open(self, entries: list[Entry]) -> None:
         if self._opened:
@@ -229,6 +274,10 @@ class _Files:
                         soundtrack.agent_played(what.audio, what.starts_at - self._started_at, t)
                     case effects.ClearPlayout():
                         soundtrack.cleared(t)
+                    case effects.PauseRecording():
+                        soundtrack.pause(t)
+                    case effects.ResumeRecording():
+                        soundtrack.resume(t)
 
     def _note(self, flight: FlightRecording, entries: list[Entry], dropped: int) -> None:
         if dropped > self._dropped:
@@ -238,7 +287,15 @@ class _Files:
             t = now - self._started_at
             if peer:
                 flight.said(peer, direction, what, t)
-            elif (line := fact(what)) is not None:
+                continue
+            match what:
+                case effects.PauseRecording():
+                    flight.pause()
+                case effects.ResumeRecording():
+                    flight.resume()
+                case effects.Note("withheld", _, ids):
+                    flight.withhold(ids)
+            if (line := fact(what)) is not None:
                 flight.noted(line, t)
             self._written_until = t
         flight.flush()
@@ -261,6 +318,10 @@ class _Files:
         # What is written stays readable; a hole and a second part would not be.
         with suppress(OSError):
             file.close()
+
+
+def _is_vital(what: object) -> bool:
+    return type(what) in _PAUSES or (isinstance(what, effects.Note) and what.kind == "withheld")
 
 
 def _format_of(entries: list[Entry]) -> AudioFormat | None:

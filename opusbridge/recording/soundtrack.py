@@ -55,6 +55,13 @@ class Soundtrack:
         # The next sound is another sentence: nothing of this one's end belongs to it.
         self._agent = _Decoder(self._format)
 
+    def pause(self, now: float) -> None:
+        """Nothing that is heard from now on is kept, by neither voice; time goes on."""
+        self._timeline.pause(now)
+
+    def resume(self, now: float) -> None:
+        self._timeline.resume(now)
+
     def finish(self, now: float) -> None:
         """The call ended: exactly this long, and nothing beyond it. May raise OSError."""
         try:

@@ -31,6 +31,8 @@ MARKS: dict[str, str] = {
     "broke": "bad",
     "telephony-lost": "bad",
     "model-lost": "bad",
+    "recording-paused": "plain",
+    "recording-resumed": "plain",
     "flight-gap": "bad",
     "flight-full": "bad",
     "restored": "good",

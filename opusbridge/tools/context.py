@@ -20,7 +20,16 @@ class CallContext:
     and nothing of the caller.
     """
 
-    __slots__ = ("_hang_up", "_transfer", "call_id", "callee", "caller", "parameters", "state")
+    __slots__ = (
+        "_hang_up",
+        "_recording",
+        "_transfer",
+        "call_id",
+        "callee",
+        "caller",
+        "parameters",
+        "state",
+    )
 
     def __init__(
         self,
@@ -31,12 +40,14 @@ class CallContext:
         parameters: Mapping[str, str] | None = None,
         hang_up: Callable[[str], None] | None = None,
         transfer: Callable[[str, str], None] | None = None,
+        recording: Callable[[bool], None] | None = None,
         state: dict[str, Any] | None = None,
     ) -> None:
         """``hang_up(reason)`` and ``transfer(destination, reason)`` are the call's own; they are
         called in the event loop and return at once. ``transfer`` takes one of the agent's names
-        and raises :class:`TransferRefused`, whose text the model will read. Without them (in a
-        user's own tests) a hang-up does nothing and a transfer is refused.
+        and raises :class:`TransferRefused`, whose text the model will read. ``recording(paused)``
+        pauses or resumes what is kept of the call. Without them (in a user's own tests) a hang-up
+        and a pause do nothing and a transfer is refused.
         """
         self.call_id = call_id
         self.caller = caller
@@ -47,6 +58,7 @@ class CallContext:
         self.state: dict[str, Any] = {} if state is None else state
         self._hang_up = hang_up or _nobody_to_hang_up
         self._transfer = transfer or _nobody_to_transfer
+        self._recording = recording or _nobody_records
 
     def hang_up(self, reason: str) -> None:
         """End the call when the caller has heard what is being said."""
@@ -59,6 +71,18 @@ class CallContext:
         """
         self._transfer(destination, reason)
 
+    def pause_recording(self) -> None:
+        """Keep nothing of what is said from now on, such as the number of a card.
+
+        The recording is silent for as long, the transcript says that something was withheld.
+        What begins in the pause is withheld to its end.
+        """
+        self._recording(True)
+
+    def resume_recording(self) -> None:
+        """Keep what is said from now on, unless somebody else has paused it too."""
+        self._recording(False)
+
     def for_thread(self, loop: asyncio.AbstractEventLoop) -> "CallContext":
         """The same call for a tool that runs in a thread: its wishes are made in ``loop``."""
 
@@ -68,6 +92,9 @@ class CallContext:
         def transfer(destination: str, reason: str) -> None:
             _in_loop(loop, self._transfer, destination, reason)
 
+        def recording(paused: bool) -> None:
+            _in_loop(loop, self._recording, paused)
+
         return CallContext(
             self.call_id,
             caller=self.caller,
@@ -75,6 +102,7 @@ class CallContext:
             parameters=self.parameters,
             hang_up=hang_up,
             transfer=transfer,
+            recording=recording,
             state=self.state,
         )
 
@@ -86,11 +114,17 @@ def _nobody_to_hang_up(reason: str) -> None:
     pass
 
 
+def _nobody_records(paused: bool) -> None:
+    pass
+
+
 def _nobody_to_transfer(destination: str, reason: str) -> None:
     raise TransferRefused("this call cannot be transferred")
 
 
-def _in_loop(loop: asyncio.AbstractEventLoop, wish: Callable[..., None], *arguments: str) -> None:
+def _in_loop(
+    loop: asyncio.AbstractEventLoop, wish: Callable[..., None], *arguments: str | bool
+) -> None:
     async def make() -> None:
         wish(*arguments)
 

@@ -98,6 +98,7 @@ def _add_live(app: FastAPI, live: Live) -> None:
     app.add_api_route(one + "/hangup", live.hang_up, methods=["POST"])
     app.add_api_route(one + "/transfer", live.transfer, methods=["POST"])
     app.add_api_route(one + "/say", live.say, methods=["POST"])
+    app.add_api_route(one + "/recording", live.recording, methods=["POST"])
 
 
 def _warn(access: Access, *, voice_closed: bool) -> None:

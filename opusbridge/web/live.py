@@ -46,6 +46,12 @@ class SayBody(ActionBody):
     text: str = Field(min_length=1, max_length=MAX_SAID_LENGTH)
 
 
+class RecordingBody(ActionBody):
+    action = "recording"
+
+    paused: bool = Field(strict=True)
+
+
 Body = TypeVar("Body", bound=ActionBody)
 
 
@@ -93,6 +99,9 @@ class Live:
     async def say(self, request: Request) -> Response:
         return await self._act(request, SayBody, _say)
 
+    async def recording(self, request: Request) -> Response:
+        return await self._act(request, RecordingBody, _recording)
+
     async def _act(
         self, request: Request, model: type[Body], act: Callable[[Bridge, Body], None]
     ) -> Response:
@@ -130,6 +139,13 @@ def _transfer(bridge: Bridge, body: TransferBody) -> None:
 
 def _say(bridge: Bridge, body: SayBody) -> None:
     bridge.say(body.text)
+
+
+def _recording(bridge: Bridge, body: RecordingBody) -> None:
+    if body.paused:
+        bridge.pause_recording()
+    else:
+        bridge.resume_recording()
 
 
 def _error(status: int, error: str, **more: str) -> Response:

@@ -212,13 +212,53 @@ def test_a_clock_gone_wrong_does_not_fill_the_memory() -> None:
     assert voices(timeline.finish(1.0)) == ([], [(500, 600)])
 
 
+# --- Pauses -----------------------------------------------------------------------------
+
+
+def test_a_pause_is_a_silence_of_its_length_on_both_lanes() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.caller(sound(1000), 1.0)
+    timeline.agent(sound(1000), 0.0)
+    timeline.pause(0.25)
+    timeline.resume(0.75)
+
+    frames = timeline.finish(1.0)
+
+    assert len(frames) == RATE * 4
+    assert voices(frames) == ([(0, 250), (750, 1000)],) * 2
+
+
+def test_what_is_heard_behind_the_pause_is_kept_though_it_was_sent_in_it() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.pause(0.2)
+    timeline.agent(sound(600), 0.3)
+    timeline.resume(0.5)
+
+    assert voices(timeline.finish(1.0)) == ([], [(500, 900)])
+
+
+def test_a_pause_holds_until_it_is_resumed_and_once_is_enough() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.resume(0.05)
+    timeline.agent(sound(900), 0.1)
+    timeline.pause(0.3)
+    timeline.pause(0.4)
+    frames = timeline.take(0.5)
+    timeline.resume(0.7)
+    timeline.resume(0.8)
+    timeline.pause(0.9)
+
+    assert voices(frames + timeline.finish(1.5))[1] == [(100, 300), (700, 900)]
+
+
 @st.composite
 def calls(draw: st.DrawFn) -> list[tuple[str, float, float, float]]:
     """Steps of a call in the order of time: what, when, how long in ms, how far ahead."""
     now, steps = 0.0, []
     for _ in range(draw(st.integers(1, 30))):
         now += draw(st.sampled_from([0.0, 0.001, 0.02, 0.0613, 0.3, 1.7]))
-        what = draw(st.sampled_from(["caller", "caller", "agent", "agent", "clear"]))
+        kinds = ["caller", "caller", "agent", "agent", "clear", "pause", "resume"]
+        what = draw(st.sampled_from(kinds))
         length = draw(st.sampled_from([0.125, 20.0, 33.0, 250.0, 1400.0]))
         ahead = draw(st.sampled_from([0.0, 0.003, 0.02, 0.5, 2.0]))
         steps.append((what, now, length, ahead))
@@ -236,7 +276,7 @@ def played(steps: list[tuple[str, float, float, float]], takes: list[bool], end:
         elif what == "agent":
             timeline.agent(sound(length, -number), now + ahead)
         else:
-            timeline.clear(now)
+            getattr(timeline, what)(now)
     return frames + timeline.finish(end)
 
 

@@ -396,3 +396,130 @@ def test_handing_over_a_frame_looks_at_nothing(tmp_path: Path, writer: Writer) -
     call.observe(effects.AppendAudio(frame.audio), START)
 
     assert not (tmp_path / "call").exists()
+
+
+# --- The transcript as the call goes ----------------------------------------------------
+
+
+def shown(item_id: str, text: str) -> dict[str, Any]:
+    return {"item_id": item_id, "text": text}
+
+
+async def test_a_crash_leaves_the_transcript_as_it_was_a_second_ago(
+    tmp_path: Path, writer: Writer
+) -> None:
+    call = recorder(tmp_path, PCMU_8K, writer)
+    news: list[dict[str, Any]] = [
+        {"items": {"item_1": shown("item_1", "One")}, "order": ["item_1"]},
+        {"items": {"item_2": shown("item_2", "Two")}, "order": ["item_2", "item_1"]},
+        {"items": {"item_1": shown("item_1", "Uno")}, "pauses": [{"started_ms": 1}]},
+        {},
+    ]
+    seen = []
+    call.follow(lambda now: news.pop(0) if news else {})
+    for _ in range(4):
+        assert call.hand_over_at <= START + 10
+        call.hand_over_if_due(call.hand_over_at - 0.001)  # too soon
+        call.hand_over_if_due(call.hand_over_at)
+        await written(writer)
+        seen.append(json.loads((tmp_path / "transcript.json").read_text()))
+
+    one, two, uno = shown("item_1", "One"), shown("item_2", "Two"), shown("item_1", "Uno")
+    items = [transcript["items"] for transcript in seen]
+    assert items == [[one], [two, one], [two, uno], [two, uno]]
+    assert seen[2]["pauses"] == [{"started_ms": 1}]
+    assert seen[2]["call_id"] == tmp_path.name
+    assert "transcript.json.part" not in names_in(tmp_path)
+    call.finish({}, {}, START + 10)
+    await call.closed()
+
+
+async def test_what_a_stuck_disk_refused_of_the_transcript_is_written_later(
+    tmp_path: Path,
+) -> None:
+    writer, disk_answers = Writer(limit_bytes=10_000), threading.Event()
+    call = recorder(tmp_path, PCMU_8K, writer)
+    news: list[dict[str, Any]] = [
+        {"items": {"item_1": shown("item_1", "One")}, "order": ["item_1"]},
+        {"items": {"item_2": shown("item_2", "Two")}, "order": ["item_1", "item_2"]},
+    ]
+    call.follow(lambda now: news.pop(0) if news else {})
+    writer.submit(lambda: [disk_answers.wait(5)].clear(), 9_900)
+    call.hand_over_if_due(START + 1)
+    disk_answers.set()
+    await written(writer)
+    call.hand_over_if_due(START + 2)
+    await written(writer)
+
+    items = json.loads((tmp_path / "transcript.json").read_text())["items"]
+    assert [item["text"] for item in items] == ["One", "Two"]
+    call.finish({}, {}, START + 10)
+    await call.closed()
+    assert writer.close()
+
+
+async def test_no_transcript_is_followed_where_none_is_wanted(
+    tmp_path: Path, writer: Writer
+) -> None:
+    call = recorder(tmp_path, PCMU_8K, writer, record=False)
+    call.follow(lambda now: {"items": {}, "order": []})
+    call.hand_over_if_due(START + 1)
+    call.observe(Note("answered"), START + 2)
+    await written(writer)
+
+    assert names_in(tmp_path) == {"flight.jsonl"}
+    call.finish({}, {}, START + 10)
+    await call.closed()
+
+
+# --- Pauses -----------------------------------------------------------------------------
+
+
+async def test_nothing_said_in_a_pause_is_in_any_file(tmp_path: Path, writer: Writer) -> None:
+    call = recorder(tmp_path, PCMU_8K, writer)
+    loudly = CallerSpoke(Audio.of(b"\x00" * 160, PCMU_8K))
+    for number in range(1, 151):
+        now = START + 0.02 * number
+        if number == 51:
+            call.observe(effects.PauseRecording(), now - 0.02)
+            call.observe(Note("withheld", ids=("item_1",)), now - 0.02)
+            call.said("telephony", "in", '{"event": "dtmf", "digit": "4711"}', now)
+            call.said("telephony", "in", "4711, not JSON", now)
+        if number == 101:
+            call.observe(effects.ResumeRecording(), now - 0.02)
+            call.said("model", "in", '{"type": "x", "item_id": "item_1", "delta": "4711"}', now)
+            call.said("model", "in", '{"type": "y", "item_id": "item_2", "delta": "fine"}', now)
+        call.observe(loudly, now)
+        call.observe(PlayAudio(loudly.audio, now), now)
+    call.finish({}, {}, START + 3.0)
+    await call.closed()
+
+    rate, left, right = voices(tmp_path / "recording.wav")
+    assert len(left) == 3 * rate
+    for voice in (left, right):
+        assert loud(voice, rate, 0.1, 1.0)
+        assert not loud(voice, rate, 1.0, 2.0)
+        assert loud(voice, rate, 2.0, 2.1)
+    text = (tmp_path / "flight.jsonl").read_text()
+    assert "4711" not in text
+    assert "fine" in text
+    notes = [line["note"] for line in read_flight(tmp_path / "flight.jsonl") if "note" in line]
+    assert notes == ["recording-paused", "withheld", "recording-resumed"]
+
+
+async def test_a_stuck_disk_costs_entries_but_never_a_pause(tmp_path: Path) -> None:
+    writer, disk_answers = Writer(limit_bytes=10_000), threading.Event()
+    call = recorder(tmp_path, PCMU_8K, writer)
+    writer.submit(lambda: [disk_answers.wait(5)].clear(), 9_900)
+    call.observe(effects.PauseRecording(), START + 0.1)
+    call.observe(Note("withheld", ids=("item_1",)), START + 0.1)
+    call.said("model", "in", '{"type": "x"}', START + 2.0)
+    disk_answers.set()
+    await written(writer)
+    call.said("model", "in", '{"type": "x", "delta": "4711"}', START + 4.0)
+    call.finish({}, {}, START + 5.0)
+    await call.closed()
+
+    assert call.dropped == 1
+    assert "4711" not in (tmp_path / "flight.jsonl").read_text()
+    assert writer.close()

@@ -146,7 +146,7 @@ def test_what_tells_nothing_is_passed_over(line: Line) -> None:
 def test_every_note_that_is_drawn_exists() -> None:
     others = {"message-rejected", "peer-stalled", "broke", "telephony-lost", "model-lost"}
     others |= {"hang-up-requested", "transfer-requested", "text-injected", "ended"}
-    others |= {"flight-gap", "flight-full"}
+    others |= {"flight-gap", "flight-full", "recording-paused", "recording-resumed"}
 
     assert set(MARKS) <= set(NOTES) | others
     assert len(others) == len(FACTS) + 2 - 3  # without notes and the two of tools

@@ -102,6 +102,12 @@ class PretendBridge:
     def say(self, text: str) -> None:
         self.done.append(("say", text))
 
+    def pause_recording(self) -> None:
+        self.done.append(("pause_recording",))
+
+    def resume_recording(self) -> None:
+        self.done.append(("resume_recording",))
+
     def say_goodbye(self, reason: str) -> None:
         self.done.append(("say_goodbye", reason))
         self._end(reason)

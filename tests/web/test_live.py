@@ -50,6 +50,8 @@ async def test_one_call_is_shown_and_an_unknown_one_is_not() -> None:
         ("hangup", "{}", ("hang_up", "hung-up-by-operator")),
         ("hangup", "", ("hang_up", "hung-up-by-operator")),
         ("hangup", '{"reason": "test call"}', ("hang_up", "test call")),
+        ("recording", '{"paused": true}', ("pause_recording",)),
+        ("recording", '{"paused": false}', ("resume_recording",)),
     ],
 )
 async def test_an_operator_acts_on_a_live_call(
@@ -91,6 +93,8 @@ async def test_a_call_that_ended_is_409(action: str) -> None:
         ("say", '{"text": "' + "x" * 70_000 + '"}'),
         ("transfer", '{"reason": "x"}'),
         ("hangup", "[]"),
+        ("recording", "{}"),
+        ("recording", '{"paused": "yes"}'),
     ],
 )
 async def test_a_body_that_does_not_fit_is_422(action: str, body: str) -> None:

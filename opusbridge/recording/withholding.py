@@ -1,0 +1,87 @@
+"""What of a message may be kept when it was said, or is about what was said, in a pause.
+
+Kinds, names and ids stay, so that the course of the call can be read; every other text goes.
+A message that mentions an item of a pause is about it, however late it comes, and so is what
+that message mentions.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+WITHHELD = "<withheld>"
+
+#: Keys whose texts are the wire's own words or ids, never anybody's.
+_PLAIN = frozenset(
+    {
+        "code",
+        "event",
+        "event_id",
+        "id",
+        "item_id",
+        "call_id",
+        "response_id",
+        "previous_item_id",
+        "conversationId",
+        "conversation_id",
+        "mediaFormat",
+        "object",
+        "role",
+        "sequenceNumber",
+        "status",
+        "streamId",
+        "streamSid",
+        "type",
+    }
+)
+#: Keys of ids that say what a message is about; the item before it is somebody else.
+_ABOUT = frozenset({"id", "item_id", "call_id", "response_id"})
+
+#: Ids remembered: a pause has a few dozen, and a peer that runs wild must not fill the memory.
+MOST_IDS = 10_000
+
+
+class Withholding:
+    def __init__(self) -> None:
+        self.paused = False
+        self._ids: dict[str, None] = {}
+
+    def add(self, ids: Iterable[str]) -> None:
+        self._ids.update(dict.fromkeys(ids))
+        while len(self._ids) > MOST_IDS:
+            del self._ids[next(iter(self._ids))]
+
+    def applied(self, message: Any) -> Any:
+        """The message, without its words if they are to be withheld."""
+        if not self.paused and not self._ids:
+            return message
+        about = set(_ids_in(message))
+        if not self.paused and about.isdisjoint(self._ids):
+            return message
+        self.add(about)
+        return _wordless(message)
+
+
+def _ids_in(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for inner in value:
+            yield from _ids_in(inner)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if key in _ABOUT and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _ids_in(inner)
+
+
+def _wordless(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        # Our own tokens of a request, by which its response is known.
+        return {
+            name: inner if name == "metadata" else _wordless(inner, name)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_wordless(inner, key) for inner in value]
+    if isinstance(value, str):
+        return value if key in _PLAIN else WITHHELD
+    return value

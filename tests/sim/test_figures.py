@@ -1,0 +1,24 @@
+"""What was heard, measured against the simulated ear."""
+
+import pytest
+
+from opusbridge.recording.mixing import StereoTimeline
+from opusbridge.sim.figures import Figures, Measure
+from opusbridge.sim.seeded import seeded_call
+
+
+@pytest.mark.slow
+def test_the_figures_of_some_calls_are_within_what_their_wires_allow() -> None:
+    total = Figures()
+    for seed in (1, 91):  # both cut answers short, over ways of 120 ms
+        measure = Measure(StereoTimeline)
+        call = seeded_call(seed, [measure])
+        assert call.run(300.0)
+        total.add(measure.figures(call))
+
+    assert (total.refused, total.heard_after_clear) == (0, 0)
+    assert len(total.truncations) == 3
+    assert max(map(abs, total.truncations)) <= 120 + 20
+    assert max(map(abs, total.length)) <= 1
+    assert len(total.placed) > 10
+    assert max(map(abs, total.placed)) <= 2 * 120
