@@ -1,5 +1,7 @@
 """``opusbridge serve``: the bridge, for AudioCodes and Twilio to connect to."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -7,6 +9,7 @@ import typer
 
 from opusbridge import logs
 from opusbridge.config import Settings
+from opusbridge.errors import ConfigurationError
 from opusbridge.web import server
 from opusbridge.web.service import create_app
 
@@ -22,6 +25,7 @@ def serve(
     given = {} if agent is None else {"agent": agent}
     settings = Settings.load(**given)
     settings.check_ready(host, port)
+    _check_data_dir(settings.data_dir)
     logs.configure(settings.log_format, settings.log_level)
     with server.listen(host, port) as listening:
         bound_to = listening.getsockname()[1]  # port 0 is whatever was free
@@ -31,3 +35,16 @@ def serve(
         )
         calls = app.state.calls
         server.run(server.serve(app, calls, settings, host, bound_to, listening=listening))
+
+
+def _check_data_dir(folder: Path) -> None:
+    """A first caller should not be the one who finds out that nothing can be kept."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except OSError as error:
+        why = error.strerror
+    else:
+        why = None if writable else "it is not ours to write to"
+    if why is not None:
+        raise ConfigurationError(f"OPUSBRIDGE_DATA_DIR: no files can be kept there: {why}")

@@ -105,6 +105,21 @@ def test_signatures_cannot_be_checked_off_loopback_without_a_public_url(
     assert "a-secret" not in ran.err
 
 
+@pytest.mark.parametrize("folder", ["taken", "taken/calls"])
+def test_a_folder_that_takes_no_calls_is_refused_before_the_first_call(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("taken").write_text("a file", "utf-8")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
+    monkeypatch.setenv("OPUSBRIDGE_DATA_DIR", folder)
+
+    # An address that is not ours: it would go no further in any case.
+    ran = run("serve", "--host", "192.0.2.1", "--port", "0")
+
+    assert ran.status == 2
+    assert "OPUSBRIDGE_DATA_DIR" in ran.complaint
+
+
 def test_an_address_that_is_not_ours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
 
