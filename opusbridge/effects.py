@@ -285,6 +285,7 @@ NOTES: dict[str, str] = {
     "gap-filled": "silence was put where the line sent nothing (value: ms)",
     "stray": "a message about something unknown or long over (reason: kind)",
     "bad-message": "a peer's message could not be used (reason: peer:kind)",
+    "unknown-message": "a peer's message is of a kind we do not know (reason: peer)",
     "answered": "the call was answered",
     "speech-ended": "the caller's last sound of a turn (value: seconds ago)",
     "turn-latency": "caller's last sound to the first sound sent to him (value: seconds)",

@@ -172,6 +172,8 @@ class CallMetrics:
                 metrics.violations.inc()
             case "bad-message":
                 metrics.bad_message(note.reason)
+            case "unknown-message":
+                metrics.bad_message(f"{note.reason}:unknown")
             case "model-replaced":
                 metrics.reconnects.labels(_one_of(REASONS, note.reason)).inc()
             case "stray" if note.reason in ("mark", "after-end"):

@@ -39,6 +39,10 @@ class TelephonyProtocol(Protocol):
     def by_other_means(self) -> frozenset[type]:
         """The effects its wire cannot carry: the shell performs them."""
 
+    @property
+    def unknown_messages(self) -> int:
+        """How many messages it has met that it does not know; they do no harm."""
+
     def receive(self, text: str) -> Sequence[events.FromTelephony | events.MessageRejected]: ...
 
     def send(self, effect: effects.ToTelephony) -> None: ...
@@ -85,22 +89,25 @@ class Engine:
     def telephony_said(self, text: str, now: float) -> Outgoing:
         if len(text) > LONGEST_TELEPHONY_TEXT:
             return self._step([events.MessageRejected(self.telephony.peer, "oversized")], now)
+        known = self.telephony.unknown_messages
         try:
             found = self.telephony.receive(text)
         except RemoteProtocolError as error:
             found = [events.MessageRejected(error.peer, error.kind)]
-        return self._step(found, now)
+        unknown = self.telephony.unknown_messages != known
+        return self._step(found, now, self.telephony.peer if unknown else None)
 
     def telephony_gone(self, now: float) -> Outgoing:
         return self._step([events.TelephonyLost()], now)
 
     def model_said(self, text: str, now: float) -> Outgoing:
         found: Sequence[Event]
+        known = self.model.unknown_messages
         try:
             found = self.model.receive(text)
         except RemoteProtocolError as error:
             found = [events.MessageRejected(error.peer, error.kind)]
-        return self._step(found, now)
+        return self._step(found, now, "model" if self.model.unknown_messages != known else None)
 
     def model_gone(self, reason: str, permanent: bool, now: float) -> Outgoing:
         """``reason`` is one of errors.REASONS."""
@@ -113,8 +120,14 @@ class Engine:
         """Something of the shell's: a tool finished, an operator asked for something."""
         return self._step([event], now)
 
-    def _step(self, found: Sequence[Event], now: float) -> Outgoing:
+    def _step(
+        self, found: Sequence[Event], now: float, unknown_from: str | None = None
+    ) -> Outgoing:
         for_shell: list[Effect] = []
+        if unknown_from is not None:
+            note = effects.Note("unknown-message", unknown_from)
+            self._show(note, now, for_shell)
+            for_shell.append(note)
         for event in found:
             self._show(event, now, for_shell)
             for effect in self.call.handle(event, now):

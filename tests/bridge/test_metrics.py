@@ -151,6 +151,10 @@ TOKENS = {
             Note("bad-message", "+15550100300:Hello there"),
             {'bad_messages_total{kind="other",peer="other"}': 1.0},
         ),
+        (
+            Note("unknown-message", "model"),
+            {'bad_messages_total{kind="unknown",peer="model"}': 1.0},
+        ),
         (Note("bad-message", "model"), {'bad_messages_total{kind="other",peer="model"}': 1.0}),
         (Note("coalesced"), {}),
         (events.CallerSpoke(Audio("", PCMU_8K)), {}),

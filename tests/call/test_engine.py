@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from opusbridge import effects, events
-from opusbridge.call.call import Call
+from opusbridge.call.call import MOST_BAD_MESSAGES, Call
 from opusbridge.call.engine import LONGEST_TELEPHONY_TEXT, Engine, Observer, Outgoing
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, model_format
 from opusbridge.effects import Effect, Note, SessionConfig, TurnDetection
@@ -148,6 +148,19 @@ def test_a_text_of_the_model_that_cannot_be_used_costs_itself() -> None:
 
     assert engine.model_said("{", 2.0).effects == [Note("bad-message", "model:not-json")]
     assert engine.ended is None
+
+
+def test_messages_of_unknown_kinds_are_noted_and_never_end_a_call() -> None:
+    engine = in_conversation()
+
+    for _ in range(MOST_BAD_MESSAGES + 1):
+        told = engine.telephony_said(text("news"), 2.0)
+        answered = engine.model_said(said("response.news"), 2.0)
+        assert told.effects == [Note("unknown-message", "twilio")]
+        assert answered.effects == [Note("unknown-message", "model")]
+
+    assert engine.ended is None
+    assert engine.model_said(said("response.content_part.added"), 2.0).effects == []
 
 
 def test_observers_see_every_event_and_effect_in_order_with_the_time() -> None:
