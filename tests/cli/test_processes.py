@@ -51,6 +51,8 @@ async def test_the_models_hint_works_when_it_is_pasted(tmp_path: Path) -> None:
             port, _ = listening_on(bridge)
             caller = SimulatedAudioCodes(Person([WaitForAgent(), HangUp()]), "call-1", Random(1))
             await place_call(caller, f"ws://127.0.0.1:{port}/audiocodes")
+            bridge.send_signal(signal.SIGTERM)  # the files are complete when it has ended
+            await asyncio.to_thread(bridge.wait, timeout=30)
 
     assert caller.verdict() == []
     # It was the model that spoke, without anybody's key, and no stored apology.
