@@ -11,6 +11,7 @@ from opusbridge.agent import Agent
 from opusbridge.privacy import Private
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.registry import ToolFailed
+from opusbridge.tools.results import LONGEST_ERROR, sendable
 
 
 class SideWork:
@@ -48,5 +49,5 @@ async def run_tool(
         output = await tool.run(wanted.arguments.value, context)
         failed = False
     except ToolFailed as error:
-        output = dumps({"error": str(error)}).decode()
+        output = dumps({"error": sendable(str(error))[:LONGEST_ERROR]}).decode()
     finished(events.ToolFinished(wanted.tool_call_id, Private(output), failed))

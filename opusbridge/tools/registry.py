@@ -8,26 +8,25 @@ kind of failure and the place in the code.
 import asyncio
 import inspect
 import re
-from collections.abc import Callable, Iterable
-from functools import update_wrapper
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial, update_wrapper
 from typing import Any, overload
 
 from pydantic import ValidationError
-from pydantic_core import to_json
 
 from opusbridge.errors import ConfigurationError, OpusbridgeError
 from opusbridge.logs import Log, places
 from opusbridge.tools.context import CallContext
+from opusbridge.tools.results import LONGEST_RESULT, TooLong, as_text
 from opusbridge.tools.signature import Signature, read_signature
+from opusbridge.tools.workers import WORKERS
 
 #: Seconds a tool may take unless it says otherwise: a caller waits that long after "let me
 #: look it up", and hardly longer.
 DEFAULT_TIMEOUT = 10.0
 
-#: Characters of a result. All of it is read by the model before its next word and paid for;
-#: 16 Ki are about four thousand tokens, a seventh of what a session can hold.
-LONGEST_RESULT = 16 * 1024
-CUT = " … (cut here: the result was too long)"
+#: A cancelled async tool may clean up for so many seconds; then it is left to itself.
+CLEANUP_SECONDS = 0.5
 
 #: Mistakes named to the model at once; it mends them all or starts afresh.
 _MISTAKES = 3
@@ -103,14 +102,16 @@ class Tool:
     async def run(self, arguments_json: str, call: CallContext) -> str:
         """The result as the model will read it; raises :class:`ToolFailed` and nothing else.
 
-        Async functions run in the caller's task. Others run in a thread, which nobody can
-        stop: one that overran is answered for and left to end by itself.
+        Async functions run in the event loop and are cancelled with the caller of this. Others
+        run in a thread (``workers.py``), which nobody can stop: one that overran is answered
+        for and left to end by itself.
         """
         arguments = self._checked(arguments_json)
         limit = asyncio.timeout(self.timeout_seconds)
+        begun: list[bool] = []
         try:
             async with limit:
-                result = await self._perform(arguments, call)
+                result = await self._perform(arguments, call, begun)
         except ToolFailed:
             raise
         except (Exception, SystemExit, asyncio.CancelledError) as error:
@@ -118,13 +119,17 @@ class Tool:
             if isinstance(error, asyncio.CancelledError) and _we_are_cancelled():
                 raise
             if limit.expired() and isinstance(error, TimeoutError):
-                log.warning("tool overran", tool=self.name, limit_seconds=self.timeout_seconds)
-                raise ToolFailed(
-                    f"{self.name} took longer than {self.timeout_seconds:g} s"
-                ) from None
+                raise self._overran(any(begun)) from None
             log.error("tool failed", tool=self.name, raised=places(error))
             raise ToolFailed(f"{self.name} failed") from error
         return self._as_text(result)
+
+    def _overran(self, begun: bool) -> ToolFailed:
+        if not begun:
+            log.warning("no thread was free for a tool", tool=self.name, lost=WORKERS.lost)
+            return ToolFailed(f"{self.name} could not be run: too many tools are running")
+        log.warning("tool overran", tool=self.name, limit_seconds=self.timeout_seconds)
+        return ToolFailed(f"{self.name} took longer than {self.timeout_seconds:g} s")
 
     def _checked(self, arguments_json: str) -> dict[str, Any]:
         """The arguments given, by the function's own names; defaults are left to it."""
@@ -141,27 +146,63 @@ class Tool:
         fields = model.model_fields
         return {str(fields[name].alias): getattr(given, name) for name in given.model_fields_set}
 
-    async def _perform(self, arguments: dict[str, Any], call: CallContext) -> Any:
+    async def _perform(
+        self, arguments: dict[str, Any], call: CallContext, begun: list[bool]
+    ) -> Any:
+        """``begun`` gets an entry that is true if the function was called at all."""
         in_thread = not inspect.iscoroutinefunction(self.function)
         if self._signature.call_parameter is not None:
             seen = call.for_thread(asyncio.get_running_loop()) if in_thread else call
             arguments = {**arguments, self._signature.call_parameter: seen}
         if not in_thread:
-            return await self.function(**arguments)
-        result = await asyncio.to_thread(self.function, **arguments)
-        return await result if inspect.isawaitable(result) else result
+            begun.append(True)
+            return await _in_a_task(self.function(**arguments))
+        job = WORKERS.submit(call.call_id, partial(self.function, **arguments))
+        try:
+            result = await WORKERS.result(job)
+        finally:
+            begun.append(job.begun)
+        return await _in_a_task(result) if inspect.isawaitable(result) else result
 
     def _as_text(self, result: Any) -> str:
         try:
-            text = (
-                result if isinstance(result, str) else to_json(result, inf_nan_mode="null").decode()
-            )
-        except ValueError as error:  # unknown to JSON, or it contains itself
+            return as_text(result)
+        except TooLong:
+            log.warning("tool result too long", tool=self.name)
+            raise ToolFailed(
+                f"the result of {self.name} is too long: more than {LONGEST_RESULT} characters"
+            ) from None
+        except (ValueError, RecursionError) as error:  # unknown to JSON, or it contains itself
             log.error("tool result cannot be said in JSON", tool=self.name, raised=places(error))
             raise ToolFailed(f"{self.name} failed") from error
-        # A lone surrogate could not be sent to the model.
-        text = text.encode("utf-8", "replace").decode()
-        return text if len(text) <= LONGEST_RESULT else text[:LONGEST_RESULT] + CUT
+
+
+#: Async tools that would not be cancelled; kept until they end by themselves.
+_strays: set[asyncio.Task[Any]] = set()
+
+
+async def _in_a_task(work: Awaitable[Any]) -> Any:
+    """Await it where it cannot hold anybody up: not by ignoring that it is cancelled, either."""
+    task = asyncio.create_task(_contained(work))
+    try:
+        result, error = await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            _strays.add(task)
+            task.add_done_callback(_strays.discard)
+            task.cancel()
+            await asyncio.wait({task}, timeout=CLEANUP_SECONDS)
+        raise
+    if error is not None:
+        raise error
+    return result
+
+
+async def _contained(work: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+    try:
+        return await work, None
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # given back, to be raised elsewhere
+        return None, error
 
 
 def _we_are_cancelled() -> bool:

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any
 
@@ -11,8 +14,9 @@ import structlog
 from pydantic import BaseModel, Field
 
 from opusbridge.errors import TransferRefused
-from opusbridge.tools import CallContext, Tool, ToolFailed, tool
-from opusbridge.tools.registry import CUT, LONGEST_RESULT
+from opusbridge.tools import CallContext, Tool, ToolFailed, registry, tool
+from opusbridge.tools.results import LONGEST_RESULT
+from opusbridge.tools.workers import Workers
 
 NUMBER = "+15550100300"
 
@@ -168,6 +172,71 @@ async def test_a_call_that_ends_cancels_its_tool() -> None:
         await task
 
 
+async def test_a_tool_that_will_not_be_cancelled_is_answered_for_and_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "CLEANUP_SECONDS", 0.01)
+    may_end = asyncio.Event()
+
+    @tool(timeout_seconds=0.01)
+    async def stubborn() -> None:
+        while not may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await may_end.wait()
+
+    try:
+        assert await failure(stubborn) == "stubborn took longer than 0.01 s"
+        assert len(registry._strays) == 1
+    finally:
+        may_end.set()
+    await asyncio.gather(*registry._strays)
+    assert not registry._strays
+
+
+async def test_a_cancelled_tool_may_clean_up_before_its_call_is_over() -> None:
+    begun, cleaned = asyncio.Event(), asyncio.Event()
+
+    @tool
+    async def tidy() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.set()
+
+    task = asyncio.create_task(tidy.run("{}", a_call()))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cleaned.is_set()
+
+
+async def test_a_tool_for_which_no_thread_was_free_in_time_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "WORKERS", Workers(most=1))
+    may_end = threading.Event()
+
+    @tool
+    def busy() -> None:
+        may_end.wait(5)
+
+    @tool(timeout_seconds=0.02)
+    def late() -> None: ...
+
+    running = asyncio.create_task(busy.run("{}", a_call()))
+    await asyncio.sleep(0)
+    try:
+        with structlog.testing.capture_logs() as logs:
+            assert await failure(late) == "late could not be run: too many tools are running"
+        assert [entry["event"] for entry in logs] == ["no thread was free for a tool"]
+    finally:
+        may_end.set()
+    assert await running == "null"
+
+
 async def test_a_tool_may_say_in_its_own_words_what_went_wrong() -> None:
     @tool
     def book() -> None:
@@ -190,7 +259,6 @@ class Receipt(BaseModel):
         (float("nan"), "null"),
         ("half of a \ud83d", "half of a ?"),
         ("x" * LONGEST_RESULT, "x" * LONGEST_RESULT),
-        ("x" * (LONGEST_RESULT + 1), "x" * LONGEST_RESULT + CUT),
     ],
 )
 async def test_a_result_becomes_text_for_the_model(result: Any, text: str) -> None:
@@ -207,7 +275,7 @@ def a_circle() -> list[Any]:
     return circle
 
 
-@pytest.mark.parametrize("result", [object(), a_circle(), b"\xff"])
+@pytest.mark.parametrize("result", [object(), iter("for ever"), b"\xff"])
 async def test_a_result_json_cannot_say_is_a_failure(result: Any) -> None:
     @tool
     async def give() -> Any:
@@ -216,6 +284,60 @@ async def test_a_result_json_cannot_say_is_a_failure(result: Any) -> None:
     with structlog.testing.capture_logs() as logs:
         assert await failure(give) == "give failed"
     assert [entry["event"] for entry in logs] == ["tool result cannot be said in JSON"]
+
+
+@dataclass
+class Parcel:
+    contents: Any
+
+
+class Crate(BaseModel):
+    contents: Any
+
+
+TOO_MUCH = "x" * (LONGEST_RESULT + 1)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        TOO_MUCH,
+        TOO_MUCH.encode(),
+        [TOO_MUCH],
+        {"a": (TOO_MUCH,)},
+        {TOO_MUCH: 1},
+        Parcel(TOO_MUCH),
+        Crate(contents=TOO_MUCH),
+        [0.5] * LONGEST_RESULT,
+        10 ** (3 * LONGEST_RESULT),
+        ['"'] * (LONGEST_RESULT // 3),  # escaped, it is longer than it was
+        a_circle(),
+    ],
+    ids=lambda result: type(result).__name__,
+)
+async def test_a_result_too_long_to_be_read_is_a_short_error_and_cuts_nothing_in_half(
+    result: Any,
+) -> None:
+    @tool
+    async def give() -> Any:
+        return result
+
+    with structlog.testing.capture_logs() as logs:
+        said = await failure(give)
+    assert said == "the result of give is too long: more than 16384 characters"
+    assert [entry["event"] for entry in logs] == ["tool result too long"]
+
+
+async def test_ten_megabytes_are_refused_before_anybody_writes_them_down() -> None:
+    rows = [{"row": number, "text": "x" * 1000} for number in range(10_000)]
+
+    @tool
+    async def give() -> Any:
+        return rows
+
+    began = time.perf_counter()
+    assert "too long" in await failure(give)
+    assert time.perf_counter() - began < 0.02, "long enough to be heard"
 
 
 # --- The call, seen by a tool -----------------------------------------------------------

@@ -1,0 +1,71 @@
+"""What a tool gave back, as the text the model will read.
+
+A result is measured before it is written: writing ten megabytes would hold up the audio of
+every call for as long as it takes, only to be refused afterwards.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+#: Characters of a result. All of it is read by the model before its next word and paid for;
+#: 16 Ki are about four thousand tokens, a seventh of what a session can hold.
+LONGEST_RESULT = 16 * 1024
+
+#: Characters of an error the model is told.
+LONGEST_ERROR = 1024
+
+
+class TooLong(ValueError):
+    """It is longer than :data:`LONGEST_RESULT`."""
+
+
+def as_text(result: Any) -> str:
+    """Text as it is; anything else as JSON.
+
+    Raises :class:`TooLong`, or another ``ValueError`` for what JSON cannot say.
+    """
+    if isinstance(result, Iterator):
+        raise ValueError("an iterator may never end")
+    if not _fits(result):
+        raise TooLong
+    text = result if isinstance(result, str) else to_json(result, inf_nan_mode="null").decode()
+    if len(text) > LONGEST_RESULT:
+        raise TooLong
+    return sendable(text)
+
+
+def sendable(text: str) -> str:
+    """Without lone surrogates, which could not be sent to the model."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _fits(result: Any) -> bool:
+    """Whether it can be short enough: stops as soon as it cannot."""
+    room, waiting = LONGEST_RESULT, [result]
+    while waiting and room >= 0:
+        value = waiting.pop()
+        if isinstance(value, (str, bytes, bytearray)):
+            room -= len(value)
+        elif isinstance(value, int):
+            room -= 1 + value.bit_length() // 4  # written in decimal, about a third of its bits
+        elif isinstance(value, Mapping):
+            room -= 1 + len(value)
+            if room >= 0:
+                waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            room -= 1 + len(value)
+            if room >= 0:
+                waiting += value
+        elif isinstance(value, BaseModel):
+            room -= 1
+            waiting += vars(value).values()
+        elif is_dataclass(value):
+            room -= 1
+            waiting += [getattr(value, field.name, None) for field in fields(value)]
+        else:
+            room -= 1
+    return room >= 0
