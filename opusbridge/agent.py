@@ -30,7 +30,7 @@ from pydantic import (
     model_validator,
 )
 
-from opusbridge.config import Settings, TurnDetectionKind
+from opusbridge.config import BargeInKind, Settings, TurnDetectionKind
 from opusbridge.errors import ConfigurationError, TransferRefused
 from opusbridge.manners import NoInput
 from opusbridge.privacy import Private
@@ -111,8 +111,17 @@ class Agent(BaseModel):
     turn_detection: TurnDetectionKind | None = None
     """None: as the settings say."""
 
-    barge_in: bool | None = None
-    """Whether the caller's speech interrupts. None: as the settings say."""
+    barge_in: BargeInKind | None = None
+    """Whether the caller's speech interrupts; ``"confirmed"`` if it lasts. None: as the settings
+    say."""
+
+    greeting_interruptible: bool = True
+    """Whether the caller's speech cuts the greeting. False: it is heard to its end, and what he
+    said over it is answered then."""
+
+    farewell_interruptible: bool = True
+    """Whether a caller who speaks before the agent's own hang-up or transfer keeps the line.
+    False: he hears the goodbye to its end, and nothing he says then changes it."""
 
     give_up: str = "wait"
     """What follows the apology when the model gave no answer for all our asking: ``wait`` for

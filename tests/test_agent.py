@@ -135,7 +135,7 @@ def test_what_cannot_be_dialled_is_refused_without_repeating_it(target: str) -> 
         ({"tools": 3}, "agent: tools: "),
         ({"tools": [transfer_call]}, "agent: the tool transfer_call needs destinations"),
         ({"turn_detection": "maybe"}, "agent: turn_detection: "),
-        ({"barge_in": "confirmed"}, "agent: barge_in: "),
+        ({"barge_in": "sometimes"}, "agent: barge_in: must be true, false or confirmed"),
         ({"session": {"a": object()}}, "agent: session.a"),
     ],
 )
@@ -159,6 +159,7 @@ def test_what_the_agent_says_wins_over_the_settings(settings: Settings) -> None:
     assert applied.transcription_model is None
     assert applied.turn_detection == "none"
     assert applied.barge_in is False
+    assert an_agent(barge_in="confirmed").applied_to(settings).barge_in == "confirmed"
     assert an_agent(transcription="whisper").applied_to(settings).transcription_model == "whisper"
 
 

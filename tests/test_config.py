@@ -67,6 +67,7 @@ def test_every_setting_says_why_it_has_its_default() -> None:
         ("OPUSBRIDGE_VAD_SILENCE_MS", "300", "vad_silence_ms", 300),
         ("OPUSBRIDGE_RETRY_BACKOFF", "1, 2.5", "retry_backoff", (1.0, 2.5)),
         ("OPUSBRIDGE_BARGE_IN", "false", "barge_in", False),
+        ("OPUSBRIDGE_BARGE_IN", "Confirmed", "barge_in", "confirmed"),
         ("OPUSBRIDGE_HOLD_AFTER", "4.5", "hold_after", 4.5),
         ("OPUSBRIDGE_RESUME_GRACE", "0", "resume_grace", 0.0),
         ("OPUSBRIDGE_SPEECH_DIR", "speech", "speech_dir", Path("speech")),
@@ -141,7 +142,16 @@ def test_an_unknown_override_is_refused() -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ({"barge_in": "confirmed"}, "OPUSBRIDGE_BARGE_IN must be true or false"),
+        ({"barge_in": "sometimes"}, "OPUSBRIDGE_BARGE_IN: must be true, false or confirmed"),
+        ({"barge_in_ms": 0}, "OPUSBRIDGE_BARGE_IN_MS"),
+        (
+            {"barge_in": "confirmed", "responses_by": "model"},
+            "OPUSBRIDGE_BARGE_IN: confirmed leaves false interruptions unanswered",
+        ),
+        (
+            {"barge_in": "confirmed", "turn_detection": "none"},
+            "OPUSBRIDGE_BARGE_IN: confirmed needs turn detection",
+        ),
         ({"hold_after": 0}, "OPUSBRIDGE_HOLD_AFTER"),
         ({"resume_grace": -1}, "OPUSBRIDGE_RESUME_GRACE"),
         ({"resume_grace": "inf"}, "OPUSBRIDGE_RESUME_GRACE"),

@@ -43,6 +43,18 @@ def level_dbfs(pcm: bytes) -> float:
     return 10 * log10(energy / len(samples) / 32768**2) if energy else -inf
 
 
+#: How long the windows are in which loudness is told: a syllable spans several.
+WINDOW_MS = 20
+
+
+def levels_dbfs(audio: Audio) -> list[float]:
+    """How loud sound in any format is, in windows of 20 ms; the last one may be shorter."""
+    raw, sample = audio.raw, audio.format.sample_bytes
+    pcm = _DECODE[audio.format.encoding](raw[: len(raw) - len(raw) % sample])
+    size = 2 * WINDOW_MS * audio.format.rate_hz // 1000
+    return [level_dbfs(pcm[at : at + size]) for at in range(0, len(pcm), size)]
+
+
 class Transcoder:
     """One direction of one stream, from format to format; has a state, so never share one.
 

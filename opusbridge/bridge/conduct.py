@@ -25,14 +25,17 @@ def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> Ca
         session=_session(settings, agent),
         responses=ResponsePolicy(
             model_creates=settings.responses_by == "model",
-            interrupts=settings.barge_in,
+            interrupts=settings.barge_in is not False,
             created_timeout=settings.created_timeout,
             progress_timeout=settings.progress_timeout,
             backoff=settings.retry_backoff,
             greeting=_greeting(agent),
         ),
         greet=agent.greeting is not None or agent.greeting_audio is not None,
-        barge_in=settings.barge_in,
+        barge_in=settings.barge_in is not False,
+        confirm_ms=settings.barge_in_ms if settings.barge_in == "confirmed" else None,
+        greeting_interruptible=agent.greeting_interruptible,
+        farewell_interruptible=agent.farewell_interruptible,
         dtmf_gap=settings.dtmf_gap,
         max_call_seconds=settings.max_call_seconds,
         warning_seconds=min(WARNING_SECONDS, settings.max_call_seconds * WARNING_SHARE),
@@ -59,7 +62,7 @@ def _session(settings: Settings, agent: Agent) -> SessionConfig:
         audio_format=PCM_24K,  # the call puts what suits the telephony side
         voice=agent.voice,
         tools=agent.tool_definitions(),
-        turn_detection=_turn_detection(settings),
+        turn_detection=_turn_detection(settings, agent),
         transcription_model=settings.transcription_model,
         language=settings.language,
         noise_reduction=settings.noise_reduction,
@@ -67,13 +70,14 @@ def _session(settings: Settings, agent: Agent) -> SessionConfig:
     )
 
 
-def _turn_detection(settings: Settings) -> TurnDetection | None:
+def _turn_detection(settings: Settings, agent: Agent) -> TurnDetection | None:
     if settings.turn_detection == "none":
         return None
     return TurnDetection(
         kind=settings.turn_detection,
         create_response=settings.responses_by == "model",
-        interrupt_response=settings.barge_in,
+        # A cough, or a word over the greeting, must not end the response at the model.
+        interrupt_response=settings.barge_in is True and agent.greeting_interruptible,
         threshold=settings.vad_threshold,
         silence_ms=settings.vad_silence_ms,
         eagerness=settings.vad_eagerness,

@@ -67,6 +67,7 @@ class Metrics:
         self.retries = counter("response_retries_total", "Responses asked for again", "attempt")
         self.watchdog = counter("watchdog_total", "Answers of the model overdue", "rung")
         self.barge_ins = counter("barge_ins_total", "Times the caller spoke over the agent")
+        self.false_interruptions = counter("false_interruptions_total", "Pauses for a cough")
         self.truncations = counter("truncations_total", "Items cut to what was heard")
         self.reconnects = counter(
             "model_reconnects_total", "Model sessions replaced in mid-call", "reason"
@@ -166,6 +167,8 @@ class CallMetrics:
                 metrics.watchdog.labels(_one_of(RUNGS, note.reason)).inc()
             case "barge-in":
                 metrics.barge_ins.inc()
+            case "false-interruption":
+                metrics.false_interruptions.inc()
             case "truncated":
                 metrics.truncations.inc()
             case "violation":

@@ -2,11 +2,25 @@
 
 Silence first: the caller should not wait for our bookkeeping. Then the response is cancelled,
 and then the model is told how much of it was heard.
+
+Where it is to be confirmed (``CallPolicy.confirm_ms``), a sound of the caller's over the agent
+is *doubtful* at first: the agent pauses, what it still says is kept back, and the judge listens.
+
+* There was enough voice: he means to speak. What is kept back is dropped, and all goes as above.
+* He fell silent before: the agent goes on from the very byte where he stopped hearing it. He may
+  still prove to be speaking until the model, too, says that he has stopped.
+* If he has not by then, it was a false interruption. The model has it as a turn of the caller's,
+  and keeps it, but nobody answers it. Unless the agent was at its last words: then a short word
+  is no interruption but the answer to them (a "yes", a "no"), and is answered as any other.
+
+A sound that began before the agent was heard is never doubtful, however short.
 """
 
 from collections.abc import Callable
 
 from opusbridge import effects, events
+from opusbridge.call.judge import Judge
+from opusbridge.call.machines import is_due
 from opusbridge.call.model_side import ModelSide
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.response import ResponseLifecycle
@@ -14,6 +28,12 @@ from opusbridge.call.transcript import Transcript
 from opusbridge.call.turns import CallerLine
 from opusbridge.call.voice import AgentVoice
 from opusbridge.effects import Effect, Note
+
+#: Turn detection counts this much before the first sound to it (openai-realtime 4.1).
+PREFIX_MS = 300
+
+#: What the agent says within this of its end, people answer before they have heard it all.
+LAST_WORDS_SECONDS = 1.5
 
 
 class BargeIn:
@@ -33,24 +53,75 @@ class BargeIn:
         """The last words of the call are said to their end."""
         self.fell_silent_at = 0.0
         """When the caller really did, as far as turn detection says; it hears of it later."""
+        self.leaving = False
+        """The agent means to end the call: having spoken, it owes its tools no reply."""
+        self.greeting: str | None = None
+        """What greets, once it was heard: the response, or the item of a stored greeting."""
         self._policy = policy
         self._line, self._voice, self._response = line, voice, response
         self._model, self._transcript, self._call_ms = model, transcript, call_ms
         self._told_of_speech = policy.telephony.told_of_speech
+        enough_ms = policy.confirm_ms if policy.barge_in else None
+        self._judge = None if enough_ms is None else Judge(enough_ms, voice.loudest)
         self._turn: str | None = None  # the caller's, from its first sound to its commit
+        self._doubtful: str | None = None  # the same, while it may be none
+        self._passed_over: str | None = None  # a turn that wants no answer, until its commit
+        self._spared: str | None = None  # a turn that cut nothing, over the greeting
+        self._told_started = False
+        self._resumed_at = 0.0
+        self._floor_taken = False
+
+    @property
+    def keeps_the_line(self) -> bool:
+        """Whether the agent that would leave now must not: he speaks, or waits for an answer."""
+        return self._policy.farewell_interruptible and self._caller_has_floor
+
+    def floor_taken(self) -> bool:
+        """Whether he has begun to speak, and means it; true once each time."""
+        taken, self._floor_taken = self._floor_taken, False
+        return taken
+
+    # --- What he says -------------------------------------------------------------------
+
+    def caller_spoke(self, event: events.CallerSpoke, now: float) -> list[Effect]:
+        """A stretch of his line, of which most is silence."""
+        found = self._line.spoke(event, now)
+        if self._judge is None:
+            return found
+        self._judge.hear(event.audio, now)
+        return found + self._judged(now)
+
+    def agent_spoke(self, response_id: str) -> None:
+        if self.greeting is None and self._response.greets:
+            self.greeting = response_id
 
     def speech_started(self, event: events.SpeechStarted, now: float) -> list[Effect]:
+        found = self._speech_over(now)  # if its end was lost
+        self._passed_over = None
         self._turn = event.item_id
         self._line.speech_started(now)
         ago = self._line.seconds_since(event.audio_start_ms, now)
         self._transcript.began(event.item_id, self._call_ms(now - ago))
+        spared = self._spares_greeting(now)
+        # Of what is to be heard out AudioCodes must not hear that it is spoken over: it would
+        # cut it.
+        heard_out = spared or self._unheeded or self.closed
+        self._told_started = self._told_of_speech and not heard_out
+        tell: list[Effect] = [effects.TellSpeechStarted()] if self._told_started else []
+        if self._unheeded or spared:
+            self._passed_over = event.item_id if self._unheeded else None
+            self._spared = event.item_id if spared else None
+            return [*found, *self._response.caller_began(now, doubtful=True)]
+        sounding_at = now - self._line.seconds_since(event.audio_start_ms + PREFIX_MS, now)
+        if self._judge is not None and self._voice.may_pause(sounding_at, now):
+            return [*found, *self._paused(self._judge, event.item_id, now - ago, tell, now)]
+        self._floor_taken = True
         stop = self._response.caller_began(now)
-        tell: list[Effect] = [effects.TellSpeechStarted()] if self._told_of_speech else []
         if not self._policy.barge_in or self.closed:
-            return tell + stop
+            return [*found, *tell, *stop]
         clear, cut = self._voice.cut(now)
         noted: list[Effect] = [Note("barge-in")] if clear or stop else []
-        return [*clear, *tell, *stop, *self._model.history.cut(cut), *noted]
+        return [*found, *clear, *tell, *stop, *self._model.history.cut(cut), *noted]
 
     def speech_stopped(self, event: events.SpeechStopped, now: float) -> list[Effect]:
         self._line.speech_stopped()
@@ -60,18 +131,24 @@ class BargeIn:
         self.fell_silent_at = now - ago
         item = self._transcript.item(event.item_id, "caller")
         item.ended_ms = self._call_ms(self.fell_silent_at)
-        tell: list[Effect] = [effects.TellSpeechStopped()] if self._told_of_speech else []
+        over = self._speech_over(now)
+        tell: list[Effect] = [effects.TellSpeechStopped()] if self._told_started else []
         note = Note("speech-ended", "", (event.item_id,), ago)
-        return [*tell, note, *self._response.caller_stopped(now)]
+        return [*over, *tell, note, *self._response.caller_stopped(now)]
 
     def turn_committed(self, event: events.TurnCommitted, now: float) -> list[Effect]:
         if not self._transcript.committed(event.item_id, event.previous_item_id):
             return []  # said twice, or after it was seen in the conversation
         self._turn = None
+        over = self._speech_over(now)
         self._line.committed()
         self._line.speech_stopped()
         tell: list[Effect] = [effects.TellSpeechCommitted()] if self._told_of_speech else []
-        return tell + self._response.turn_committed(event.item_id, now)
+        if self._passed_over == event.item_id:
+            self._passed_over = None
+            return [*over, *tell, *self._response.turn_passed_over(now)]
+        spared, self._spared = self._spared == event.item_id, None
+        return [*over, *tell, *self._response.turn_committed(event.item_id, now, spared)]
 
     def item_added(self, event: events.ItemAdded, now: float) -> list[Effect]:
         """The caller's item is in the conversation, so his turn was committed: were that lost,
@@ -81,7 +158,91 @@ class BargeIn:
         committed = events.TurnCommitted(event.item_id, event.previous_item_id)
         return self.turn_committed(committed, now)
 
-    def session_lost(self) -> str | None:
-        """The turn the caller was in the middle of: of what he said nothing is left."""
+    def session_lost(self, now: float) -> tuple[str | None, list[Effect]]:
+        """The turn the caller was in the middle of, if any: of what he said nothing is left."""
         turn, self._turn = self._turn, None
-        return turn if self._response.caller_turn_under_way else None
+        spoke, self._passed_over = self._caller_has_floor, None
+        found = self._resumed(now) if self._doubtful is not None else []
+        self._doubtful = None
+        return (turn if spoke else None), found
+
+    def close(self) -> None:
+        """From now on nothing that he says cuts anything."""
+        self.closed = True
+        self._doubtful = None
+
+    @property
+    def _caller_has_floor(self) -> bool:
+        doubtful = self._doubtful is not None or self._passed_over is not None
+        return self._response.caller_turn_under_way and not doubtful
+
+    @property
+    def _unheeded(self) -> bool:
+        """The agent is leaving, and hears the caller no more."""
+        return self.leaving and not self._policy.farewell_interruptible
+
+    def _spares_greeting(self, now: float) -> bool:
+        """The greeting is still to be heard, and not to be interrupted."""
+        if self._policy.greeting_interruptible:
+            return False
+        self._voice.settle(now)
+        return self._response.greets or self._voice.hears(self.greeting)
+
+    # --- Whether he means it ------------------------------------------------------------
+
+    def _paused(
+        self, judge: Judge, item_id: str, since: float, tell: list[Effect], now: float
+    ) -> list[Effect]:
+        pause = self._voice.pause(now)
+        self._doubtful = item_id
+        doubt = self._response.caller_began(now, doubtful=True)
+        judge.open(since, now)
+        return [*pause, *tell, *doubt, Note("paused", "", (item_id,)), *self._judged(now)]
+
+    def _judged(self, now: float) -> list[Effect]:
+        if self._doubtful is None or self._judge is None or self._unheeded:
+            return []
+        if not self._judge.is_speech:
+            return []
+        self._doubtful, self._floor_taken = None, True
+        self._judge.close()
+        clear, cut = self._voice.cut(now)
+        stop = self._response.caller_cut_in(now)
+        return [*clear, *stop, *self._model.history.cut(cut), Note("barge-in")]
+
+    def _resumed(self, now: float) -> list[Effect]:
+        if not self._voice.paused:
+            return []
+        self._resumed_at = now
+        return [Note("resumed"), *self._voice.resume(now)]
+
+    def _speech_over(self, now: float) -> list[Effect]:
+        """He has stopped: what was doubtful is no more."""
+        item_id, self._doubtful = self._doubtful, None
+        if item_id is None or self._judge is None:
+            return []
+        self._judge.close()
+        found = self._resumed(now)
+        if self._at_last_words(now):
+            self._floor_taken = True
+            return found
+        self._passed_over = item_id
+        voice_seconds = self._judge.voice_ms / 1000
+        return [*found, Note("false-interruption", "", (item_id,), voice_seconds)]
+
+    def _at_last_words(self, now: float) -> bool:
+        """Whether nothing of weight was left to say where he stopped hearing it."""
+        if self.leaving or not self._response.at_rest:
+            return False
+        return self._voice.silent_at(now) - self._resumed_at <= LAST_WORDS_SECONDS
+
+    # --- Time ---------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When a caller of whom nothing more comes has fallen silent."""
+        waits = self._doubtful is not None and self._voice.paused
+        return self._judge.quiet_at if self._judge is not None and waits else None
+
+    def timed_out(self, now: float) -> list[Effect]:
+        return self._resumed(now) if is_due(self.deadline, now) else []

@@ -68,7 +68,10 @@ class Call:
             talk = self.conversation
             if talk is None or self._departure.closing is not None:
                 return []
-            return talk.line.spoke(event, now)
+            found = talk.barge_in.caller_spoke(event, now)
+            if not talk.barge_in.floor_taken():
+                return found
+            return found + self._departure.caller_spoke(talk) + self._conclude(now)
         found = self._decide(event, now)
         if self.ended is None:
             found += self._conclude(now)
@@ -103,9 +106,10 @@ class Call:
                 self._rescue.answered()
             case events.SpeechStarted():
                 self._company.caller_heard()
-                found += self._departure.caller_spoke(talk)
             case _:
                 pass
+        if talk.barge_in.floor_taken():
+            found += self._departure.caller_spoke(talk)
         return found
 
     def _from_telephony(self, event: events.FromTelephony, now: float) -> list[Effect]:
@@ -209,7 +213,9 @@ class Call:
         if clip is None:
             return talk.response.user_input(Cause(Why.GREETING, "greeting"), now)
         # The caller hears it at once, while the model may still be dialled.
-        return talk.say_as_agent(clip, self.policy.clip_words.get("greeting", ""), now)
+        found = talk.say_as_agent(clip, self.policy.clip_words.get("greeting", ""), now)
+        talk.barge_in.greeting = next(iter(talk.voice.being_heard), None)
+        return found
 
     def _answered(self, now: float) -> list[Effect]:
         self.answered_at, self._answer_at = now, None
@@ -299,7 +305,7 @@ class Call:
         talk = self.conversation
         if talk is None or not self._departure.transfer_failed():
             return [Note("stray", "transfer")]
-        talk.leaving = False
+        talk.barge_in.leaving = False
         words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
         noted = Note("transfer-failed", reason)
         found = [noted, *talk.add_text(Why.TEXT, "system", words, now)]

@@ -53,15 +53,13 @@ class Conversation:
         self.model_format = model_format(telephony)
         self.line = CallerLine(telephony, self.model_format)
         self.voice = AgentVoice(
-            policy.telephony, telephony, self.model_format, self.transcript, call_ms
+            policy.telephony, telephony, self.model_format, transcript, call_ms, policy.confirms
         )
         session = replace(policy.session, audio_format=self.model_format)
         self.model = ModelSide(session, self.transcript)
         self.barge_in = BargeIn(
             policy, self.line, self.voice, self.response, self.model, self.transcript, call_ms
         )
-        self.leaving = False
-        """The agent means to end the call: having spoken, it owes its tools no reply."""
         self._call_ms = call_ms
         self._session_due: float | None = now + SESSION_SECONDS
         self._sounding: str | None = None  # the last response that made sound
@@ -179,11 +177,12 @@ class Conversation:
         # Whether the caller said anything to a session that was dead already, nobody knows.
         self.unheard_since = self.model.pulse.heard_at
         self.line.close(1000 * (now - self.unheard_since))
-        over, turn = self.response.response_id, self.barge_in.session_lost()
+        over = self.response.response_id
+        turn, resumed = self.barge_in.session_lost(now)
         begun = over == self._sounding and self.transcript.has_words(self._sounding_item)
         # Of what was said only the rest is to follow; after a tool call that is its reply.
         self.response.lost(now, begun, goes_on=self.model.history.called_a_tool(over))
-        found = self._tidied(over, now)
+        found = resumed + self._tidied(over, now)
         if turn is not None:
             # He was in the middle of it, and what he has said so far is gone.
             found += self.response.user_input(Cause(Why.TURN, turn), now)
@@ -222,6 +221,7 @@ class Conversation:
             self._dropped.add(event.item_id)
             return found  # speech that was already on the wire when the caller cut in
         self._sounding, self._sounding_item = event.response_id, event.item_id
+        self.barge_in.agent_spoke(event.response_id)
         return found + self.voice.model_spoke(event, now)
 
     def _item_added(self, event: events.ItemAdded, now: float) -> list[Effect]:
@@ -360,13 +360,13 @@ class Conversation:
         return found + self._answer_tools(self.tools.finished(tool_call_id, item_id), now)
 
     def _answer_tools(self, cause: Cause | None, now: float) -> list[Effect]:
-        if cause is None or (self.leaving and cause.key == self._sounding):
+        if cause is None or (self.barge_in.leaving and cause.key == self._sounding):
             return []
         return self.response.user_input(cause, now)
 
     def close(self, now: float) -> list[Effect]:
         """Stop the agent for last words that are not its own; the model says no more."""
-        self.barge_in.closed = True
+        self.barge_in.close()
         self.response.close()
         clear, cut = self.voice.cut(now)
         return [*clear, *self.response.interrupted(now), *self.model.history.cut(cut)]
@@ -376,7 +376,8 @@ class Conversation:
     @property
     def deadline(self) -> float | None:
         heart, voice, line = self.response.deadline, self.voice.deadline, self.line.deadline
-        due = (heart, voice, line, self._session_due, self._pulse_due)
+        doubt = self.barge_in.deadline
+        due = (heart, voice, line, doubt, self._session_due, self._pulse_due)
         return min((at for at in due if at is not None), default=None)
 
     @property
@@ -384,7 +385,7 @@ class Conversation:
         return None if self.barge_in.closed else self.model.pulse_due(self.response.awaited)
 
     def timed_out(self, now: float) -> list[Effect]:
-        found = self.voice.timed_out(now) + self.line.feed(now)
+        found = self.voice.timed_out(now) + self.line.feed(now) + self.barge_in.timed_out(now)
         if is_due(self._session_due, now):
             self._session_due, self.model.worn_out = None, "model-silent"
             found.append(Note("watchdog", "session"))

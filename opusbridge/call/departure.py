@@ -68,17 +68,17 @@ class Departure:
         by_agent = isinstance(then, effects.TransferCall) or then.reason in GIVES_WAY
         if self.under_way:
             return []
-        if by_agent and talk is not None and talk.response.caller_turn_under_way:
+        if by_agent and talk is not None and talk.barge_in.keeps_the_line:
             return [Note("farewell-cancelled")]
         self._farewell = Farewell(then, now, by_agent, awaits_reply=by_agent)
         if talk is not None:
-            talk.leaving = by_agent
+            talk.barge_in.leaving = by_agent
         return []
 
     def caller_spoke(self, talk: Conversation) -> list[Effect]:
         if self._farewell is None or not self._farewell.by_agent:
             return []
-        self._farewell, talk.leaving = None, False
+        self._farewell, talk.barge_in.leaving = None, False
         return [Note("farewell-cancelled")]
 
     def part(

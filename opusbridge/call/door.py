@@ -40,6 +40,37 @@ class Door:
         }
         return next((what for what, stands in holds.items() if stands), None)
 
+    @property
+    def at_rest(self) -> bool:
+        states = self.request.state, self.response.state, self.waiting.pending
+        return states == (Request.NONE, Response.NONE, None)
+
+    @property
+    def greets(self) -> bool:
+        """The greeting is still to be begun, or to be finished."""
+        waiting = self.waiting.pending.causes if self.waiting.pending else ()
+        return any(cause.why is Why.GREETING for cause in waiting + self.response.covering)
+
+    @property
+    def deadline(self) -> float | None:
+        """When somebody will have waited long enough."""
+        due = (self.request.due, self.response.due, self.turn.due, self.retries.due)
+        return min((at for at in due if at is not None), default=None)
+
+    def put(self, cause: Cause, now: float) -> list[Effect]:
+        """Something to answer: now if nothing stands in its way, else when nothing does."""
+        self.waiting.add([cause], now)
+        held = self.held_by
+        return [Note("pending", held, self.ids())] if held else self.settle(now)
+
+    def not_accepted(self, request_id: str, now: float) -> None:
+        """A request that is past was refused: what was taken for its response is another's."""
+        self.request.is_orphan(request_id)
+        slot = self.response
+        if slot.taken_for == request_id:
+            self.waiting.put_back(slot.covering, now)
+            slot.covering, slot.taken_for = (), None
+
     def settle(self, now: float) -> list[Effect]:
         """If input is waiting and nothing stands in its way, ask for a response."""
         if self.retries.just_given_up():

@@ -199,6 +199,8 @@ class CallerTurn:
     """Where the caller is in his turn, and what the model owes us about it."""
 
     speaking: bool = False
+    overrules: bool = False
+    """He means to speak, and is not to be spoken over, whoever began to answer."""
     commit_due: float | None = None
     """He stopped, and the model is about to commit the turn."""
     answer_due: float | None = None
@@ -216,17 +218,24 @@ class CallerTurn:
 
     def began(self) -> None:
         self.speaking, self.commit_due, self.answer_due = True, None, None
+        self.overrules = False
+
+    def cut_in(self, covering: tuple[Cause, ...]) -> None:
+        self.overrules = True
+        self.superseded += covering
 
     def stopped(self, commit_due: float) -> None:
-        self.speaking, self.commit_due = False, commit_due
+        self.speaking, self.overrules, self.commit_due = False, False, commit_due
 
     def committed(self, answer_due: float | None) -> None:
         self.speaking, self.commit_due, self.answer_due = False, None, answer_due
+        self.overrules = False
         self.superseded = ()
 
     def waited_in_vain(self) -> tuple[Cause, ...]:
         """The model owes nothing any more; returns what he cut short for nothing."""
         self.speaking, self.commit_due, self.answer_due = False, None, None
+        self.overrules = False
         superseded, self.superseded = self.superseded, ()
         return superseded
 

@@ -4,6 +4,9 @@ Sent is not heard. The model speaks faster than real time and the telephony side
 so the ledger keeps, for each audio part of each item, what was received from the model,
 what was sent to the telephony side and what has reached the ear.
 
+Where barge-in is to be confirmed, playing can be paused: what the far side holds is thrown away
+there, but not here, and is sent again from the heard byte on.
+
 The clock says how far the far side has played: it plays in real time whatever it has.
 Where it reports marks, each mark that comes back sets the clock right, and a mark that has
 not come back holds it: heard is never more than the next outstanding mark (for a bounded
@@ -19,6 +22,8 @@ does not say of which sound, can correct nothing: it would mark newer sound hear
 from collections import deque
 from dataclasses import dataclass, field
 
+from opusbridge.audio.formats import silence_byte
+from opusbridge.call.kept import KeptSound
 from opusbridge.sound import Audio, AudioFormat
 
 #: Paced sound leaves in pieces of this length: ten wakes a second are cheap, and a fifth
@@ -28,6 +33,9 @@ PIECE_MS = 100
 #: How long an outstanding mark may hold the clock after its sound should have been heard:
 #: the wire's delay and the far side's own buffer are far below.
 MARK_PATIENCE_SECONDS = 1.0
+
+#: The far side may play on for so long after a clear has left us.
+CLEAR_SECONDS = 0.3
 
 #: After so long an outstanding mark is taken to be lost, and its echo would set nothing right.
 MARK_LOST_SECONDS = 30.0
@@ -57,6 +65,8 @@ class Segment:
     """When the caller hears its first byte, by the clock when it was sent."""
     ends_at: float = 0.0
     """When he hears the last that was sent of it, or heard what he did hear."""
+    heard_before: int = 0
+    """Bytes heard before the last pause: no epoch's stretches tell of them."""
     heard_ms: float = 0.0
     """Final once it left the ledger, and so is ``ends_at``."""
 
@@ -67,6 +77,8 @@ class Sent:
 
     audio: Audio
     starts_at: float
+    end: int = field(default=0, compare=False)
+    """Where the epoch's stream is behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,9 @@ class PlayoutLedger:
 
     format: AudioFormat
     lead_seconds: float | None
+    kept: KeptSound | None = None
+    """A copy of what was sent, where playing may be paused."""
+    paused: bool = False
     segments: list[Segment] = field(default_factory=list)
     """Not yet completely heard, in the order in which they began."""
     _waiting: deque[tuple[Segment, bytes | None]] = field(default_factory=deque)
@@ -105,7 +120,7 @@ class PlayoutLedger:
     def play(self, segment: Segment, audio: Audio, now: float) -> list[Sent | Ended]:
         """Take sound in the telephony format, whole samples; what may leave now is returned."""
         segment.taken += audio.size_bytes
-        if self.lead_seconds is None:
+        if self.lead_seconds is None and not self.paused:
             return [self._send(segment, audio, now)]
         raw, piece = audio.raw, PIECE_MS * self.format.bytes_per_ms
         for start in range(0, len(raw), piece):
@@ -126,11 +141,11 @@ class PlayoutLedger:
     def release(self, now: float) -> list[Sent | Ended]:
         """What may leave now: all of it where the far side buffers, else the lead's worth."""
         found: list[Sent | Ended] = []
-        while self._waiting:
+        while self._waiting and not self.paused:
             segment, raw = self._waiting[0]
             if raw is None:
                 found.append(Ended())
-            elif now < self._room_at:
+            elif self.lead_seconds is not None and now < self._room_at:
                 break
             else:
                 found.append(self._send(segment, Audio.of(raw, self.format), now))
@@ -140,15 +155,17 @@ class PlayoutLedger:
     def _send(self, segment: Segment, audio: Audio, now: float) -> Sent:
         starts_at = max(now, self._empties_at)
         begin, end = self._sent, self._sent + audio.size_bytes
-        if not segment.stretches:
+        if self.kept is not None:
+            self.kept.add(segment, audio, begin, starts_at, self.heard_position(now), now)
+        if not segment.sent:
             segment.starts_at = starts_at
-        elif segment.stretches[-1][1] == begin:
+        if segment.stretches and segment.stretches[-1][1] == begin:
             begin = segment.stretches.pop()[0]
         segment.stretches.append((begin, end))
         segment.sent += audio.size_bytes
         self._sent = end
         self._empties_at = segment.ends_at = starts_at + audio.ms / 1000
-        return Sent(audio, starts_at)
+        return Sent(audio, starts_at, end)
 
     @property
     def _room_at(self) -> float:
@@ -158,15 +175,18 @@ class PlayoutLedger:
     @property
     def deadline(self) -> float | None:
         """When the next waiting sound may leave."""
-        return self._room_at if self._waiting else None
+        return self._room_at if self._waiting and not self.paused else None
 
     # --- What is known of the ear -------------------------------------------------------
 
-    def place_mark(self) -> str:
-        """A name never used before, for the end of what has been sent so far."""
+    def place_mark(self, sent: Sent | None = None) -> str:
+        """A name never used before, for the end of that; ``None``: of all sent so far."""
         self._marks_placed += 1
         name = f"mark-{self._marks_placed}"
-        self._marks.append((name, self._sent, self._empties_at))
+        end, due = self._sent, self._empties_at
+        if sent is not None:
+            end, due = sent.end, sent.starts_at + sent.audio.ms / 1000
+        self._marks.append((name, end, due))
         return name
 
     def mark_reached(self, name: str, now: float) -> bool:
@@ -201,7 +221,7 @@ class PlayoutLedger:
 
     def _position(self, now: float) -> int:
         ahead_ms = max(0.0, (self._empties_at - now) * 1000)
-        position = self._sent - int(ahead_ms * self.format.bytes_per_ms)
+        position = self._sent - round(ahead_ms * self.format.bytes_per_ms)
         for _, held, due in self._marks:
             if now < due + MARK_PATIENCE_SECONDS:
                 position = min(position, held)
@@ -218,7 +238,7 @@ class PlayoutLedger:
         return [(one, self._heard_of(one, position)) for one in self.segments]
 
     def _heard_of(self, segment: Segment, position: int) -> float:
-        heard = sum(min(max(position, begin), end) - begin for begin, end in segment.stretches)
+        heard = self._heard_bytes(segment, position)
         if segment.complete and heard == segment.taken:
             return segment.received_ms
         return min(heard / self.format.bytes_per_ms, segment.received_ms)
@@ -231,6 +251,55 @@ class PlayoutLedger:
     def audible(self, now: float) -> bool:
         """Whether the caller is, or is about to be, listening to the agent."""
         return bool(self._waiting) or self.heard_position(now) < self._sent
+
+    def _heard_bytes(self, segment: Segment, position: int) -> int:
+        heard = (min(max(position, begin), end) - begin for begin, end in segment.stretches)
+        return segment.heard_before + sum(heard)
+
+    # --- Pausing ------------------------------------------------------------------------
+
+    def may_pause(self, now: float) -> bool:
+        """Whether something is on its way to the ear, and all of it could be sent again."""
+        kept = self.kept is not None and self.kept.has_all_after(self.heard_position(now))
+        return kept and not self.paused and self.audible(now)
+
+    def pause(self, now: float) -> None:
+        """Nothing leaves any more, and what was sent but not heard waits again; a new epoch.
+
+        Only where :meth:`may_pause`; the far side must be cleared.
+        """
+        assert self.kept is not None
+        position = self.heard_position(now)
+        position -= position % self.format.sample_bytes
+        again = self.kept.unheard(position)
+        for segment in self.segments:
+            segment.heard_before = self._heard_bytes(segment, position)
+            segment.sent, segment.stretches = segment.heard_before, []
+            segment.ends_at = min(now, segment.ends_at)
+        # Where the end of an utterance has left already, it is behind its sound again.
+        open_ended = {segment for segment, raw in self._waiting if raw is None}
+        last = {segment: at for at, (segment, _) in enumerate(again)}
+        for at, (segment, raw) in reversed(list(enumerate(again))):
+            if segment.complete and last[segment] == at and segment not in open_ended:
+                self._waiting.appendleft((segment, None))
+            self._waiting.appendleft((segment, raw))
+        self.kept.cut(now + CLEAR_SECONDS)
+        self._begin_epoch(now)
+        self.paused = True
+
+    def resume(self, now: float, frame_bytes: int) -> list[Sent | Ended]:
+        """From the heard byte on, behind as much silence as makes the first frame whole."""
+        self.paused = False
+        first = self._waiting[0][1] if self._waiting else None
+        silence = silence_byte(self.format) * (-len(first or b"") % frame_bytes)
+        starts_at = max(now, self._empties_at)
+        self._sent += len(silence)
+        self._empties_at = starts_at + self._seconds(len(silence))
+        found = self.release(now)
+        if silence and isinstance(found[0], Sent):
+            whole = Audio.of(silence + found[0].audio.raw, self.format)
+            found[0] = Sent(whole, starts_at, found[0].end)
+        return found
 
     # --- Sound goes out of the ledger ---------------------------------------------------
 
@@ -252,11 +321,17 @@ class PlayoutLedger:
             segment.ends_at = min(now, segment.ends_at)
         self.segments = []
         self._waiting.clear()
+        self.paused = False
+        if self.kept is not None:
+            self.kept.cut(now)
+        self._begin_epoch(now)
+        return unheard
+
+    def _begin_epoch(self, now: float) -> None:
         self._spoil([name for name, _, _ in self._marks])
         self._marks.clear()
         self._sent = self._heard = 0
         self._empties_at = now
-        return unheard
 
     def _spoil(self, names: list[str]) -> None:
         """Their echoes will say nothing, but they are ours."""
@@ -265,7 +340,9 @@ class PlayoutLedger:
             del self._stale_marks[next(iter(self._stale_marks))]
 
     def _is_heard(self, segment: Segment, position: int) -> bool:
-        return segment.sent == segment.taken and segment.stretches[-1][1] <= position
+        if segment.sent != segment.taken:
+            return False
+        return not segment.stretches or segment.stretches[-1][1] <= position
 
     def _seconds(self, size_bytes: int) -> float:
         return size_bytes / (self.format.bytes_per_ms * 1000)

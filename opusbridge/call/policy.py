@@ -99,6 +99,13 @@ class CallPolicy:
     responses: ResponsePolicy = field(default_factory=ResponsePolicy)
     greet: bool = False
     barge_in: bool = True
+    confirm_ms: int | None = None
+    """With barge-in, speech over the agent must last this long to cut it: until then the agent
+    only pauses. ``None``: it is cut at once."""
+    greeting_interruptible: bool = True
+    """Speech over the greeting cuts it; else it waits, and is answered after the greeting."""
+    farewell_interruptible: bool = True
+    """A caller who speaks keeps the agent from hanging up or handing over."""
     dtmf_gap: float = 1.5
     max_call_seconds: float = 7200.0
     warning_seconds: float = 0.0
@@ -119,6 +126,11 @@ class CallPolicy:
     """
     clip_words: Mapping[str, str] = field(default_factory=dict)
     """What the clips say, for the transcript."""
+
+    @property
+    def confirms(self) -> bool:
+        """Whether speech over the agent may turn out to be none."""
+        return self.barge_in and self.confirm_ms is not None
 
 
 def model_format(telephony: AudioFormat) -> AudioFormat:

@@ -81,8 +81,7 @@ class ResponseLifecycle:
     @property
     def at_rest(self) -> bool:
         """Nothing asked, nothing produced, nothing waiting."""
-        states = self.request, self.response, self.pending_user_input
-        return states == (Request.NONE, Response.NONE, None)
+        return self._door.at_rest
 
     @property
     def awaited(self) -> bool:
@@ -90,9 +89,12 @@ class ResponseLifecycle:
         return (self._request.due, self._response.due, self._turn.due) != (None, None, None)
 
     @property
+    def greets(self) -> bool:
+        return self._door.greets
+
+    @property
     def deadline(self) -> float | None:
-        due = (self._request.due, self._response.due, self._turn.due, self._retries.due)
-        return min((at for at in due if at is not None), default=None)
+        return self._door.deadline
 
     def displaced_by(self, response_id: str) -> str | None:
         """The one that must be over if this one is created: there is one at a time."""
@@ -110,15 +112,18 @@ class ResponseLifecycle:
 
     def user_input(self, cause: Cause, now: float) -> list[Effect]:
         """Something needs an answer: now if the door is open, else as soon as it opens."""
-        self._waiting.add([cause], now)
-        held = self._door.held_by
-        return [Note("pending", held, self._door.ids())] if held else self._door.settle(now)
+        return self._door.put(cause, now)
 
-    def caller_began(self, now: float) -> list[Effect]:
+    def caller_began(self, now: float, doubtful: bool = False) -> list[Effect]:
+        """``doubtful``: it may be no speech; :meth:`caller_cut_in` follows if it is."""
         self._turn.began()
         if not self.policy.interrupts:
             return []
-        self._turn.superseded += self._response.covering
+        return [] if doubtful else self.caller_cut_in(now)
+
+    def caller_cut_in(self, now: float) -> list[Effect]:
+        """He means to speak: what is being answered gives way, whatever begins until he stops."""
+        self._turn.cut_in(self._response.covering)
         return self.interrupted(now)
 
     def caller_stopped(self, now: float) -> list[Effect]:
@@ -126,13 +131,18 @@ class ResponseLifecycle:
         self._turn.stopped(now + self.policy.created_timeout)
         return []
 
-    def turn_committed(self, item_id: str, now: float) -> list[Effect]:
+    def turn_committed(self, item_id: str, now: float, spared: bool = False) -> list[Effect]:
         # While a response that speech does not interrupt is active, the model's own
         # creation fails, silently or not (U1): then the turn simply waits here.
-        free = self.response is not Response.ACTIVE or self.policy.interrupts
+        free = self.response is not Response.ACTIVE or (self.policy.interrupts and not spared)
         awaited = self.policy.model_creates and free
         self._turn.committed(now + self.policy.created_timeout if awaited else None)
         return self.user_input(Cause(Why.TURN, item_id), now)
+
+    def turn_passed_over(self, now: float) -> list[Effect]:
+        """What he uttered was no turn: it stays in the conversation and wants no answer."""
+        self._waiting.put_back(self._turn.waited_in_vain(), now)
+        return self._door.settle(now)
 
     def close(self) -> None:
         """The call is ending: what begins from now on is cancelled."""
@@ -223,18 +233,15 @@ class ResponseLifecycle:
     def refused(
         self, request_id: str | None, active_response_id: str | None, now: float
     ) -> list[Effect]:
-        """A response is active already, says the model.
-
-        Without a request under way it was the model's own creation that failed; its turn
-        waits here already.
-        """
+        """A response is active already. Without a request of ours it was the model's own creation
+        that failed; its turn waits here already."""
         note = Note("conflict", self.request.name.lower(), self._door.ids(request_id))
         if request_id is not None and request_id != self._request.id:
-            self._not_accepted(request_id, now)
+            self._door.not_accepted(request_id, now)
             return [note]
         self._turn.answer_due = None
         if self.request is Request.NONE and self._response.taken_for is not None:
-            self._not_accepted(self._response.taken_for, now)
+            self._door.not_accepted(self._response.taken_for, now)
         self._request.refused(by_name=request_id is not None)
         return [note, *self._learn_blocker(active_response_id, now), *self._door.settle(now)]
 
@@ -247,7 +254,7 @@ class ResponseLifecycle:
             self._request.refused(by_name=True)
             found = self._door.failed((), "refused", now, permanent=permanent, hint=retry_after)
         elif request_id is not None:
-            self._not_accepted(request_id, now)
+            self._door.not_accepted(request_id, now)
         if permanent:
             self._retries.give_up("model-failed")
         return found + self._door.settle(now)
@@ -334,9 +341,8 @@ class ResponseLifecycle:
             self._turn.answer_due = None
             return self._begin(response_id, now, unwanted=True)
         ours = is_ours(self._door, request_id, announced)
-        # Who speaks is not to be spoken over, whoever began it.
-        spoken_over = self._turn.speaking and self.policy.interrupts
-        unwanted = self._door.closed or spoken_over or (ours and request.state is Request.ABANDONED)
+        overruled = self._door.closed or self._turn.overrules
+        unwanted = overruled or (ours and request.state is Request.ABANDONED)
         cancelled = response_id == slot.id and slot.state is Response.CANCELLING
         if not (unwanted or cancelled):
             disputed = request_id is not None and request_id == request.disputed
@@ -372,14 +378,6 @@ class ResponseLifecycle:
         return found
 
     # --- What went wrong ----------------------------------------------------------------
-
-    def _not_accepted(self, request_id: str, now: float) -> None:
-        """A request that is past was refused: what was taken for its response is another's."""
-        self._request.is_orphan(request_id)
-        slot = self._response
-        if slot.taken_for == request_id:
-            self._waiting.put_back(slot.covering, now)
-            slot.covering, slot.taken_for = (), None
 
     def _learn_blocker(self, active_response_id: str | None, now: float) -> list[Effect]:
         """The id in a refusal tells the truth about the slot."""

@@ -82,10 +82,12 @@ class Tally:
     responses: Responses = field(default_factory=Responses)
     turns: list[Turn] = field(default_factory=list)
     barge_ins: int = 0
+    false_interruptions: int = 0
     usage: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
     """How often each kind of note came."""
     _speech_ended_at: float | None = None
+    _passed_over: str = ""  # the last turn that wants no answer
     _stored: bool = False  # what is played is no answer, only stored speech
 
     def observe(self, what: Event | Effect, now: float) -> Sequence[Note]:
@@ -102,7 +104,8 @@ class Tally:
             case Note():
                 self._noted(what, now)
             case events.TurnCommitted():
-                self.turns.append(Turn(what.item_id, now, self._speech_ended_at))
+                if what.item_id != self._passed_over:
+                    self.turns.append(Turn(what.item_id, now, self._speech_ended_at))
                 self._speech_ended_at = None
             case effects.CreateResponse():
                 self.responses.requested += 1
@@ -122,6 +125,7 @@ class Tally:
             "turns": [turn.shown(started_ms(turn.item_id)) for turn in self.turns],
             "responses": asdict(self.responses),
             "barge_ins": self.barge_ins,
+            "false_interruptions": self.false_interruptions,
             "usage": dict(self.usage),
         }
 
@@ -160,6 +164,9 @@ class Tally:
                 self._speech_ended_at = now - note.value
             case "barge-in":
                 self.barge_ins += 1
+            case "false-interruption":
+                self.false_interruptions += 1
+                self._passed_over = note.ids[0]
             case "conflict":
                 self.responses.conflicts += 1
             case "retry":

@@ -5,8 +5,10 @@ was heard and what the model is told about it cannot disagree.
 """
 
 from collections.abc import Callable
+from math import inf
 
 from opusbridge import effects, events
+from opusbridge.call.kept import KeptSound
 from opusbridge.call.media import AgentPath
 from opusbridge.call.playout import Ended, PlayoutLedger, Segment, Sent
 from opusbridge.call.policy import Clip, TelephonyTraits
@@ -30,11 +32,15 @@ class AgentVoice:
         model: AudioFormat,
         transcript: Transcript,
         call_ms: Callable[[float], int],
+        may_pause: bool = False,
     ) -> None:
+        """``may_pause``: a copy of what is on its way is kept, so that it can be sent again."""
         self._traits = traits
         self._telephony = telephony
         self._path = AgentPath(model, telephony, traits.frame_bytes)
         self._ledger = PlayoutLedger(telephony, traits.lead_seconds)
+        self._kept = KeptSound() if may_pause else None
+        self._ledger.kept = self._kept
         self._on_path: Segment | None = None  # whose sound conversion may hold back
         self._transcript = transcript
         self._call_ms = call_ms
@@ -111,7 +117,7 @@ class AgentVoice:
                 continue
             found.append(effects.PlayAudio(one.audio, one.starts_at))
             if self._traits.marks:
-                found.append(effects.PlaceMark(self._ledger.place_mark()))
+                found.append(effects.PlaceMark(self._ledger.place_mark(one)))
         self.spoke = self.spoke or bool(found)
         return found
 
@@ -168,6 +174,10 @@ class AgentVoice:
     def silent_at(self, now: float) -> float:
         return self._ledger.silent_at(now)
 
+    def hears(self, what: str | None) -> bool:
+        """Whether sound of this response, or item, is on its way to the ear."""
+        return any(what in (one.response_id, one.item_id) for one in self._ledger.segments)
+
     @property
     def being_heard(self) -> set[str]:
         """The items on their way to the ear."""
@@ -181,6 +191,31 @@ class AgentVoice:
         """Paced sound whose time has come."""
         return self._leave(self._ledger.release(now), now)
 
+    # --- Pausing ------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        return self._ledger.paused
+
+    def may_pause(self, sounding_at: float, now: float) -> bool:
+        """Whether it is heard, was at that earlier instant, and can be sent again."""
+        began = min((one.starts_at for one in self._ledger.segments if one.sent), default=now)
+        return began <= sounding_at and self._ledger.may_pause(now)
+
+    def pause(self, now: float) -> list[Effect]:
+        """Silence, until :meth:`resume` or :meth:`cut`; what comes meanwhile waits."""
+        self.settle(now)
+        self._ledger.pause(now)
+        return [effects.ClearPlayout()]
+
+    def resume(self, now: float) -> list[Effect]:
+        """From where the caller stopped hearing it."""
+        return self._leave(self._ledger.resume(now, self._traits.frame_bytes), now)
+
+    def loudest(self, since: float, until: float) -> float:
+        """In dBFS, of what was heard in between."""
+        return -inf if self._kept is None else self._kept.loudest(since, until)
+
     # --- Being cut ----------------------------------------------------------------------
 
     def cut(self, now: float) -> tuple[list[Effect], list[Effect]]:
@@ -189,6 +224,7 @@ class AgentVoice:
         The item at the ear is cut to what was heard of it, those behind it are deleted; what
         was heard completely is left alone, since a truncation destroys its words.
         """
+        silence: list[Effect] = [] if self.paused else [effects.ClearPlayout()]
         unheard = self.stop(now)
         if not unheard:
             return [], []
@@ -208,7 +244,7 @@ class AgentVoice:
             elif not item_heard and item_id not in deleted:
                 deleted.add(item_id)
                 told.append(effects.DeleteItem(item_id))
-        return [effects.ClearPlayout()], told
+        return silence, told
 
     def _write(self, segment: Segment) -> None:
         item = self._transcript.item(segment.item_id, "agent")

@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from opusbridge.config.sources import PREFIX, DotEnvFile, Environment, complaint
 from opusbridge.config.sources import variable as variable
+from opusbridge.config.values import BargeInKind as BargeInKind
 from opusbridge.config.values import (
     HttpURL,
     Name,
@@ -143,8 +144,15 @@ class Settings(BaseSettings):
     """Who starts the response to a caller's turn. ``bridge``: all requests leave by one door,
     so they cannot collide."""
 
-    barge_in: bool = True
-    """Whether the caller's speech interrupts at once: what people expect of a conversation."""
+    barge_in: BargeInKind = True
+    """Whether the caller's speech interrupts at once: what people expect of a conversation.
+    ``confirmed``: the agent pauses at a sound, and is cut short only by speech that lasts; after a
+    cough it goes on from where it stopped. For noisy lines. Needs ``OPUSBRIDGE_RESPONSES_BY``
+    to be ``bridge``, and turn detection."""
+
+    barge_in_ms: Annotated[int, Field(ge=20, le=2_000)] = 250
+    """With ``OPUSBRIDGE_BARGE_IN=confirmed``: so much voice is speech, in milliseconds. A cough has
+    less; a short word has more."""
 
     created_timeout: SomeSeconds = 5
     """``response.create`` without an answer. Ordinarily it takes under half a second; a caller
@@ -244,6 +252,16 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 f"{PREFIX}TURN_DETECTION: without turn detection the model never starts a "
                 f"response by itself: {PREFIX}RESPONSES_BY must be bridge"
+            )
+        if self.barge_in == "confirmed" and self.responses_by == "model":
+            raise ConfigurationError(
+                f"{PREFIX}BARGE_IN: confirmed leaves false interruptions unanswered, and a model "
+                f"that starts responses itself would not: {PREFIX}RESPONSES_BY must be bridge"
+            )
+        if self.barge_in == "confirmed" and self.turn_detection == "none":
+            raise ConfigurationError(
+                f"{PREFIX}BARGE_IN: confirmed needs turn detection to tell when the caller begins "
+                f"to speak: {PREFIX}TURN_DETECTION must be server_vad or semantic_vad"
             )
 
     def check_ready(self, host: str, port: int) -> None:

@@ -1,9 +1,16 @@
 """What a setting's value must look like, whatever the setting."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+)
 
 from opusbridge.privacy import Private
 
@@ -23,6 +30,19 @@ def lower(value: object) -> object:
 
 def none_is_off(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+
+_YES_OR_NO = TypeAdapter(bool)
+
+
+def _barge_in(value: object) -> object:
+    text = lower(value)
+    if text == "confirmed":
+        return text
+    try:
+        return _YES_OR_NO.validate_python(text)
+    except ValidationError:
+        raise ValueError("must be true, false or confirmed") from None
 
 
 def seconds_list(value: object) -> object:
@@ -58,6 +78,7 @@ Secret = Annotated[
 HttpURL = Annotated[str, AfterValidator(_http_url)]
 SocketURL = Annotated[str, AfterValidator(_socket_url)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
+BargeInKind = Annotated[bool | Literal["confirmed"], BeforeValidator(_barge_in)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 #: A watchdog that is due at once would cut every response off.
 SomeSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -8,8 +8,10 @@ simulator checks itself.
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 
+from opusbridge.audio.formats import silence_byte
 from opusbridge.sim.callers.person import Spoken
 from opusbridge.sim.callers.playout import HeardSpan, is_audible
 from opusbridge.sound import AudioFormat
@@ -107,8 +109,12 @@ def truncations_honest(
     items: Sequence[SpokenItem],
     heard: Sequence[HeardSpan],
     slack_ms: float,
+    cleared: Sequence[float] = (),
 ) -> list[str]:
-    """No truncation exceeds what was sent, nor is further than the slack from what was heard."""
+    """No truncation exceeds what was sent, nor is further than the slack from what was heard.
+
+    ``cleared``: when the playout was, as for :func:`heard_of`.
+    """
     known = {item.item_id: item for item in items}
     found = []
     for truncation in truncations:
@@ -119,7 +125,7 @@ def truncations_honest(
                 f"{item.item_id} truncated to {truncation.audio_end_ms} ms of {sent_ms:g} sent"
             )
             continue
-        heard_ms = heard_of(item, heard, truncation.effective_at)
+        heard_ms = heard_of(item, heard, truncation.effective_at, cleared, slack_ms)
         if abs(heard_ms - truncation.audio_end_ms) > slack_ms:
             found.append(
                 f"{item.item_id} truncated to {truncation.audio_end_ms} ms "
@@ -157,9 +163,12 @@ def nothing_lost(
     told: Container[str],
     heard: Sequence[HeardSpan],
     ended_at: float,
+    cleared: Sequence[float] = (),
+    slack_ms: float = 0.0,
 ) -> list[str]:
     """What the model said was heard to its end, unless the model was ``told`` that it was not.
 
+    ``cleared`` and ``slack_ms``: see :func:`heard_of`.
     The last half second proves nothing: the call may have ended in the middle of it.
     """
     found = []
@@ -170,19 +179,58 @@ def nothing_lost(
         if max(item.done_at, silent_since) > ended_at - LAST_SECONDS:
             continue
         sent_ms = len(item.sound) / item.format.bytes_per_ms
-        heard_ms = heard_of(item, heard)
+        heard_ms = heard_of(item, heard, inf, cleared, slack_ms)
         if heard_ms < sent_ms - FRAME_MS:
             found.append(f"{heard_ms:.0f} of {sent_ms:.0f} ms of {item.item_id} were ever heard")
     return found
 
 
-def heard_of(item: SpokenItem, heard: Sequence[HeardSpan], until: float = inf) -> float:
+def heard_of(
+    item: SpokenItem,
+    heard: Sequence[HeardSpan],
+    until: float = inf,
+    cleared: Sequence[float] = (),
+    slack_ms: float = 0.0,
+) -> float:
     """How many milliseconds of an item, from its beginning, reached the ear by then.
 
     Gaps where the playout ran dry do not matter; what was skipped does: it ends the count.
+    After the playout was ``cleared`` it may go on where it had stopped: ``slack_ms`` earlier or
+    later, since nobody on this side of the wire knows that to the byte.
     """
-    spans = (span for span in heard if span.format == item.format)
-    played = b"".join(_between(span, item.spoken_at, until) for span in spans)
+    spans = [span for span in heard if span.format == item.format]
+    heard_bytes = None
+    for begin, end in pairwise([item.spoken_at, *_within(cleared, item.spoken_at, until), until]):
+        played = b"".join(_between(span, begin, end) for span in spans)
+        if heard_bytes is None:
+            heard_bytes = _heard_first(item, played)
+        if begin != item.spoken_at:
+            on = _heard_on(item, played, heard_bytes or 0, slack_ms)
+            heard_bytes = max(on or 0, heard_bytes or 0) or None
+    return (heard_bytes or 0) / item.format.bytes_per_ms
+
+
+def _within(instants: Sequence[float], since: float, until: float) -> list[float]:
+    return sorted(at for at in instants if since < at < until)
+
+
+def _heard_on(item: SpokenItem, played: bytes, heard_bytes: int, slack_ms: float) -> int | None:
+    """How far the item was heard if what was played begins somewhere near that far."""
+    sample = item.format.sample_bytes
+    silent = len(played) - len(played.lstrip(silence_byte(item.format)))
+    played = played[silent - silent % sample :]
+    slack = int(slack_ms) * item.format.bytes_per_ms
+    window = item.format.bytes_per_ms * FRAME_MS
+    first = max(0, heard_bytes - slack)
+    at = item.sound.find(played[:window], first, heard_bytes + slack + window)
+    if at >= 0 and played:
+        return max(heard_bytes, at + _common_prefix(item.sound[at:], played))
+    # What little was heard of it may come again behind the end of the item before.
+    return _heard_first(item, played) if heard_bytes <= slack else None
+
+
+def _heard_first(item: SpokenItem, played: bytes) -> int | None:
+    """How many bytes of an item's beginning are somewhere in what was played."""
     window = item.format.bytes_per_ms * 10
     first = _first_audible(item)
     lead = item.sound[first : first + window]
@@ -191,7 +239,7 @@ def heard_of(item: SpokenItem, heard: Sequence[HeardSpan], until: float = inf) -
     while at >= 0 and most < len(rest):  # another item may begin alike
         most = max(most, _common_prefix(rest, played[at : at + len(rest)]))
         at = played.find(lead, at + 1)
-    return (first + most) / item.format.bytes_per_ms if most else 0.0
+    return first + most if most else None
 
 
 def _between(span: HeardSpan, since: float, until: float) -> bytes:

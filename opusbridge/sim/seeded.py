@@ -39,6 +39,7 @@ from opusbridge.sim.callers import (
     WaitForSound,
 )
 from opusbridge.sim.callers.audiocodes_words import LIVE_HUB_OFFER, OTHER_OFFER
+from opusbridge.sim.coughs import COUGH, with_coughs
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, SimulatedModel, ToolCallReply
 from opusbridge.sim.model.production import converted
 from opusbridge.sim.world import SimulatedCall, Surroundings, World
@@ -46,6 +47,9 @@ from opusbridge.sound import PCMU_8K
 
 #: Longer than any remedy of the bridge takes: a response given up, and asked for again.
 PATIENCE_SECONDS = 45.0
+
+#: Of the calls in which barge-in could be confirmed, so many are.
+CONFIRMING = 0.4
 
 #: What the stored clips say.
 SORRY, GOODBYE = "Sorry, something is wrong.", "Goodbye."
@@ -93,6 +97,8 @@ class Manner:
     model_creates: bool
     detection: str
     greets: bool
+    confirms: bool = False
+    """Barge-in is to be confirmed, and the caller coughs now and then."""
 
     @property
     def hears_everything(self) -> bool:
@@ -102,22 +108,30 @@ class Manner:
     def __str__(self) -> str:
         by = "model" if self.model_creates else "bridge"
         way = "barge-in" if self.barge_in else "no barge-in"
+        way = "confirmed barge-in" if self.confirms else way
         return f"{self.telephony}, {way}, responses by the {by}, {self.detection}"
 
 
 def manner(seed: int) -> Manner:
     """How the call of this seed is conducted."""
-    return _manner(Random(seed))
+    return _manner(Random(seed), _later(seed))
 
 
-def _manner(random: Random) -> Manner:
-    return Manner(
+def _later(seed: int) -> Random:
+    """For what was thought of when the seeds had their calls already: those stay as they are."""
+    return Random(f"{seed} confirms")
+
+
+def _manner(random: Random, later: Random) -> Manner:
+    how = Manner(
         telephony=random.choice(["twilio", "audiocodes"]),
         barge_in=random.random() < 0.7,
         model_creates=random.random() < 0.5,
         detection=random.choice(["server_vad", "server_vad", "semantic_vad"]),
         greets=random.random() < 0.8,
     )
+    possible = how.barge_in and not how.model_creates
+    return replace(how, confirms=possible and later.random() < CONFIRMING)
 
 
 def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
@@ -125,10 +139,10 @@ def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
 
     ``observers`` are shown every event and effect of its engine.
     """
-    random = Random(seed)
-    how = _manner(random)
+    random, later = Random(seed), _later(seed)
+    how = _manner(random, later)
     world = World(seed)
-    caller = _caller(how, random)
+    caller = _caller(how, random, later)
     protocol: TelephonyProtocol
     protocol = TwilioProtocol() if how.telephony == "twilio" else AudioCodesProtocol()
     engine = Engine(Call(_policy(how, random), 0.0), protocol, RealtimeProtocol(), observers)
@@ -159,6 +173,10 @@ def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
 def judged(call: SimulatedCall) -> list[str]:
     """The verdict on a seeded call at rest, with what only its own manner can excuse left out."""
     found = [what for what in call.verdict() if "moment to interrupt" not in what]
+    coughs = {note.ids[0] for note in call.notes if note.kind == "false-interruption"}
+    found = [what for what in found if not _excused(what, coughs)]
+    if len(coughs) > sum(spoken.text == COUGH for spoken in call.caller.spoken):
+        found.append("speech was taken for a cough")
     if _hears_everything(call):
         found += checks.never_silent(call.silences(), LONGEST_SILENCE_SECONDS)
     else:
@@ -173,6 +191,11 @@ def judged(call: SimulatedCall) -> list[str]:
     if "model-failed" in reasons:
         found.append("the bridge gave up, though no two responses in a row can fail")
     return found
+
+
+def _excused(what: str, coughs: set[str]) -> bool:
+    """Whether it is a complaint that nobody answered a cough."""
+    return what.endswith("was never answered") and what.split()[-4] in coughs
 
 
 def _hears_everything(call: SimulatedCall) -> bool:
@@ -198,7 +221,7 @@ def _policy(how: Manner, random: Random) -> CallPolicy:
             turn_detection=TurnDetection(
                 how.detection,
                 create_response=how.model_creates,
-                interrupt_response=how.barge_in,
+                interrupt_response=how.barge_in and not how.confirms,
                 silence_ms=silence_ms,
                 eagerness=eagerness,
             ),
@@ -211,6 +234,7 @@ def _policy(how: Manner, random: Random) -> CallPolicy:
         ),
         greet=how.greets,
         barge_in=how.barge_in,
+        confirm_ms=250 if how.confirms else None,
         clips={
             "one-moment": _clip(ONE_MOMENT),
             "sorry": _clip(SORRY),
@@ -285,8 +309,11 @@ def _sentence(nth: int, words: int) -> str:
 # --- The caller -------------------------------------------------------------------------
 
 
-def _caller(how: Manner, random: Random) -> Caller:
-    person = Person(_steps(how, random), patience_seconds=PATIENCE_SECONDS)
+def _caller(how: Manner, random: Random, later: Random) -> Caller:
+    steps = _steps(how, random)
+    if how.confirms:
+        steps = [one for step in steps for one in with_coughs(step, later)]
+    person = Person(steps, patience_seconds=PATIENCE_SECONDS)
     identity = Random(random.random())
     if how.telephony == "twilio":
         habits = _twilio_habits(random)

@@ -6,6 +6,7 @@ the bridge asked for. What the person heard the caller knows.
 
 from base64 import b64decode
 from dataclasses import replace
+from math import inf
 
 import orjson
 
@@ -23,6 +24,9 @@ from opusbridge.sim.door import DoorWatch
 from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
 
 _FORMATS = {"audio/pcm": PCM_24K, "audio/pcmu": PCMU_8K, "audio/pcma": PCMA_8K}
+
+#: So far from where it was cleared may playing go on without a word being lost.
+SEAM_MS = 300.0
 
 # Where a text names its type; sound is longer than this and must not be searched.
 _HEAD = 400
@@ -92,7 +96,8 @@ class Witness:
         """The words of every item that reached the ear, in proportion to how much of it did."""
         found = []
         for item in self.items:
-            share = heard_of(item, caller.heard) * item.format.bytes_per_ms / len(item.sound)
+            ms = heard_of(item, caller.heard, inf, _cleared(caller), SEAM_MS)
+            share = ms * item.format.bytes_per_ms / len(item.sound)
             words = self.words.get(item.item_id, "")
             # The padding of the last frame may be missing; a word cut in half was not heard.
             found.append(words if share > 0.97 else _whole_words(words, share))
@@ -119,12 +124,17 @@ class Witness:
         cut = [(at, t.item_id) for at, t in self.truncations] + self.deletions
         cuts = [Cut(spoken[item_id], at + settled) for at, item_id in cut if item_id in spoken]
         told = {item_id for _, item_id in cut}
+        cleared = _cleared(caller)
         ended_at = 0.0 if parted else caller.ended_at or 0.0
         return [
-            *nothing_lost(items, told, caller.heard, ended_at),
-            *truncations_honest(truncations, items, caller.heard, slack_ms),
+            *nothing_lost(items, told, caller.heard, ended_at, cleared, slack_ms),
+            *truncations_honest(truncations, items, caller.heard, slack_ms, cleared),
             *cut_speech_unheard(cuts, items, caller.heard),
         ]
+
+
+def _cleared(caller: Caller) -> list[float]:
+    return [clearing.effective_at for clearing in caller.clearings]
 
 
 def _whole_words(text: str, share: float) -> str:

@@ -5,8 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opusbridge.audio.formats import Transcoder, level_dbfs, silence, silence_byte
-from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
+from opusbridge.audio.formats import (
+    Transcoder,
+    level_dbfs,
+    levels_dbfs,
+    silence,
+    silence_byte,
+)
+from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMA_8K, PCMU_8K, Audio, AudioFormat
 from tests.audio.signals import name, noise, tone
 
 FORMATS = [PCMU_8K, PCMA_8K, PCM_8K, PCM_16K, PCM_24K]
@@ -52,6 +58,18 @@ def test_loudness_is_measured_against_a_square_wave_of_full_scale() -> None:
 def test_nothing_and_digital_silence_are_infinitely_quiet() -> None:
     assert level_dbfs(b"") == -inf
     assert level_dbfs(b"\x00\x00" * 160) == -inf
+
+
+@pytest.mark.parametrize("format", [PCM_8K, PCM_24K, PCMU_8K, PCMA_8K])
+def test_loudness_is_told_in_windows_whatever_the_format(format: AudioFormat) -> None:
+    loud = Transcoder(PCM_8K, format).convert((b"\x00\x40" * 8 + b"\x00\xc0" * 8) * 30)
+    quiet = silence(format, 30).raw
+    levels = levels_dbfs(Audio.of((loud + quiet)[: 70 * format.bytes_per_ms], format))
+
+    assert len(levels) == 4
+    assert levels[0] == pytest.approx(-6.0, abs=1.5)
+    assert levels[3] < -60
+    assert levels_dbfs(Audio.of(b"\x00", PCM_8K)) == []
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=name)

@@ -46,6 +46,35 @@ def test_model_and_bridge_agree_on_who_begins_and_who_interrupts(barge_in: bool,
     assert detection.create_response == how.responses.model_creates == (by == "model")
 
 
+def test_where_barge_in_is_to_be_confirmed_the_model_interrupts_nothing_itself() -> None:
+    how = policy(barge_in="confirmed", barge_in_ms=300)
+
+    assert how.session.turn_detection is not None
+    assert not how.session.turn_detection.interrupt_response
+    assert not how.session.turn_detection.create_response
+    assert how.barge_in
+    assert how.responses.interrupts
+    assert how.confirm_ms == 300
+    assert policy().confirm_ms is None
+
+
+def test_where_the_greeting_is_heard_out_the_model_interrupts_nothing_itself() -> None:
+    stern = Agent(name="front-desk", instructions="Be kind.", greeting_interruptible=False)
+    how = policy(stern)
+
+    assert not how.greeting_interruptible
+    assert how.barge_in
+    assert how.session.turn_detection is not None
+    assert not how.session.turn_detection.interrupt_response
+
+
+def test_whether_a_farewell_gives_way_is_the_agents_policy() -> None:
+    stern = Agent(name="front-desk", instructions="Be kind.", farewell_interruptible=False)
+
+    assert policy().farewell_interruptible
+    assert not policy(stern).farewell_interruptible
+
+
 def test_every_knob_of_turn_detection_reaches_the_session() -> None:
     how = policy(
         turn_detection="semantic_vad",

@@ -58,6 +58,7 @@ def test_the_metrics_are_those_of_the_contract(
         "opusbridge_response_retries_total",
         "opusbridge_watchdog_total",
         "opusbridge_barge_ins_total",
+        "opusbridge_false_interruptions_total",
         "opusbridge_truncations_total",
         "opusbridge_model_reconnects_total",
         "opusbridge_turn_latency_seconds",
@@ -136,6 +137,7 @@ TOKENS = {
         (Note("watchdog", "silence"), {'watchdog_total{rung="silence"}': 1.0}),
         (Note("watchdog", "odd"), {'watchdog_total{rung="other"}': 1.0}),
         (Note("barge-in"), {"barge_ins_total": 1.0}),
+        (Note("false-interruption", "", ("item_1",), 0.1), {"false_interruptions_total": 1.0}),
         (Note("truncated", value=400.0), {"truncations_total": 1.0}),
         (
             Note("model-replaced", "session-expired"),

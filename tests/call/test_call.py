@@ -441,6 +441,97 @@ def test_a_caller_who_speaks_cancels_the_farewell() -> None:
     assert when(wait(call, 3.0), HangUp) == []
 
 
+def confirming_goodbye(confirm_ms: int | None = 250, interruptible: bool = True) -> Call:
+    """The agent says goodbye for two seconds from 1.0 on, and means to hang up after that."""
+    how = replace(policy(), confirm_ms=confirm_ms, farewell_interruptible=interruptible)
+    call = started(how)
+    answering(call, 1.0, 2000)
+    calls_a_tool(call, 1.1)
+    call.handle(AGENT_HANGS_UP, 1.1)
+    call.handle(events.ToolFinished("call_1", Private("{}")), 1.1)
+    call.handle(finished(), 1.2)
+    return call
+
+
+def speaks(call: Call, at: float, ms: int, like: bytes = b"\x10\x90") -> list[Effect]:
+    """Loudly, in frames of 20 ms."""
+    found: list[Effect] = []
+    for nth in range(ms // 20):
+        frame = events.CallerSpoke(Audio.of(like * 80, PCMU_8K))
+        found += call.handle(frame, at + nth * 0.02)
+    return found
+
+
+def begins_a_sound(call: Call) -> None:
+    """At 1.5, says the model, which counts 300 ms before it; until then there was silence."""
+    speaks(call, 0.02, 1500, like=b"\xff\xff")
+    call.handle(events.SpeechStarted("item_4", 1200), 1.5)
+
+
+def test_where_barge_in_is_to_be_confirmed_a_cough_does_not_cancel_the_farewell() -> None:
+    call = confirming_goodbye()
+    begins_a_sound(call)
+    speaks(call, 1.5, 160)
+    call.handle(events.SpeechStopped("item_4", 0), 2.1)
+    found = call.handle(events.TurnCommitted("item_4"), 2.1)
+    assert kinds(found) == []
+
+    # What he had not heard was 1.5 s long, and is heard from 2.1 at the latest.
+    [hung_up] = when(wait(call, 9.0), HangUp)
+    assert 3.4 <= hung_up <= 6.0
+
+
+def test_where_barge_in_is_to_be_confirmed_speech_that_lasts_cancels_the_farewell() -> None:
+    call = confirming_goodbye()
+    begins_a_sound(call)
+    found = speaks(call, 1.5, 400)
+
+    assert Note("farewell-cancelled") in found
+    assert when(wait(call, 20.0), HangUp) == []
+
+
+def test_an_agent_that_hangs_up_while_the_caller_coughs_hangs_up() -> None:
+    call = started(replace(policy(), confirm_ms=250))
+    answering(call, 1.0, 2000)
+    call.handle(finished(), 1.2)
+    begins_a_sound(call)
+
+    assert call.handle(AGENT_HANGS_UP, 1.6) == []
+    call.handle(events.SpeechStopped("item_4", 0), 2.1)
+    call.handle(events.TurnCommitted("item_4"), 2.1)
+    assert len(when(wait(call, 9.0), HangUp)) == 1
+
+
+def test_by_policy_a_caller_who_speaks_does_not_cancel_the_farewell() -> None:
+    call = confirming_goodbye(None, interruptible=False)
+    assert kinds(call.handle(events.SpeechStarted("item_4", 0), 1.5)) == []
+    call.handle(events.SpeechStopped("item_4", 0), 2.1)
+    assert kinds(call.handle(events.TurnCommitted("item_4"), 2.1)) == []
+    call.handle(events.MarkReached("mark-1"), 3.0)
+
+    assert when(wait(call, 3.5), HangUp) == [pytest.approx(3.0 + TAIL_SECONDS, abs=LOOK_SECONDS)]
+
+
+def test_by_policy_a_stored_greeting_is_heard_out_and_the_turn_answered() -> None:
+    clips = {**CLIPS, "greeting": CLIPS["goodbye"]}
+    call = started(replace(policy(greet=True), clips=clips, greeting_interruptible=False))
+
+    assert kinds(call.handle(events.SpeechStarted("item_4", 0), 0.5)) == []
+    call.handle(events.SpeechStopped("item_4", 0), 0.9)
+    assert CreateResponse in kinds(call.handle(events.TurnCommitted("item_4"), 0.9))
+    call.handle(events.MarkReached("mark-1"), 1.0)
+    assert CancelResponse not in kinds(call.handle(events.SpeechStarted("item_5", 0), 1.5))
+
+
+def test_by_policy_neither_does_one_who_is_speaking_already() -> None:
+    how = replace(policy(), farewell_interruptible=False)
+    call = started(how)
+    call.handle(events.SpeechStarted("item_4", 0), 1.0)
+
+    assert Note("farewell-cancelled") not in call.handle(AGENT_HANGS_UP, 1.1)
+    assert len(when(wait(call, 30.0), HangUp)) == 1
+
+
 def test_a_caller_who_is_speaking_already_is_not_hung_up_on() -> None:
     call = started()
     call.handle(events.SpeechStarted("item_4", 0), 1.0)

@@ -625,7 +625,7 @@ def test_an_agent_that_leaves_after_it_spoke_owes_its_tools_no_reply() -> None:
     talk = answering()
     talk.handle(spoke(20), 1.1)
     talk.handle(called(), 1.2)
-    talk.leaving = True
+    talk.barge_in.leaving = True
     talk.handle(done(), 1.3)
 
     assert kinds(talk.tool_finished("call_1", WORDS, False, 1.4)) == [AddToolOutput]
@@ -635,7 +635,7 @@ def test_an_agent_that_leaves_after_it_spoke_owes_its_tools_no_reply() -> None:
 def test_an_agent_that_leaves_without_a_word_has_its_goodbye_still_to_say() -> None:
     talk = answering()
     talk.handle(called(), 1.2)
-    talk.leaving = True
+    talk.barge_in.leaving = True
     talk.handle(done(), 1.3)
 
     assert CreateResponse in kinds(talk.tool_finished("call_1", WORDS, False, 1.4))

@@ -30,6 +30,20 @@ def turn(tally: Tally, number: int = 0) -> dict[str, int | None]:
     return found
 
 
+def test_what_was_no_turn_has_no_latencies_and_gives_none_to_the_next() -> None:
+    tally = shown(
+        (1.0, Note("false-interruption", "", ("item_1",), 0.16)),
+        (1.0, Note("speech-ended", value=0.6)),
+        (1.1, events.TurnCommitted("item_1")),
+        (5.0, events.TurnCommitted("item_2")),
+        (5.1, effects.CreateResponse("request-1")),
+    )
+
+    assert [one["commit_to_request"] for one in written(tally)["turns"]] == [100]
+    assert turn(tally)["speech_end_to_commit"] is None
+    assert written(tally)["false_interruptions"] == 1
+
+
 def test_a_turn_is_timed_from_the_last_word_to_the_answer_in_the_ear() -> None:
     tally = shown(
         (5.0, Note("speech-ended", value=0.6)),

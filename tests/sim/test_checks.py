@@ -1,6 +1,7 @@
 """The checks find what is wrong and nothing else."""
 
 from dataclasses import replace
+from math import inf
 from random import Random
 
 import pytest
@@ -162,3 +163,39 @@ def test_the_last_half_second_of_a_call_proves_nothing() -> None:
     assert nothing_lost([replace(FIRST, done_at=1.0)], [], cut, ended_at=1.6) == []
     assert nothing_lost([replace(FIRST, done_at=8.8)], [], cut, ended_at=9.0) == []
     assert nothing_lost([FIRST], [], cut, ended_at=9.0) == []  # it never came in whole
+
+
+# --- Going on after a pause -------------------------------------------------------------
+
+
+def paused(went_on_at_ms: int, silent_ms: int = 0) -> list[HeardSpan]:
+    """400 ms of the first, cleared at 10.4; from 11.0 on the rest, from there."""
+    rest = b"\xff" * 8 * silent_ms + FIRST.sound[8 * went_on_at_ms :]
+    return [span(10.0, FIRST.sound[: 8 * 400]), span(11.0, rest)]
+
+
+@pytest.mark.parametrize("went_on_at_ms", [350, 400, 450])
+def test_what_goes_on_near_where_it_was_cleared_was_heard(went_on_at_ms: int) -> None:
+    assert heard_of(FIRST, paused(went_on_at_ms), inf, [10.4], 60.0) == 1000
+
+
+def test_silence_before_it_goes_on_is_no_loss() -> None:
+    assert heard_of(FIRST, paused(400, silent_ms=7), inf, [10.4], 60.0) == 1000
+
+
+@pytest.mark.parametrize("went_on_at_ms", [300, 500])
+def test_what_goes_on_elsewhere_was_not_heard_to_its_end(went_on_at_ms: int) -> None:
+    assert heard_of(FIRST, paused(went_on_at_ms), inf, [10.4], 60.0) == 400
+
+
+def test_what_was_not_cleared_does_not_go_on() -> None:
+    assert heard_of(FIRST, paused(380), inf, [], 60.0) == 400
+
+
+def test_what_was_hardly_begun_may_come_again_behind_the_end_of_the_item_before() -> None:
+    heard = [
+        span(10.0, FIRST.sound + SECOND.sound[: 8 * 60]),
+        span(12.0, FIRST.sound[8 * 990 :] + SECOND.sound),
+    ]
+
+    assert heard_of(SECOND, heard, inf, [11.06], 70.0) == len(SECOND.sound) / 8
