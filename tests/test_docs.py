@@ -25,13 +25,20 @@ from opusbridge.config import variable
 from opusbridge.errors import REASONS
 from opusbridge.privacy import Private
 from opusbridge.sim import script, voices
+from opusbridge.sim.faults import Faults, Mishap
+from opusbridge.sim.guarantees import GUARANTEES
 from opusbridge.sim.model.knobs import FaultKind, Knobs
+from opusbridge.sim.script import CallScript, ExpectTable
+from opusbridge.sim.script.caller import CallerTable, InterruptTable, StepTable
+from opusbridge.sim.script.model import FaultTable, ModelTable, ReplyTable, ToolTable
+from opusbridge.testing import virtual
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 OPERATIONS = DOCS / "operations.md"
 SIMULATORS = DOCS / "topics" / "simulators.md"
+CALL_SCRIPTS = DOCS / "topics" / "call-scripts.md"
 #: The pages written by hand. The words of settings.md are those of config.
 WRITTEN = [
     README,
@@ -246,11 +253,15 @@ def test_the_two_forms_of_the_readmes_agent_are_the_same_agent(at_home: Path) ->
     assert written.tool_definitions() == read.tool_definitions()
 
 
-def test_the_call_script_shown_is_one(at_home: Path) -> None:
-    shown = [block for block in blocks("toml") if block.page == SIMULATORS]
+@pytest.mark.slow
+def test_the_call_script_shown_is_one_and_holds(at_home: Path) -> None:
+    shown = [block for block in blocks("toml") if block.page == CALL_SCRIPTS]
 
     assert len(shown) == 1
-    assert script.parse(shown[0].text, shown[0].file).person()
+    shown_script = script.parse(shown[0].text, shown[0].file)
+    for side in shown_script.telephony:
+        result = virtual.play(shown_script, side)
+        assert result.ok, result.report
 
 
 def test_json_shown_is_json() -> None:
@@ -336,24 +347,61 @@ def test_the_table_of_faults_is_complete() -> None:
 
 
 def test_the_table_of_script_keys_is_complete() -> None:
+    whole = CallScript.model_fields.keys()
     known = {
-        "the script": script.CallScript.model_fields.keys() - {"caller", "model", "expect"},
-        "`caller`": script.StepTable.model_fields.keys() | {"steps", "after_ms"},
-        "`model.replies`": script.ReplyTable.model_fields.keys(),
-        "`expect`": script.ExpectTable.model_fields.keys(),
+        "the script": whole - {"caller", "model", "expect", "settings", "agent", "tools", "faults"},
+        "`caller`": CallerTable.model_fields.keys(),
+        "`caller.steps`": StepTable.model_fields.keys() | InterruptTable.model_fields.keys(),
+        "`model`": ModelTable.model_fields.keys(),
+        "`model.replies`": ReplyTable.model_fields.keys(),
+        "`model.faults`": FaultTable.model_fields.keys(),
+        "`tools`": ToolTable.model_fields.keys(),
+        "`faults`": Faults.model_fields.keys(),
+        "`faults.network`": Mishap.model_fields.keys(),
     }
-    shown = {row[0]: set(names(row[1])) for row in rows(SIMULATORS, "## Call scripts")}
+    shown = {row[0]: set(names(row[1])) for row in rows(CALL_SCRIPTS, "## Keys")}
 
-    assert shown == {name: set(keys) for name, keys in known.items()}
+    assert whole - known["the script"] == {"settings", "agent"} | {
+        name.strip("`") for name in known if "." not in name and name != "the script"
+    } | {"expect"}
+    for table, keys in known.items():
+        assert set(keys) <= shown[table], table
+
+
+def test_the_table_of_expectations_is_complete() -> None:
+    shown = [name for row in rows(CALL_SCRIPTS, "## Expectations") for name in names(row[0])]
+
+    assert shown == list(ExpectTable.model_fields)
+
+
+def test_the_table_of_the_library_is_what_is_shipped() -> None:
+    shown = [(names(row[0])[0], f"{row[1]}.") for row in rows(CALL_SCRIPTS, "## The library")]
+
+    assert shown == [(name, script.load(name).description) for name in script.shipped()]
+
+
+def test_the_table_of_promises_is_the_list_of_guarantees() -> None:
+    shown = [(names(row[0])[0], row[1]) for row in rows(CALL_SCRIPTS, "## Promises")]
+
+    assert shown == [(one.name, one.promise) for one in GUARANTEES]
+
+
+def test_the_schema_for_editors_is_what_the_scripts_tables_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    written = (DOCS / "call-script.schema.json").read_text("utf-8")
+
+    assert written == loaded_script(ROOT / "scripts" / "script-schema").text()
 
 
 def test_the_spoken_lines_are_all_named() -> None:
-    text = SIMULATORS.read_text("utf-8").partition("What the caller says")[2]
+    text = CALL_SCRIPTS.read_text("utf-8").partition("The caller's lines are")[2]
     caller, _, model = text.partition("the model's ")
 
-    assert set(voices.CALLER_LINES) <= set(names(caller))
+    assert set(voices.CALLER_LINES) == set(names(caller))
     assert set(names(model.partition("\n\n")[0])) == set(voices.MODEL_LINES)
-    assert script.shipped() == ["opening-hours"]
 
 
 def test_the_changelog_names_what_python_programs_may_import() -> None:

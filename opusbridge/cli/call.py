@@ -5,18 +5,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 from urllib.parse import urlsplit
-from xml.etree import ElementTree
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from opusbridge import logs
-from opusbridge.cli.calling import Played, Side, play, play_against
+from opusbridge.agent import Agent
+from opusbridge.cli import reports
+from opusbridge.cli.calling import Side, play, play_against
+from opusbridge.cli.progress import progress
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
+from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.sim import script
 from opusbridge.sim.script import CallScript
+from opusbridge.testing.result import CallResult
 
 
 def call(
@@ -30,6 +33,15 @@ def call(
     telephony: Annotated[Side, typer.Option(help="Which telephony side calls.")] = Side.BOTH,
     out: Annotated[Path | None, typer.Option(help="Keep the files of the calls here.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML.")] = None,
+    agent: Annotated[
+        str | None, typer.Option(help="Who answers: FILE.py[:NAME] or FILE.toml.")
+    ] = None,
+    real_model: Annotated[
+        bool, typer.Option("--real-model", help="The model of the settings; it costs money.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="What could not be checked has failed.")
+    ] = False,
 ) -> None:
     """Play call scripts; exit 1 if an expectation of one did not hold.
 
@@ -39,67 +51,65 @@ def call(
     logs.configure("text", "warning")
     console = Console(highlight=False, soft_wrap=True)
     loaded = [script.load(name) for name in scripts]
-    if out is not None and len({one.name for one in loaded}) < len(loaded):
-        raise ConfigurationError("--out: two scripts have the same name, and so the same folder")
-    if url is not None and urlsplit(url).scheme not in ("ws", "wss"):
-        raise ConfigurationError("--url must begin with ws:// or wss://")
-    if url is not None and out is not None:
-        raise ConfigurationError(
-            "--out: with --url the files are kept by the bridge that is called"
-        )
-    if junit is not None and not junit.parent.is_dir():
-        raise ConfigurationError(f"--junit: there is no folder {junit.parent}")
-    settings = None if url is None else Settings.load()
-    played: list[Played] = []
+    _check(loaded, url, out, agent, real_model)
+    reports.check_writable(junit)
+    who = RECEPTIONIST if agent is None else Agent.load(agent)
+    settings = _settings(url, real_model)
+    pairs = [(one, side) for one in loaded for side in telephony.telephonies
+             if side in one.telephony]  # fmt: skip
+    if not pairs:
+        raise ConfigurationError(f"--telephony: none of these scripts is for {telephony.value}")
+    results: list[CallResult] = []
     with TemporaryDirectory() as scratch:
-        for one in loaded:
-            for side in telephony.telephonies:
-                console.print(f"{one.name} over {side} …")
-                folder = (out or Path(scratch)) / one.name / side
-                played.append(asyncio.run(_play(one, side, folder, url, settings)))
-    _show(played, console)
+        for one, side in progress(pairs, console, lambda pair: f"{pair[0].name} over {pair[1]}"):
+            folder = (out or Path(scratch)) / one.name / side
+            results.append(asyncio.run(_play(one, side, folder, url, settings, who)))
+    reports.show(results, console, strict)
     if junit is not None:
-        _write(junit, junit_xml(played))
-    if any(one.problems for one in played):
+        reports.write(junit, reports.junit_xml(results, "call", strict))
+    if any(reports.failures(one, strict) for one in results):
         raise typer.Exit(1)
 
 
+def _check(
+    loaded: list[CallScript], url: str | None, out: Path | None, agent: str | None, real: bool
+) -> None:
+    if out is not None and len({one.name for one in loaded}) < len(loaded):
+        raise ConfigurationError("--out: two scripts have the same name, and so the same folder")
+    if url is None:
+        return
+    if urlsplit(url).scheme not in ("ws", "wss"):
+        raise ConfigurationError("--url must begin with ws:// or wss://")
+    if out is not None:
+        raise ConfigurationError(
+            "--out: with --url the files are kept by the bridge that is called"
+        )
+    if agent is not None or real:
+        raise ConfigurationError("--agent and --real-model are the bridge's own, not with --url")
+
+
+def _settings(url: str | None, real_model: bool) -> Settings | None:
+    """Those of this folder, where they matter."""
+    if url is None and not real_model:
+        return None
+    settings = Settings.load()
+    if real_model and settings.openai_api_key is None:
+        raise ConfigurationError("--real-model: OPENAI_API_KEY is not set")
+    return settings
+
+
 async def _play(
-    one: CallScript, side: str, folder: Path, url: str | None, settings: Settings | None
-) -> Played:
+    one: CallScript,
+    side: str,
+    folder: Path,
+    url: str | None,
+    settings: Settings | None,
+    agent: Agent,
+) -> CallResult:
     if url is None or settings is None:
-        return await play(one, side, folder, _nobody_listens)
-    return await play_against(one, side, url, settings, _nobody_listens)
+        return (await play(one, side, folder, _nobody_listens, agent, settings)).result
+    return await play_against(one, side, url, settings)
 
 
 def _nobody_listens(side: str, who: str, what: str) -> None:
     pass
-
-
-def _show(played: list[Played], console: Console) -> None:
-    table = Table("script", "telephony", "result")
-    for one in played:
-        table.add_row(one.script.name, one.telephony, "\n".join(one.problems) or "as expected")
-    console.print(table)
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise ConfigurationError(f"--junit: cannot write {path}: {error.strerror}") from None
-
-
-def junit_xml(played: list[Played]) -> bytes:
-    """One test case for each script and telephony side."""
-    failures = sum(bool(one.problems) for one in played)
-    counts = {"name": "opusbridge call", "tests": str(len(played)), "failures": str(failures)}
-    suite = ElementTree.Element("testsuite", counts)
-    for one in played:
-        names = {"classname": one.telephony, "name": one.script.name}
-        case = ElementTree.SubElement(suite, "testcase", names)
-        if one.problems:
-            failure = ElementTree.SubElement(case, "failure", {"message": one.problems[0]})
-            failure.text = "\n".join(one.problems)
-    document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
-    return document

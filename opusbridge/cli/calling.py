@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -21,13 +22,19 @@ from opusbridge.events import Event
 from opusbridge.privacy import Private
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.recording import files, timeline
-from opusbridge.sim.callers import Caller, SimulatedAudioCodes
-from opusbridge.sim.callers.twilio import ACCOUNT_SID
-from opusbridge.sim.model import Knobs, SimulatedModel
+from opusbridge.sim.callers import Caller
+from opusbridge.sim.evidence import Evidence, Watch, seen_from_inside
+from opusbridge.sim.faults import Faults
+from opusbridge.sim.model import SimulatedModel
 from opusbridge.sim.model_server import ModelServer, Upgrade
-from opusbridge.sim.script import CallScript, Evidence
-from opusbridge.sim.sockets import CallRefused, bearer, place_call
-from opusbridge.sim.telephone import Telephone, TwiMLRefused
+from opusbridge.sim.script import CallScript
+from opusbridge.sim.script.caller import CallerTable
+from opusbridge.sim.script.model import ModelTable
+from opusbridge.sim.sockets import CallRefused
+from opusbridge.sim.telephone import TwiMLRefused
+from opusbridge.testing.conduct import agent_for, settings_for
+from opusbridge.testing.dialling import call_bridge, dial
+from opusbridge.testing.result import CallResult
 from opusbridge.web import server
 from opusbridge.web.service import create_app
 
@@ -72,45 +79,76 @@ class Played:
     script: CallScript
     folder: Path
     problems: list[str] = field(default_factory=list)
-    """What was expected and did not come, and what was done wrong; empty is well."""
+    """What was done wrong, whatever the script expects; empty is well."""
     caller: Caller | None = None
+    watch: Watch = field(default_factory=Watch)
+    evidence: Evidence | None = None
+    not_played: list[str] = field(default_factory=list)
+    """Tables of the script that this way of playing has no means for."""
+    seconds: float = 0.0
+
+    @property
+    def result(self) -> CallResult:
+        """With every expectation judged."""
+        found = self.script.expect.findings(self.evidence) if self.evidence else []
+        return CallResult(
+            self.script,
+            self.telephony,
+            self.evidence,
+            found,
+            self.problems,
+            self.seconds,
+            self.not_played,
+        )
 
 
-async def play(script: CallScript, telephony: str, folder: Path, tell: Tell) -> Played:
+async def play(
+    script: CallScript,
+    telephony: str,
+    folder: Path,
+    tell: Tell,
+    agent: Agent = RECEPTIONIST,
+    real: Settings | None = None,
+) -> Played:
     """A whole call against a bridge and a simulated model of its own, all on loopback.
 
     Leaves the files of the call and its timeline in ``folder``, and no others of an earlier one.
+    ``real``: whose model is asked in place of the simulated one.
     """
+    agent = agent_for(script, agent)
     played = Played(telephony, script, folder)
+    if script.faults != Faults():
+        played.not_played.append("faults")
     _make_room(folder)
-    async with own_model(script) as model:
-        settings = own_settings(model.url)
-        async with own_bridge(settings, folder, tell) as base:
+    began = time.perf_counter()
+    async with AsyncExitStack() as stack:
+        model: ModelServer | None = None
+        if real is None:
+            model = await stack.enter_async_context(own_model(script))
+            settings = own_settings(model.url, script)
+        else:
+            settings = _with_model_of(real, script)
+            played.not_played += ["model"] if script.model != ModelTable() else []
+        async with own_bridge(settings, folder, tell, agent, played.watch) as base:
             await _place(played, settings, base, tell)
-    played.problems += [f"model: {what}" for one in model.finished for what in one.verdict()]
+    played.seconds = time.perf_counter() - began
+    if model is not None:
+        played.problems += [f"model: {what}" for one in model.finished for what in one.verdict()]
     _judge(played)
     _draw(folder)
     return played
 
 
 async def play_against(
-    script: CallScript, telephony: str, url: str, settings: Settings, tell: Tell
-) -> Played:
-    """The caller's side only, against a bridge that runs somewhere else.
-
-    What happens inside that bridge cannot be seen from here: the script's expectations of
-    it are not checked, only what the caller himself lives through: that somebody spoke, and
-    that the call lasted until he had said all he meant to. An apology is heard, too.
-    """
-    played = Played(telephony, script, Path())
-    await _place(played, settings, url.rstrip("/"), tell)
-    if played.caller is not None:
-        person = played.caller.person
-        if person.ear.audible_at is None:
-            played.problems.append("the caller never heard the agent")
-        if person.cut_short:
-            played.problems.append("the call ended before the caller had done all in the script")
-    return played
+    script: CallScript, telephony: str, url: str, settings: Settings
+) -> CallResult:
+    """The caller's side only, against a bridge that runs somewhere else; there may be no call."""
+    try:
+        return await call_bridge(script, telephony, url, settings)
+    except (TwiMLRefused, CallRefused) as refused:
+        result = CallResult(script, telephony)
+        result.problems.append(f"the call was refused: {refused}")
+        return result
 
 
 # --- The parties ------------------------------------------------------------------------
@@ -118,11 +156,13 @@ async def play_against(
 
 @asynccontextmanager
 async def own_model(script: CallScript) -> AsyncIterator[ModelServer]:
+    knobs, replies = script.model.behaviour(), script.reply_script()
+
     def make(upgrade: Upgrade) -> SimulatedModel:
         return SimulatedModel(
-            Knobs(),
-            Random(1),
-            script.reply_script(),
+            knobs,
+            Random(script.seed),
+            replies,
             now=upgrade.now,
             query=upgrade.query,
             headers=upgrade.headers,
@@ -135,7 +175,11 @@ async def own_model(script: CallScript) -> AsyncIterator[ModelServer]:
 
 @asynccontextmanager
 async def own_bridge(
-    settings: Settings, folder: Path, tell: Tell, agent: Agent = RECEPTIONIST
+    settings: Settings,
+    folder: Path,
+    tell: Tell,
+    agent: Agent = RECEPTIONIST,
+    watch: Watch | None = None,
 ) -> AsyncIterator[str]:
     """The production server on a free port of loopback; yields where it is reached.
 
@@ -148,7 +192,7 @@ async def own_bridge(
         return folder
 
     def observers_of(side: str) -> Sequence[Observer]:
-        return (narrator(side, tell),)
+        return (narrator(side, tell),) if watch is None else (narrator(side, tell), watch)
 
     app = create_app(
         settings,
@@ -169,59 +213,41 @@ async def own_bridge(
         await task
 
 
-def own_settings(model_url: str) -> Settings:
-    """The defaults, whatever the environment says, with secrets of its own."""
-    defaults = {
-        name: one.get_default(call_default_factory=True)
-        for name, one in Settings.model_fields.items()
-    }
-    return Settings.load(
-        **{
-            **defaults,
-            "realtime_url": model_url,
-            "openai_api_key": Private("the-simulator-takes-any-key"),
-            "twilio_auth_token": Private(TWILIO_SECRET),
-            "audiocodes_token": Private(AUDIOCODES_SECRET),
-        }
+def own_settings(model_url: str, script: CallScript | None = None) -> Settings:
+    """The defaults, whatever the environment says, with the script's own and with secrets."""
+    given = script or CallScript(caller=CallerTable(steps=()))
+    return settings_for(
+        given,
+        realtime_url=model_url,
+        openai_api_key=Private("the-simulator-takes-any-key"),
+        twilio_auth_token=Private(TWILIO_SECRET),
+        audiocodes_token=Private(AUDIOCODES_SECRET),
+    )
+
+
+def _with_model_of(real: Settings, script: CallScript) -> Settings:
+    asked = ("realtime_url", "realtime_auth", "openai_api_key", "model")
+    return settings_for(
+        script,
+        **{name: getattr(real, name) for name in asked},
+        twilio_auth_token=Private(TWILIO_SECRET),
+        audiocodes_token=Private(AUDIOCODES_SECRET),
     )
 
 
 async def _place(played: Played, settings: Settings, base: str, tell: Tell) -> None:
     """Dial with the secrets and under the names of ``settings``; ``base`` is where it listens."""
-    random = Random(1)
-    person = played.script.person()
 
     def deed(kind: str, text: str) -> None:
         if kind in DEEDS:
             tell(played.telephony, "caller", DEEDS[kind])
 
     try:
-        if played.telephony == "twilio":
-            played.caller = await _telephone(settings, base).call(person, random, on_event=deed)
-        else:
-            caller = SimulatedAudioCodes(person, f"{random.getrandbits(128):032x}", random)
-            played.caller = caller
-            token = _text(settings.audiocodes_token)
-            await place_call(caller, f"{base}/audiocodes", headers=bearer(token), on_event=deed)
+        played.caller = await dial(played.script, played.telephony, base, settings, deed)
     except (TwiMLRefused, CallRefused) as refused:
         played.problems.append(f"the call was refused: {refused}")
         return
     played.problems += [f"caller: {what}" for what in played.caller.verdict()]
-
-
-def _telephone(settings: Settings, base: str) -> Telephone:
-    """A number at Twilio whose webhook is that bridge's, reached at ``base``."""
-    here = base.replace("ws", "http", 1)
-    return Telephone(
-        f"{settings.public_url or here}/twilio/voice",
-        _text(settings.twilio_auth_token),
-        reach=here,
-        account_sid=settings.twilio_account_sid or ACCOUNT_SID,
-    )
-
-
-def _text(secret: Private[str] | None) -> str | None:
-    return None if secret is None else secret.value
 
 
 def narrator(telephony: str, tell: Tell) -> Observer:
@@ -267,20 +293,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _judge(played: Played) -> None:
     try:
-        call = _read(played.folder / files.CALL)
+        _read(played.folder / files.CALL)
         transcript = _read(played.folder / files.TRANSCRIPT)
     except FileNotFoundError as missing:
         played.problems.append(f"{Path(str(missing.filename)).name} was not written")
         return
-    heard = " ".join(item["heard"] for item in transcript["items"] if item["speaker"] == "agent")
-    evidence = Evidence(
-        heard=heard,
-        ending=call["ending"]["reason"],
-        conflicts=call["responses"]["conflicts"],
-        turns=len(call["turns"]),
-        barge_ins=call["barge_ins"],
-    )
-    played.problems += played.script.expect.unmet(evidence)
+    if played.caller is not None:
+        played.evidence = seen_from_inside(played.caller, played.watch, transcript["items"])
 
 
 def _draw(folder: Path) -> None:

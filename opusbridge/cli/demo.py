@@ -31,7 +31,7 @@ def demo(
     played = asyncio.run(_play_all(sides, out, console))
     for one in played:
         _report(one, console)
-    if any(one.problems for one in played):
+    if not all(one.result.ok for one in played):
         raise typer.Exit(1)
     console.print("Every expectation held.")
 
@@ -50,5 +50,5 @@ def _report(played: Played, console: Console) -> None:
     for name in KEPT:
         size = (played.folder / name).stat().st_size if (played.folder / name).exists() else None
         console.print(f"  {name:<16} {'missing' if size is None else f'{size / 1000:.0f} kB'}")
-    for problem in played.problems:
-        console.print(f"  not as expected: {problem}", style="red")
+    for problem in played.result.failures:
+        console.print(f"  not as expected: {problem}", style="red", markup=False)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
-from opusbridge.cli import bench, call, demo, doctor, model, serve
+from opusbridge.cli import bench, call, demo, doctor, model, serve, simulate
 from opusbridge.errors import ConfigurationError
 from opusbridge.version import VERSION
 
@@ -35,6 +35,7 @@ def _options(
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("call")(call.call)
+app.command("simulate")(simulate.simulate)
 app.command("model")(model.model)
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)

@@ -12,9 +12,16 @@ from itertools import pairwise
 from math import inf
 
 from opusbridge.audio.formats import silence_byte
+from opusbridge.errors import REASONS, Outcome
 from opusbridge.sim.callers.person import Spoken
 from opusbridge.sim.callers.playout import HeardSpan, is_audible
 from opusbridge.sound import AudioFormat
+
+#: Endings in which the bridge stops the model in mid-speech and says the last word itself.
+OVER_ITS_HEAD = frozenset(
+    ["drained", "too-long", "internal-error"]
+    + [reason for reason, outcome in REASONS.items() if outcome is Outcome.MODEL]
+)
 
 #: A call may end in the middle of what is being said.
 LAST_SECONDS = 0.5

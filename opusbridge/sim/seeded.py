@@ -20,7 +20,7 @@ from opusbridge.privacy import Private
 from opusbridge.protocols.audiocodes.protocol import AudioCodesProtocol
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.protocols.twilio.protocol import TwilioProtocol
-from opusbridge.sim import checks, tones
+from opusbridge.sim import checks, guarantees, tones
 from opusbridge.sim.callers import (
     AudioCodesHabits,
     Caller,
@@ -39,10 +39,12 @@ from opusbridge.sim.callers import (
     WaitForSound,
 )
 from opusbridge.sim.callers.audiocodes_words import LIVE_HUB_OFFER, OTHER_OFFER
+from opusbridge.sim.clock import World
 from opusbridge.sim.coughs import COUGH, with_coughs
+from opusbridge.sim.faults import Faults
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, SimulatedModel, ToolCallReply
 from opusbridge.sim.model.production import converted
-from opusbridge.sim.world import SimulatedCall, Surroundings, World
+from opusbridge.sim.world import SimulatedCall, Surroundings
 from opusbridge.sound import PCMU_8K
 
 #: Longer than any remedy of the bridge takes: a response given up, and asked for again.
@@ -134,10 +136,12 @@ def _manner(random: Random, later: Random) -> Manner:
     return replace(how, confirms=possible and later.random() < CONFIRMING)
 
 
-def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
+def seeded_call(
+    seed: int, observers: Sequence[Observer] = (), faults: Faults | None = None
+) -> SimulatedCall:
     """A call nobody has thought of, ready to :meth:`~SimulatedCall.run`.
 
-    ``observers`` are shown every event and effect of its engine.
+    ``observers`` are shown every event and effect of its engine. ``faults``: of the network.
     """
     random, later = Random(seed), _later(seed)
     how = _manner(random, later)
@@ -151,7 +155,7 @@ def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
 
     def session(now: float) -> SimulatedModel:
         """The replies go on where the session before left them; what failed it does not."""
-        failing = replace(knobs, freeze_at=frozen_at) if now == 0.0 else replace(knobs, faults={})
+        failing = replace(knobs, freeze_at=frozen_at) if now == 0.0 else knobs.with_faults({})
         return SimulatedModel(failing, chance, replies, now=now)
 
     model = session(0.0)
@@ -164,6 +168,7 @@ def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
         destinations=_DESTINATIONS,
         dial=session if random.random() < 0.8 else None,
         surroundings=_surroundings(random),
+        faults=faults,
     )
     if random.random() < 0.3:
         call.happens(_intrusion(random), at=random.uniform(2.0, 20.0))
@@ -172,34 +177,15 @@ def seeded_call(seed: int, observers: Sequence[Observer] = ()) -> SimulatedCall:
 
 def judged(call: SimulatedCall) -> list[str]:
     """The verdict on a seeded call at rest, with what only its own manner can excuse left out."""
-    found = [what for what in call.verdict() if "moment to interrupt" not in what]
-    coughs = {note.ids[0] for note in call.notes if note.kind == "false-interruption"}
-    found = [what for what in found if not _excused(what, coughs)]
+    found = guarantees.judged(call, _heard(call, _clip(SORRY)))
+    coughs = guarantees.coughs(call)
     if len(coughs) > sum(spoken.text == COUGH for spoken in call.caller.spoken):
         found.append("speech was taken for a cough")
-    if _hears_everything(call):
+    if guarantees.hears_everything(call) and call.faults == Faults():
         found += checks.never_silent(call.silences(), LONGEST_SILENCE_SECONDS)
-    else:
-        # What is said while the agent is heard never leaves AudioCodes: nobody can answer it.
-        found = [what for what in found if "for the agent to speak" not in what]
-    reasons = [ending.reason for ending in call.endings]
-    if "model-silent" in reasons or "model-failed" in reasons:
-        if _heard(call, _clip(SORRY)):
-            found = [what for what in found if not what.endswith("was never answered")]
-        else:
-            found.append("the bridge gave up without a word")
-    if "model-failed" in reasons:
+    if any(ending.reason == "model-failed" for ending in call.endings):
         found.append("the bridge gave up, though no two responses in a row can fail")
     return found
-
-
-def _excused(what: str, coughs: set[str]) -> bool:
-    """Whether it is a complaint that nobody answered a cough."""
-    return what.endswith("was never answered") and what.split()[-4] in coughs
-
-
-def _hears_everything(call: SimulatedCall) -> bool:
-    return not isinstance(call.caller, SimulatedAudioCodes) or call.caller.barge_in
 
 
 def _heard(call: SimulatedCall, clip: Clip) -> bool:

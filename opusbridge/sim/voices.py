@@ -16,6 +16,8 @@ CALLER_LINES: dict[str, str] = {
     "thank-you-goodbye": "Thank you, goodbye.",
     "where-is-my-order": "Where is my order?",
     "mm-hm": "Mm-hm.",
+    "are-you-still-there": "Hello? Are you still there?",
+    "how-are-you": "How are you today?",
 }
 
 MODEL_LINES: dict[str, str] = {

@@ -1,13 +1,10 @@
 """A connection in virtual time: first in, first out, late by an amount the seed decides."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from opusbridge.sim.world import World  # which uses wires
+from opusbridge.sim.clock import World
+from opusbridge.sim.faults import SLOW_READ_SECONDS
 
 #: No packet arrives at once.
 QUICKEST_SECONDS = 0.01
@@ -16,12 +13,24 @@ QUICKEST_SECONDS = 0.01
 class Wire:
     """One direction. Nothing overtakes: what is late makes late what comes after it."""
 
-    __slots__ = ("_deliver", "_free_at", "_slowest", "_world")
+    __slots__ = (
+        "_aside_until",
+        "_deliver",
+        "_free_at",
+        "_lost",
+        "_slow_until",
+        "_slowest",
+        "_world",
+        "waiting",
+    )
 
     def __init__(self, world: World, deliver: Callable[[str], None], slowest: float = 0.12) -> None:
         """``slowest`` in seconds; at least :data:`QUICKEST_SECONDS`."""
         self._world, self._deliver, self._slowest = world, deliver, slowest
-        self._free_at = 0.0
+        self._free_at = self._slow_until = self._aside_until = 0.0
+        self._lost = False
+        self.waiting = 0
+        """Texts under way."""
 
     def send(self, text: str) -> None:
         self.then(partial(self._deliver, text))
@@ -30,5 +39,55 @@ class Wire:
         """Do this at the far end, after everything sent so far has arrived."""
         world = self._world
         late = world.random.uniform(QUICKEST_SECONDS, self._slowest)
-        self._free_at = max(self._free_at, world.now + late)
-        world.at(self._free_at, act)
+        read_at = self._free_at + (SLOW_READ_SECONDS if world.now < self._slow_until else 0.0)
+        self._free_at = max(read_at, world.now + late)
+        self.waiting += 1
+        world.at(self._free_at, partial(self._arrive, act))
+
+    def aside(self, text: str, most_seconds: float) -> None:
+        """A text that depends on nothing but others sent so: late by up to so much, and
+        overtaken by the rest."""
+        world = self._world
+        late = world.random.uniform(QUICKEST_SECONDS, self._slowest + most_seconds)
+        self._aside_until = max(self._aside_until, world.now + late)
+        self.waiting += 1
+        world.at(self._aside_until, partial(self._arrive, partial(self._deliver, text)))
+
+    def stall(self, seconds: float) -> None:
+        """What is sent from now on arrives when this is over, all at once."""
+        self._free_at = max(self._free_at, self._world.now + seconds)
+
+    def slow(self, seconds: float) -> None:
+        """For so long the far end reads a few texts a second."""
+        self._slow_until = self._world.now + seconds
+
+    def lose(self) -> None:
+        """Nothing arrives any more, not even what is under way."""
+        self._lost = True
+
+    def _arrive(self, act: Callable[[], None]) -> None:
+        self.waiting -= 1
+        if not self._lost:
+            act()
+
+
+class Line:
+    """Both directions between the bridge and one peer."""
+
+    def __init__(
+        self,
+        world: World,
+        to_bridge: Callable[[str], None],
+        to_peer: Callable[[str], None],
+        slowest: float,
+    ) -> None:
+        self.to_bridge = Wire(world, to_bridge, slowest)
+        self.to_peer = Wire(world, to_peer, slowest)
+
+    def stall(self, seconds: float) -> None:
+        self.to_bridge.stall(seconds)
+        self.to_peer.stall(seconds)
+
+    def lose(self) -> None:
+        self.to_bridge.lose()
+        self.to_peer.lose()

@@ -33,7 +33,9 @@ _HEAD = 400
 
 
 class Witness:
-    def __init__(self) -> None:
+    def __init__(self, clock_rate: float = 1.0) -> None:
+        """``clock_rate``: how much faster the caller's clock runs, by which he hears."""
+        self._rate = clock_rate
         self.truncations: list[tuple[float, Truncation]] = []
         """With the time the bridge sent it."""
         self.deletions: list[tuple[float, str]] = []
@@ -64,7 +66,7 @@ class Witness:
         if '"response.output_audio.delta"' in head:
             event = orjson.loads(text)
             self._sound.setdefault(event["item_id"], bytearray()).extend(b64decode(event["delta"]))
-            self._spoken_at.setdefault(event["item_id"], now)
+            self._spoken_at.setdefault(event["item_id"], now * self._rate)
         elif '"response.output_audio_transcript.done"' in head:
             event = orjson.loads(text)
             self.words[event["item_id"]] = event["transcript"]
@@ -80,7 +82,7 @@ class Witness:
         """From the model, when it has come over the wire."""
         self.door.heard(text, now)
         if '"response.output_item.done"' in text[:_HEAD]:
-            self._done_at[orjson.loads(text)["item"]["id"]] = now
+            self._done_at[orjson.loads(text)["item"]["id"]] = now * self._rate
 
     def bridge_said(self, text: str, now: float) -> None:
         """To the model."""
@@ -88,9 +90,9 @@ class Witness:
         if '"conversation.item.truncate"' in text[:_HEAD]:
             event = orjson.loads(text)
             truncation = Truncation(event["item_id"], event["audio_end_ms"])
-            self.truncations.append((now, truncation))
+            self.truncations.append((now * self._rate, truncation))
         elif '"conversation.item.delete"' in text[:_HEAD]:
-            self.deletions.append((now, orjson.loads(text)["item_id"]))
+            self.deletions.append((now * self._rate, orjson.loads(text)["item_id"]))
 
     def heard_words(self, caller: Caller) -> str:
         """The words of every item that reached the ear, in proportion to how much of it did."""

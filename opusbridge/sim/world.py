@@ -7,93 +7,24 @@ things take, and that by its seed.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from heapq import heappop, heappush
-from itertools import count
-from json import JSONDecodeError, dumps, loads
-from random import Random
 
 from opusbridge import effects, events
 from opusbridge.effects import Effect
-from opusbridge.errors import REASONS, Ending, Outcome
+from opusbridge.errors import Ending
 from opusbridge.events import Event
 from opusbridge.privacy import Private
 from opusbridge.sim import checks
 from opusbridge.sim.between import EngineLike, OutgoingLike
-from opusbridge.sim.callers import Caller, SimulatedTwilio
+from opusbridge.sim.callers import Caller, SimulatedAudioCodes, SimulatedTwilio
+from opusbridge.sim.clock import Alarm
+from opusbridge.sim.clock import World as World  # which whoever makes a call needs, too
+from opusbridge.sim.faults import INDEPENDENT, MOST_WAITING, Faults, Mishap
 from opusbridge.sim.party import Dial, ModelParty
-from opusbridge.sim.wire import Wire
+from opusbridge.sim.toolbox import Toolbox, Tools
+from opusbridge.sim.wire import Line
 from opusbridge.sim.witness import Witness
-
-
-class World:
-    """Where simulated calls happen. The same seed gives the same world, to the last byte."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.now = 0.0
-        self.random = Random(seed)
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()  # what is due at the same instant happens in the order asked
-
-    def at(self, when: float, act: Callable[[], None]) -> None:
-        """Do this then, or now if then is past."""
-        heappush(self._due, (when if when > self.now else self.now, next(self._order), act))
-
-    def run(self, until: float) -> None:
-        """Let everything due until then happen; afterwards it is then."""
-        due = self._due
-        while due and due[0][0] <= until:
-            self.now, _, act = heappop(due)
-            act()
-        self.now = max(self.now, until)
-
-
-#: Whoever wants waking so often at one instant will never be content.
-MOST_RINGS_AT_ONCE = 1000
-
-
-class Alarm:
-    """Wakes somebody at the deadline it shows, which it may move at any time.
-
-    Deadlines mostly move later, fifty times a second; so a ring that comes too early looks
-    again, rather than each move paying for a new entry.
-    """
-
-    __slots__ = ("_armed_at", "_deadline", "_rang_at", "_ring", "_rings", "_world")
-
-    def __init__(
-        self, world: World, deadline: Callable[[], float | None], ring: Callable[[], None]
-    ) -> None:
-        """``ring`` is called at each deadline."""
-        self._world, self._deadline, self._ring = world, deadline, ring
-        self._armed_at: float | None = None
-        self._rang_at, self._rings = -1.0, 0
-
-    def set(self) -> None:
-        """To be called whenever the deadline may have moved."""
-        deadline = self._deadline()
-        if deadline is None or (self._armed_at is not None and self._armed_at <= deadline):
-            return
-        self._armed_at = deadline
-        self._world.at(deadline, lambda: self._due(deadline))
-
-    def _due(self, armed_at: float) -> None:
-        if armed_at != self._armed_at:
-            return  # one that was set for earlier has taken its place
-        self._armed_at = None
-        deadline = self._deadline()
-        if deadline is not None and deadline <= self._world.now:
-            self._count()
-            self._ring()
-        self.set()
-
-    def _count(self) -> None:
-        self._rings = self._rings + 1 if self._rang_at == self._world.now else 1
-        self._rang_at = self._world.now
-        if self._rings > MOST_RINGS_AT_ONCE:
-            raise RuntimeError("somebody's deadline stays in the past however often it is met")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +40,16 @@ class Surroundings:
     """Twilio: why a transfer does not succeed, as in ``TransferFailed``; ``None``: it does."""
 
 
-#: Endings in which the bridge stops the model in mid-speech and says the last word itself.
-OVER_ITS_HEAD = frozenset(
-    ["drained", "too-long", "internal-error"]
-    + [reason for reason, outcome in REASONS.items() if outcome is Outcome.MODEL]
-)
-
-#: A tool takes the model's JSON text and gives the output text; ValueError means it failed.
-Tools = Mapping[str, Callable[[str], str]]
+#: AudioCodes dials again so long after it lost its socket, unless the script says otherwise.
+BACK_AFTER_SECONDS = 0.5
 
 
 class SimulatedCall:
     """One call from its first frame to rest.
 
     ``tools`` are those of the agent; ``hang_up`` and ``transfer_call`` are always there and
-    ask the engine as the real ones do, ``destinations`` being the agent's. Without ``dial``
-    the model's session cannot be replaced.
+    ask the engine as the real ones do, ``destinations`` being the agent's. ``durations`` are
+    those of tools, in seconds. Without ``dial`` the model's session cannot be replaced.
     """
 
     def __init__(
@@ -136,33 +61,46 @@ class SimulatedCall:
         *,
         tools: Tools | None = None,
         destinations: Mapping[str, str] | None = None,
+        durations: Mapping[str, float] | None = None,
         dial: Dial | None = None,
         surroundings: Surroundings | None = None,
+        faults: Faults | None = None,
         begins_at: float = 0.0,
     ) -> None:
         self.world, self.caller, self.model, self.engine = world, caller, model, engine
-        self.surroundings = surroundings or Surroundings()
+        self.faults = faults or Faults()
+        usual = surroundings or Surroundings()
+        self.surroundings = replace(
+            usual,
+            slowest_telephony=self.faults.telephony_jitter or usual.slowest_telephony,
+            slowest_model=self.faults.model_jitter or usual.slowest_model,
+        )
         self.endings: list[Ending] = []
         self.endings_at: list[float] = []
         self.notes: list[effects.Note] = []
-        self.tools_run: list[str] = []
-        self.witness = Witness()
-        self._tools = dict(tools or {})
-        self._destinations = dict(destinations or {})
-        telephony = self.surroundings.slowest_telephony
-        self._from_caller = Wire(world, self._telephony_said, telephony)
-        self._to_caller = Wire(world, self._caller_hears, telephony)
+        self.toolbox = Toolbox(tools or {}, destinations or {}, durations or {}, self._happened)
+        self._skew = 1.0 + self.faults.clock_skew
+        self.witness = Witness(self._skew)
+        self._telephony_line = self._lay_telephony_line()
         self.given_up: list[ModelParty] = []
         """The models of the sessions that were replaced."""
-        self._dial, self._line = dial, 0
-        self._lay_model_wires()
-        self._caller_gone = self._model_gone = False
+        self._dial, self._sessions = dial, 1
+        self._dials_to_refuse = self.faults.refused_dials
+        self._model_lost_by_network = self._telephony_cut = False
+        self._model_line = self._lay_model_line()
+        self._caller_gone = self._model_gone = self._stalled = False
         self._alarms = (
-            Alarm(world, lambda: caller.deadline, self._wake_caller),
+            Alarm(world, self._caller_deadline, self._wake_caller),
             Alarm(world, lambda: self.model.deadline, self._wake_model),
             Alarm(world, lambda: engine.deadline, self._wake_engine),
         )
         world.at(begins_at, self._begin)
+        for mishap in self.faults.network:
+            world.at(begins_at + mishap.at, partial(self._befall, mishap))
+
+    @property
+    def tools_run(self) -> list[str]:
+        return self.toolbox.run
 
     @property
     def at_rest(self) -> bool:
@@ -194,7 +132,7 @@ class SimulatedCall:
         """Everything that was not as it must be; to be asked when the world is at rest."""
         found = [
             *(f"caller: {what}" for what in self.caller.verdict()),
-            *(f"model: {what}" for what in self.model.verdict()),
+            *(f"model: {what}" for what in self._of_model()),
             *(f"model: {what}" for model in self.given_up for what in model.violations),
             *checks.one_ending(self.endings),
             *checks.at_rest(
@@ -207,14 +145,19 @@ class SimulatedCall:
             *self.witness.door.violations,
             *self.witness.verdict(
                 self.caller,
-                self.surroundings.slowest_telephony,
+                self.surroundings.slowest_telephony + self.faults.lateness(self.world.now),
                 self.caller.slowest_clear,
-                parted=any(ending.reason in OVER_ITS_HEAD for ending in self.endings),
+                parted=self._telephony_cut
+                or any(ending.reason in checks.OVER_ITS_HEAD for ending in self.endings),
             ),
         ]
         if isinstance(self.caller, SimulatedTwilio):
             found += checks.marks_unique(self.caller.marks)
         return found
+
+    def _of_model(self) -> list[str]:
+        # What the network took away nobody owes any more.
+        return self.model.violations if self._model_lost_by_network else self.model.verdict()
 
     # --- Carrying -----------------------------------------------------------------------
 
@@ -224,20 +167,29 @@ class SimulatedCall:
         self._wake_caller()
         self._alarms[0].set()
 
+    def _caller_now(self) -> float:
+        """The telephony side has a clock of its own."""
+        return self.world.now * self._skew
+
+    def _caller_deadline(self) -> float | None:
+        deadline = self.caller.deadline
+        return None if deadline is None else deadline / self._skew
+
     def _wake_caller(self) -> None:
-        self.caller.wake(self.world.now)
+        self.caller.wake(self._caller_now())
         self._look_after_caller()
 
     def _caller_hears(self, text: str) -> None:
-        self.caller.receive(text, self.world.now)
+        self.caller.receive(text, self._caller_now())
         self._look_after_caller()
 
     def _look_after_caller(self) -> None:
         for text in self.caller.texts_to_send():
-            self._from_caller.send(text)
+            self._telephony_line.to_bridge.send(text)
         if self.caller.closing is not None and not self._caller_gone:
             self._caller_gone = True
-            self._from_caller.then(self._telephony_gone)
+            self._telephony_line.to_bridge.then(self._telephony_gone)
+            self._perhaps_back()
         self._alarms[0].set()
 
     def _wake_model(self) -> None:
@@ -249,35 +201,100 @@ class SimulatedCall:
         self._look_after_model()
 
     def _look_after_model(self) -> None:
+        line = self._model_line.to_bridge
         for text in self.model.texts_to_send():
             self.witness.model_said(text, self.world.now)
-            self._from_model.send(text)
+            if self.faults.reorder and text.startswith(INDEPENDENT):
+                line.aside(text, self.faults.reorder)
+            else:
+                line.send(text)
         if self.model.closing is not None and not self._model_gone:
             self._model_gone = True
-            self._from_model.then(partial(self._lose_model, self._line))
+            line.then(partial(self._lose_model, self._sessions))
         self._alarms[1].set()
 
-    def _lay_model_wires(self) -> None:
-        """For a session; what is on the wires of the one before is lost."""
-        self._line += 1
-        line, slowest = self._line, self.surroundings.slowest_model
+    def _lay_telephony_line(self) -> Line:
+        slowest = self.surroundings.slowest_telephony
+        return Line(self.world, self._telephony_said, self._caller_hears, slowest)
 
-        def of_now(act: Callable[[str], None]) -> Callable[[str], None]:
-            return lambda text: act(text) if self._line == line else None
+    def _lay_model_line(self) -> Line:
+        """One for each session."""
+        return Line(
+            self.world, self._model_said, self._model_hears, self.surroundings.slowest_model
+        )
 
-        self._from_model = Wire(self.world, of_now(self._model_said), slowest)
-        self._to_model = Wire(self.world, of_now(self._model_hears), slowest)
+    # --- What the network does ----------------------------------------------------------
+
+    def _befall(self, mishap: Mishap) -> None:
+        if self.engine.ended is not None:
+            return
+        telephony = mishap.side == "telephony"
+        line = self._telephony_line if telephony else self._model_line
+        lost = self._telephony_lost if telephony else partial(self._model_cut, self._sessions)
+        match mishap.kind:
+            case "stall":
+                line.stall(mishap.seconds)
+            case "slow":
+                line.to_peer.slow(mishap.seconds)
+            case "drop" | "half-open":
+                self._telephony_cut = self._telephony_cut or telephony
+                self._model_lost_by_network = self._model_lost_by_network or not telephony
+                line.lose()
+                self.world.at(self.world.now + mishap.noticed_after, lost)
+
+    def _telephony_lost(self) -> None:
+        if self._caller_gone:
+            return
+        self._caller_gone = True
+        self.caller.gone(self._caller_now())
+        self._look_after_caller()
+        self._telephony_gone()
+        self._perhaps_back()
+
+    def _model_cut(self, session: int) -> None:
+        if session == self._sessions and not self._model_gone:
+            self.model.gone(self.world.now)
+            self._look_after_model()
+            self._lose_model(session)
+
+    def _perhaps_back(self) -> None:
+        """A provider that lost its socket may dial again, if there is still a call."""
+        caller = self.caller
+        if isinstance(caller, SimulatedAudioCodes) and caller.reconnect_wanted:
+            after = caller.back_after
+            wait = BACK_AFTER_SECONDS if after is None else after
+            self.world.at(self.world.now + wait, partial(self._back, caller))
+
+    def _back(self, caller: SimulatedAudioCodes) -> None:
+        if self.engine.ended is None:
+            self._telephony_line = self._lay_telephony_line()
+            self._caller_gone = False
+            caller.resume(self._caller_now())
+            self._look_after_caller()
+
+    def _check_stalled(self) -> None:
+        """A peer too far behind is given up, as the shell's outboxes have it."""
+        sides = {"telephony": self._telephony_line, "model": self._model_line}
+        for side, line in sides.items():
+            if line.to_peer.waiting > MOST_WAITING and not self._stalled:
+                self._stalled = True
+                self._happened(events.PeerStalled(side))
 
     def _replace_model(self) -> None:
         self.model.gone(self.world.now)
         self._model_gone = True
-        self._lay_model_wires()
+        self._model_line.lose()  # with all that is under way
+        self._sessions += 1
+        self._model_line = self._lay_model_line()
+        self._model_lost_by_network = False
         self._after(self.surroundings.dial_seconds, self._dialled)
 
     def _dialled(self) -> None:
         if self.engine.ended is not None:
             return
-        model = self._dial(self.world.now) if self._dial is not None else None
+        refused, self._dials_to_refuse = self._dials_to_refuse > 0, self._dials_to_refuse - 1
+        dial = None if refused else self._dial
+        model = dial(self.world.now) if dial is not None else None
         if model is None:
             reason = "model-lost" if self._dial is None else "model-unreachable"
             gone = self.engine.model_gone(reason, self._dial is None, self.world.now)
@@ -301,8 +318,8 @@ class SimulatedCall:
         if self.engine.ended is None:
             self._perform(self.engine.telephony_gone(self.world.now))
 
-    def _lose_model(self, line: int) -> None:
-        if self.engine.ended is None and line == self._line:
+    def _lose_model(self, session: int) -> None:
+        if self.engine.ended is None and session == self._sessions:
             self._perform(self.engine.model_gone("model-lost", False, self.world.now))
 
     def _wake_engine(self) -> None:
@@ -317,18 +334,20 @@ class SimulatedCall:
 
     def _perform(self, outgoing: OutgoingLike) -> None:
         for text in outgoing.to_telephony:
-            self._to_caller.send(text)
+            self._telephony_line.to_peer.send(text)
         for text in outgoing.to_model:
             self.witness.bridge_said(text, self.world.now)
-            self._to_model.send(text)
+            self._model_line.to_peer.send(text)
         for effect in outgoing.effects:
             self._perform_effect(effect)
         self._alarms[2].set()
+        self._check_stalled()
 
     def _perform_effect(self, effect: Effect) -> None:
         match effect:
             case effects.RunTool():
-                self._after(self.surroundings.tool_seconds, partial(self._run_tool, effect))
+                seconds = self.toolbox.seconds(effect.name, self.surroundings.tool_seconds)
+                self._after(seconds, partial(self._run_tool, effect))
             case effects.HangUp():
                 self._after(self.surroundings.rest_seconds, self._hang_up_by_rest)
             case effects.TransferCall():
@@ -342,8 +361,8 @@ class SimulatedCall:
             case effects.EndCall(ending):
                 self.endings.append(ending)
                 self.endings_at.append(self.world.now)
-                self._to_caller.then(self._close_caller)
-                self._to_model.then(self._close_model)
+                self._telephony_line.to_peer.then(self._close_caller)
+                self._model_line.to_peer.then(self._close_model)
             case _:
                 raise AssertionError(f"the world cannot perform {type(effect).__name__}")
 
@@ -351,7 +370,7 @@ class SimulatedCall:
         self.world.at(self.world.now + self.world.random.uniform(*seconds), act)
 
     def _close_caller(self) -> None:
-        self.caller.gone(self.world.now)
+        self.caller.gone(self._caller_now())
         self._look_after_caller()
 
     def _close_model(self) -> None:
@@ -359,34 +378,12 @@ class SimulatedCall:
         self._look_after_model()
 
     def _run_tool(self, effect: effects.RunTool) -> None:
-        self.tools_run.append(effect.name)
-        output, failed = self._output_of(effect.name, effect.arguments.value)
+        output, failed = self.toolbox.output_of(effect.name, effect.arguments.value)
         self._happened(events.ToolFinished(effect.tool_call_id, Private(output), failed))
-
-    def _output_of(self, name: str, arguments: str) -> tuple[str, bool]:
-        if name in self._tools:
-            try:
-                return self._tools[name](arguments), False
-            except ValueError:
-                return dumps({"error": "the tool failed"}), True
-        if name == "hang_up":
-            self._happened(events.HangUpRequested("agent-hung-up"))
-            return dumps({"status": "hanging up"}), False
-        if name == "transfer_call" and (target := self._target(arguments)) is not None:
-            self._happened(events.TransferRequested(Private(target)))
-            return dumps({"status": "transferring"}), False
-        return dumps({"error": "no such tool or destination"}), True
-
-    def _target(self, arguments: str) -> str | None:
-        try:
-            wanted = loads(arguments)
-        except JSONDecodeError:
-            return None
-        return self._destinations.get(wanted.get("destination", ""))
 
     def _hang_up_by_rest(self) -> None:
         assert isinstance(self.caller, SimulatedTwilio), "only Twilio is hung up by REST"
-        self.caller.hang_up_by_rest(self.world.now)
+        self.caller.hang_up_by_rest(self._caller_now())
         self._look_after_caller()
 
     def _transfer_by_rest(self) -> None:
@@ -395,5 +392,5 @@ class SimulatedCall:
             self._happened(events.TransferFailed(self.surroundings.transfer_fails))
             return
         self._happened(events.TransferSucceeded())
-        self.caller.new_twiml(self.world.now)
+        self.caller.new_twiml(self._caller_now())
         self._look_after_caller()

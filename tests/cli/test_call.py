@@ -51,7 +51,7 @@ def test_an_expectation_that_fails_is_told_and_counted() -> None:
     ran = run("call", "good.toml", "bad.toml", "--telephony", "twilio", "--junit", "results.xml")
 
     assert ran.status == 1
-    assert "never heard: I am the walrus" in ran.out
+    assert "bad.toml:10: never heard: I am the walrus" in ran.out
     suite = ElementTree.parse("results.xml").getroot()
     assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "2", "1")
     good, bad = suite.findall("testcase")
@@ -59,8 +59,11 @@ def test_an_expectation_that_fails_is_told_and_counted() -> None:
     assert good.find("failure") is None
     failure = bad.find("failure")
     assert failure is not None
-    assert failure.get("message") == "never heard: I am the walrus"
-    assert "turns, at least 7 expected" in (failure.text or "")
+    assert (failure.get("message") or "").startswith(
+        "bad.toml:10: never heard: I am the walrus (at "
+    )
+    assert "bad.toml:11: 0 turns, at least 7 expected" in (failure.text or "")
+    assert (bad.get("file"), float(bad.get("time") or 0) > 1) == ("bad.toml", True)
 
 
 @pytest.mark.slow
@@ -75,7 +78,7 @@ def test_what_an_earlier_call_left_does_not_pass_for_this_one(
     assert run(*call).status == 0
     folder = Path("calls/good/audiocodes")
     (folder / "notes.txt").write_text("the user's own", "utf-8")
-    monkeypatch.setattr(calling, "place_call", refuse)
+    monkeypatch.setattr(calling, "dial", refuse)
 
     ran = run(*call)
 
@@ -98,11 +101,16 @@ async def test_a_bridge_elsewhere_is_called_with_the_secrets_of_the_settings(
         settings = Settings.load(realtime_url=model.url, openai_api_key=Private("any"))
         async with calling.own_bridge(settings, tmp_path / "files", _nobody) as url:
             ran = await asyncio.to_thread(run, "call", "good.toml", "--url", url)
+            strict = await asyncio.to_thread(
+                run, "call", "good.toml", "--url", url, "--strict", "--telephony", "twilio"
+            )
             monkeypatch.setenv("OPUSBRIDGE_TWILIO_AUTH_TOKEN", "wrong")
             monkeypatch.setenv("OPUSBRIDGE_AUDIOCODES_TOKEN", "wrong")
             refused = await asyncio.to_thread(run, "call", "good.toml", "--url", url)
 
     assert (ran.status, ran.out.count("as expected")) == (0, 2), ran
+    assert ran.out.count("good.toml:10: not checked: heard[0]") == 2
+    assert (strict.status, strict.out.count("good.toml:10: not checked: heard[0]")) == (1, 1)
     assert refused.status == 1
     assert "401" in refused.out
     assert "403" in refused.out
@@ -131,6 +139,44 @@ async def test_a_stored_apology_is_no_conversation(
     assert ran.status == 1
     assert "the call ended before the caller had done all in the script" in ran.out
     assert "never heard" not in ran.out
+
+
+def test_a_real_model_is_not_asked_without_its_key() -> None:
+    Path("good.toml").write_text(GOOD, "utf-8")
+
+    ran = run("call", "good.toml", "--real-model")
+
+    assert (ran.status, ran.complaint) == (
+        2,
+        "opusbridge: --real-model: OPENAI_API_KEY is not set",
+    )
+
+
+@pytest.mark.slow
+async def test_with_a_key_the_model_of_the_settings_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = SHORT.replace('voice = "i-am-here"', 'text = "Not from this script."')
+    (tmp_path / "own.toml").write_text(own + 'heard = ["I am here"]\n', "utf-8")
+    monkeypatch.setenv("OPENAI_API_KEY", "any")
+
+    async with calling.own_model(script.parse(GOOD, "elsewhere")) as model:
+        monkeypatch.setenv("OPUSBRIDGE_REALTIME_URL", model.url)
+        ran = await asyncio.to_thread(
+            run, "call", "own.toml", "--real-model", "--telephony", "audiocodes"
+        )
+
+    assert (ran.status, ran.err) == (0, "")
+    assert "own.toml:5: not played: model" in ran.out
+
+
+def test_a_script_that_is_none_is_told_by_file_line_and_what_was_expected() -> None:
+    Path("bad.toml").write_text("[caller]\nsteps = [\n  { wait = 0 },\n]\n", "utf-8")
+
+    for command in ("call", "simulate"):
+        assert run(command, "bad.toml").complaint == (
+            "opusbridge: bad.toml:3: caller.steps[0].wait: Input should be greater than 0"
+        )
 
 
 def test_a_bridge_that_is_not_there_is_a_failed_call() -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from opusbridge.audio.wav import wav_bytes
 from opusbridge.errors import ConfigurationError
-from opusbridge.sim import voices
+from opusbridge.sim import espeak, tones, voices
 from opusbridge.sim.callers import (
     DropLine,
     HangUp,
@@ -14,9 +15,11 @@ from opusbridge.sim.callers import (
     Say,
     Wait,
     WaitForAgent,
+    WaitForSilence,
     WaitForSound,
 )
-from opusbridge.sim.script import Evidence, ExpectTable, load, parse, shipped, spoken
+from opusbridge.sim.model import Fault, FaultKind
+from opusbridge.sim.script import CallScript, load, parse, schema, spoken
 
 EVERYTHING = """
 description = "One of each."
@@ -30,7 +33,10 @@ steps = [
     { interrupt = { after_ms = 1500, say = "one-more-thing" } },
     { wait = 1.5 },
     { press = "12#" },
+    { wait_for_agent = 4.5 },
+    { wait_for_silence = 2 },
     { drop_line = true },
+    { drop_line = true, back_after = 3 },
     { hang_up = true },
 ]
 
@@ -47,7 +53,7 @@ delay = 0.5
 
 def test_each_step_is_something_a_person_does() -> None:
     script = parse(EVERYTHING, "all")
-    steps = [table.step() for table in script.caller.steps]
+    steps = script.caller.taken()
 
     assert steps == [
         WaitForAgent(),
@@ -57,7 +63,10 @@ def test_each_step_is_something_a_person_does() -> None:
         Interrupt(1500, spoken("one-more-thing")),
         Wait(1.5),
         Press("12#"),
+        WaitForAgent(4.5),
+        WaitForSilence(2.0),
         DropLine(),
+        DropLine(3.0),
         HangUp(),
     ]
     assert script.name == "all"
@@ -86,29 +95,180 @@ def test_the_model_says_what_is_written_and_hears_what_is_said() -> None:
     ]
 
 
+def test_parallel_tools_and_arguments_that_are_no_json_can_be_written() -> None:
+    script = parse(
+        "[caller]\nsteps = []\n[[model.replies]]\n"
+        "tools = [{ name = 'a', arguments = { n = 1 } }, { name = 'b', arguments = 'no json' }]",
+        "tools",
+    )
+
+    (reply,) = script.reply_script().replies
+    assert [(call.name, call.arguments) for call in reply.tool_calls] == [
+        ("a", '{"n": 1}'),
+        ("b", "no json"),
+    ]
+
+
+def test_faults_and_knobs_are_the_simulated_models() -> None:
+    script = parse(
+        "[caller]\nsteps = []\n[model]\nfaults = [{ response = 2, kind = 'failed', "
+        "detail = 'server_error' }]\n[model.knobs]\nrefusal-text = 'january-2025'\n"
+        "odd-deltas = true\ndelta-ms = '20-40'",
+        "faults",
+    )
+
+    knobs = script.model.behaviour()
+    assert knobs.faults[2] == Fault(FaultKind.FAILED, "server_error")
+    assert (knobs.refusal_text, knobs.odd_deltas, knobs.delta_ms) == (
+        "january-2025",
+        True,
+        (20, 40),
+    )
+
+
+def test_steps_are_repeated_but_the_hanging_up() -> None:
+    script = parse(
+        "[caller]\nrepeat = 3\nsteps = [{ wait = 1 }, { press = '1' }, { hang_up = true }]", "again"
+    )
+
+    assert script.caller.taken() == [Wait(1.0), Press("1")] * 3 + [HangUp()]
+
+
+# --- What is said -----------------------------------------------------------------------
+
+
+def test_a_tone_and_silence_are_said_for_as_long_as_written() -> None:
+    script = parse(
+        "[caller]\nsteps = [{ tone = { hz = 440, seconds = 0.5 } }, { silence = 2 }]", "sounds"
+    )
+
+    tone, silence = script.caller.taken()
+    assert isinstance(tone, Say)
+    assert isinstance(silence, Say)
+    assert (len(tone.pcm), any(tone.pcm)) == (8_000, True)
+    assert (len(silence.pcm), any(silence.pcm)) == (32_000, False)
+
+
+def test_a_wav_beside_the_script_is_said_with_its_words(tmp_path: Path) -> None:
+    pcm = tones.voice(300, 8_000)
+    (tmp_path / "hello.wav").write_bytes(wav_bytes(pcm, 8_000, 1))
+    (tmp_path / "odd.wav").write_bytes(wav_bytes(tones.voice(300, 11_025), 11_025, 1))
+    (tmp_path / "mine.toml").write_text(
+        "[caller]\nsteps = [{ wav = 'hello.wav', words = 'Hello.' }, { wav = 'odd.wav' }]"
+    )
+
+    script = load(tmp_path / "mine.toml")
+    said, odd = script.caller.taken()
+    assert isinstance(said, Say)
+    assert (said.pcm, said.rate_hz, said.text) == (pcm, 8_000, "Hello.")
+    assert isinstance(odd, Say)
+    assert odd.rate_hz == 8_000
+    assert abs(len(odd.pcm) - 4_800) < 20
+    assert list(script.reply_script().heard) == ["Hello.", ""]
+
+
+def test_a_wav_that_will_not_do_is_named(tmp_path: Path) -> None:
+    (tmp_path / "stereo.wav").write_bytes(wav_bytes(bytes(400), 8_000, 2))
+    (tmp_path / "text.wav").write_text("hello")
+    for name, why in (
+        ("stereo.wav", "must have one channel"),
+        ("text.wav", "this is not a WAV file"),
+        ("none.wav", "there is no WAV file none.wav beside the script"),
+    ):
+        (tmp_path / "bad.toml").write_text(f"[caller]\nsteps = [{{ wav = '{name}' }}]")
+        with pytest.raises(ConfigurationError, match=why):
+            load(tmp_path / "bad.toml")
+
+
+@pytest.mark.skipif(not espeak.installed(), reason="espeak-ng is not installed")
+def test_other_words_are_spoken_by_espeak() -> None:
+    script = parse("[caller]\nsteps = [{ say = 'Is my parcel blue?' }]", "own")
+
+    (said,) = script.caller.taken()
+    assert isinstance(said, Say)
+    assert (said.text, said.rate_hz) == ("Is my parcel blue?", 8_000)
+    assert 0.5 < len(said.pcm) / 16_000 < 3
+
+
+def test_without_espeak_other_words_are_a_mistake_with_its_cure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(espeak, "PROGRAM", "espeak-that-is-not-there")
+
+    with pytest.raises(ConfigurationError) as caught:
+        parse("[caller]\nsteps = [\n{ say = 'Is my parcel green?' }]", "own", "own.toml")
+    assert str(caught.value).startswith("own.toml:3: caller.steps[0].say: not one of the stored")
+    assert "apt-get install espeak-ng" in str(caught.value)
+
+
+# --- Mistakes ---------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         ("[caller\n", "bad: not TOML: Expected ']' at the end of a table declaration (at line 1, "),
-        ("", "bad: caller: Field required"),
-        ("[caller]\nsteps = [{ say = 'what' }]", "bad: caller.steps[0].say: no such spoken line; "),
-        ("[caller]\nsteps = [{ wait = -1 }]", "bad: caller.steps[0].wait: Input should be greater"),
-        ("[caller]\nsteps = [{}]", "bad: caller.steps[0]: a step is exactly one of say, wait,"),
+        ("", "bad:1: caller: this key is missing"),
+        ("[caller]\nsteps = [{ say = '!' }]", "bad:2: caller.steps[0].say: there is nothing to"),
+        ("[caller]\nsteps = [\n{ wait = -1 }]", "bad:3: caller.steps[0].wait: Input should be g"),
+        ("[caller]\nsteps = [{}]", "bad:2: caller.steps[0]: a step is exactly one of say, wav,"),
         (
             "[caller]\nsteps = [{ wait = 1, press = '1' }]",
-            "bad: caller.steps[0]: a step is exactly",
+            "bad:2: caller.steps[0]: a step is exactly",
         ),
-        ("[caller]\nsteps = [{ press = 'x' }]", "bad: caller.steps[0].press: String should match"),
-        ("[caller]\nsteps = [{ sing = 1 }]", "bad: caller.steps[0].sing: Extra inputs are not"),
-        ("[caller]\nsteps = []\n[expect]\nending = 'tired'", "bad: expect.ending: no such reason;"),
-        ("[caller]\nsteps = []\n[[model.replies]]", "bad: model.replies[0]: a reply has a text,"),
+        ("[caller]\nsteps = [{ press = 'x' }]", "bad:2: caller.steps[0].press: String should"),
+        ("[caller]\nsteps = [{ sing = 1 }]", "bad:2: caller.steps[0].sing: there is no such key"),
+        ("[caller]\nsteps = 1", "bad:2: caller.steps: Input should be a list"),
+        ("[caller]\nsteps = [{ wait_for_agent = 'x' }]", "bad:2: caller.steps[0].wait_for_agent:"),
+        ("[caller]\nsteps = [{ words = 'x', wait = 1 }]", "bad:2: caller.steps[0]: words belongs"),
+        (
+            "[caller]\nsteps = [{ wait = 1, back_after = 1 }]",
+            "bad:2: caller.steps[0]: back_after belongs to drop_line",
+        ),
+        (
+            "[caller]\nsteps = [{ interrupt = { after_ms = 1 } }]",
+            "bad:2: caller.steps[0].interrupt: an interruption has exactly one of",
+        ),
+        ("[caller]\nsteps = []\n[expect]\nending = 'tired'", "bad:4: expect.ending: no such r"),
+        ("[caller]\nsteps = []\n[expect]\nheard = ['?']", "bad:4: expect.heard[0]: there are no"),
+        (
+            "[caller]\nsteps = []\n[expect]\ntranscript = [{}]",
+            "bad:4: expect.transcript[0]: an item of the transcript is told by at least one key",
+        ),
+        ("[caller]\nsteps = []\n[[model.replies]]", "bad:3: model.replies[0]: a reply has a text,"),
         (
             "[caller]\nsteps = []\n[[model.replies]]\ntext = 'x'\narguments = { a = 1 }",
-            "bad: model.replies[0]: arguments without a tool",
+            "bad:3: model.replies[0]: arguments without a tool",
         ),
+        (
+            "[caller]\nsteps = []\n[[model.replies]]\ntool = 'x'\ntools = [{ name = 'y' }]",
+            "bad:3: model.replies[0]: a reply has tool or tools, not both",
+        ),
+        (
+            "[caller]\nsteps = []\n[[model.faults]]\nresponse = 1\nkind = 'drop'\ndetail = 'x'",
+            "bad:3: model.faults[0]: drop takes no detail",
+        ),
+        (
+            "[caller]\nsteps = []\n[model.knobs]\nmood = 'good'",
+            "bad:3: model.knobs: there is no such fault; choose among ",
+        ),
+        (
+            "[caller]\nsteps = []\n[[tools]]\nname = 'x'\noutput = 1\nerror = 'y'",
+            "bad:3: tools[0]: a tool has an output or an error, not both",
+        ),
+        (
+            "[caller]\nsteps = []\n[faults]\nnetwork = [\n{ kind = 'gone', side = 'model' }]",
+            "bad:5: faults.network[0].kind: Input should be 'drop', 'stall', 'half-open' or 'slow'",
+        ),
+        (
+            "[caller]\nsteps = []\n[[faults.network]]\nkind = 'drop'\nside = 'model'\nat = 1\n"
+            "seconds = 2",
+            "bad:3: faults.network[0]: a drop does not last: leave seconds out",
+        ),
+        ("a = " + "[" * 5000 + "]" * 5000, "bad: not TOML for us: nested too deeply"),
     ],
 )
-def test_a_mistake_is_named_by_its_key(text: str, found: str) -> None:
+def test_a_mistake_is_named_by_its_line_and_its_key(text: str, found: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse(text, "bad")
 
@@ -122,33 +282,29 @@ def test_every_mistake_is_named() -> None:
     assert len(str(caught.value).splitlines()) == 2
 
 
-@pytest.mark.parametrize("name", shipped())
-def test_every_shipped_script_can_be_read_by_its_name(name: str) -> None:
-    script = load(name)
+def test_an_expectation_knows_its_line() -> None:
+    script = parse("[caller]\nsteps = []\n\n[expect]\nheard = [\n  'one',\n  'two',\n]", "lines")
 
-    assert script.name == name
-    assert script.description
-    assert script.expect.heard
-    assert any(isinstance(table.step(), Say) for table in script.caller.steps)
+    assert script.line(("expect", "heard", 1)) == 7
+    assert script.line(("expect", "conflicts")) == 4, "a default stands where its table does"
 
 
 def test_a_script_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[caller]\nsteps = [{ hang_up = true }]")
 
-    assert load(tmp_path / "mine.toml").name == "mine"
+    mine = load(tmp_path / "mine.toml")
+    assert (mine.name, mine.file) == ("mine", str(tmp_path / "mine.toml"))
     with pytest.raises(ConfigurationError, match=r"no script other\.toml; there are "):
         load(tmp_path / "other.toml")
 
 
-def test_expectations_are_met_or_named() -> None:
-    expect = ExpectTable(heard=("Nine to SIX",), ending="agent-hung-up", min_turns=2, barge_ins=1)
+# --- For editors ------------------------------------------------------------------------
 
-    assert expect.unmet(Evidence("from nine to six.", "agent-hung-up", 0, 2, 1)) == []
-    assert expect.unmet(Evidence("", "model-lost", 1, 1, 0)) == [
-        "never heard: Nine to SIX",
-        "ended for model-lost, not for agent-hung-up",
-        "1 requests refused, at most 0 allowed",
-        "1 turns, at least 2 expected",
-        "0 barge-ins, 1 expected",
-    ]
-    assert ExpectTable().unmet(Evidence("", "model-lost", 0, 0, 3)) == []
+
+def test_the_schema_knows_every_key_and_says_what_it_is_for() -> None:
+    made = schema()
+
+    assert set(made["properties"]) == set(CallScript.model_fields)
+    steps = made["$defs"]["StepTable"]["properties"]
+    assert "wait_for_silence" in steps
+    assert "not been heard" in steps["wait_for_silence"]["description"]

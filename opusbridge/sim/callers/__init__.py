@@ -13,6 +13,7 @@ from opusbridge.sim.callers.person import (
     Step,
     Wait,
     WaitForAgent,
+    WaitForSilence,
     WaitForSound,
 )
 from opusbridge.sim.callers.playout import HeardSpan
@@ -36,5 +37,6 @@ __all__ = [
     "UserStream",
     "Wait",
     "WaitForAgent",
+    "WaitForSilence",
     "WaitForSound",
 ]

@@ -62,6 +62,8 @@ class SimulatedAudioCodes(Caller):
         self.transfers: list[dict[str, Any]] = []
         self.user_stream = UserStream.CLOSED
         self.reconnect_wanted = False
+        self.back_after: float | None = None
+        """Seconds until it dials again, where that is said."""
         self._send_dtmf = self.habits.send_dtmf
         self._play_finished = self.habits.play_finished
         self._chunker: Chunker | None = None
@@ -164,8 +166,8 @@ class SimulatedAudioCodes(Caller):
                         self._tell(self.habits.dtmf_name, now, value=value)
             case HangUp():
                 self._end("client-disconnected", "Client Side", now)
-            case DropLine():
-                self.reconnect_wanted = True
+            case DropLine(back_after):
+                self.reconnect_wanted, self.back_after = True, back_after
                 self._close(None, now)
             case _:
                 assert_never(action)

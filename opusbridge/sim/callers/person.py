@@ -49,6 +49,13 @@ class WaitForSound:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitForSilence:
+    """Until the agent has not been heard for so long, whether or not it ever was."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupt:
     """Speak over the agent once it has been speaking for ``after_ms`` in this utterance."""
 
@@ -68,13 +75,26 @@ class Press:
 class DropLine:
     """The provider's socket is lost without a goodbye."""
 
+    back_after: float | None = None
+    """Seconds until the provider dials again, if it is one that does and this is not ``None``."""
+
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
     pass
 
 
-Step = Say | Wait | WaitForAgent | WaitForSound | Interrupt | Press | DropLine | HangUp
+Step = (
+    Say
+    | Wait
+    | WaitForAgent
+    | WaitForSound
+    | WaitForSilence
+    | Interrupt
+    | Press
+    | DropLine
+    | HangUp
+)
 
 #: What a person does to the telephone, beyond speaking into it.
 Action = Press | DropLine | HangUp
@@ -135,7 +155,7 @@ class Person:
             match step:
                 case WaitForAgent() | WaitForSound() if heard:
                     pass  # the last word was heard, if not the silence after it
-                case Wait() | HangUp() | DropLine():
+                case Wait() | WaitForSilence() | HangUp() | DropLine():
                     pass
                 case _:
                     return True
@@ -179,6 +199,9 @@ class Person:
                 if heard is not None and heard > self._listening_since:
                     return True
                 return self._gave_up(waited, timeout, "agent to begin", now)
+            case WaitForSilence(seconds):
+                since = max(self._step_began, self.ear.audible_at or 0.0)
+                return now - since >= seconds - 1e-9
             case Interrupt(after_ms, _, timeout):
                 return self._moment_to_interrupt(after_ms, now) or self._gave_up(
                     waited, timeout, "moment to interrupt", now
@@ -222,7 +245,7 @@ class Person:
             case DropLine():
                 self.diary.append(Deed(now, "drops"))
                 return step
-            case Wait() | WaitForAgent() | WaitForSound():
+            case Wait() | WaitForAgent() | WaitForSound() | WaitForSilence():
                 pass
             case _:
                 assert_never(step)

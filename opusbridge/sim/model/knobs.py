@@ -163,6 +163,10 @@ class Knobs:
     faults: Mapping[int, Fault] = field(default_factory=lambda: MappingProxyType({}))
     """What befalls which response, by ordinal from 1."""
 
+    def with_faults(self, faults: Mapping[int, Fault]) -> Knobs:
+        """The same, with these faults in place of its own."""
+        return replace(self, faults=faults)
+
     @classmethod
     def random(cls, random: Random) -> Knobs:
         """Every knob drawn, within what a bridge that knows its trade survives.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from opusbridge.audio.formats import level_dbfs
@@ -38,8 +39,12 @@ def threshold_dbfs(threshold: float) -> float:
     return -60.0 + 40.0 * threshold
 
 
+@lru_cache(maxsize=4096)
 def window_dbfs(window: bytes, format: AudioFormat) -> float:
-    """RMS level under full scale; digital silence is ``-inf``."""
+    """RMS level under full scale; digital silence is ``-inf``.
+
+    Most windows of a simulated call are silence, or lines that were said before.
+    """
     return level_dbfs(_DECODERS[format.encoding](window))
 
 

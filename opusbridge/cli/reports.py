@@ -1,0 +1,74 @@
+"""How scripted calls went: for a person, a table; for a machine, JUnit XML."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from opusbridge.errors import ConfigurationError
+from opusbridge.testing.result import CallResult
+
+
+def failures(result: CallResult, strict: bool) -> list[str]:
+    """What is wrong with it; what could not be checked is, too, if we are ``strict``."""
+    return result.failures + (result.not_checked if strict else [])
+
+
+def show(results: Sequence[CallResult], console: Console, strict: bool = False) -> None:
+    """The table at the end."""
+    table = Table("script", "telephony", "call", "result")
+    for one in results:
+        wrong = failures(one, strict)
+        told = [*wrong, *([] if strict else one.not_checked)]
+        if not wrong:
+            told.insert(0, "as expected")
+        length = "" if one.evidence is None else f"{one.evidence.ended_at:.1f} s"
+        table.add_row(one.script.name, one.telephony, length, escape("\n".join(told)))
+    console.print(table)
+
+
+def junit_xml(results: Sequence[CallResult], command: str, strict: bool = False) -> bytes:
+    """One test case for each script and telephony side."""
+    wrong = [failures(one, strict) for one in results]
+    suite = ElementTree.Element(
+        "testsuite",
+        {
+            "name": f"opusbridge {command}",
+            "tests": str(len(results)),
+            "failures": str(sum(map(bool, wrong))),
+            "errors": "0",
+            "time": f"{sum(one.seconds for one in results):.3f}",
+        },
+    )
+    for one, problems in zip(results, wrong, strict=True):
+        names = {"classname": one.telephony, "name": one.script.name, "file": one.script.file}
+        case = ElementTree.SubElement(suite, "testcase", names | {"time": f"{one.seconds:.3f}"})
+        if problems:
+            failure = ElementTree.SubElement(case, "failure", {"message": _printable(problems[0])})
+            failure.text = _printable("\n".join(problems))
+        if one.not_checked:
+            out = ElementTree.SubElement(case, "system-out")
+            out.text = _printable("\n".join(one.not_checked))
+    document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return document
+
+
+def check_writable(junit: Path | None) -> None:
+    """:raises ConfigurationError: there is no folder for it; better told before the calls."""
+    if junit is not None and not junit.parent.is_dir():
+        raise ConfigurationError(f"--junit: there is no folder {junit.parent}")
+
+
+def write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise ConfigurationError(f"--junit: cannot write {path}: {error.strerror}") from None
+
+
+def _printable(text: str) -> str:
+    """XML knows no control characters, whatever a script's words are."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)

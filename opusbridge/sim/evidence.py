@@ -1,0 +1,259 @@
+"""What came of a call: gathered by watching it, whoever carried it.
+
+The same in virtual time and on real sockets: an observer of the call's engine, and the
+caller's own ears. Against a bridge that runs elsewhere only the ears are left; what nobody
+could see is ``None`` and not empty. Instants are seconds from the beginning of the call.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from json import JSONDecodeError, loads
+from typing import Any
+
+from opusbridge import effects, events
+from opusbridge.call.tally import Tally
+from opusbridge.call.words import split_by_share
+from opusbridge.effects import Effect
+from opusbridge.events import Event
+from opusbridge.sim.callers import Caller
+from opusbridge.sim.callers.playout import HeardSpan, is_audible
+from opusbridge.sim.checks import SpokenItem, heard_of
+from opusbridge.sound import AudioFormat
+
+#: Stretches of this length are heard or not.
+WINDOW_MS = 20
+
+#: Shorter pauses of the agent are breaths.
+BREATH_SECONDS = 0.3
+
+#: Stored speech: its words are known to the bridge alone.
+CLIP = "clip:"
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    at: float
+    name: str
+    arguments: Any
+    """As JSON has it, or the text that was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """Something that took its time: a silence, or an answer."""
+
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """``None``: it could not be observed."""
+
+    ended_at: float
+    silences: Sequence[Lapse]
+    """Nobody is heard, from the answering of the phone to its end."""
+    answers: Sequence[Lapse]
+    """Of the caller's turns that were answered: when each ended, and how long it took."""
+    ending: Utterance | None = None
+    """The reason."""
+    heard: Sequence[Utterance] | None = None
+    """The agent's words as far as the ear got them, in order."""
+    transcript: Sequence[dict[str, Any]] | None = None
+    tools: Sequence[ToolRun] | None = None
+    keys: Sequence[Utterance] | None = None
+    transfers: Sequence[Utterance] | None = None
+    responses: dict[str, int] | None = None
+    conflicts: Sequence[float] | None = None
+    turns: int | None = None
+    barge_ins: int | None = None
+
+
+@dataclass(slots=True)
+class Watch:
+    """An observer of one engine."""
+
+    tally: Tally = field(default_factory=Tally)
+    tools: list[tuple[float, str, str]] = field(default_factory=list)
+    keys: list[tuple[float, str]] = field(default_factory=list)
+    transfers: list[tuple[float, str]] = field(default_factory=list)
+    conflicts: list[float] = field(default_factory=list)
+    ending: tuple[float, str] | None = None
+    _sound: dict[str, bytearray] = field(default_factory=dict)
+    _spoken_at: dict[str, float] = field(default_factory=dict)
+    _words: dict[str, list[str]] = field(default_factory=dict)
+    _format: AudioFormat | None = None
+
+    def __call__(self, what: Event | Effect, now: float) -> None:
+        match what:
+            case events.CallerSpoke() | effects.AppendAudio():
+                return
+            case events.ModelSpoke(_, item_id, _, audio):
+                self._sound.setdefault(item_id, bytearray()).extend(audio.raw)
+                self._spoken_at.setdefault(item_id, now)
+                self._format = audio.format
+            case events.ModelWords(_, item_id, _, text, final):
+                self._hear_words(item_id, text.value, final)
+            case effects.RunTool(_, name, arguments):
+                self.tools.append((now, name, arguments.value))
+            case events.DigitsPressed(digits):
+                self.keys.append((now, digits.value))
+            case effects.TransferCall(target):
+                self.transfers.append((now, target.value))
+            case effects.Note("conflict"):
+                self.conflicts.append(now)
+            case effects.EndCall(how):
+                self.ending = (now, how.reason)
+            case _:
+                pass
+        self.tally.observe(what, now)
+
+    def spoken(self) -> list[tuple[SpokenItem, str]]:
+        """Everything the model said, with its words."""
+        if self._format is None:
+            return []
+        return [
+            (
+                SpokenItem(item_id, bytes(sound), self._format, self._spoken_at[item_id]),
+                "".join(self._words.get(item_id, [])).strip(),
+            )
+            for item_id, sound in self._sound.items()
+        ]
+
+    def _hear_words(self, item_id: str, text: str, final: bool) -> None:
+        if final:
+            self._words[item_id] = [text]
+        else:
+            self._words.setdefault(item_id, []).append(text)
+
+
+def seen_from_outside(caller: Caller) -> Evidence:
+    """What the caller himself knows, of a bridge that runs somewhere else."""
+    begun = caller.begun_at or 0.0
+    ended = (caller.ended_at if caller.ended_at is not None else begun) - begun
+    deeds = [(deed.at - begun, deed.kind) for deed in caller.person.diary]
+    own = [Utterance(at, "caller-hung-up") for at, kind in deeds if kind == "hangs-up"]
+    return Evidence(
+        ended_at=ended,
+        silences=silences(caller),
+        answers=answers(caller),
+        ending=own[-1] if own else None,
+    )
+
+
+def seen_from_inside(
+    caller: Caller, watch: Watch, transcript: Sequence[dict[str, Any]]
+) -> Evidence:
+    """What the caller heard, what the engine did, and what the call itself wrote down."""
+    begun = caller.begun_at or 0.0
+    ended_at = max(caller.ended_at or begun, watch.ending[0] if watch.ending else begun)
+    counted = watch.tally
+    return Evidence(
+        ended_at=ended_at - begun,
+        silences=silences(caller),
+        answers=answers(caller),
+        ending=Utterance(watch.ending[0] - begun, watch.ending[1]) if watch.ending else None,
+        heard=heard_words(caller, watch, transcript),
+        transcript=transcript,
+        tools=[ToolRun(at - begun, name, _as_json(text)) for at, name, text in watch.tools],
+        keys=[Utterance(at - begun, digits) for at, digits in watch.keys],
+        transfers=[Utterance(at - begun, target) for at, target in watch.transfers],
+        responses=asdict(counted.responses),
+        conflicts=[at - begun for at in watch.conflicts],
+        turns=len(counted.turns),
+        barge_ins=counted.barge_ins,
+    )
+
+
+def heard_words(
+    caller: Caller, watch: Watch, transcript: Iterable[dict[str, Any]]
+) -> list[Utterance]:
+    """The model's words by the ear's own account; of stored speech, by the transcript's."""
+    begun = caller.begun_at or 0.0
+    items = {item["item_id"]: item for item in transcript if item["speaker"] == "agent"}
+    found = [
+        Utterance((item["started_ms"] or 0) / 1000, item["heard"])
+        for item_id, item in items.items()
+        if item_id.startswith(CLIP) and item["heard"]
+    ]
+    for item, words in watch.spoken():
+        if any(span.format == item.format for span in caller.heard):
+            share = heard_of(item, caller.heard) * item.format.bytes_per_ms / len(item.sound)
+        else:  # converted on its way: the ear cannot compare, the ledger can
+            share = _share(items.get(item.item_id))
+        # The padding of the last frame may be missing.
+        heard = words if share > 0.97 else split_by_share(words, share)[0]
+        if heard:
+            started_ms = items.get(item.item_id, {}).get("started_ms")
+            at = item.spoken_at - begun if started_ms is None else started_ms / 1000
+            found.append(Utterance(at, heard))
+    return sorted(found, key=lambda one: one.at)
+
+
+def _share(item: dict[str, Any] | None) -> float:
+    text, heard = (item["text"], item["heard"]) if item else ("", "")
+    return len(heard) / len(text) if text else 0.0
+
+
+def _as_json(text: str) -> Any:
+    try:
+        return loads(text)
+    except JSONDecodeError:
+        return text
+
+
+# --- By ear -----------------------------------------------------------------------------
+
+
+def stretches(spans: Sequence[HeardSpan]) -> list[tuple[float, float]]:
+    """When the agent was audible: beginnings and ends on the caller's clock, breaths included."""
+    found: list[tuple[float, float]] = []
+    for span in spans:
+        size = span.format.bytes_per_ms * WINDOW_MS
+        for at in range(0, len(span.sound), size):
+            if not is_audible(bytes(span.sound[at : at + size]), span.format):
+                continue
+            begins = span.started_at + at / span.format.bytes_per_ms / 1000
+            ends = begins + WINDOW_MS / 1000
+            if found and begins - found[-1][1] < BREATH_SECONDS:
+                found[-1] = (found[-1][0], ends)
+            else:
+                found.append((begins, ends))
+    return found
+
+
+def silences(caller: Caller) -> list[Lapse]:
+    """Longer than a breath, while the line was open; the longest first."""
+    begun = caller.begun_at or 0.0
+    heard = stretches(caller.heard)
+    spoken = [(one.started_at, one.ended_at) for one in caller.spoken]
+    over = caller.ended_at if caller.ended_at is not None else begun
+    found, quiet_since = [], begun
+    for begins, ends in sorted([*heard, *spoken, (over, over)]):
+        if begins - quiet_since > BREATH_SECONDS:
+            found.append(Lapse(quiet_since - begun, begins - quiet_since))
+        quiet_since = max(quiet_since, ends)
+    return sorted(found, key=lambda lapse: -lapse.seconds)
+
+
+def answers(caller: Caller) -> list[Lapse]:
+    """From the end of each turn of the caller's to the agent's next sound.
+
+    Turns that the caller himself followed up before an answer came have none.
+    """
+    begun = caller.begun_at or 0.0
+    begins = [begin for begin, _ in stretches(caller.heard)]
+    turns = caller.spoken
+    found = []
+    for nth, turn in enumerate(turns):
+        until = turns[nth + 1].started_at if nth + 1 < len(turns) else float("inf")
+        answer = next((at for at in begins if turn.ended_at <= at < until), None)
+        if answer is not None:
+            found.append(Lapse(turn.ended_at - begun, answer - turn.ended_at))
+    return found

@@ -1,0 +1,138 @@
+"""What every call must satisfy, whatever befalls it: the promises, each by its name.
+
+The parties of a simulated call object in sentences; here each sentence is put under the
+promise it breaks, so that a report can name every promise and whether it held.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from opusbridge.sim.callers import SimulatedAudioCodes
+from opusbridge.sim.world import SimulatedCall
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantee:
+    name: str
+    promise: str
+    broken: re.Pattern[str]
+    """What an objection says that means this one."""
+
+
+def _guarantee(name: str, promise: str, *signs: str) -> Guarantee:
+    return Guarantee(name, promise, re.compile("|".join(signs)))
+
+
+GUARANTEES: tuple[Guarantee, ...] = (
+    _guarantee(
+        "one-response",
+        "at most one response is asked for or active",
+        "while a request was unanswered",
+        "while a response was active",
+        "engine: two-requests",
+        "awaited the service's own",
+    ),
+    _guarantee(
+        "cancel-first",
+        "none is asked for between a cancel and its done",
+        "between a cancel and its done",
+    ),
+    _guarantee(
+        "caller-first",
+        "none is asked for while the caller is speaking",
+        "while the caller was speaking",
+    ),
+    _guarantee(
+        "turns-answered",
+        "every turn of the caller's is answered, or was followed by newer speech",
+        "the turn .* was never answered",
+        "waited in vain for the agent",
+        "nothing was heard for",
+    ),
+    _guarantee(
+        "asked-again",
+        "every refused or failed request is asked again or given up aloud",
+        "gave up",
+        "the output of .* was never answered",
+    ),
+    _guarantee(
+        "tools-once",
+        "every tool call gets exactly one output, and a batch one answer",
+        "the tool call",
+        "every tool call",
+        "batch of tool outputs",
+    ),
+    _guarantee("cut-is-cut", "nothing of a cut response is heard", "heard after it had been cut"),
+    _guarantee(
+        "honest-truncation",
+        "the model is told what was really heard",
+        "truncated",
+        "were ever heard",
+    ),
+    _guarantee("unique-marks", "no mark is used twice", "mark names"),
+    _guarantee(
+        "comes-to-rest",
+        "everything comes to rest",
+        "still waits for something",
+        "the call has not ended",
+        "end of the call",
+    ),
+    _guarantee("one-ending", "there is one ending", "endings instead of one"),
+    _guarantee("whole-recording", "the recording is as long as the call", "s recorded of a call"),
+    _guarantee("good-manners", "the providers' own rules are kept", ""),
+)
+"""The last takes whatever no other does."""
+
+
+def broken(objections: Iterable[str]) -> dict[str, list[str]]:
+    """Every guarantee by name, with what was said against it; nothing is well."""
+    found: dict[str, list[str]] = {guarantee.name: [] for guarantee in GUARANTEES}
+    for sentence in objections:
+        name = next(one.name for one in GUARANTEES if one.broken.search(sentence))
+        found[name].append(sentence)
+    return found
+
+
+#: Endings of a call whose model could not be brought to answer.
+_GAVE_UP = ("model-silent", "model-failed")
+
+
+def judged(call: SimulatedCall, said_sorry: bool) -> list[str]:
+    """The verdict on a call at rest, with what nobody can be blamed for left out.
+
+    ``said_sorry``: the person heard the stored apology.
+    """
+    found = [what for what in call.verdict() if "moment to interrupt" not in what]
+    ignored = coughs(call)
+    found = [what for what in found if not _excused(what, ignored)]
+    if call.faults.delays_model:
+        # The referee at the far end of a slow wire takes what is late for rash; the watch at
+        # the bridge's own end ("door: …") does not.
+        found = [what for what in found if not what.startswith("model: a response was asked for")]
+    if call.faults.lateness(0.0) > 0:
+        # An answer that the network holds back is not missing.
+        found = [what for what in found if not what.startswith("caller: no answer to")]
+    if not hears_everything(call):
+        # What is said while the agent is heard never leaves AudioCodes: nobody can answer it.
+        found = [what for what in found if "for the agent to speak" not in what]
+    if any(ending.reason in _GAVE_UP for ending in call.endings):
+        found = [what for what in found if not what.endswith("was never answered")]
+        if not said_sorry:
+            found.append("the bridge gave up without a word")
+    return found
+
+
+def hears_everything(call: SimulatedCall) -> bool:
+    """Whether all that the caller says reaches the bridge: AudioCodes may withhold some."""
+    return not isinstance(call.caller, SimulatedAudioCodes) or call.caller.barge_in
+
+
+def coughs(call: SimulatedCall) -> set[str]:
+    """The turns that the bridge judged to be none."""
+    return {note.ids[0] for note in call.notes if note.kind == "false-interruption"}
+
+
+def _excused(what: str, ignored: set[str]) -> bool:
+    """Whether it is a complaint that nobody answered a cough."""
+    return what.endswith("was never answered") and what.split()[-4] in ignored

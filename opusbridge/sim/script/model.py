@@ -1,0 +1,142 @@
+"""The model's part of a script: replies in order, tools, and what goes wrong with either."""
+
+from collections.abc import Mapping
+from json import dumps
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+
+from opusbridge.sim.model.knobs import Fault, FaultKind, Knobs
+from opusbridge.sim.model.replies import Reply, ReplyScript, ToolCallReply
+from opusbridge.sim.script.sounds import Line, for_model
+from opusbridge.sim.script.table import Table
+
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class ToolCallTable(Table):
+    name: ToolName
+    arguments: dict[str, JsonValue] | str = Field(default_factory=dict)
+    """An object, or a text where the model is to write what is no JSON."""
+
+    @property
+    def called(self) -> ToolCallReply:
+        given = self.arguments
+        return ToolCallReply(self.name, given if isinstance(given, str) else dumps(given))
+
+
+class ReplyTable(Table):
+    """One response of the model, in order."""
+
+    text: str = ""
+    """The words, hummed; with a ``voice`` only where they differ from its line."""
+    voice: Line | None = None
+    """A stored line by name, or any words (with espeak-ng): spoken."""
+    tool: ToolName | None = None
+    """The name of a tool called after the words, if there are any."""
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    tools: tuple[ToolCallTable, ...] = ()
+    """Several calls at once; in place of ``tool``."""
+    delay: Annotated[float, Field(ge=0, le=600)] = 0.0
+    """Seconds the model thinks longer than usual."""
+
+    @model_validator(mode="after")
+    def _something(self) -> "ReplyTable":
+        if not self.text and self.voice is None and self.tool is None and not self.tools:
+            raise ValueError("a reply has a text, a voice or a tool")
+        if self.arguments and self.tool is None:
+            raise ValueError("arguments without a tool")
+        if self.tool is not None and self.tools:
+            raise ValueError("a reply has tool or tools, not both")
+        return self
+
+    def reply(self) -> Reply:
+        calls = tuple(table.called for table in self.tools)
+        if self.tool:
+            calls = (ToolCallTable(name=self.tool, arguments=self.arguments).called,)
+        if self.voice is None:
+            return Reply(self.text, None, calls, self.delay)
+        words, pcm24k = for_model(self.voice)
+        return Reply(self.text or words, pcm24k, calls, self.delay)
+
+
+class FaultTable(Table):
+    """What befalls one response."""
+
+    response: Annotated[int, Field(ge=1)]
+    """Its number; the repetition of a failed one is a response of its own."""
+    kind: FaultKind
+    detail: str = ""
+
+    @model_validator(mode="after")
+    def _known(self) -> "FaultTable":
+        Fault(self.kind, self.detail)
+        return self
+
+
+def _knobs(given: dict[str, Any]) -> dict[str, Any]:
+    _parsed(given)
+    return given
+
+
+def _parsed(given: Mapping[str, Any]) -> Knobs:
+    return Knobs.parse(*(f"{name}={_as_text(value)}" for name, value in given.items()))
+
+
+def _as_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class ModelTable(Table):
+    replies: tuple[ReplyTable, ...] = ()
+    usual: tuple[ReplyTable, ...] = ()
+    """Said in a ring when the replies are used up; empty: small talk."""
+    faults: tuple[FaultTable, ...] = ()
+    knobs: Annotated[dict[str, str | bool | float], AfterValidator(_knobs)] = Field(
+        default_factory=dict
+    )
+    """How the service behaves where it may behave either way, as ``opusbridge model --fault``
+    names it."""
+
+    def reply_script(self, heard: list[str]) -> ReplyScript:
+        replies = [table.reply() for table in self.replies]
+        if not self.usual:
+            return ReplyScript(replies, heard)
+        return ReplyScript(replies, heard, [table.reply() for table in self.usual])
+
+    def behaviour(self) -> Knobs:
+        knobs = _parsed(self.knobs)
+        faults = {table.response: Fault(table.kind, table.detail) for table in self.faults}
+        return knobs.with_faults(MappingProxyType(faults))
+
+
+class ToolTable(Table):
+    """A tool of the agent: played by the script, or the agent's own with a duration."""
+
+    name: ToolName
+    output: JsonValue = None
+    """What it gives. With neither this nor ``error`` the agent's own tool is run."""
+    error: str | None = None
+    """It fails, and this is what the model is told."""
+    seconds: Annotated[float, Field(ge=0, le=3600)] = 0.2
+    """How long it takes, in virtual time too."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "ToolTable":
+        if self.error is not None and "output" in self.model_fields_set:
+            raise ValueError("a tool has an output or an error, not both")
+        return self
+
+    @property
+    def played(self) -> bool:
+        """By the script, whatever the agent has."""
+        return self.error is not None or "output" in self.model_fields_set
+
+    @property
+    def output_text(self) -> str:
+        """As the model will read it."""
+        return self.output if isinstance(self.output, str) else dumps(self.output)
+
+
+TransferOutcome = Literal["answered", "busy", "no-answer", "declined", "error"]

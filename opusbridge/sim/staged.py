@@ -1,0 +1,120 @@
+"""A written call in virtual time: the real engine between a pretend caller and a pretend model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from opusbridge.call.call import Call
+from opusbridge.call.engine import Engine, Observer
+from opusbridge.call.policy import CallPolicy
+from opusbridge.protocols.audiocodes.protocol import AudioCodesProtocol
+from opusbridge.protocols.realtime.protocol import RealtimeProtocol
+from opusbridge.protocols.twilio.protocol import TwilioProtocol
+from opusbridge.sim.callers import AudioCodesHabits, Caller, SimulatedAudioCodes, SimulatedTwilio
+from opusbridge.sim.clock import World
+from opusbridge.sim.evidence import Evidence, Watch, seen_from_inside
+from opusbridge.sim.faults import Faults
+from opusbridge.sim.model import SimulatedModel
+from opusbridge.sim.script import CallScript
+from opusbridge.sim.script.expect import Finding
+from opusbridge.sim.world import SimulatedCall, Surroundings
+
+#: Virtual seconds beyond which a call has not come to rest.
+LONGEST_CALL = 7200.0
+
+#: A network and a service on an ordinary day.
+ORDINARY = Surroundings(slowest_telephony=0.05, slowest_model=0.05)
+
+
+@dataclass(slots=True)
+class Cast:
+    """What the agent brings to a call."""
+
+    tools: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
+    durations: Mapping[str, float] = field(default_factory=dict)
+    """Of the tools, in seconds."""
+
+
+class Staged:
+    """One script on one telephony side, to be :meth:`run` once."""
+
+    def __init__(
+        self,
+        script: CallScript,
+        policy: CallPolicy,
+        cast: Callable[["Staged"], Cast] | None = None,
+        *,
+        seed: int | None = None,
+        faults: Faults | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        """``policy`` decides the telephony side, too. ``cast`` is asked once, for tools that
+        may want to know the call. ``seed`` and ``faults``: in place of the script's own."""
+        self.script = script
+        self.telephony = policy.telephony.name
+        self.watch = Watch()
+        seed = script.seed if seed is None else seed
+        faults = script.faults if faults is None else faults
+        # What the caller hears he hears by his own clock.
+        rate = 1.0 + faults.clock_skew
+        self.caller = _caller(script, self.telephony, Random(seed))
+        twilio = self.telephony == "twilio"
+        self.engine = Engine(
+            Call(policy, 0.0),
+            TwilioProtocol() if twilio else AudioCodesProtocol(),
+            RealtimeProtocol(),
+            [lambda what, now: self.watch(what, now * rate), *observers],
+        )
+        replies, knobs, chance = script.reply_script(), script.model.behaviour(), Random(seed)
+
+        def session(now: float) -> SimulatedModel:
+            # What befell responses of one session does not befall those of the next.
+            behaviour = (
+                knobs if now == 0.0 else replace(knobs, faults={}, freeze_at=None, drop_at=None)
+            )
+            return SimulatedModel(behaviour, chance, replies, now=now)
+
+        given = cast(self) if cast is not None else Cast()
+        fails = script.transfer_outcome
+        self.call = SimulatedCall(
+            World(seed),
+            self.caller,
+            session(0.0),
+            self.engine,
+            tools=given.tools,
+            durations=given.durations,
+            dial=session,
+            surroundings=replace(ORDINARY, transfer_fails=None if fails == "answered" else fails),
+            faults=faults,
+        )
+
+    def run(self) -> bool:
+        """To its end and beyond, until nobody waits for anything; whether that came."""
+        return self.call.run(LONGEST_CALL)
+
+    def transcript(self) -> list[dict[str, object]]:
+        talk = self.engine.call.conversation
+        items: list[dict[str, object]] = talk.transcript.snapshot("")["items"] if talk else []
+        return items
+
+    def said_sorry(self) -> bool:
+        """Whether the caller heard the stored apology."""
+        sorry = (
+            item for item in self.transcript() if str(item["item_id"]).startswith("clip:sorry")
+        )
+        return any(item["heard"] for item in sorry)
+
+    def evidence(self) -> Evidence:
+        return seen_from_inside(self.caller, self.watch, self.transcript())
+
+    def findings(self) -> list[Finding]:
+        return self.script.expect.findings(self.evidence())
+
+
+def _caller(script: CallScript, telephony: str, random: Random) -> Caller:
+    person = script.person()
+    if telephony == "twilio":
+        call_sid, stream_sid = (f"{kind}{random.getrandbits(128):032x}" for kind in ("CA", "MZ"))
+        return SimulatedTwilio(person, call_sid, stream_sid, {}, random)
+    habits = AudioCodesHabits(transfer_outcome=script.transfer_outcome)
+    return SimulatedAudioCodes(person, f"{random.getrandbits(128):032x}", random, habits)

@@ -1,0 +1,123 @@
+"""How a scripted call is conducted: the agent and the settings it is played with."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from opusbridge.agent import Agent
+from opusbridge.config import Settings, variable
+from opusbridge.errors import ConfigurationError
+from opusbridge.sim.script import CallScript
+from opusbridge.sim.script.model import ToolTable
+from opusbridge.tools import transfer_call
+from opusbridge.tools.context import CallContext
+from opusbridge.tools.registry import Tool, ToolFailed
+
+#: What a script may set: how a call goes, not where it goes or who may make it.
+SETTINGS: frozenset[str] = frozenset(Settings.model_fields) - {
+    *("openai_api_key", "realtime_url", "realtime_auth", "model", "agent", "public_url"),
+    *(name for name in Settings.model_fields if name.startswith(("twilio_", "audiocodes_"))),
+    *("admin_token", "allow_unauthenticated", "data_dir", "record", "flight", "drain_seconds"),
+    *("max_calls", "log_format", "log_level", "speech_dir"),
+}
+
+#: Keys of an agent that a script may set; its tools are Python.
+AGENT_KEYS: frozenset[str] = frozenset(
+    name for name in Agent.model_fields if name not in ("tools", "configure", "on_end")
+)
+
+
+class ScriptedTool(Tool):
+    """Plays what the script says, whatever it is given."""
+
+    def __init__(self, table: ToolTable, timeout_seconds: float) -> None:
+        async def play() -> None:
+            """A tool of a call script."""
+
+        play.__name__ = table.name
+        super().__init__(play, timeout_seconds)
+        self.table = table
+
+    async def run(self, arguments_json: str, call: CallContext) -> str:
+        await asyncio.sleep(self.table.seconds)
+        return self.output
+
+    @property
+    def output(self) -> str:
+        """:raises ToolFailed: the script says that it fails."""
+        if self.table.error is not None:
+            raise ToolFailed(self.table.error)
+        return self.table.output_text
+
+
+def defaults() -> dict[str, Any]:
+    """Every setting's default, whatever the environment says."""
+    return {
+        name: one.get_default(call_default_factory=True)
+        for name, one in Settings.model_fields.items()
+    }
+
+
+def settings_for(script: CallScript, **more: Any) -> Settings:
+    """The defaults with the script's own settings, then ``more``.
+
+    :raises ConfigurationError: naming the line of a setting that will not do.
+    """
+    unknown = next((name for name in script.settings if name not in SETTINGS), None)
+    if unknown is not None:
+        raise ConfigurationError(
+            f"{_place(script, 'settings', unknown)}: no setting that a script may change; "
+            f"there are {', '.join(sorted(SETTINGS))}"
+        )
+    try:
+        return Settings.load(**{**defaults(), **script.settings, **more})
+    except ConfigurationError as error:
+        key = next((name for name in script.settings if variable(name) in str(error)), None)
+        raise ConfigurationError(f"{_place(script, 'settings', key)}: {error}") from None
+
+
+def agent_for(script: CallScript, base: Agent) -> Agent:
+    """``base`` with what the script changes about it, and with the script's tools.
+
+    :raises ConfigurationError: naming the line of a key that will not do.
+    """
+    unknown = next((name for name in script.agent if name not in AGENT_KEYS), None)
+    if unknown is not None:
+        raise ConfigurationError(
+            f"{_place(script, 'agent', unknown)}: no key of an agent that a script may change; "
+            f"there are {', '.join(sorted(AGENT_KEYS))}"
+        )
+    keys: dict[str, Any] = {name: getattr(base, name) for name in Agent.model_fields}
+    keys |= {name: None if value is False and name == "greeting" else value
+             for name, value in script.agent.items()}  # fmt: skip
+    tools = {tool.name: tool for tool in base.tools}
+    if script.agent.get("destinations") and transfer_call.name not in tools:
+        tools[transfer_call.name] = transfer_call
+    for table in script.tools:
+        if table.played:
+            own = tools.get(table.name)
+            limit = own.timeout_seconds if own else max(table.seconds, 0.1) * 2
+            tools[table.name] = ScriptedTool(table, limit)
+        elif table.name not in tools:
+            raise ConfigurationError(
+                f"{_place(script, 'tools', script.tools.index(table))}: the agent has no tool "
+                f"{table.name}: give it an output or an error"
+            )
+    try:
+        return Agent(**{**keys, "tools": list(tools.values())})
+    except ConfigurationError as error:
+        key = next((name for name in script.agent if f"agent: {name}" in str(error)), None)
+        raise ConfigurationError(f"{_place(script, 'agent', key)}: {error}") from None
+
+
+def durations_for(script: CallScript, agent: Agent) -> Mapping[str, float]:
+    """Of all the agent's tools in virtual time: as declared, else 0.2 s."""
+    usual = ToolTable.model_fields["seconds"].get_default()
+    declared = {table.name: table.seconds for table in script.tools}
+    return {tool.name: declared.get(tool.name, usual) for tool in agent.tools}
+
+
+def _place(script: CallScript, table: str, key: str | int | None) -> str:
+    path = (table,) if key is None else (table, key)
+    shown = "" if key is None else f"[{key}]" if isinstance(key, int) else f".{key}"
+    return f"{script.file}:{script.line(path)}: {table}{shown}"

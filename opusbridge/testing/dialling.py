@@ -1,0 +1,87 @@
+"""A scripted caller who dials a bridge on real sockets, as a telephony provider does."""
+
+import time
+from random import Random
+
+from opusbridge.config import Settings
+from opusbridge.errors import ConfigurationError
+from opusbridge.privacy import Private
+from opusbridge.sim.callers import Caller, SimulatedAudioCodes
+from opusbridge.sim.callers.twilio import ACCOUNT_SID
+from opusbridge.sim.evidence import seen_from_outside
+from opusbridge.sim.script import CallScript
+from opusbridge.sim.sockets import OnEvent, bearer, place_call
+from opusbridge.sim.telephone import Telephone
+from opusbridge.testing.result import CallResult
+
+#: What only the bridge's own script can have; a caller from outside has no means for it.
+_INSIDE = ("settings", "agent", "tools", "faults")
+
+
+async def dial(
+    script: CallScript,
+    telephony: str,
+    base: str,
+    settings: Settings,
+    on_event: OnEvent | None = None,
+) -> Caller:
+    """Call with the secrets and under the names of ``settings``; ``base`` is ``ws://HOST:PORT``.
+
+    :raises TwiMLRefused: Twilio's webhook did not give a stream.
+    :raises CallRefused: the socket could not be opened.
+    """
+    random, person = Random(script.seed), script.person()
+    if telephony == "twilio":
+        return await _telephone(settings, base).call(person, random, on_event=on_event)
+    caller = SimulatedAudioCodes(person, f"{random.getrandbits(128):032x}", random)
+    token = _text(settings.audiocodes_token)
+    await place_call(caller, f"{base}/audiocodes", headers=bearer(token), on_event=on_event)
+    return caller
+
+
+async def call_bridge(
+    script: CallScript,
+    telephony: str,
+    url: str,
+    settings: Settings,
+    on_event: OnEvent | None = None,
+) -> CallResult:
+    """The caller's side only, against a bridge that runs somewhere else.
+
+    What happens inside that bridge cannot be seen from here: the script's expectations of
+    it are not checked, only what the caller himself lives through: that somebody spoke, and
+    that the call lasted until he had said all he meant to. An apology is heard, too.
+
+    :raises ConfigurationError: ``url`` is none.
+    :raises TwiMLRefused, CallRefused: there was no call.
+    """
+    if not url.startswith(("ws://", "wss://")):
+        raise ConfigurationError("the bridge's address must begin with ws:// or wss://")
+    result = CallResult(script, telephony)
+    result.not_played += [key for key in _INSIDE if key in script.model_fields_set]
+    began = time.perf_counter()
+    caller = await dial(script, telephony, url.rstrip("/"), settings, on_event)
+    result.seconds = time.perf_counter() - began
+    result.evidence = seen_from_outside(caller)
+    result.findings = script.expect.findings(result.evidence)
+    result.problems += [f"caller: {what}" for what in caller.verdict()]
+    if caller.person.ear.audible_at is None:
+        result.problems.append("the caller never heard the agent")
+    if caller.person.cut_short:
+        result.problems.append("the call ended before the caller had done all in the script")
+    return result
+
+
+def _telephone(settings: Settings, base: str) -> Telephone:
+    """A number at Twilio whose webhook is that bridge's, reached at ``base``."""
+    here = base.replace("ws", "http", 1)
+    return Telephone(
+        f"{settings.public_url or here}/twilio/voice",
+        _text(settings.twilio_auth_token),
+        reach=here,
+        account_sid=settings.twilio_account_sid or ACCOUNT_SID,
+    )
+
+
+def _text(secret: Private[str] | None) -> str | None:
+    return None if secret is None else secret.value

@@ -1,0 +1,100 @@
+"""What came of a scripted call, for a test to assert on and for a person to read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opusbridge.sim.evidence import Evidence, ToolRun
+from opusbridge.sim.script import CallScript
+from opusbridge.sim.script.expect import Finding, Verdict
+
+
+@dataclass(slots=True)
+class CallResult:
+    """One script on one telephony side. ``assert result.ok, result.report``."""
+
+    script: CallScript
+    telephony: str
+    evidence: Evidence | None = None
+    """``None``: there was no call to speak of."""
+    findings: Sequence[Finding] = ()
+    """Of every expectation."""
+    problems: list[str] = field(default_factory=list)
+    """What was done wrong, whatever the script expected: rules of the providers, promises of
+    the bridge, things a person waited for in vain."""
+    seconds: float = 0.0
+    """How long it took to play."""
+    not_played: list[str] = field(default_factory=list)
+    """Tables of the script that the way it was played has no means for."""
+
+    @property
+    def ok(self) -> bool:
+        """Every expectation that could be checked held, and nothing was done wrong."""
+        return not self.failures
+
+    @property
+    def failures(self) -> list[str]:
+        """One sentence each: where in the script, when in the call, what was wrong."""
+        failed = [one for one in self.findings if one.verdict is Verdict.FAILED]
+        return [*map(self._told, failed), *self.problems]
+
+    @property
+    def not_checked(self) -> list[str]:
+        """Expectations that nobody could observe, and what could not even be played."""
+        unseen = [one for one in self.findings if one.verdict is Verdict.NOT_CHECKED]
+        # Nobody has written down a default: it is not worth a line.
+        played = [
+            f"{self.script.file}:{self.script.line((key,))}: not played: {key}"
+            for key in self.not_played
+        ]
+        return played + [
+            f"{self._place(one)}: not checked: {_key(one)}"
+            for one in unseen
+            if one.path[1] in self.script.expect.model_fields_set
+        ]
+
+    @property
+    def heard(self) -> str:
+        """All that the caller heard of the agent."""
+        found = self.evidence.heard if self.evidence else None
+        return " ".join(one.text for one in found or ())
+
+    @property
+    def transcript(self) -> list[dict[str, Any]]:
+        """The items of ``transcript.json``."""
+        return list((self.evidence.transcript if self.evidence else None) or ())
+
+    @property
+    def tools(self) -> list[ToolRun]:
+        """The tools that were called: ``at``, ``name``, ``arguments``."""
+        return list((self.evidence.tools if self.evidence else None) or ())
+
+    @property
+    def ending(self) -> str | None:
+        """The reason; ``None`` where it could not be observed."""
+        found = self.evidence.ending if self.evidence else None
+        return found.text if found else None
+
+    @property
+    def report(self) -> str:
+        """For an assertion's message: everything that failed, then what was said."""
+        said = [
+            f"  {(item['started_ms'] or 0) / 1000:7.2f} s  {item['speaker']}: "
+            f"{item['heard'] if item['speaker'] == 'agent' else item['text']}"
+            for item in self.transcript
+        ]
+        head = f"{self.script.name} over {self.telephony}"
+        return "\n".join([head, *self.failures, *self.not_checked, *said])
+
+    def _told(self, finding: Finding) -> str:
+        when = "" if finding.at is None else f" (at {finding.at:.2f} s of the call)"
+        return f"{self._place(finding)}: {finding.sentence}{when}"
+
+    def _place(self, finding: Finding) -> str:
+        return f"{self.script.file}:{self.script.line(finding.path)}"
+
+
+def _key(finding: Finding) -> str:
+    first, *rest = (part for part in finding.path[1:])
+    return str(first) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}"
+                                for part in rest)  # fmt: skip

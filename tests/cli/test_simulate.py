@@ -1,0 +1,89 @@
+"""``opusbridge simulate``: scripts and random calls in virtual time."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from opusbridge.sim.guarantees import GUARANTEES
+from tests.cli.running import run
+
+SHORT = """
+[caller]
+steps = [{ wait_for_agent = true }, { hang_up = true }]
+
+[[model.replies]]
+voice = "i-am-here"
+
+[expect]
+ending = "caller-hung-up"
+"""
+
+
+@pytest.mark.slow
+def test_scripts_are_judged_and_a_failure_points_at_its_line() -> None:
+    Path("good.toml").write_text(SHORT + 'heard = ["I am here"]\n', "utf-8")
+    Path("bad.toml").write_text(SHORT + 'heard = [\n"I am here",\n"or there"]\n', "utf-8")
+
+    good = run("simulate", "good.toml")
+    bad = run("simulate", "bad.toml", "--telephony", "twilio", "--junit", "results.xml")
+
+    assert (good.status, good.err, good.out.count("as expected")) == (0, "", 2)
+    assert bad.status == 1
+    assert "bad.toml:12: never heard: or there (at " in bad.out
+    suite = ElementTree.parse("results.xml").getroot()
+    assert (suite.get("name"), suite.get("failures")) == ("opusbridge simulate", "1")
+
+
+@pytest.mark.slow
+def test_random_calls_are_judged_by_promises_each_by_its_name() -> None:
+    ran = run("simulate", "--seeds", "2", "--seed-from", "4")
+
+    assert (ran.status, ran.err) == (0, "")
+    for guarantee in GUARANTEES:
+        assert f"{guarantee.promise}" in ran.out
+    assert ran.out.count("in all 2") == len(GUARANTEES)
+
+
+def test_a_script_for_the_other_side_only_is_no_script_here() -> None:
+    Path("one.toml").write_text("telephony = ['twilio']\n" + SHORT, "utf-8")
+
+    ran = run("simulate", "one.toml", "--telephony", "audiocodes")
+
+    assert ran.complaint == "opusbridge: --telephony: none of these scripts is for audiocodes"
+    assert ran.status == 2
+
+
+def test_seeds_make_no_test_cases() -> None:
+    ran = run("simulate", "--seeds", "1", "--junit", "results.xml")
+
+    assert (ran.status, "--junit" in ran.complaint) == (2, True)
+
+
+def test_what_a_script_may_not_set_is_named_with_its_line() -> None:
+    for table, line in (("settings", "openai_api_key = 'x'"), ("agent", "tools = []")):
+        Path("one.toml").write_text(f"[{table}]\n{line}\n{SHORT}", "utf-8")
+
+        ran = run("simulate", "one.toml")
+
+        assert ran.status == 2
+        assert ran.complaint.startswith(f"opusbridge: one.toml:2: {table}.{line.split()[0]}: no ")
+
+
+def test_a_setting_that_will_not_do_is_named_with_its_line() -> None:
+    Path("one.toml").write_text(f"[settings]\nrecord = 1\nhold_after = -1\n{SHORT}", "utf-8")
+    Path("two.toml").write_text(f"[settings]\nhold_after = -1\n{SHORT}", "utf-8")
+
+    assert "one.toml:2: settings.record: no " in run("simulate", "one.toml").complaint
+    assert "two.toml:2: settings.hold_after: OPUSBRIDGE_HOLD_AFTER" in (
+        run("simulate", "two.toml").complaint
+    )
+
+
+def test_a_tool_that_nobody_has_is_named_with_its_line() -> None:
+    Path("one.toml").write_text(f"{SHORT}\n[[tools]]\nname = 'look_up'\nseconds = 3\n", "utf-8")
+
+    assert run("simulate", "one.toml").complaint == (
+        "opusbridge: one.toml:11: tools[0]: the agent has no tool look_up: "
+        "give it an output or an error"
+    )

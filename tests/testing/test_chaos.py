@@ -1,0 +1,160 @@
+"""Bad days: what the network does is done, the promises hold, and each can be found broken."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from opusbridge.sim import world
+from opusbridge.sim.faults import MISHAPS, Faults
+from opusbridge.sim.guarantees import GUARANTEES, broken
+from opusbridge.sim.script import parse
+from opusbridge.testing import call_script, chaos
+from opusbridge.testing.virtual import staged
+
+SEEDS = range(1, 25)
+
+#: What is said of a call that breaks it; from the checks, the referees and the watch.
+OBJECTIONS = {
+    "one-response": "door: a response was asked for while a response was active, at 3.20",
+    "cancel-first": "model: a response was asked for between a cancel and its done",
+    "caller-first": "model: a response was asked for while the caller was speaking",
+    "turns-answered": "model: the turn item_1 was never answered",
+    "asked-again": "the bridge gave up without a word",
+    "tools-once": "model: the tool call call_1 got a second output",
+    "cut-is-cut": "item_1 was heard after it had been cut",
+    "honest-truncation": "item_1 truncated to 900 ms where 200 ms were heard",
+    "unique-marks": "2 mark names were used more than once",
+    "comes-to-rest": "the engine still waits for something",
+    "one-ending": "2 endings instead of one",
+    "whole-recording": "3.00 s recorded of a call of 9.00 s",
+    "good-manners": "caller: 31951: an unknown event",
+}
+
+TALK = """
+[caller]
+steps = [
+    { wait_for_agent = true },
+    { say = "opening-hours" },
+    { wait_for_agent = true },
+    { wait = 2.0 },
+    { say = "sundays-too" },
+    { wait_for_agent = 90 },
+    { hang_up = true },
+]
+patience = 90
+
+[model]
+usual = [{ text = "That is how it is." }]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(SEEDS.start, SEEDS.stop, 6))
+def test_the_promises_hold_on_bad_days(first: int) -> None:
+    tried = [chaos.seeded(seed, True) for seed in range(first, first + 6)]
+
+    wrong = {one.name: why for one in tried for why in one.broken.values() if why}
+    assert wrong == {}
+
+
+def test_bad_days_differ_and_have_everything() -> None:
+    days = [chaos.bad_day(seed) for seed in range(200)]
+
+    kinds = {(one.kind, one.side) for day in days for one in day.network}
+    assert kinds == {(kind, side) for kind in MISHAPS for side in ("telephony", "model")}
+    assert {day.refused_dials for day in days} == {0, 1, 2}
+    assert any(day.clock_skew for day in days)
+    assert any(day.reorder for day in days)
+    assert Faults.random(Random(3)) == Faults.random(Random(3))
+
+
+def test_every_guarantee_can_be_found_broken() -> None:
+    assert list(OBJECTIONS) == [one.name for one in GUARANTEES]
+    for name, sentence in OBJECTIONS.items():
+        assert {key: why for key, why in broken([sentence]).items() if why} == {name: [sentence]}
+
+
+@pytest.mark.slow
+def test_an_engine_that_sleeps_through_its_deadlines_breaks_promises(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fault = "[model]\nfaults = [{ response = 1, kind = 'created-withheld' }]"
+    call = staged(parse(TALK.replace("[model]", fault), "deaf"), "twilio")
+    monkeypatch.setattr(type(call.engine), "deadline", None)
+    call.call.run(100.0)
+
+    assert broken(call.call.verdict())["turns-answered"]
+
+
+# --- What each of them does -------------------------------------------------------------
+
+
+def played(faults: str, telephony: str = "twilio", text: str = TALK) -> Iterator[str]:
+    """The endings, and what of the agent was heard."""
+    call = staged(parse(f"{text}\n[faults]\n{faults}", "faulty"), telephony)
+    assert call.run()
+    yield from (ending.reason for ending in call.call.endings)
+    yield " ".join(one.text for one in call.evidence().heard or ())
+
+
+def mishap(kind: str, side: str, more: str = "") -> str:
+    return f'network = [{{ kind = "{kind}", side = "{side}", at = 6.0{more} }}]'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])
+def test_a_dropped_line_ends_the_call(telephony: str) -> None:
+    reason, _ = played(mishap("drop", "telephony"), telephony)
+
+    assert reason == "telephony-lost"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["drop", "half-open"])
+def test_a_model_that_is_lost_is_replaced(kind: str) -> None:
+    reason, heard = played(mishap(kind, "model"))
+
+    assert reason == "caller-hung-up"
+    assert heard.count("That is how it is") >= 2
+
+
+@pytest.mark.slow
+def test_refused_dials_are_tried_again_and_too_many_are_the_end() -> None:
+    few, heard = played(f"refused_dials = 2\n{mishap('drop', 'model')}")
+    patient = TALK.replace("{ wait_for_agent = 90 }", "{ wait = 60 }")
+    many, sorry = played(f"refused_dials = 99\n{mishap('drop', 'model')}", text=patient)
+
+    assert (few, many) == ("caller-hung-up", "model-unreachable")
+    assert "That is how it is" in heard
+    assert "Sorry" in sorry
+
+
+@pytest.mark.slow
+def test_a_stall_holds_everything_back_and_then_lets_it_go() -> None:
+    plain = call_script(TALK).evidence
+    stall = mishap("stall", "model", ", seconds = 4.0").replace("6.0", "4.5")
+    held = call_script(f"{TALK}\n[faults]\n{stall}")
+
+    assert plain is not None
+    assert held.ok, held.report
+    assert held.evidence is not None
+    assert held.evidence.answers[0].seconds > plain.answers[0].seconds + 2
+
+
+@pytest.mark.slow
+def test_a_peer_that_reads_slowly_for_too_long_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(world, "MOST_WAITING", 100)  # so that it need not take long
+    reason, _ = played(mishap("slow", "model", ", seconds = 10.0"))
+
+    assert reason == "model-too-slow"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("skew", [0.001, -0.001])
+def test_a_clock_that_is_off_harms_nobody(skew: float) -> None:
+    call = call_script(f"{TALK}\n[faults]\nclock_skew = {skew}\nreorder = 3.0")
+
+    assert call.ok, call.report

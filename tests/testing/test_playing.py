@@ -1,0 +1,196 @@
+"""``opusbridge.testing``: what users' own tests stand on."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from websockets.asyncio.client import connect
+
+from opusbridge import Agent, CallContext, tool
+from opusbridge.cli import calling
+from opusbridge.config import Settings
+from opusbridge.errors import ConfigurationError
+from opusbridge.privacy import Private
+from opusbridge.sim import script as scripts
+from opusbridge.testing import CallResult, RunningModel, load_script
+from opusbridge.tools import hang_up
+
+CallScript = Callable[..., CallResult]
+
+ORDER = """
+[caller]
+steps = [
+    { wait_for_agent = true },
+    { say = "where-is-my-order" },
+    { wait_for_agent = true },
+    { hang_up = true },
+]
+
+[[model.replies]]
+voice = "front-desk"
+
+[[model.replies]]
+tool = "look_up"
+arguments = { order = "42" }
+
+[[model.replies]]
+voice = "order-left"
+
+[expect]
+heard = ["left the warehouse"]
+tools = [{ name = "look_up", arguments = { order = "42" } }]
+"""
+
+
+@tool
+async def look_up(order: str, call: CallContext) -> dict[str, str]:
+    """Where an order is."""
+    await asyncio.sleep(0)
+    call.state["asked"] = order
+    return {"status": f"order {order} of {call.caller} has left"}
+
+
+@tool
+def broken(order: str) -> str:
+    """Never works."""
+    raise RuntimeError("no")
+
+
+def shop(*tools: object) -> Agent:
+    return Agent(name="shop", instructions="Sell.", greeting="Say hello.", tools=tools)  # type: ignore[arg-type]  # tools
+
+
+def outputs(call: CallResult) -> list[str]:
+    return [item["text"] for item in call.transcript if item["speaker"] == "tool"]
+
+
+@pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])
+def test_an_agent_is_tested_in_three_lines(call_script: CallScript, telephony: str) -> None:
+    call = call_script(ORDER, agent=shop(look_up), telephony=telephony)
+
+    assert call.ok, call.report
+    assert [(run.name, run.arguments) for run in call.tools] == [("look_up", {"order": "42"})]
+    assert "has left" in outputs(call)[0]
+    assert call.ending == "caller-hung-up"
+    assert call.heard.endswith("left the warehouse this morning.")
+
+
+def test_what_failed_is_in_the_report_with_its_line(call_script: CallScript) -> None:
+    call = call_script(ORDER.replace('["left the warehouse"]', '["is lost"]'), agent=shop(look_up))
+
+    assert not call.ok
+    assert call.failures[0].startswith("<script>:21: never heard: is lost (at ")
+    assert "Where is my order?" in call.report
+
+
+def test_a_tool_that_raises_is_a_short_error_and_the_call_goes_on(call_script: CallScript) -> None:
+    call = call_script(ORDER.replace("look_up", "broken"), agent=shop(broken))
+
+    assert call.ok, call.report
+    assert '{"error":"broken failed"}' in outputs(call)[0].replace(": ", ":")
+
+
+def test_a_tool_that_nobody_has_is_told_so(call_script: CallScript) -> None:
+    call = call_script(ORDER.replace("look_up", "hang_up"), agent=shop())
+
+    assert "no such tool" in outputs(call)[0]
+    assert call.ending == "caller-hung-up"
+
+
+def test_the_agents_own_tools_act_on_the_call(call_script: CallScript) -> None:
+    goodbye = ORDER.replace("look_up", "hang_up").replace('order = "42"', 'reason = "done"')
+    call = call_script(goodbye, agent=shop(hang_up))
+
+    assert call.ending == "agent-hung-up"
+
+
+def test_a_tool_takes_as_long_as_the_script_declares(call_script: CallScript) -> None:
+    began = time.perf_counter()
+    slow = ORDER + '\n[[tools]]\nname = "look_up"\nseconds = 5.5\n'
+    call = call_script(slow, agent=shop(look_up))
+
+    assert call.ok, call.report
+    assert call.evidence is not None
+    assert call.evidence.silences[0].seconds > 5
+    assert time.perf_counter() - began < 5, "nobody really waited"
+
+
+async def test_it_works_within_a_loop_too(call_script: CallScript) -> None:
+    assert call_script(ORDER, agent=shop(look_up)).ok
+
+
+def test_the_same_seed_gives_the_same_call(call_script: CallScript) -> None:
+    one, other, third = (call_script("greeting", seed=seed).evidence for seed in (1, 1, 2))
+
+    assert one == other
+    assert one != third
+
+
+def test_a_side_the_script_is_not_for_is_refused(call_script: CallScript) -> None:
+    with pytest.raises(ConfigurationError, match="small-talk is for twilio, not for 'audiocodes'"):
+        call_script("small-talk", telephony="audiocodes")
+
+
+def test_a_script_may_be_a_file_a_name_or_a_text(tmp_path: Path) -> None:
+    (tmp_path / "order.toml").write_text(ORDER)
+
+    assert load_script(tmp_path / "order.toml").name == "order"
+    assert load_script("greeting").name == "greeting"
+    assert load_script(ORDER).file == "<script>"
+    assert load_script(load_script(ORDER)) is not None
+
+
+# --- On sockets -------------------------------------------------------------------------
+
+
+async def test_any_client_may_use_the_simulated_model(simulated_model: RunningModel) -> None:
+    url, key = f"{simulated_model.url}?model=gpt-realtime", {"Authorization": "Bearer any"}
+    async with connect(url, additional_headers=key, proxy=None) as socket:
+        first = orjson.loads(await socket.recv())
+        await socket.send("nonsense")
+        refused = orjson.loads(await socket.recv())
+
+        assert (first["type"], refused["error"]["code"]) == ("session.created", "invalid_json")
+        assert simulated_model.sessions == 1
+    assert simulated_model.violations == []
+
+
+@pytest.mark.slow
+async def test_a_running_bridge_is_called_and_judged_by_ear(
+    simulated_model: RunningModel, simulated_caller: CallScript, tmp_path: Path
+) -> None:
+    settings = calling.own_settings(simulated_model.url)
+    short = """
+[caller]
+steps = [{ wait_for_agent = true }, { hang_up = true }]
+
+[[tools]]
+name = "x"
+output = 1
+
+[expect]
+heard = ["Thank you for calling"]
+longest_silence = 3.0
+"""
+    async with calling.own_bridge(settings, tmp_path, lambda *_: None) as url:
+        call = await asyncio.to_thread(simulated_caller, url, short, settings=settings)
+
+    assert call.ok, call.report
+    assert call.heard == ""
+    assert call.not_checked == [
+        "<script>:5: not played: tools",
+        "<script>:10: not checked: heard[0]",
+    ]
+
+
+def test_an_address_that_is_none_is_refused(simulated_caller: CallScript) -> None:
+    settings = Settings.load(openai_api_key=Private("any"))
+    with pytest.raises(ConfigurationError, match="must begin with ws://"):
+        simulated_caller("http://127.0.0.1", "greeting", settings=settings)
+
+
+def test_the_shipped_scripts_are_there_for_everybody() -> None:
+    assert "greeting" in scripts.shipped()
