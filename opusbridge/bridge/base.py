@@ -14,7 +14,9 @@ from uuid import uuid4
 
 from opusbridge import effects, events
 from opusbridge.agent import Agent
+from opusbridge.bridge.alarm import Alarm
 from opusbridge.bridge.conduct import call_policy
+from opusbridge.bridge.keeping import keep_frame, keep_sent, write_as_it_goes
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel, ModelLink
 from opusbridge.bridge.outbox import Outbox, Socket, read_all
@@ -77,7 +79,7 @@ class RealtimeBridge(ABC):
         self._ended: Ending | None = None
         self._started_at = datetime.now(UTC)
         self._clock_began = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._wake)
         self._over = asyncio.Event()
         self._broke = False
         self._bad_messages = BadMessages("opusbridge.bridge")
@@ -221,9 +223,9 @@ class RealtimeBridge(ABC):
                 tasks.create_task(self._read_telephony()),
                 tasks.create_task(self._telephony_out.send_all(self._telephony_socket)),
                 tasks.create_task(self._model.carry()),
-                tasks.create_task(self._write_as_it_goes()),
+                tasks.create_task(write_as_it_goes(self._recorder)),
             ]
-            self._arm_timer()
+            self._set_alarm()
             await self._over.wait()
             await self._telephony_out.emptied(FLUSH_SECONDS)
             # Nobody waits for the model, which answers a close late or never.
@@ -232,20 +234,20 @@ class RealtimeBridge(ABC):
                 task.cancel()
             self._side_work.cancel()
 
-    async def _write_as_it_goes(self) -> None:
-        recorder, clock = self._recorder, asyncio.get_running_loop().time
-        while recorder is not None:
-            await asyncio.sleep(max(0.0, recorder.hand_over_at - clock()))
-            recorder.hand_over_if_due(clock())
-
     async def _read_telephony(self) -> None:
         engine = self._engine
         assert engine is not None
-        said, now = engine.telephony_said, asyncio.get_running_loop().time
+        now = asyncio.get_running_loop().time
+
+        def said(text: str) -> None:
+            event = engine.frame(text)
+            if event is not None:
+                self._frame(event, text, now())
+            else:
+                self._step("telephony", text, engine.telephony_said, now())
+
         try:
-            await read_all(
-                self._telephony_socket, lambda text: self._step("telephony", text, said, now())
-            )
+            await read_all(self._telephony_socket, said)
         except PeerGone:
             self._perform(lambda at: engine.telephony_gone(at))
 
@@ -259,6 +261,19 @@ class RealtimeBridge(ABC):
         self._perform(lambda at: engine.model_gone(gone.reason, gone.permanent, at))
 
     # --- One step -----------------------------------------------------------------------
+
+    def _frame(self, event: events.CallerSpoke, text: str, now: float) -> None:
+        """As :meth:`_step`, for what comes fifty times a second."""
+        engine = self._engine
+        if self._ended is not None or engine is None:
+            return
+        try:
+            out = engine.caller_spoke(event, now)
+        except Exception as error:  # noqa: BLE001  # the outermost loop of the shell
+            self._step_broke(error)
+            return
+        keep_frame(self._recorder, engine.telephony.frame_kind, (event, text), out, now)
+        self._carry(out)
 
     def _step(
         self, peer: str, text: str, said: Callable[[str, float], Outgoing], now: float
@@ -282,18 +297,19 @@ class RealtimeBridge(ABC):
         except Exception as error:  # noqa: BLE001  # the outermost loop of the shell
             self._step_broke(error)
             return
-        if self._recorder is not None:
-            for text in out.to_telephony:
-                self._recorder.said("telephony", "out", text, at)
-            for text in out.to_model:
-                self._recorder.said("model", "out", text, at)
-        self._telephony_out.put(out.to_telephony)
-        self._model.put(out.to_model)
-        for effect in out.effects:
-            self._perform_effect(effect)
-        self._arm_timer()
+        keep_sent(self._recorder, out, at)
+        self._carry(out)
         if self._call is not None and self._call.conversation is not None:
             self._model.want()
+
+    def _carry(self, out: Outgoing) -> None:
+        if out.to_telephony:
+            self._telephony_out.put(out.to_telephony)
+        if out.to_model:
+            self._model.put(out.to_model)
+        for effect in out.effects:
+            self._perform_effect(effect)
+        self._set_alarm()
 
     def _step_broke(self, error: Exception) -> None:
         log.error("call broke", raised=places(error))
@@ -330,23 +346,13 @@ class RealtimeBridge(ABC):
         assert self._side_work is not None
         self._side_work.begin(work)
 
-    def _arm_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _set_alarm(self) -> None:
         engine = self._engine
-        if engine is None or self._ended is not None or engine.deadline is None:
-            return
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(engine.deadline, self._wake)
+        self._alarm.set(engine.deadline if engine is not None and self._ended is None else None)
 
-    def _wake(self) -> None:
-        engine = self._engine
-        assert engine is not None
-        self._timer = None
-        # The loop's timer may fire a clock tick early; the call compares strictly.
-        at = max(asyncio.get_running_loop().time(), engine.deadline or 0.0)
-        self._perform(engine.deadline_reached, at)
+    def _wake(self, at: float) -> None:
+        assert self._engine is not None
+        self._perform(self._engine.deadline_reached, at)
 
     # --- Tools --------------------------------------------------------------------------
 
@@ -391,8 +397,7 @@ class RealtimeBridge(ABC):
         self._recorder.finish(kept, transcript, now)
 
     async def _close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.set(None)
         await self._telephony_socket.close()
         if self._recorder is not None:
             await self._recorder.closed()

@@ -76,6 +76,11 @@ class BargeIn:
         """Whether the agent that would leave now must not: he speaks, or waits for an answer."""
         return self._policy.farewell_interruptible and self._caller_has_floor
 
+    @property
+    def judges(self) -> bool:
+        """His sound itself decides something, so each stretch of it may."""
+        return self._judge is not None
+
     def floor_taken(self) -> bool:
         """Whether he has begun to speak, and means it; true once each time."""
         taken, self._floor_taken = self._floor_taken, False

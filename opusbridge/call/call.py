@@ -57,6 +57,8 @@ class Call:
         self._departure = Departure()
         self._bad: dict[str, int] = {}
         self._company = Company(policy)
+        self._reckoned = False  # whether ``_due`` still holds
+        self._due: float | None = None
         self._rescue = Rescue(policy.resume_grace)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -68,10 +70,14 @@ class Call:
             talk = self.conversation
             if talk is None or self._departure.closing is not None:
                 return []
+            if talk.barge_in.judges:
+                self._reckoned = False
             found = talk.barge_in.caller_spoke(event, now)
             if not talk.barge_in.floor_taken():
                 return found
+            self._reckoned = False
             return found + self._departure.caller_spoke(talk) + self._conclude(now)
+        self._reckoned = False
         found = self._decide(event, now)
         if self.ended is None:
             found += self._conclude(now)
@@ -336,6 +342,15 @@ class Call:
         """When to hand in ``DeadlineReached``; ``None``: nothing is waited for."""
         if self.ended is not None:
             return None
+        if not self._reckoned:
+            self._reckoned, self._due = True, self._other_deadline()
+        line = self.conversation.line.deadline if self.conversation is not None else None
+        if line is None or self._due is None:
+            return self._due if line is None else line
+        return min(line, self._due)
+
+    def _other_deadline(self) -> float | None:
+        """Of all but the caller's line: only that changes with each frame of his."""
         due = (
             self.conversation.deadline if self.conversation else None,
             self._keypad.deadline,

@@ -375,9 +375,9 @@ class Conversation:
 
     @property
     def deadline(self) -> float | None:
-        heart, voice, line = self.response.deadline, self.voice.deadline, self.line.deadline
-        doubt = self.barge_in.deadline
-        due = (heart, voice, line, doubt, self._session_due, self._pulse_due)
+        """Of everything but the line, which has its own."""
+        heart, voice, doubt = self.response.deadline, self.voice.deadline, self.barge_in.deadline
+        due = (heart, voice, doubt, self._session_due, self._pulse_due)
         return min((at for at in due if at is not None), default=None)
 
     @property

@@ -18,6 +18,7 @@ from opusbridge.effects import Effect
 from opusbridge.errors import Ending, RemoteProtocolError
 from opusbridge.events import Event
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
+from opusbridge.sound import Audio
 
 Observer = Callable[[Event | Effect, float], None]
 
@@ -45,6 +46,16 @@ class TelephonyProtocol(Protocol):
 
     def receive(self, text: str) -> Sequence[events.FromTelephony | events.MessageRejected]: ...
 
+    @property
+    def frame_kind(self) -> str:
+        """What the wire calls the messages of :meth:`frame`."""
+
+    def frame(self, text: str) -> events.CallerSpoke | None:
+        """What :meth:`receive` would make of a plain frame of the caller's sound.
+
+        ``None``, and as if never asked, for everything else.
+        """
+
     def send(self, effect: effects.ToTelephony) -> None: ...
 
     def messages_to_send(self) -> list[str]: ...
@@ -58,6 +69,12 @@ class Outgoing:
     to_model: list[str]
     effects: list[Effect]
     """For the shell: tools to run, what the wire cannot carry, notes, and the end."""
+    appended: Audio | None = None
+    """The step was nothing but this sound of the caller's going to the model, in ``to_model``."""
+
+    def passed(self, event: events.CallerSpoke) -> bool:
+        """Whether all that happened is that his frame went on to the model as it came."""
+        return self.appended is event.audio
 
 
 class Engine:
@@ -97,6 +114,33 @@ class Engine:
         unknown = self.telephony.unknown_messages != known
         return self._step(found, now, self.telephony.peer if unknown else None)
 
+    def frame(self, text: str) -> events.CallerSpoke | None:
+        """The caller's frame in ``text``, for :meth:`caller_spoke`; ``None``: say it all the same.
+
+        A short cut for what comes fifty times a second. Whoever does not take it has no loss:
+        :meth:`telephony_said` reads every text.
+        """
+        return self.telephony.frame(text) if len(text) <= LONGEST_TELEPHONY_TEXT else None
+
+    def caller_spoke(self, event: events.CallerSpoke, now: float) -> Outgoing:
+        """The same as :meth:`telephony_said` of the text that :meth:`frame` found it in.
+
+        Neither the tally nor the invariants count the caller's sound, so what it leads to is
+        shown to the observers only, unless it is more than the sound going on to the model.
+        """
+        for observer in self._observers:
+            observer(event, now)
+        found = self.call.handle(event, now)
+        append = found[0] if len(found) == 1 else None
+        if type(append) is not effects.AppendAudio:
+            return self._carried(found, now)
+        for observer in self._observers:
+            observer(append, now)
+        self.model.send(append)
+        owed, to_model = self.telephony.messages_to_send(), self.model.messages_to_send()
+        alone = not owed and len(to_model) == 1
+        return Outgoing(owed, to_model, [], append.audio if alone else None)
+
     def telephony_gone(self, now: float) -> Outgoing:
         return self._step([events.TelephonyLost()], now)
 
@@ -120,6 +164,13 @@ class Engine:
         """Something of the shell's: a tool finished, an operator asked for something."""
         return self._step([event], now)
 
+    def _carried(self, found: Sequence[Effect], now: float) -> Outgoing:
+        for_shell: list[Effect] = []
+        for effect in found:
+            self._show(effect, now, for_shell)
+            self._route(effect, for_shell)
+        return self._outgoing(for_shell)
+
     def _step(
         self, found: Sequence[Event], now: float, unknown_from: str | None = None
     ) -> Outgoing:
@@ -133,6 +184,9 @@ class Engine:
             for effect in self.call.handle(event, now):
                 self._show(effect, now, for_shell)
                 self._route(effect, for_shell)
+        return self._outgoing(for_shell)
+
+    def _outgoing(self, for_shell: list[Effect]) -> Outgoing:
         # Acknowledgements the protocols owe by themselves leave here too.
         to_telephony = self.telephony.messages_to_send()
         return Outgoing(to_telephony, self.model.messages_to_send(), for_shell)

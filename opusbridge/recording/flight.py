@@ -19,8 +19,9 @@ messages that passed meanwhile. Sort by ``t``.
 
 import hashlib
 import re
-from base64 import b64decode
+from binascii import a2b_base64
 from collections.abc import Iterable, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ _VALUES = {
     for payload, owners in MEDIA.values()
     for key in (payload, *owners, "timestamp")
 }
+_QUOTED = {key: f'"{key}":"' for key in _VALUES}
 
 #: Levels of nesting; ours and the providers' messages have fewer than ten, tools' schemas more.
 _DEEPEST = 64
@@ -81,6 +83,7 @@ class FlightRecording:
         self._room = limit - _LAST_LINE_BYTES
         self._full = False
         self._runs: dict[tuple[str, ...], _Run] = {}
+        self._run_over_at = inf  # the first of them
         self._lines: list[bytes] = []
         self._withholding = Withholding()
         spoken = telephony_format and f"{telephony_format.encoding}/{telephony_format.rate_hz}"
@@ -88,10 +91,18 @@ class FlightRecording:
         self._file = open_private(path)
 
     def said(self, peer: str, direction: str, text: str, t: float) -> None:
-        self._end_runs(t)
+        if t >= self._run_over_at:
+            self._end_runs(t)
         found = _IS_MEDIA.search(text, 0, _PEEK_CHARACTERS)
         if found is None or not self._is_sound(peer, direction, found[1], text, t):
             self._message(peer, direction, text, t)
+
+    def passed(self, kind: str, sound: bytes, at_ms: int | None, t: float) -> None:
+        """A caller's frame, a message of that ``kind``, that went on to the model as it came."""
+        if t >= self._run_over_at:
+            self._end_runs(t)
+        self._sound(("telephony", "in", kind), {}, sound, at_ms, t)
+        self._sound(("model", "out", "input_audio_buffer.append"), {}, sound, None, t)
 
     def noted(self, note: Mapping[str, Any], t: float) -> None:
         """``note`` has the key ``note`` and nothing of what a caller said or is called."""
@@ -125,18 +136,28 @@ class FlightRecording:
     def _is_sound(self, peer: str, direction: str, kind: str, text: str, t: float) -> bool:
         payload, owner_keys = MEDIA[kind]
         try:
-            sound = b64decode(_value(text, payload), validate=True)
+            sound = a2b_base64(_value(text, payload), strict_mode=True)
         except ValueError:
             return False
         if not sound:
             return False
         owners = {key: _value(text, key) for key in owner_keys}
-        key = (peer, direction, kind, *owners.values())
-        if key not in self._runs:
-            self._runs[key] = _Run(t, {"peer": peer, "dir": direction, "media": kind}, owners)
         stamp = _value(text, "timestamp") if kind == "media" else ""
-        self._runs[key].add(sound, stamp, t)
+        known = stamp.isdecimal() and len(stamp) <= 15  # what JSON's numbers can hold exactly
+        key = (peer, direction, kind, *owners.values())
+        self._sound(key, owners, sound, int(stamp) if known else None, t)
         return True
+
+    def _sound(
+        self, key: tuple[str, ...], owners: dict[str, str], sound: bytes, ms: int | None, t: float
+    ) -> None:
+        """``key`` begins with the peer, the direction and the kind."""
+        run = self._runs.get(key)
+        if run is None:
+            run = _Run(t, dict(zip(("peer", "dir", "media"), key, strict=False)), owners)
+            self._runs[key] = run
+            self._run_over_at = min(self._run_over_at, t + RUN_SECONDS)
+        run.add(sound, ms, t)
 
     def _message(self, peer: str, direction: str, text: str, t: float) -> None:
         line: dict[str, Any] = {"t": round(t, 6), "peer": peer, "dir": direction}
@@ -165,6 +186,7 @@ class FlightRecording:
         for key in over:
             run = self._runs.pop(key)
             self._line(run.line(), run.t)
+        self._run_over_at = min((run.t for run in self._runs.values()), default=inf) + RUN_SECONDS
 
     def _line(self, line: dict[str, Any], t: float) -> None:
         if self._full:
@@ -184,21 +206,20 @@ class _Run:
         self.t = t
         self._head, self._owners = head, owners
         self._ms: list[int] = []
-        self._sizes: list[int] = []
+        self._sounds: list[bytes] = []
         self._stamps: list[int] = []
-        self._hash = hashlib.sha256()
 
-    def add(self, sound: bytes, stamp: str, t: float) -> None:
+    def add(self, sound: bytes, stamp_ms: int | None, t: float) -> None:
         self._ms.append(round((t - self.t) * 1000))
-        self._sizes.append(len(sound))
-        self._hash.update(sound)
-        if stamp.isdecimal() and len(stamp) <= 15:  # what JSON's numbers can hold exactly
-            self._stamps.append(int(stamp))
+        self._sounds.append(sound)
+        if stamp_ms is not None:
+            self._stamps.append(stamp_ms)
 
     def line(self) -> dict[str, Any]:
-        line = {"t": round(self.t, 6), **self._head, "ms": self._ms, "bytes": sum(self._sizes)}
-        line["sizes"] = self._sizes[0] if len(set(self._sizes)) == 1 else self._sizes
-        line["sha256"] = self._hash.hexdigest()
+        sizes, sound = [len(one) for one in self._sounds], b"".join(self._sounds)
+        line = {"t": round(self.t, 6), **self._head, "ms": self._ms, "bytes": len(sound)}
+        line["sizes"] = sizes[0] if len(set(sizes)) == 1 else sizes
+        line["sha256"] = hashlib.sha256(sound).hexdigest()
         if self._owners:
             line["of"] = self._owners
         if len(self._stamps) == len(self._ms):
@@ -244,5 +265,12 @@ def read_flight(path: Path) -> list[dict[str, Any]]:
 
 
 def _value(text: str, key: str) -> str:
+    # As every wire we know writes it, first: this is asked of each frame of sound.
+    begins = text.find(_QUOTED[key])
+    if begins >= 0:
+        begins += len(_QUOTED[key])
+        ends = text.find('"', begins)
+        if ends >= 0 and "\\" not in text[begins:ends]:
+            return text[begins:ends]
     found = _VALUES[key].search(text)
     return found[1] if found else ""

@@ -37,7 +37,11 @@ ENTRY_BYTES = 200
 
 #: The writer's thread lets the calls' thread have the interpreter after so many entries, about
 #: half a millisecond; else a frame could wait for the interpreter's switch interval, 5 ms.
-YIELD_EVERY = 64
+YIELD_EVERY = 128
+
+#: In place of the peer: a caller's frame that went through both sockets unchanged. The kind of
+#: its message stands in place of the direction.
+PASSED = "passed"
 
 #: When it happened; the peer and the direction of a text, or two empty ones; text or thing.
 Entry = tuple[float, str, str, Any]
@@ -127,6 +131,14 @@ class CallRecorder:
         """
         if self._flight:
             self._keep((now, peer, direction, text), ENTRY_BYTES + len(text))
+
+    def passed(self, kind: str, frame: events.CallerSpoke, now: float) -> None:
+        """A caller's frame, a message of that ``kind``, went to the model as it came.
+
+        The same as :meth:`said` of both texts, without either.
+        """
+        if self._flight:
+            self._keep((now, PASSED, kind, frame), ENTRY_BYTES + frame.audio.size_bytes * 4 // 3)
 
     def finish(self, call: dict[str, Any], transcript: dict[str, Any], now: float) -> None:
         """The call is over: complete all its files.
@@ -285,6 +297,9 @@ class _Files:
             flight.noted({"note": "flight-gap", "value": lost}, self._written_until)
         for now, peer, direction, what in _yielding(entries):
             t = now - self._started_at
+            if peer == PASSED:
+                flight.passed(direction, what.audio.raw, what.at_ms, t)
+                continue
             if peer:
                 flight.said(peer, direction, what, t)
                 continue

@@ -462,8 +462,8 @@ def test_a_stream_that_stops_in_mid_speech_is_silence_until_the_model_ends_the_t
     talk.handle(events.SpeechStarted("item_1", 0), 1.1)
 
     assert kinds(talk.stream_stopped(1.2)) == [AppendAudio]
-    assert talk.deadline is not None
-    assert kinds(talk.timed_out(talk.deadline)) == [AppendAudio]
+    assert talk.line.deadline is not None
+    assert kinds(talk.timed_out(talk.line.deadline)) == [AppendAudio]
 
 
 # --- Texts and tools --------------------------------------------------------------------

@@ -523,3 +523,46 @@ async def test_a_stuck_disk_costs_entries_but_never_a_pause(tmp_path: Path) -> N
     assert call.dropped == 1
     assert "4711" not in (tmp_path / "flight.jsonl").read_text()
     assert writer.close()
+
+
+async def flown(tmp_path: Path, writer: Writer, name: str, passed: bool) -> list[dict[str, Any]]:
+    """Three seconds of a caller whose frames go on as they came, and a message in their midst."""
+    call = CallRecorder(tmp_path / name, PCMU_8K, START, record=False, flight=True, writer=writer)
+    for number in range(150):
+        now = START + number * 0.02
+        frame = CallerSpoke(Audio("VVVV" * 40, PCMU_8K), number * 20)
+        media = {"timestamp": str(number * 20), "payload": frame.audio.text}
+        if passed:
+            call.passed("media", frame, now)
+        else:
+            call.said("telephony", "in", json.dumps({"event": "media", "media": media}), now)
+            append = {"type": "input_audio_buffer.append", "audio": frame.audio.text}
+            call.said("model", "out", json.dumps(append), now)
+        if number == 70:
+            call.said("model", "in", '{"type":"session.created"}', now)
+    call.finish({}, {}, START + 3.0)
+    await call.closed()
+    return read_flight(tmp_path / name / "flight.jsonl")[1:]
+
+
+async def test_a_frame_that_passed_is_in_the_flight_as_if_both_texts_had_been_said(
+    tmp_path: Path, writer: Writer
+) -> None:
+    short = await flown(tmp_path, writer, "short", True)
+    long = await flown(tmp_path, writer, "long", False)
+
+    assert short == long
+    assert len(short) == 7
+    assert short[0]["stamps_ms"] == [n * 20 for n in range(50)]
+
+
+async def test_without_a_flight_a_frame_that_passed_is_not_kept(
+    tmp_path: Path, writer: Writer
+) -> None:
+    call = CallRecorder(tmp_path / "x", PCMU_8K, START, record=False, flight=False, writer=writer)
+    call.passed("media", CallerSpoke(Audio("VVVV", PCMU_8K)), START)
+    call.finish({}, {}, START)
+    await call.closed()
+
+    assert call._size_bytes == 0
+    assert not (tmp_path / "x" / "flight.jsonl").exists()

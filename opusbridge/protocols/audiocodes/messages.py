@@ -8,16 +8,18 @@ provider documents and we never send.
 ``userStream.chunk`` has no model: it comes fifty times a second and is read by hand.
 """
 
-import binascii
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from opusbridge.errors import RemoteProtocolError
-from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat
+from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat, is_base64
 
 PEER = "audiocodes"
+
+#: Where a message says what it is, wherever that stands among its short fields.
+_PEEK = 160
 
 #: The formats we speak, best first. The first two pass to the model and back as they are;
 #: the ``wav/`` ones are never chosen, because where their headers stand is not known.
@@ -233,14 +235,30 @@ def value(model: type[Message], activity: Activity) -> Message:
     return read(model, {"value": activity.value}, "bad-activity")
 
 
-def sound(chunk: object) -> tuple[str, bytes]:
-    """An ``audioChunk`` as text and bytes: non-empty, well-formed base64."""
+def sound(chunk: object) -> str:
+    """An ``audioChunk`` itself, once it is known to be non-empty, well-formed base64."""
     if type(chunk) is not str or not chunk:
         raise RemoteProtocolError(PEER, "bad-fields")
+    if not is_base64(chunk):
+        raise RemoteProtocolError(PEER, "bad-base64")
+    return chunk
+
+
+def plain_chunk(text: str, conversation_id: str | None, participant: str | None) -> str | None:
+    """The sound of an ordinary ``userStream.chunk`` of this call and party.
+
+    ``None`` for all other texts, bad ones too: they are for :func:`parse` to judge.
+    """
+    if text.find('"userStream.chunk"', 0, _PEEK) < 0:
+        return None
     try:
-        return chunk, binascii.a2b_base64(chunk, strict_mode=True)
-    except ValueError:
-        raise RemoteProtocolError(PEER, "bad-base64") from None
+        message = orjson.loads(text)
+        ours = message["conversationId"] == conversation_id
+        if not ours or message.get("participant") != participant:
+            return None
+        return sound(message["audioChunk"]) if message["type"] == "userStream.chunk" else None
+    except (orjson.JSONDecodeError, KeyError, TypeError, RemoteProtocolError):
+        return None
 
 
 def as_text(value: object) -> str:

@@ -42,6 +42,7 @@ class AudioCodesProtocol:
     """One socket of one call."""
 
     peer: ClassVar[str] = messages.PEER
+    frame_kind: ClassVar[str] = "userStream.chunk"
 
     #: Effects that this wire cannot carry: there are none.
     by_other_means: ClassVar[frozenset[type]] = frozenset()
@@ -99,6 +100,20 @@ class AudioCodesProtocol:
         if self._stage is Stage.WAITING:
             return self._before_acceptance(kind, message)
         return self._during_call(kind, message)
+
+    def frame(self, text: str) -> events.CallerSpoke | None:
+        """The caller's whole samples in ``text``, or ``None`` for what :meth:`receive` must read.
+
+        The same as :meth:`receive` where both find them; nothing is raised or remembered.
+        """
+        if self._stage is not Stage.ACCEPTED or self._caller_stream is not CallerStream.OPEN:
+            return None
+        chunk = messages.plain_chunk(text, self.conversation_id, self._participant)
+        assert self.audio_format is not None
+        audio = None if chunk is None or self._spare else Audio(chunk, self.audio_format)
+        if audio is None or audio.size_bytes % self.audio_format.sample_bytes:
+            return None
+        return events.CallerSpoke(audio)
 
     def refuse(self, reason: str) -> None:
         """Decline the call, or give it up at any later time: VAIC then drops it.
@@ -249,11 +264,11 @@ class AudioCodesProtocol:
         if self._caller_stream is CallerStream.STOPPED or not heard:
             self.stray_chunks += 1
             return []
-        chunk, raw = messages.sound(message.get("audioChunk"))
         assert self.audio_format is not None
-        if self._spare or len(raw) % self.audio_format.sample_bytes:
-            return self._realigned(raw, self.audio_format)
-        return [events.CallerSpoke(Audio(chunk, self.audio_format))]
+        audio = Audio(messages.sound(message.get("audioChunk")), self.audio_format)
+        if self._spare or audio.size_bytes % self.audio_format.sample_bytes:
+            return self._realigned(audio.raw, self.audio_format)
+        return [events.CallerSpoke(audio)]
 
     def _realigned(self, raw: bytes, audio_format: AudioFormat) -> Heard:
         """VAIC may cut a sample in two: its first byte waits for the next chunk."""

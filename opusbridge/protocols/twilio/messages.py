@@ -7,13 +7,13 @@ answers an extra key with error 31951; whoever plays Twilio reads us with these 
 ``media`` from Twilio has no model: it comes fifty times a second and is read by hand.
 """
 
-import binascii
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from opusbridge.errors import RemoteProtocolError
+from opusbridge.sound import is_base64
 
 PEER = "twilio"
 
@@ -121,11 +121,28 @@ def check_base64(text: object) -> str:
     """``text`` itself, once it is known to be non-empty, well-formed base64."""
     if type(text) is not str or not text:
         raise RemoteProtocolError(PEER, "bad-fields")
-    try:
-        binascii.a2b_base64(text, strict_mode=True)
-    except ValueError:
-        raise RemoteProtocolError(PEER, "bad-base64") from None
+    if not is_base64(text):
+        raise RemoteProtocolError(PEER, "bad-base64")
     return text
+
+
+def plain_media(text: str, stream_sid: str | None) -> tuple[str, int | None] | None:
+    """Payload and timestamp of an ordinary ``media`` of this stream.
+
+    ``None`` for all other texts, bad ones too: they are for :func:`parse` to judge.
+    """
+    if not text.startswith('{"event":"media"'):
+        return None
+    try:
+        message = orjson.loads(text)
+        media = message["media"]
+        ours = message["streamSid"] == stream_sid and media["track"] == "inbound"
+        # An object may have a second "event", and then that is the one that counts.
+        if not ours or message["event"] != "media":
+            return None
+        return check_base64(media["payload"]), milliseconds(media["timestamp"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, RemoteProtocolError):
+        return None
 
 
 def milliseconds(stamp: object) -> int | None:

@@ -29,6 +29,7 @@ class TwilioProtocol:
     """One stream of one call. Another stream, even of the same call, is another object."""
 
     peer: ClassVar[str] = messages.PEER
+    frame_kind: ClassVar[str] = "media"
 
     #: Effects that this wire cannot carry: the shell performs them, and ``send`` refuses them.
     by_other_means: ClassVar[frozenset[type]] = frozenset({effects.HangUp, effects.TransferCall})
@@ -78,6 +79,16 @@ class TwilioProtocol:
             case _:
                 self.unknown_messages += 1
                 return []
+
+    def frame(self, text: str) -> events.CallerSpoke | None:
+        """The caller's frame in ``text``, or ``None`` for whatever :meth:`receive` must read.
+
+        The same as :meth:`receive` where both find one; nothing is raised or remembered.
+        """
+        if self._stage is not Stage.LIVE:
+            return None
+        found = messages.plain_media(text, self.stream_sid)
+        return None if found is None else events.CallerSpoke(Audio(found[0], PCMU_8K), found[1])
 
     def send(self, effect: ToTelephony) -> None:
         """Put an effect into Twilio's words; :meth:`messages_to_send` then has them.

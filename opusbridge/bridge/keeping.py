@@ -1,0 +1,43 @@
+"""What the shell hands to a call's recorder, if there is one, and when."""
+
+import asyncio
+
+from opusbridge import events
+from opusbridge.call.engine import Outgoing
+from opusbridge.recording.recorder import CallRecorder
+
+
+async def write_as_it_goes(recorder: CallRecorder | None) -> None:
+    """Until cancelled: a silent line must not keep what is known from the disk."""
+    clock = asyncio.get_running_loop().time
+    while recorder is not None:
+        await asyncio.sleep(max(0.0, recorder.hand_over_at - clock()))
+        recorder.hand_over_if_due(clock())
+
+
+def keep_frame(
+    recorder: CallRecorder | None,
+    kind: str,
+    frame: tuple[events.CallerSpoke, str],
+    out: Outgoing,
+    now: float,
+) -> None:
+    """A caller's frame, with the text of that ``kind`` it came in, and what it led to."""
+    if recorder is None:
+        return
+    event, text = frame
+    if out.passed(event):
+        recorder.passed(kind, event, now)
+    else:
+        recorder.said("telephony", "in", text, now)
+        keep_sent(recorder, out, now)
+
+
+def keep_sent(recorder: CallRecorder | None, out: Outgoing, now: float) -> None:
+    """What goes out to both peers."""
+    if recorder is None:
+        return
+    for text in out.to_telephony:
+        recorder.said("telephony", "out", text, now)
+    for text in out.to_model:
+        recorder.said("model", "out", text, now)

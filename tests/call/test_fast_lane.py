@@ -1,0 +1,221 @@
+"""The short cut for a caller's frames leads to the same texts as the general path."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opusbridge import effects, events
+from opusbridge.call.call import Call
+from opusbridge.call.engine import LONGEST_TELEPHONY_TEXT, Engine, Outgoing
+from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy
+from opusbridge.call.tally import COUNTED
+from opusbridge.effects import Effect, SessionConfig, TurnDetection
+from opusbridge.events import Event
+from opusbridge.protocols.audiocodes import AudioCodesProtocol
+from opusbridge.protocols.realtime import RealtimeProtocol
+from opusbridge.protocols.twilio import TwilioProtocol
+from opusbridge.sound import PCM_24K
+
+Seen = list[tuple[Event | Effect, float]]
+
+
+def dumped(**message: Any) -> str:
+    return orjson.dumps(message).decode()
+
+
+TWILIO_OPENING = (
+    dumped(
+        event="start",
+        streamSid="MZ1",
+        start={
+            "streamSid": "MZ1",
+            "accountSid": "AC1",
+            "callSid": "CA1",
+            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        },
+    ),
+)
+
+
+def audiocodes_opening(offer: str) -> tuple[str, ...]:
+    return (
+        dumped(type="session.initiate", conversationId="c", supportedMediaFormats=[offer]),
+        dumped(
+            type="activities", conversationId="c", activities=[{"type": "event", "name": "start"}]
+        ),
+        dumped(type="userStream.start", conversationId="c"),
+    )
+
+
+OPENINGS = {
+    "twilio": TWILIO_OPENING,
+    "audiocodes": audiocodes_opening("raw/lpcm16_24"),
+    "audiocodes, 16 kHz": audiocodes_opening("raw/lpcm16"),
+}
+
+#: What the model says, and when it wakes, between two frames.
+MODEL = {
+    "created": dumped(type="session.created", session={"id": "s"}),
+    "begins": dumped(type="input_audio_buffer.speech_started", item_id="i", audio_start_ms=0),
+    "stops": dumped(type="input_audio_buffer.speech_stopped", item_id="i", audio_end_ms=200),
+    "commits": dumped(type="input_audio_buffer.committed", item_id="i"),
+}
+
+
+def ready(line: str) -> str:
+    """The session is as it was asked for."""
+    form = {"format": {"type": "audio/pcmu" if line == "twilio" else "audio/pcm"}}
+    return dumped(type="session.updated", session={"audio": {"input": form, "output": form}})
+
+
+def engine(line: str, seen: Seen) -> Engine:
+    session = SessionConfig("x", PCM_24K, turn_detection=TurnDetection("server_vad", False, True))
+    twilio = line == "twilio"
+    call = Call(CallPolicy(TWILIO if twilio else AUDIOCODES, session), 0.0)
+    protocol = TwilioProtocol() if twilio else AudioCodesProtocol()
+    made = Engine(call, protocol, RealtimeProtocol(), [lambda what, now: seen.append((what, now))])
+    for text in OPENINGS[line]:
+        made.telephony_said(text, 0.0)
+    return made
+
+
+def fast(made: Engine, text: str, now: float) -> Outgoing:
+    event = made.frame(text)
+    return made.telephony_said(text, now) if event is None else made.caller_spoke(event, now)
+
+
+def same(out: Outgoing) -> tuple[list[str], list[str], list[Effect]]:
+    return out.to_telephony, out.to_model, out.effects
+
+
+def media(raw: bytes, at_ms: object = "20", **changed: Any) -> str:
+    sound = {"track": "inbound", "chunk": "1", "timestamp": at_ms, "payload": encoded(raw)}
+    message = {"event": "media", "sequenceNumber": "4", "streamSid": "MZ1", "media": sound}
+    return dumped(**{**message, **changed})
+
+
+def chunk(raw: bytes, **changed: Any) -> str:
+    message = {"type": "userStream.chunk", "conversationId": "c", "audioChunk": encoded(raw)}
+    return dumped(**{**message, **changed})
+
+
+def encoded(raw: bytes) -> str:
+    return b64encode(raw).decode()
+
+
+raws = st.binary(max_size=40) | st.just(bytes(160)) | st.just(bytes(960))
+odd: st.SearchStrategy[object] = (
+    st.none() | st.integers(-1, 99) | st.text("AB+/= 9é", max_size=8) | st.just([]) | st.just({})
+)
+at_ms = st.integers(0, 100_000).map(str) | odd
+media_texts = st.one_of(
+    st.builds(media, raws, at_ms),
+    st.builds(lambda raw, sid: media(raw, streamSid=sid), raws, odd),
+    st.builds(lambda what: media(b"", media=what), odd),
+    st.builds(lambda what: media(b"", media={"track": "inbound", "payload": what}), odd),
+    st.builds(lambda track: media(b"", media={"track": track, "payload": "VVVV"}), odd),
+    st.builds(lambda text: media(b"1")[:-1] + ',"event":' + dumped(x=text)[5:], odd),
+)
+chunk_texts = st.one_of(
+    st.builds(chunk, raws),
+    st.builds(lambda raw, party: chunk(raw, participant=party), raws, odd),
+    st.builds(lambda raw, call: chunk(raw, conversationId=call), raws, odd),
+    st.builds(lambda what: chunk(b"", audioChunk=what), odd),
+    st.builds(lambda text: chunk(b"12")[:-1] + ',"type":' + dumped(x=text)[5:], odd),
+    st.just(dumped(type="userStream.stop", conversationId="c")),
+    st.just(dumped(type="userStream.start", conversationId="c")),
+)
+broken: Callable[[str, int], str] = lambda text, at: text[: at % (len(text) + 1)]  # noqa: E731
+happenings = st.one_of(
+    st.tuples(st.just("said"), media_texts | chunk_texts),
+    st.tuples(st.just("said"), st.builds(broken, media_texts | chunk_texts, st.integers(0, 400))),
+    st.tuples(st.just("model"), st.sampled_from(sorted(MODEL.values()))),
+    st.tuples(st.just("wait"), st.sampled_from(["0.02", "0.3", "3"])),
+)
+
+
+@pytest.mark.parametrize("line", OPENINGS)
+@settings(max_examples=60, deadline=None)
+@given(story=st.lists(happenings, max_size=25), begun=st.booleans())
+def test_whatever_comes_the_short_cut_and_the_long_way_say_the_same(
+    line: str, story: list[tuple[str, str]], begun: bool
+) -> None:
+    seen_fast: Seen = []
+    seen_slow: Seen = []
+    quick, slow = engine(line, seen_fast), engine(line, seen_slow)
+    began = [("model", MODEL["created"]), ("model", ready(line))] if begun else []
+    now = 1.0
+    for kind, what in [*began, *story]:
+        now += 0.02
+        if kind == "said":
+            assert same(fast(quick, what, now)) == same(slow.telephony_said(what, now))
+        elif kind == "model":
+            assert same(quick.model_said(what, now)) == same(slow.model_said(what, now))
+        else:
+            now += float(what)
+            assert same(quick.deadline_reached(now)) == same(slow.deadline_reached(now))
+        assert quick.deadline == slow.deadline
+    assert seen_fast == seen_slow
+    assert quick.ended == slow.ended
+
+
+def in_conversation(line: str) -> Engine:
+    made = engine(line, [])
+    made.model_said(MODEL["created"], 0.5)
+    made.model_said(ready(line), 0.5)
+    return made
+
+
+@pytest.mark.parametrize(("line", "text"), [("twilio", media(b"1")), ("audiocodes", chunk(b"12"))])
+def test_an_ordinary_frame_takes_the_short_cut_and_passes_as_it_came(line: str, text: str) -> None:
+    made = in_conversation(line)
+    event = made.frame(text)
+    assert event is not None
+
+    out = made.caller_spoke(event, 1.0)
+
+    assert out.passed(event)
+    assert out.to_model == [f'{{"type":"input_audio_buffer.append","audio":"{event.audio.text}"}}']
+
+
+def test_a_frame_that_was_converted_did_not_pass_as_it_came() -> None:
+    made = in_conversation("audiocodes, 16 kHz")
+    event = made.frame(chunk(bytes(640)))
+    assert event is not None
+
+    out = made.caller_spoke(event, 1.0)
+
+    assert len(out.to_model) == 1
+    assert not out.passed(event)
+
+
+def test_what_a_protocol_owes_leaves_with_a_frame_and_is_no_part_of_it() -> None:
+    made = in_conversation("twilio")
+    event = made.frame(media(b"1"))
+    assert event is not None
+    made.telephony.send(effects.ClearPlayout())
+
+    out = made.caller_spoke(event, 1.0)
+
+    assert len(out.to_telephony) == 1
+    assert not out.passed(event)
+
+
+def test_a_frame_that_is_too_long_is_no_frame() -> None:
+    made = in_conversation("twilio")
+
+    assert made.frame(media(bytes(LONGEST_TELEPHONY_TEXT))) is None
+
+
+def test_before_the_call_has_begun_nothing_takes_the_short_cut() -> None:
+    assert TwilioProtocol().frame(media(b"1")) is None
+    assert AudioCodesProtocol().frame(chunk(b"12")) is None
+
+
+def test_nobody_counts_what_the_short_cut_does_not_show() -> None:
+    assert not {events.CallerSpoke, effects.AppendAudio} & COUNTED
