@@ -87,6 +87,7 @@ class Metrics:
         self.violations = counter(
             "invariant_violations_total", "Bugs of ours in the response lifecycle; stays 0"
         )
+        self.calls_limit, self.loop_lag = _load(registry)
         self._bad_kinds, self._endpoints, self._refusal_reasons = _Slugs(), _Slugs(), _Slugs()
         for telephony in TELEPHONY:
             self.calls_active.labels(telephony)  # a gauge nobody has touched is not shown
@@ -219,3 +220,15 @@ def _causes(why: str) -> str:
     given = set(why.split("+"))
     known = [cause.value for cause in Why if cause.value in given]
     return "+".join(known) if len(known) == len(given) else OTHER
+
+
+def _load(registry: CollectorRegistry) -> tuple[Gauge, Gauge]:
+    """How many calls may be under way, and how late the process is."""
+    return (
+        Gauge("opusbridge_calls_limit", "Calls that may be under way; 0 is any", registry=registry),
+        Gauge(
+            "opusbridge_loop_lag_seconds",
+            "How late the event loop came to what was due, at worst in ten seconds",
+            registry=registry,
+        ),
+    )

@@ -1,5 +1,6 @@
 """``opusbridge serve``: the bridge, for AudioCodes and Twilio to connect to."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,9 @@ def serve(
             "listening", host=host, port=bound_to, sockets=app.state.sockets
         )
         calls = app.state.calls
+        # What is here by now stays for good: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         server.run(server.serve(app, calls, settings, host, bound_to, listening=listening))
 
 

@@ -193,6 +193,10 @@ class Settings(BaseSettings):
     """Beyond it new calls are politely refused. 0: no limit, because it depends on the
     machine."""
 
+    capacity_file: Path | None = None
+    """What ``opusbridge bench --write`` left: the calls it found are the limit, where
+    ``OPUSBRIDGE_MAX_CALLS`` is not set."""
+
     max_call_seconds: SomeSeconds = 7200
     """A forgotten line costs money: two hours is beyond any call that was meant. The model
     ends its own sessions sooner."""

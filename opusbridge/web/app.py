@@ -19,6 +19,7 @@ from opusbridge.web.access import AUDIOCODES, MEDIA, VOICE, Access
 from opusbridge.web.announced import Announcements
 from opusbridge.web.calls import Calls, ConnectModel
 from opusbridge.web.live import Live
+from opusbridge.web.load import LoopLag
 from opusbridge.web.telephony import Telephony
 from opusbridge.web.tokens import TOKEN_SECONDS, StreamTokens
 
@@ -57,10 +58,14 @@ def assemble(
     turns = agent.applied_to(settings).turn_detection
     telephony = Telephony(access, calls, announcements, dial, metrics, voice_closed=turns == "none")
 
+    lag = LoopLag()
+    metrics.loop_lag.set_function(lambda: lag.worst_seconds)
+    metrics.calls_limit.set(calls.limit)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _warn(access, voice_closed=turns == "none")
-        async with announcements.running():
+        async with announcements.running(), lag.watched():
             yield
         await on_close()
 
@@ -75,7 +80,7 @@ def assemble(
     app.state.access = access
     app.state.sockets = which_sockets(settings)
     _add_telephony(app, telephony)
-    _add_live(app, Live(access, calls, registry))
+    _add_live(app, Live(access, calls, registry, lag))
     return app
 
 

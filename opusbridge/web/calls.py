@@ -91,6 +91,11 @@ class Calls:
         return len(self._live)
 
     @property
+    def limit(self) -> int:
+        """How many may be; 0: any number."""
+        return self._max_calls
+
+    @property
     def full(self) -> bool:
         """No room for a caller who was not promised a place."""
         return 0 < self._max_calls <= len(self._live) + len(self._places)

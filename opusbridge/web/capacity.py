@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 
 _MOST_BYTES = 64 * 1024
@@ -18,6 +19,14 @@ def write(path: Path, calls: int, machine: Mapping[str, Any]) -> None:
         path.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
     except OSError as error:
         raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
+
+
+def call_limit(settings: Settings) -> int:
+    """How many calls may be under way; 0: any number. What was said counts before what was
+    measured."""
+    path = settings.capacity_file
+    said = "max_calls" in settings.model_fields_set
+    return settings.max_calls if said or path is None else read(path)
 
 
 def read(path: Path) -> int:

@@ -14,6 +14,7 @@ from opusbridge.errors import TransferRefused
 from opusbridge.web.access import DRAINING, FULL, Access
 from opusbridge.web.bodies import read_model
 from opusbridge.web.calls import Bridge, Calls
+from opusbridge.web.load import LoopLag
 
 #: The model's context is finite, and nobody says more than this to a caller at once.
 MAX_SAID_LENGTH = 4000
@@ -58,20 +59,28 @@ Body = TypeVar("Body", bound=ActionBody)
 class Live:
     """The endpoints that need no telephony."""
 
-    def __init__(self, access: Access, calls: Calls, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, access: Access, calls: Calls, registry: CollectorRegistry, lag: LoopLag
+    ) -> None:
         self._access = access
         self._calls = calls
         self._registry = registry
+        self._lag = lag
 
     async def healthz(self, request: Request) -> Response:
         return JSONResponse({"status": "alive"})
 
     async def readyz(self, request: Request) -> Response:
         """For a balancer; being full is nothing to warn about, so it is not a refusal."""
+        load = {
+            "calls": self._calls.count,
+            "max_calls": self._calls.limit or None,
+            "loop_lag_ms": round(self._lag.worst_seconds * 1000, 1),
+        }
         if self._calls.welcome:
-            return JSONResponse({"status": "ready"})
+            return JSONResponse({"status": "ready", **load})
         reason = (DRAINING if self._calls.draining else FULL).reason
-        return JSONResponse({"status": reason}, 503)
+        return JSONResponse({"status": reason, **load}, 503)
 
     async def metrics(self, request: Request) -> Response:
         refused = self._refused(request, "/metrics")

@@ -10,6 +10,7 @@ from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.web.app import assemble
 from opusbridge.web.bridges import Bridges, FolderOf, ObserversOf
 from opusbridge.web.calls import Calls
+from opusbridge.web.capacity import call_limit
 
 
 def create_app(
@@ -40,7 +41,7 @@ def create_app(
         agent,
         host=host,
         port=port,
-        calls=Calls(bridges.audiocodes, bridges.twilio, max_calls=settings.max_calls),
+        calls=Calls(bridges.audiocodes, bridges.twilio, max_calls=call_limit(settings)),
         metrics=metrics,
         registry=registry,
         on_close=bridges.close,

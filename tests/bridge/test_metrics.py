@@ -50,6 +50,8 @@ def test_the_metrics_are_those_of_the_contract(
     assert described == {
         "opusbridge_calls_active",
         "opusbridge_calls_total",
+        "opusbridge_calls_limit",
+        "opusbridge_loop_lag_seconds",
         "opusbridge_response_requests_total",
         "opusbridge_responses_total",
         "opusbridge_pending_inputs_total",
