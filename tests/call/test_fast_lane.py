@@ -219,3 +219,17 @@ def test_before_the_call_has_begun_nothing_takes_the_short_cut() -> None:
 
 def test_nobody_counts_what_the_short_cut_does_not_show() -> None:
     assert not {events.CallerSpoke, effects.AppendAudio} & COUNTED
+
+
+def test_a_hole_in_the_line_is_filled_on_the_short_cut_too() -> None:
+    made = in_conversation("twilio")
+    for at in ("0", "20"):
+        made.telephony_said(media(bytes(160), at), 1.0)
+    event = made.frame(media(bytes(160), "200"))
+    assert event is not None
+
+    out = made.caller_spoke(event, 1.2)
+
+    assert [type(one) for one in out.effects] == [effects.Note]
+    assert len(out.to_model) == 2
+    assert not out.passed(event)
