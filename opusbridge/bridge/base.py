@@ -240,8 +240,7 @@ class RealtimeBridge(ABC):
         now = asyncio.get_running_loop().time
 
         def said(text: str) -> None:
-            event = engine.frame(text)
-            if event is not None:
+            if (event := engine.frame(text)) is not None:
                 self._frame(event, text, now())
             else:
                 self._step("telephony", text, engine.telephony_said, now())
@@ -264,8 +263,7 @@ class RealtimeBridge(ABC):
 
     def _frame(self, event: events.CallerSpoke, text: str, now: float) -> None:
         """As :meth:`_step`, for what comes fifty times a second."""
-        engine = self._engine
-        if self._ended is not None or engine is None:
+        if self._ended is not None or (engine := self._engine) is None:
             return
         try:
             out = engine.caller_spoke(event, now)
@@ -283,8 +281,7 @@ class RealtimeBridge(ABC):
         self._perform(lambda at: said(text, at), now)
 
     def _happened(self, event: events.FromShell | events.FromTelephony) -> None:
-        engine = self._engine
-        if engine is not None:
+        if (engine := self._engine) is not None:
             self._perform(lambda at: engine.happened(event, at))
 
     def _perform(self, step: Callable[[float], Outgoing], now: float | None = None) -> None:
