@@ -45,6 +45,8 @@ class Setup:
     against: Path | None = None
     """Another server, in place of ours: run with ``--port`` and ``--model``."""
     hostile: tuple[str, ...] = ()
+    sockets: str = "auto"
+    """As ``OPUSBRIDGE_SOCKETS``."""
     python: str = sys.executable
 
     @property
@@ -76,6 +78,7 @@ class Setup:
             "OPUSBRIDGE_DATA_DIR": str(folder / "data"),
             "OPUSBRIDGE_RECORD": str(self.record).lower(),
             "OPUSBRIDGE_FLIGHT": str(self.flight).lower(),
+            "OPUSBRIDGE_SOCKETS": self.sockets,
             "OPUSBRIDGE_LOG_LEVEL": "warning",
             "OPUSBRIDGE_TRANSCRIPTION_MODEL": "none",
         }

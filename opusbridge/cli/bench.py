@@ -1,7 +1,7 @@
 """``opusbridge bench``: how many calls a core of this machine carries, and what each costs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,17 @@ from opusbridge.errors import ConfigurationError
 from opusbridge.web import capacity
 
 TABLE_WIDTH = 100
+SOCKETS = ("auto", "default", "fast")
+
+SocketsOption = Annotated[
+    str, typer.Option(metavar="auto|default|fast", help="As OPUSBRIDGE_SOCKETS.")
+]
+AgainstOption = Annotated[
+    list[Path] | None, typer.Option(help="Another server, run with --port and --model.")
+]
+HostileOption = Annotated[
+    list[str] | None, typer.Option(help=f"Also with such a peer: {', '.join(MANNERS)}.")
+]
 
 
 def bench(
@@ -35,12 +46,9 @@ def bench(
     ] = "twilio",
     record: Annotated[bool, typer.Option(help="Keep recordings, as OPUSBRIDGE_RECORD.")] = True,
     flight: Annotated[bool, typer.Option(help="Keep flights, as OPUSBRIDGE_FLIGHT.")] = True,
-    against: Annotated[
-        list[Path] | None, typer.Option(help="Another server, run with --port and --model.")
-    ] = None,
-    hostile: Annotated[
-        list[str] | None, typer.Option(help=f"Also with such a peer: {', '.join(MANNERS)}.")
-    ] = None,
+    sockets: SocketsOption = "auto",
+    against: AgainstOption = None,
+    hostile: HostileOption = None,
     json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
     write: Annotated[
         Path | None, typer.Option(help="Write the capacity found, for OPUSBRIDGE_CAPACITY_FILE.")
@@ -52,7 +60,10 @@ def bench(
     """
     processes.check_machine()
     levels = None if calls is None else _numbers(calls)
-    setups = _setups(telephony, record, flight, against or [], hostile or [])
+    if sockets not in SOCKETS:
+        raise ConfigurationError(f"--sockets: {sockets!r} is none of {', '.join(SOCKETS)}")
+    ours = partial(Setup, record=record, flight=flight, sockets=sockets)
+    setups = _setups(telephony, ours, against or [], hostile or [])
     _check(levels, setups, json, write)
     with Console(stderr=True).status("starting") as status:
         if levels is None:
@@ -67,9 +78,9 @@ def bench(
         json.write_bytes(_figures(measured, rows, found))
     if write is not None and found:
         capacity.write(write, found, campaign.machine())
-    ours = {one.name for one in setups if one.against is None}
+    own = {one.name for one in setups if one.against is None}
     # The last rung of a ladder is meant to break; otherwise nothing may be lost, ever.
-    well = all(one.whole for one in measured if one.setup in ours) if levels else found
+    well = all(one.whole for one in measured if one.setup in own) if levels else found
     raise typer.Exit(0 if well else 1)
 
 
@@ -97,7 +108,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _setups(
-    telephony: str, record: bool, flight: bool, against: Sequence[Path], hostile: Sequence[str]
+    telephony: str, make: Callable[..., Setup], against: Sequence[Path], hostile: Sequence[str]
 ) -> list[Setup]:
     kinds = [one.strip() for one in telephony.split(",")]
     for wrong in [one for one in kinds if one not in KINDS]:
@@ -109,13 +120,10 @@ def _setups(
             raise ConfigurationError(f"--against: there is no file {path}")
     if against and kinds != ["twilio"]:
         raise ConfigurationError("--against is for Twilio's calls: relays speak nothing else")
-    ours = [Setup(kind, kind, record, flight) for kind in kinds]
+    ours = [make(kind, kind) for kind in kinds]
     found = list(ours)
     for manner in hostile:
-        found += [
-            Setup(f"{one.name}, {manner}", one.kind, record, flight, hostile=(manner,))
-            for one in ours
-        ]
+        found += [make(f"{one.name}, {manner}", one.kind, hostile=(manner,)) for one in ours]
     return found + [Setup(path.name, against=path) for path in against]
 
 

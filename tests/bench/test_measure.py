@@ -28,11 +28,12 @@ def test_no_setting_of_the_surroundings_reaches_what_is_measured(
     monkeypatch.setenv("OPUSBRIDGE_PUBLIC_URL", "https://voice.example.com")
     monkeypatch.setenv("OPENAI_API_KEY", "a-real-one")
 
-    env = Setup("x", record=False).environment(8090, tmp_path)
+    env = Setup("x", record=False, sockets="default").environment(8090, tmp_path)
 
     assert "OPUSBRIDGE_PUBLIC_URL" not in env
     assert "OPENAI_API_KEY" not in env
     assert (env["OPUSBRIDGE_RECORD"], env["OPUSBRIDGE_FLIGHT"]) == ("false", "true")
+    assert env["OPUSBRIDGE_SOCKETS"] == "default"
 
 
 def test_a_script_of_this_python_is_run_by_it_and_others_as_they_say(tmp_path: Path) -> None:
@@ -73,6 +74,7 @@ def test_a_measurement_loses_nothing_and_says_what_a_call_costs(tmp_path: Path) 
         (["--calls", "1", "--hostile", "rude"], "'rude' is none of"),
         (["--calls", "1", "--against", "no-such-file"], "no file no-such-file"),
         (["--calls", "1", "--write", "capacity.json"], "--write is for"),
+        (["--sockets", "tin-cans"], "'tin-cans' is none of"),
         (["--json", "no/such/folder/x.json"], "no folder no/such/folder"),
     ],
 )
