@@ -8,6 +8,7 @@ could see is ``None`` and not empty. Instants are seconds from the beginning of 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from json import JSONDecodeError, loads
+from math import inf
 from typing import Any
 
 from opusbridge import effects, events
@@ -18,6 +19,7 @@ from opusbridge.events import Event
 from opusbridge.sim.callers import Caller
 from opusbridge.sim.callers.playout import HeardSpan, is_audible
 from opusbridge.sim.checks import SpokenItem, heard_of
+from opusbridge.sim.witness import SEAM_MS, cleared_at
 from opusbridge.sound import AudioFormat
 
 #: Stretches of this length are heard or not.
@@ -184,7 +186,8 @@ def heard_words(
     ]
     for item, words in watch.spoken():
         if any(span.format == item.format for span in caller.heard):
-            share = heard_of(item, caller.heard) * item.format.bytes_per_ms / len(item.sound)
+            ms = heard_of(item, caller.heard, inf, cleared_at(caller), SEAM_MS)
+            share = ms * item.format.bytes_per_ms / len(item.sound)
         else:  # converted on its way: the ear cannot compare, the ledger can
             share = _share(items.get(item.item_id))
         # The padding of the last frame may be missing.

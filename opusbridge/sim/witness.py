@@ -98,7 +98,7 @@ class Witness:
         """The words of every item that reached the ear, in proportion to how much of it did."""
         found = []
         for item in self.items:
-            ms = heard_of(item, caller.heard, inf, _cleared(caller), SEAM_MS)
+            ms = heard_of(item, caller.heard, inf, cleared_at(caller), SEAM_MS)
             share = ms * item.format.bytes_per_ms / len(item.sound)
             words = self.words.get(item.item_id, "")
             # The padding of the last frame may be missing; a word cut in half was not heard.
@@ -126,7 +126,7 @@ class Witness:
         cut = [(at, t.item_id) for at, t in self.truncations] + self.deletions
         cuts = [Cut(spoken[item_id], at + settled) for at, item_id in cut if item_id in spoken]
         told = {item_id for _, item_id in cut}
-        cleared = _cleared(caller)
+        cleared = cleared_at(caller)
         ended_at = 0.0 if parted else caller.ended_at or 0.0
         return [
             *nothing_lost(items, told, caller.heard, ended_at, cleared, slack_ms),
@@ -135,7 +135,7 @@ class Witness:
         ]
 
 
-def _cleared(caller: Caller) -> list[float]:
+def cleared_at(caller: Caller) -> list[float]:
     return [clearing.effective_at for clearing in caller.clearings]
 
 
