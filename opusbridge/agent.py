@@ -32,7 +32,7 @@ from pydantic import (
 
 from opusbridge.config import BargeInKind, Settings, TurnDetectionKind
 from opusbridge.errors import ConfigurationError, TransferRefused
-from opusbridge.manners import NoInput
+from opusbridge.manners import Key, NoInput, Rule, read_rule
 from opusbridge.privacy import Private
 from opusbridge.speech import read_clip
 from opusbridge.tools.registry import Tool
@@ -127,6 +127,10 @@ class Agent(BaseModel):
     """What follows the apology when the model gave no answer for all our asking: ``wait`` for
     the caller to try again, ``transfer:NAME`` to one of the destinations, or ``hang_up``."""
 
+    keys: Mapping[Key, Rule] = Field(default_factory=dict, repr=False)
+    """What keys do at once, the model not being asked: ``transfer:NAME`` to one of the
+    destinations, ``hang_up``, or ``say:TEXT``."""
+
     no_input: NoInput | None = None
     """What follows when the caller says nothing. None: the agent waits for as long as it
     takes."""
@@ -163,6 +167,10 @@ class Agent(BaseModel):
         for tool in self.tools:
             if tool.wants_destinations and not self.destinations:
                 raise ConfigurationError(f"agent: the tool {tool.name} needs destinations")
+        for key, rule in self.keys.items():
+            kind, name = read_rule(rule)
+            if kind == "transfer" and name not in self.destinations:
+                raise ConfigurationError(f"agent: keys.{key} must name one of the destinations")
         policy, _, name = self.give_up.partition(":")
         if policy == "transfer" and name in self.destinations:
             return self

@@ -74,10 +74,32 @@ class HangUp:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Handover:
+    """What goes with a transfer, for whoever takes the caller over."""
+
+    reason: str
+    summary: str
+    """In the agent's words."""
+    heard: tuple[tuple[str, str], ...]
+    """What was said, as far as it was heard: ``caller`` or ``agent``, and the words."""
+    results: tuple[tuple[str, str], ...]
+    """What the tools found out: the tool's name and its output."""
+
+
 @dataclass(frozen=True, slots=True)
 class TransferCall:
     target: Private[str]
     reason: str
+    summary: str = field(default="", repr=False)
+    handover: Handover | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SendDTMF:
+    """Press keys for the other end to hear; ``0-9 * #``, at most 20 at once."""
+
+    digits: Private[str]
 
 
 # --- Of the model -----------------------------------------------------------------------
@@ -198,6 +220,16 @@ class RunTool:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverDigits:
+    """To whoever waits for them; nobody else is told."""
+
+    collection_id: str
+    digits: Private[str]
+    how: str
+    """How it ended: ``length``, ``terminator``, ``timeout``, or ``busy``: others collect."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplaceModel:
     """Give the model's socket up and dial another; the call will restore the conversation."""
 
@@ -247,6 +279,7 @@ ToTelephony = (
     | TellSpeechCommitted
     | HangUp
     | TransferCall
+    | SendDTMF
 )
 
 ToModel = (
@@ -263,7 +296,7 @@ ToModel = (
     | AddToolCall
 )
 
-ToShell = RunTool | ReplaceModel | PauseRecording | ResumeRecording | Note | EndCall
+ToShell = RunTool | DeliverDigits | ReplaceModel | PauseRecording | ResumeRecording | Note | EndCall
 
 Effect = ToTelephony | ToModel | ToShell
 
@@ -297,6 +330,9 @@ NOTES: dict[str, str] = {
     "transfer-failed": "the other party was not reached (reason)",
     "farewell-cancelled": "the caller spoke before the agent could hang up",
     "hold": "an answer is owed and the caller heard nothing: one moment please",
+    "key": "a key of the agent's map was pressed (reason: what it does)",
+    "on-hold": "the caller was put on hold",
+    "off-hold": "the caller was taken back (value: seconds on hold)",
     "no-input": "the caller said nothing (reason: nudge or goodbye; value: how often by now)",
     "warned": "the caller is to be told that the call must end soon (value: seconds left)",
     "apology": "the caller was told that it did not work (reason: what follows)",

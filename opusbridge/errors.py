@@ -5,7 +5,8 @@ OpusbridgeError
 ├── LocalProtocolError     we tried to say what a protocol forbids: a bug of ours
 ├── RemoteProtocolError    a peer said what its protocol forbids; costs that one message
 ├── PeerGone               a peer closed, fell silent or could not be reached
-└── TransferRefused        the transfer asked for cannot be made
+├── TransferRefused        the transfer asked for cannot be made
+└── WishRefused            something else asked of a call cannot be done
 
 An error is how a function fails. An :class:`Ending` is how a call ends; every call has
 exactly one, whether or not an error led to it.
@@ -58,6 +59,10 @@ class PeerGone(OpusbridgeError):
 
 class TransferRefused(OpusbridgeError):
     """The transfer asked for cannot be made; the message says why, without the caller's data."""
+
+
+class WishRefused(OpusbridgeError):
+    """What was asked of the call cannot be done; the message says why, without private data."""
 
 
 class Outcome(StrEnum):

@@ -3,9 +3,10 @@
 The values of an agent's keys ``no_input`` and ``keys``, checked as they are read.
 """
 
+import re
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -49,3 +50,27 @@ class NoInput(BaseModel):
         if isinstance(self.after_seconds, tuple):
             return self.after_seconds
         return (self.after_seconds,) * (len(self.nudges) + 1)
+
+
+_RULE = re.compile(r"(transfer|say):(.+)|(hang_up)", re.DOTALL)
+
+
+def read_rule(written: str) -> tuple[str, str]:
+    """What a key does, and the destination's name or the words it does it with.
+
+    Raises ``ValueError`` for what is neither ``transfer:NAME``, ``hang_up`` nor ``say:TEXT``.
+    """
+    found = _RULE.fullmatch(written)
+    if found is None:
+        raise ValueError("a key does transfer:NAME, hang_up or say:TEXT")
+    return found[1] or found[3], found[2] or ""
+
+
+def _a_rule(written: str) -> str:
+    read_rule(written)
+    return written
+
+
+#: The keys of a telephone, and what one of them does.
+Key = Annotated[str, Field(pattern=r"^[0-9*#A-D]$")]
+Rule = Annotated[str, AfterValidator(_a_rule)]

@@ -11,7 +11,7 @@ from opusbridge.agent import Agent
 from opusbridge.audio.wav import wav_bytes
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError, TransferRefused
-from opusbridge.manners import NoInput
+from opusbridge.manners import NoInput, read_rule
 from opusbridge.privacy import Private
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.tools import hang_up, tool, transfer_call
@@ -194,6 +194,21 @@ def test_a_files_paths_start_in_its_own_folder(hello: Path) -> None:
     (hello.parent / "agent.toml").write_text(f'name = "a"\ninstructions = "b"\n{named}')
 
     assert Agent.load(str(hello.parent / "agent.toml")).greeting_audio == hello
+
+
+def test_keys_do_what_the_agent_says_and_nothing_else() -> None:
+    rules = {"0": "transfer:billing", "1": "say:We open at nine: come in.", "9": "hang_up"}
+    agent = an_agent(destinations={"billing": BILLING}, keys=rules)
+
+    assert agent.keys == rules
+    assert [read_rule(rule) for rule in agent.keys.values()] == [
+        ("transfer", "billing"),
+        ("say", "We open at nine: come in."),
+        ("hang_up", ""),
+    ]
+    assert "destinations" in refusal(keys=rules)
+    assert "transfer:NAME" in refusal(keys={"1": "dance"})
+    assert "keys" in refusal(keys={"12": "hang_up"})
 
 
 def test_one_wait_is_enough_for_every_rung_or_each_has_its_own() -> None:

@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agent": {"config", "errors", "manners", "privacy", "speech", "tools"},
     "receptionist": {"agent", "tools"},
     "bridge": LANGUAGE
-    | {"agent", "call", "config", "logs", "protocols", "recording", "speech", "tools"},
+    | {"agent", "call", "config", "logs", "manners", "protocols", "recording", "speech", "tools"},
     "sim": LANGUAGE | {"audio", "call", "protocols"},
     "bench": {"errors"},
     "web": LANGUAGE
@@ -89,7 +89,7 @@ CORNERS: dict[tuple[str, str], set[str]] = {
     ("recording", "audio"): {"audio.formats", "audio.resampling", "audio.wav"},
     ("bridge", "recording"): {"recording.recorder"},
     # It conducts calls as the bridge does, and carries none.
-    ("testing", "bridge"): {"bridge.conduct"},
+    ("testing", "bridge"): {"bridge.conduct", "bridge.control"},
     ("testing", "recording"): {"recording.mixing"},
 }
 

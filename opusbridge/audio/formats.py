@@ -33,6 +33,11 @@ def silence(format: AudioFormat, ms: int) -> Audio:
     return Audio.of(silence_byte(format) * (ms * format.bytes_per_ms), format)
 
 
+def quietly(audio: Audio) -> Audio:
+    """Silence of the same length."""
+    return Audio.of(silence_byte(audio.format) * audio.size_bytes, audio.format)
+
+
 def level_dbfs(pcm: bytes) -> float:
     """How loud 16-bit PCM is: its RMS against a square wave of full scale.
 

@@ -23,3 +23,6 @@ class TelephonyRealtimeBridge(RealtimeBridge):
 
     def _may_transfer(self) -> None:
         """Always: VoiceAI Connect makes the transfer, and reports if it fails."""
+
+    def _may_send_keys(self) -> None:
+        """Always: there is an activity for it."""

@@ -6,7 +6,7 @@ group that ends with the call, so nothing of a call outlives it.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,9 @@ from uuid import uuid4
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.bridge.alarm import Alarm
+from opusbridge.bridge.asking import Asking
 from opusbridge.bridge.conduct import call_policy
+from opusbridge.bridge.control import Control
 from opusbridge.bridge.keeping import keep_frame, keep_sent, write_as_it_goes
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel, ModelLink
@@ -30,7 +32,6 @@ from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending, PeerGone, ending
 from opusbridge.logs import BadMessages, Log, of_call, places
-from opusbridge.privacy import Private
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.tools.context import CallContext
@@ -44,7 +45,7 @@ RecorderFactory = Callable[[str, datetime, float], CallRecorder]
 FLUSH_SECONDS = 1.0
 
 
-class RealtimeBridge(ABC):
+class RealtimeBridge(Asking):
     """One call on its sockets. Run it once; everything else may be asked at any time."""
 
     traits: TelephonyTraits
@@ -85,6 +86,8 @@ class RealtimeBridge(ABC):
         self._bad_messages = BadMessages("opusbridge.bridge")
         self._state: dict[str, Any] = {}
         self._side_work: SideWork | None = None
+        self.control = Control(agent, self._asked, self._may_transfer, self._may_send_keys)
+        """What may be asked of the call, by tools and by operators."""
 
     # --- What differs -------------------------------------------------------------------
 
@@ -99,6 +102,10 @@ class RealtimeBridge(ABC):
     @abstractmethod
     def _may_transfer(self) -> None:
         """Raises :class:`TransferRefused` where a transfer cannot be made at all."""
+
+    @abstractmethod
+    def _may_send_keys(self) -> None:
+        """Raises :class:`WishRefused` where no keys can be sent."""
 
     # --- What can be seen and asked -----------------------------------------------------
 
@@ -131,29 +138,6 @@ class RealtimeBridge(ABC):
         """The call for an operator, as ``GET /api/calls`` shows it."""
         shown = describe(self.call_id, self.traits.name, self._started_at, self._engine)
         return {**shown, "state": "ended"} if self.ended else shown
-
-    def hang_up(self, reason: str = "hung-up-by-operator") -> None:
-        """End the call once the caller has heard what is being said.
-
-        ``reason`` is for the log; the call's ending is ``hung-up-by-operator``.
-        """
-        with of_call(self.call_id):
-            log.info("operator hangs up", why=reason)
-        self._asked(events.HangUpRequested("hung-up-by-operator"))
-
-    def say_goodbye(self, reason: str) -> None:
-        """Stop the agent, play the stored goodbye, hang up; ``reason`` of errors.REASONS."""
-        self._asked(events.HangUpRequested(reason, goodbye=True))
-
-    def transfer(self, destination: str, reason: str = "") -> None:
-        """To one of the agent's destinations, by name; raises :class:`TransferRefused`."""
-        target = self.agent.target(destination)
-        self._may_transfer()
-        self._asked(events.TransferRequested(target, reason))
-
-    def say(self, text: str) -> None:
-        """Put a text before the model and ask for a response, through the one door."""
-        self._asked(events.TextInjected(Private(text)))
 
     @property
     def recording_paused(self) -> bool:
@@ -277,8 +261,12 @@ class RealtimeBridge(ABC):
         self, peer: str, text: str, said: Callable[[str, float], Outgoing], now: float
     ) -> None:
         if self._recorder is not None and self._ended is None:
-            self._recorder.said(peer, "in", text, now)
+            self._recorder.said(peer, "in", self._for_the_record(peer, text), now)
         self._perform(lambda at: said(text, at), now)
+
+    def _for_the_record(self, peer: str, text: str) -> str:
+        assert self._engine is not None
+        return text if peer == "model" else self._engine.for_the_record(text)
 
     def _happened(self, event: events.FromShell | events.FromTelephony) -> None:
         if (engine := self._engine) is not None:
@@ -323,6 +311,8 @@ class RealtimeBridge(ABC):
                 self._begin(run_tool(self.agent, effect, self._context(), self._happened))
             case effects.HangUp() | effects.TransferCall():
                 self._begin(self._control(effect))
+            case effects.DeliverDigits():
+                self.control.deliver(effect)
             case effects.ReplaceModel(reason):
                 log.warning("model session replaced", reason=reason)
                 self._model.replace()
@@ -361,17 +351,9 @@ class RealtimeBridge(ABC):
             caller=call.caller.value if call.caller else None,
             callee=call.callee.value if call.callee else None,
             parameters=call.parameters.value,
-            hang_up=self._agent_hangs_up,
-            transfer=self.transfer,
-            recording=self._agent_pauses,
+            control=self.control,
             state=self._state,
         )
-
-    def _agent_pauses(self, paused: bool) -> None:
-        (self.pause_recording if paused else self.resume_recording)(by="agent")
-
-    def _agent_hangs_up(self, reason: str) -> None:
-        self._happened(events.HangUpRequested("agent-hung-up"))
 
     # --- The end ------------------------------------------------------------------------
 

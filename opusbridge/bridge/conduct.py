@@ -2,9 +2,16 @@
 
 from opusbridge.agent import Agent
 from opusbridge.bridge.speech import own_clip, stored_speech
-from opusbridge.call.policy import CallPolicy, ResponsePolicy, SilencePolicy, TelephonyTraits
+from opusbridge.call.policy import (
+    CallPolicy,
+    KeyAction,
+    ResponsePolicy,
+    SilencePolicy,
+    TelephonyTraits,
+)
 from opusbridge.config import Settings
 from opusbridge.effects import SessionConfig, TurnDetection
+from opusbridge.manners import read_rule
 from opusbridge.sound import PCM_24K
 
 #: The caller is told this long before the longest a call may last: enough to finish a thought.
@@ -40,6 +47,7 @@ def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> Ca
         max_call_seconds=settings.max_call_seconds,
         warning_seconds=min(WARNING_SECONDS, settings.max_call_seconds * WARNING_SHARE),
         no_input=_no_input(agent),
+        keys={key: _key_action(agent, rule) for key, rule in agent.keys.items()},
         hold_after=settings.hold_after,
         resume_grace=settings.resume_grace,
         give_up=agent.give_up.partition(":")[0],
@@ -54,6 +62,13 @@ def _no_input(agent: Agent) -> SilencePolicy | None:
     if wanted is None:
         return None
     return SilencePolicy(wanted.waits, wanted.nudges, wanted.goodbye)
+
+
+def _key_action(agent: Agent, rule: str) -> KeyAction:
+    kind, what = read_rule(rule)
+    if kind == "transfer":
+        return KeyAction(kind, target=agent.target(what))
+    return KeyAction(kind, words=what)
 
 
 def _session(settings: Settings, agent: Agent) -> SessionConfig:

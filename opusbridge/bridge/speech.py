@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from opusbridge.call.policy import Clip
@@ -60,7 +60,7 @@ def _read(path: Path, shown: str) -> Clip:
         raise ConfigurationError(f"OPUSBRIDGE_SPEECH_DIR: {shown}: {error}") from None
 
 
-@cache
+@lru_cache(maxsize=64)
 def own_clip(path: Path) -> Clip:
-    """An agent's own sound, which the agent has made sure of; read once."""
+    """An agent's own sound, read once. Raises ``OSError`` and ``ValueError``."""
     return Clip(*read_clip(path))

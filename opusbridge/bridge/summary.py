@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from opusbridge.call.engine import Engine
+from opusbridge.effects import Handover
 from opusbridge.errors import Ending
 
 #: What call.json has in common with the operator's view.
@@ -47,6 +48,16 @@ def summary(
         "started_at": started_at.astimezone(UTC).isoformat(),
         "answered_at": instant(engine.call.answered_at),
         "ended_at": instant(now),
+        **({"handover": _handover(handed)} if (handed := engine.call.handover) else {}),
         "ending": {"outcome": how.outcome.value, "reason": how.reason},
         **engine.tally.shown(engine.call.transcript.started_ms),
+    }
+
+
+def _handover(packet: Handover) -> dict[str, Any]:
+    return {
+        "reason": packet.reason,
+        "summary": packet.summary,
+        "heard": [{"speaker": speaker, "text": text} for speaker, text in packet.heard],
+        "tools": [{"name": name, "output": output} for name, output in packet.results],
     }

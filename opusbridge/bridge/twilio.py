@@ -12,7 +12,7 @@ from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.call.engine import Observer, TelephonyProtocol
 from opusbridge.call.policy import TWILIO
 from opusbridge.config import Settings
-from opusbridge.errors import TransferRefused
+from opusbridge.errors import TransferRefused, WishRefused
 from opusbridge.logs import Log
 from opusbridge.protocols.twilio import twiml
 from opusbridge.protocols.twilio.protocol import TwilioProtocol
@@ -59,6 +59,10 @@ class TwilioRealtimeBridge(RealtimeBridge):
     def _may_transfer(self) -> None:
         if self._rest is None:
             raise TransferRefused("this line cannot transfer calls: no account is set for it")
+
+    def _may_send_keys(self) -> None:
+        # Only TwiML can, and that takes the caller off the stream, and away from the agent.
+        raise WishRefused("this line cannot send keys while the agent is on it")
 
     async def _control(self, effect: effects.HangUp | effects.TransferCall) -> None:
         call = self._call

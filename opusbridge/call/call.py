@@ -16,8 +16,9 @@ from opusbridge.call.machines import is_due
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.rescue import Rescue
+from opusbridge.call.stored import say_as_agent, say_stored
 from opusbridge.call.transcript import Transcript
-from opusbridge.call.turns import Keypad
+from opusbridge.call.wishes import Wishes
 from opusbridge.effects import Effect, Note
 from opusbridge.errors import Ending, ending
 from opusbridge.events import Event
@@ -48,13 +49,13 @@ class Call:
         """``None`` until the telephony side has said what it speaks."""
         self.transcript = Transcript()
         self.began_at = now
-        self._keypad = Keypad(policy.dtmf_gap)
         self._session_waits = False
         self._started = False
         self._answer_at: float | None = None
         self._too_long_at: float | None = None
         self._arrival_due: float | None = now + ARRIVAL_SECONDS
         self._departure = Departure()
+        self._wishes = Wishes(policy, self._departure)
         self._bad: dict[str, int] = {}
         self._company = Company(policy)
         self._reckoned = False  # whether ``_due`` still holds
@@ -68,7 +69,7 @@ class Call:
             return [Note("stray", "after-end")] if late else []
         if type(event) is events.CallerSpoke:
             talk = self.conversation
-            if talk is None or self._departure.closing is not None:
+            if talk is None or self._departure.closing is not None or self._wishes.held:
                 return []
             if talk.barge_in.judges:
                 self._reckoned = False
@@ -131,7 +132,7 @@ class Call:
                 return talk.stream_stopped(now) if talk else []
             case events.DigitsPressed(digits):
                 self._company.caller_heard()
-                return self._keys(self._keypad.press(digits, now), now)
+                return self._wishes.pressed(digits, talk, now)
             case events.PlayFinished():
                 if talk:
                     talk.voice.play_finished(now)
@@ -161,8 +162,9 @@ class Call:
                 if goodbye:
                     return self._part(ending(reason), ("goodbye",), now)
                 return self._departure.wish(effects.HangUp(reason), talk, now)
-            case events.TransferRequested(target, reason):
-                return self._departure.wish(effects.TransferCall(target, reason), talk, now)
+            case events.TransferRequested(target, reason, summary):
+                then = effects.TransferCall(target, reason, summary)
+                return self._departure.wish(then, talk, now)
             case events.RecordingPauseRequested(by):
                 heard = talk.voice.being_heard if talk else ()
                 news = self.transcript.pause(by, self.call_ms(now), heard)
@@ -172,6 +174,14 @@ class Call:
                 return [effects.ResumeRecording()] if over else []
             case events.TextInjected(text):
                 return talk.add_text(Why.TEXT, "system", text, now) if talk else []
+            case (
+                events.DTMFRequested()
+                | events.PlayRequested()
+                | events.HoldRequested()
+                | events.DigitsWanted()
+                | events.DigitsUnwanted()
+            ):
+                return self._wishes.wished(event, talk, now) if talk and self._started else []
             case events.MessageRejected(peer, kind):
                 return self._rejected(peer, kind, now)
             case events.PeerStalled(peer):
@@ -210,7 +220,7 @@ class Call:
         else:
             self._answer_at = now + (ANSWER_SECONDS if self.policy.greet else 0.0)
         if self._departure.closing is not None:
-            return found + talk.say_stored(self._departure.unsaid, now)
+            return found + say_stored(talk, self._departure.unsaid, now)
         self._company.call_ends(self._too_long_at)
         return found + (self._greet(talk, now) if self.policy.greet else [])
 
@@ -219,7 +229,7 @@ class Call:
         if clip is None:
             return talk.response.user_input(Cause(Why.GREETING, "greeting"), now)
         # The caller hears it at once, while the model may still be dialled.
-        found = talk.say_as_agent(clip, self.policy.clip_words.get("greeting", ""), now)
+        found = say_as_agent(talk, clip, self.policy.clip_words.get("greeting", ""), now)
         talk.barge_in.greeting = next(iter(talk.voice.being_heard), None)
         return found
 
@@ -229,14 +239,15 @@ class Call:
 
     # --- In between ---------------------------------------------------------------------
 
-    def _keys(self, inputs: list[Private[str]], now: float) -> list[Effect]:
-        found: list[Effect] = []
-        for keys in inputs:
-            if self.conversation is not None:
-                text = Private(f"Keypad: {keys.value}")
-                since = self._keypad.since
-                found += self.conversation.add_text(Why.KEYS, "user", text, now, since)
-        return found
+    @property
+    def secret(self) -> bool:
+        """Whether what the caller's line carries now may be a secret he types."""
+        return self._wishes.keys.secret
+
+    @property
+    def handover(self) -> effects.Handover | None:
+        """What went with the latest transfer, if there was one."""
+        return self._departure.handover
 
     def _rejected(self, peer: str, kind: str, now: float) -> list[Effect]:
         found: list[Effect] = [Note("bad-message", f"{peer}:{kind}")]
@@ -281,8 +292,10 @@ class Call:
             return found + self._company.keep(talk, self._departure, self._started, now)
         if given_up:
             return self._apologise(talk, now)
-        dialled = self._dial_again(now)
-        return dialled + self._company.keep(talk, self._departure, self._started, now)
+        found, wishes = self._dial_again(now), self._wishes
+        wishes.keys.look(talk.voice.silent_at(now))
+        typing, held = wishes.keys.collecting, wishes.held
+        return found + self._company.keep(talk, self._departure, self._started, now, typing, held)
 
     def _replace_model(self, reason: str, permanent: bool, now: float) -> list[Effect]:
         leaving = self._departure
@@ -302,7 +315,7 @@ class Call:
         noted = Note("apology", self.policy.give_up)
         if self.policy.give_up == "hang_up":
             return [noted, *self._part_badly("model-failed", now)]
-        found, target = [noted, *talk.say_stored(("sorry",), now)], self.policy.give_up_target
+        found, target = [noted, *say_stored(talk, ("sorry",), now)], self.policy.give_up_target
         if self.policy.give_up == "transfer" and target is not None:
             found += self._departure.wish(effects.TransferCall(target, "no answer"), talk, now)
         return found
@@ -353,7 +366,7 @@ class Call:
         """Of all but the caller's line: only that changes with each frame of his."""
         due = (
             self.conversation.deadline if self.conversation else None,
-            self._keypad.deadline,
+            self._wishes.keys.deadline,
             self._answer_at,
             self._arrival_due,
             self._too_long_at,
@@ -375,8 +388,7 @@ class Call:
         if is_due(self._answer_at, now):
             assert self.conversation is not None
             found += [*self.conversation.voice.answer(now), *self._answered(now)]
-        if is_due(self._keypad.deadline, now):
-            found += self._keys(self._keypad.take(), now)
+        found += self._wishes.timed_out(self.conversation, now)
         if self.conversation is not None:
             found += self.conversation.timed_out(now)
         if self._rescue.expired(now):

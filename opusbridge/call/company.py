@@ -15,6 +15,7 @@ from opusbridge.call.machines import is_due
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.silence import Ladder
+from opusbridge.call.stored import say_stored
 from opusbridge.effects import Effect, Note
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
@@ -48,13 +49,26 @@ class Company:
         self._ladder.look(False, now, now)
 
     def keep(
-        self, talk: Conversation, departure: Departure, started: bool, now: float
+        self,
+        talk: Conversation,
+        departure: Departure,
+        started: bool,
+        now: float,
+        typing: bool = False,
+        held: bool = False,
     ) -> list[Effect]:
-        """Never silent: look after every event, and say what is due."""
+        """Never silent: look after every event, and say what is due.
+
+        ``typing``: the caller is to type, and has a time limit of his own for that. ``held``:
+        he is on hold, and waits for our return.
+        """
         silent_at = talk.voice.silent_at(now)
         deaf = not talk.model.ready or talk.model.pulse.weak(now)
-        self._hold.look(started and talk.owes_sound, silent_at, now, talk.owes_since, deaf)
-        self._ladder.look(started and not departure.wished and talk.quiet, silent_at, now)
+        owed = started and (held or (talk.owes_sound and not typing))
+        since = now if held else talk.owes_since
+        self._hold.look(owed, silent_at, now, since, deaf)
+        quiet = started and not departure.wished and talk.quiet and not held
+        self._ladder.look(quiet, silent_at, now)
         found: list[Effect] = []
         if self._hold.due(now):
             found += [Note("hold"), *self._ask_to_hold(talk, departure, now)]
@@ -66,7 +80,7 @@ class Company:
 
     def _ask_to_hold(self, talk: Conversation, departure: Departure, now: float) -> list[Effect]:
         if departure.hanging_up is None:
-            return talk.say_stored(("one-moment",), now)
+            return say_stored(talk, ("one-moment",), now)
         # The agent's own goodbye does not come.
         return departure.part(departure.hanging_up, ("goodbye",), talk, True, now)
 

@@ -16,7 +16,7 @@ from opusbridge.call.history import UNHEARD, ToolUse
 from opusbridge.call.machines import is_due
 from opusbridge.call.model_side import Item, ModelSide
 from opusbridge.call.pending import Cause, Why
-from opusbridge.call.policy import CallPolicy, Clip, model_format
+from opusbridge.call.policy import CallPolicy, model_format
 from opusbridge.call.pulse import DIAL_SECONDS
 from opusbridge.call.refusals import Reaction, reaction_to
 from opusbridge.call.response import ResponseLifecycle
@@ -296,9 +296,14 @@ class Conversation:
     # --- What is added beside the speech ------------------------------------------------
 
     def add_text(
-        self, why: Why, role: str, text: Private[str], now: float, since: float | None = None
+        self,
+        why: Why | None,
+        role: str,
+        text: Private[str],
+        now: float,
+        since: float | None = None,
     ) -> list[Effect]:
-        """A text item, and a response that takes account of it; he began it at ``since``."""
+        """A text item, begun at ``since``; it asks for a response unless ``why`` is ``None``."""
         self._texts += 1
         item_id = f"text-{self._texts}"
         if role == "user":
@@ -307,26 +312,17 @@ class Conversation:
         added = effects.AddText(item_id, role, text)
         if role != "user":
             self.model.history.note_added(added)
+        told = self.tell(added)
+        if why is None:
+            return told
         cause = Cause(why, item_id, frozenset({item_id}))
-        return [*self._tell(added), *self.response.user_input(cause, now)]
+        return [*told, *self.response.user_input(cause, now)]
 
-    def say_stored(self, names: tuple[str, ...], now: float) -> list[Effect]:
-        """What the bridge says itself; the model learns nothing of it."""
-        found: list[Effect] = []
-        for name in names:
-            clip, words = self.policy.clips.get(name), self.policy.clip_words.get(name, "")
-            found += [] if clip is None else self.voice.say(name, clip, words, now)
-        return found
-
-    def say_as_agent(self, clip: Clip, words: str, now: float) -> list[Effect]:
-        """Stored speech in the agent's name: the model is told that it said so."""
+    def note_keys(self, text: str, now: float) -> None:  # the model is told by who collected them
         self._texts += 1
-        item_id = f"said-{self._texts}"
-        self.model.history.said_for_it(item_id)
-        found = self.voice.say_as(item_id, clip, words, now)
-        return found + self._tell(effects.AddText(item_id, "assistant", Private(words)))
+        self.transcript.typed(f"keys-{self._texts}", text, *(self._call_ms(now),) * 2)
 
-    def _tell(self, item: Item) -> list[Effect]:
+    def tell(self, item: Item) -> list[Effect]:
         told = self.model.tell(item)
         if told:
             self.response.item_sent(item.item_id)
@@ -356,7 +352,7 @@ class Conversation:
         self._texts += 1
         item_id = f"output-{self._texts}"
         self.model.history.tool_answered(tool_call_id, item_id, output)
-        found = self._tell(effects.AddToolOutput(item_id, tool_call_id, output))
+        found = self.tell(effects.AddToolOutput(item_id, tool_call_id, output))
         return found + self._answer_tools(self.tools.finished(tool_call_id, item_id), now)
 
     def _answer_tools(self, cause: Cause | None, now: float) -> list[Effect]:
@@ -368,6 +364,10 @@ class Conversation:
         """Stop the agent for last words that are not its own; the model says no more."""
         self.barge_in.close()
         self.response.close()
+        return self.hush(now)
+
+    def hush(self, now: float) -> list[Effect]:
+        """Silence first, and the agent says no more of this."""
         clear, cut = self.voice.cut(now)
         return [*clear, *self.response.interrupted(now), *self.model.history.cut(cut)]
 

@@ -12,7 +12,9 @@ Three stages, each with its own way back:
 from opusbridge import effects
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.farewell import HANG_UP_SECONDS, LOOK_SECONDS, TRANSFER_SECONDS, Farewell
+from opusbridge.call.handover import with_handover
 from opusbridge.call.machines import is_due
+from opusbridge.call.stored import say_stored
 from opusbridge.effects import Effect, Note
 from opusbridge.errors import Ending, ending
 
@@ -28,6 +30,8 @@ class Departure:
         """The telephony side was told: how the call will have ended if it follows."""
         self.unsaid: tuple[str, ...] = ()
         """The clips of the last words, for a line that is not ours yet."""
+        self.handover: effects.Handover | None = None
+        """What went with the latest transfer, if there was one."""
         self._farewell: Farewell | None = None
         self._transferring = False  # of the two ways to part, the one that may fail
         self._look_at: float | None = None
@@ -62,10 +66,15 @@ class Departure:
     # --- Wishing ------------------------------------------------------------------------
 
     def wish(
-        self, then: effects.HangUp | effects.TransferCall, talk: Conversation | None, now: float
+        self,
+        then: effects.HangUp | effects.TransferCall,
+        talk: Conversation | None,
+        now: float,
+        by_caller: bool = False,
     ) -> list[Effect]:
         """Once everything was heard; the agent's own wish gives way to the caller's speech."""
-        by_agent = isinstance(then, effects.TransferCall) or then.reason in GIVES_WAY
+        gives_way = isinstance(then, effects.TransferCall) or then.reason in GIVES_WAY
+        by_agent = gives_way and not by_caller
         if self.under_way:
             return []
         if by_agent and talk is not None and talk.barge_in.keeps_the_line:
@@ -100,7 +109,7 @@ class Departure:
         self._farewell = Farewell(effects.HangUp(how.reason), now, False, awaits_reply=False)
         if talk is None:
             return []
-        return talk.close(now) + (talk.say_stored(clips, now) if started else [])
+        return talk.close(now) + (say_stored(talk, clips, now) if started else [])
 
     # --- Parting ------------------------------------------------------------------------
 
@@ -120,9 +129,11 @@ class Departure:
         if isinstance(farewell.then, effects.HangUp):
             self.parting = ending(farewell.then.reason)
             self._gone_at = now + HANG_UP_SECONDS
-        else:
-            self.parting, self._gone_at = ending("transferred"), now + TRANSFER_SECONDS
-        return [farewell.then]
+            return [farewell.then]
+        self.parting, self._gone_at = ending("transferred"), now + TRANSFER_SECONDS
+        transfer = with_handover(farewell.then, talk)
+        self.handover = transfer.handover
+        return [transfer]
 
     def transfer_succeeded(self, now: float) -> None:
         if self._transferring:

@@ -23,7 +23,7 @@ class Door:
         self.turn = CallerTurn()
         self.waiting = Waiting()
         self.retries = Retries(policy.backoff)
-        self.ready = self.closed = False
+        self.ready = self.closed = self.on_hold = False
         self._requests = 0
 
     @property
@@ -31,6 +31,7 @@ class Door:
         """What stands between waiting input and its request, or ``None``."""
         holds = {
             "ending": self.closed,
+            "hold": self.on_hold,
             "session": not self.ready,
             "response": self.response.state is not Response.NONE,
             "request": self.request.state is not Request.NONE,

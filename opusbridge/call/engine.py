@@ -7,10 +7,11 @@ nothing a peer says can raise from here.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, get_args
 
 from opusbridge import effects, events
+from opusbridge.audio.formats import quietly
 from opusbridge.call.call import Call
 from opusbridge.call.invariants import Invariants
 from opusbridge.call.tally import Tally
@@ -55,6 +56,9 @@ class TelephonyProtocol(Protocol):
 
         ``None``, and as if never asked, for everything else.
         """
+
+    def masked(self, text: str) -> str:
+        """The same without sound and keys, and without what we do not understand."""
 
     def send(self, effect: effects.ToTelephony) -> None: ...
 
@@ -118,9 +122,11 @@ class Engine:
         """The caller's frame in ``text``, for :meth:`caller_spoke`; ``None``: say it all the same.
 
         A short cut for what comes fifty times a second. Whoever does not take it has no loss:
-        :meth:`telephony_said` reads every text.
+        :meth:`telephony_said` reads every text, and keeps a secret's tones to itself.
         """
-        return self.telephony.frame(text) if len(text) <= LONGEST_TELEPHONY_TEXT else None
+        if self.call.secret or len(text) > LONGEST_TELEPHONY_TEXT:
+            return None
+        return self.telephony.frame(text)
 
     def caller_spoke(self, event: events.CallerSpoke, now: float) -> Outgoing:
         """The same as :meth:`telephony_said` of the text that :meth:`frame` found it in.
@@ -140,6 +146,10 @@ class Engine:
         owed, to_model = self.telephony.messages_to_send(), self.model.messages_to_send()
         alone = not owed and len(to_model) == 1
         return Outgoing(owed, to_model, [], append.audio if alone else None)
+
+    def for_the_record(self, text: str) -> str:
+        """A text of the telephony side as it may be written down, before it is handed in."""
+        return self.telephony.masked(text) if self.call.secret else text
 
     def telephony_gone(self, now: float) -> Outgoing:
         return self._step([events.TelephonyLost()], now)
@@ -180,6 +190,9 @@ class Engine:
             self._show(note, now, for_shell)
             for_shell.append(note)
         for event in found:
+            if type(event) is events.CallerSpoke and self.call.secret:
+                # The tones of the keys are in his sound: nobody is to have it.
+                event = replace(event, audio=quietly(event.audio))
             self._show(event, now, for_shell)
             for effect in self.call.handle(event, now):
                 self._show(effect, now, for_shell)

@@ -80,6 +80,12 @@ class History:
         """Whether this response did; then the reply to the tool goes on where it stopped."""
         return any(use.response_id == response_id for use in self._tools.values())
 
+    @property
+    def results(self) -> tuple[tuple[str, str], ...]:
+        """The tools that answered, by name, with what they said."""
+        answered = [use for use in self._tools.values() if use.output is not None]
+        return tuple((use.name, use.output.value) for use in answered if use.output is not None)
+
     def last_output(self, item_id: str) -> ToolUse | None:
         """The tool whose output was sent as this item."""
         uses = self._tools.values()

@@ -90,6 +90,18 @@ class SilencePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyAction:
+    """What a key does without the model being asked."""
+
+    kind: str
+    """``transfer``, ``hang_up`` or ``say``."""
+    target: Private[str] | None = None
+    """Where ``transfer`` goes."""
+    words: str = ""
+    """What ``say`` has the model say."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallPolicy:
     """How one call is conducted; durations in seconds."""
 
@@ -111,6 +123,8 @@ class CallPolicy:
     warning_seconds: float = 0.0
     """So long before that the model tells the caller; 0: not at all."""
     no_input: SilencePolicy | None = None
+    keys: Mapping[str, KeyAction] = field(default_factory=dict)
+    """By the key pressed; the others are the model's to read."""
     hold_after: float = 6.0
     """An answer is owed and the caller has heard nothing for this long: one moment please."""
     resume_grace: float = 30.0

@@ -32,12 +32,12 @@ class ResponseLifecycle:
 
     def __init__(self, policy: ResponsePolicy) -> None:
         self.policy = policy
-        self._door = Door(policy)
-        self._request = self._door.request
-        self._response = self._door.response
-        self._turn = self._door.turn
-        self._waiting = self._door.waiting
-        self._retries = self._door.retries
+        self.door = Door(policy)
+        self._request = self.door.request
+        self._response = self.door.response
+        self._turn = self.door.turn
+        self._waiting = self.door.waiting
+        self._retries = self.door.retries
 
     @property
     def request(self) -> Request:
@@ -81,7 +81,7 @@ class ResponseLifecycle:
     @property
     def at_rest(self) -> bool:
         """Nothing asked, nothing produced, nothing waiting."""
-        return self._door.at_rest
+        return self.door.at_rest
 
     @property
     def awaited(self) -> bool:
@@ -90,11 +90,11 @@ class ResponseLifecycle:
 
     @property
     def greets(self) -> bool:
-        return self._door.greets
+        return self.door.greets
 
     @property
     def deadline(self) -> float | None:
-        return self._door.deadline
+        return self.door.deadline
 
     def displaced_by(self, response_id: str) -> str | None:
         """The one that must be over if this one is created: there is one at a time."""
@@ -107,12 +107,12 @@ class ResponseLifecycle:
     # --- What the caller and the call did -----------------------------------------------
 
     def session_ready(self, now: float) -> list[Effect]:
-        self._door.ready = True
-        return self._door.settle(now)
+        self.door.ready = True
+        return self.door.settle(now)
 
     def user_input(self, cause: Cause, now: float) -> list[Effect]:
         """Something needs an answer: now if the door is open, else as soon as it opens."""
-        return self._door.put(cause, now)
+        return self.door.put(cause, now)
 
     def caller_began(self, now: float, doubtful: bool = False) -> list[Effect]:
         """``doubtful``: it may be no speech; :meth:`caller_cut_in` follows if it is."""
@@ -142,11 +142,11 @@ class ResponseLifecycle:
     def turn_passed_over(self, now: float) -> list[Effect]:
         """What he uttered was no turn: it stays in the conversation and wants no answer."""
         self._waiting.put_back(self._turn.waited_in_vain(), now)
-        return self._door.settle(now)
+        return self.door.settle(now)
 
     def close(self) -> None:
         """The call is ending: what begins from now on is cancelled."""
-        self._door.closed = True
+        self.door.closed = True
 
     def interrupted(self, now: float) -> list[Effect]:
         """Stop whatever is being answered: the caller, or a goodbye, comes first."""
@@ -218,32 +218,30 @@ class ResponseLifecycle:
         covering, found = slot.forget(slot.over), list[Effect]()
         self._retries.slot_freed()
         if status == "failed":
-            found = self._door.failed(
-                covering, "failed", now, permanent=permanent, hint=retry_after
-            )
+            found = self.door.failed(covering, "failed", now, permanent=permanent, hint=retry_after)
         elif covering and stuck:
-            self._door.waited_in_vain(covering, now)  # what it said since was not played
+            self.door.waited_in_vain(covering, now)  # what it said since was not played
         elif covering and (empty or status == "cancelled"):
             why = "cancelled" if status == "cancelled" else "empty"
-            found = self._door.failed(covering, why, now, hint=retry_after)
+            found = self.door.failed(covering, why, now, hint=retry_after)
         elif status != "cancelled":
             self._retries.answered()
-        return found + self._door.settle(now)
+        return found + self.door.settle(now)
 
     def refused(
         self, request_id: str | None, active_response_id: str | None, now: float
     ) -> list[Effect]:
         """A response is active already. Without a request of ours it was the model's own creation
         that failed; its turn waits here already."""
-        note = Note("conflict", self.request.name.lower(), self._door.ids(request_id))
+        note = Note("conflict", self.request.name.lower(), self.door.ids(request_id))
         if request_id is not None and request_id != self._request.id:
-            self._door.not_accepted(request_id, now)
+            self.door.not_accepted(request_id, now)
             return [note]
         self._turn.answer_due = None
         if self.request is Request.NONE and self._response.taken_for is not None:
-            self._door.not_accepted(self._response.taken_for, now)
+            self.door.not_accepted(self._response.taken_for, now)
         self._request.refused(by_name=request_id is not None)
-        return [note, *self._learn_blocker(active_response_id, now), *self._door.settle(now)]
+        return [note, *self._learn_blocker(active_response_id, now), *self.door.settle(now)]
 
     def request_failed(
         self, request_id: str | None, permanent: bool, retry_after: float | None, now: float
@@ -252,16 +250,16 @@ class ResponseLifecycle:
         found: list[Effect] = []
         if request_id is not None and request_id == self._request.id:
             self._request.refused(by_name=True)
-            found = self._door.failed((), "refused", now, permanent=permanent, hint=retry_after)
+            found = self.door.failed((), "refused", now, permanent=permanent, hint=retry_after)
         elif request_id is not None:
-            self._door.not_accepted(request_id, now)
+            self.door.not_accepted(request_id, now)
         if permanent:
             self._retries.give_up("model-failed")
-        return found + self._door.settle(now)
+        return found + self.door.settle(now)
 
     def lost(self, now: float, heard_in_part: bool = False, goes_on: bool = False) -> None:
         """The model's socket is gone, and what is in flight with it."""
-        self._door.ready = False
+        self.door.ready = False
         self._request.step(RequestInput.LOST)
         unanswered = self._turn.waited_in_vain() + self._response.lost(heard_in_part, goes_on)
         self._waiting.put_back(unanswered, now)
@@ -274,29 +272,29 @@ class ResponseLifecycle:
         self._waiting.pending = None
 
     def settle(self, now: float) -> list[Effect]:
-        return self._door.settle(now)
+        return self.door.settle(now)
 
     def timed_out(self, now: float, settle: bool = True) -> list[Effect]:
         """Call at :attr:`deadline`; without ``settle`` the caller of this does it after."""
         found: list[Effect] = []
         if is_due(self._turn.due, now):
-            found.append(Note("watchdog", "commit", self._door.ids()))
+            found.append(Note("watchdog", "commit", self.door.ids()))
             self._waiting.put_back(self._turn.waited_in_vain(), now)
         self._retries.timed_out(now)
         if is_due(self._request.due, now):
-            found.append(Note("watchdog", "request", self._door.ids()))
+            found.append(Note("watchdog", "request", self.door.ids()))
             self._request.step(RequestInput.TIMED_OUT)
             self._request.orphan_due = self._request.asked_at + self.policy.progress_timeout
             self._retries.count_silence(self._request.asked_at)
-            self._door.waited_in_vain((), now)
+            self.door.waited_in_vain((), now)
         if is_due(self._response.due, now):
             found += self._response_overdue(now)
-        return found + self._door.settle(now) if settle else found
+        return found + self.door.settle(now) if settle else found
 
     def _response_overdue(self, now: float) -> list[Effect]:
         slot = self._response
         active = slot.state is Response.ACTIVE
-        found: list[Effect] = [Note("watchdog", slot.rung, self._door.ids())]
+        found: list[Effect] = [Note("watchdog", slot.rung, self.door.ids())]
         if active and slot.sound_complete:
             # All was said: asking again would say it twice.
             slot.step(ResponseInput.DONE)
@@ -323,7 +321,7 @@ class ResponseLifecycle:
                 speaking, policy = self._turn.speaking, self.policy
                 patience = policy.progress_timeout if speaking else policy.created_timeout
                 self._retries.must_be_heard_by(now + patience)
-                self._door.waited_in_vain(slot.forget(slot.freed), now)
+                self.door.waited_in_vain(slot.forget(slot.freed), now)
             case _:
                 pass
         return []
@@ -340,8 +338,8 @@ class ResponseLifecycle:
         if request.is_orphan(request_id):
             self._turn.answer_due = None
             return self._begin(response_id, now, unwanted=True)
-        ours = is_ours(self._door, request_id, announced)
-        overruled = self._door.closed or self._turn.overrules
+        ours = is_ours(self.door, request_id, announced)
+        overruled = self.door.closed or self._turn.overrules
         unwanted = overruled or (ours and request.state is Request.ABANDONED)
         cancelled = response_id == slot.id and slot.state is Response.CANCELLING
         if not (unwanted or cancelled):
@@ -350,7 +348,7 @@ class ResponseLifecycle:
                 asked_for = request.asked_for if ours or disputed else None
                 slot.covering += self._waiting.cover(asked_for)
             else:
-                causes = () if known else begun_for(self._door, ours)
+                causes = () if known else begun_for(self.door, ours)
                 slot.covering += self._waiting.cover_only(causes)
         taken_for = request.id if ours and request_id is None else None
         if ours:
@@ -362,7 +360,7 @@ class ResponseLifecycle:
 
     def _begin(self, response_id: str, now: float, unwanted: bool) -> list[Effect]:
         """The slot is this response's from now on."""
-        slot, ids = self._response, self._door.ids(response_id)
+        slot, ids = self._response, self.door.ids(response_id)
         found: list[Effect] = []
         if response_id != slot.id and slot.begin(response_id) is Action.REPLACE:
             found.append(Note("stray", "created-while-active", ids))

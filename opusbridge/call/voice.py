@@ -80,10 +80,15 @@ class AgentVoice:
     def say(self, name: str, clip: Clip, words: str, now: float) -> list[Effect]:
         """Stored speech, through the same ledger as everything the caller hears."""
         self._clips += 1
-        return self.say_as(f"{CLIP}{name}-{self._clips}", clip, words, now)
+        return self._say(f"{CLIP}{name}-{self._clips}", clip, words, now)
 
-    def say_as(self, item_id: str, clip: Clip, words: str, now: float) -> list[Effect]:
-        """The same as an item of the conversation, which the model is told of."""
+    def say_as_agent(self, clip: Clip, words: str, now: float) -> tuple[str, list[Effect]]:
+        """The same as an item of the conversation; with its id, for the model to be told."""
+        self._clips += 1
+        item_id = f"said-{self._clips}"
+        return item_id, self._say(item_id, clip, words, now)
+
+    def _say(self, item_id: str, clip: Clip, words: str, now: float) -> list[Effect]:
         self._transcript.words(item_id, "agent", words, final=True)
         self._transcript.aside(item_id, "agent").status = "completed"
         path = AgentPath(PCM_AT[clip.rate_hz], self._telephony, self._traits.frame_bytes)

@@ -1,6 +1,6 @@
 """What the shell around a call makes happen to it: tools, operators, the clock."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opusbridge.privacy import Private
 
@@ -29,6 +29,54 @@ class TransferRequested:
     target: Private[str]
     """A number or SIP address of the agent's list, never the model's own text."""
     reason: str = ""
+    summary: str = field(default="", repr=False)
+    """For whoever takes the caller over, in the agent's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class DTMFRequested:
+    """Press keys for the other end."""
+
+    digits: Private[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PlayRequested:
+    """Stored sound for the caller, behind what is being said: 16-bit mono PCM."""
+
+    rate_hz: int
+    pcm: bytes = field(repr=False)
+    words: Private[str]
+    """What is said in it: the model is told that it said so. Empty: it is no speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequested:
+    """Put the caller on hold, or (``on`` false) take him back."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsWanted:
+    """A tool waits for keys; :class:`effects.DeliverDigits` will answer it."""
+
+    collection_id: str
+    length: int | None
+    """So many are enough. ``None``: until :attr:`terminator`."""
+    terminator: str
+    """The key that ends them and is none of them; empty: there is none."""
+    timeout_seconds: float
+    """Without a key, counted from when the caller has heard what he is asked for."""
+    secret: bool
+    """They are for the tool alone: nobody else may hear, read or keep them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsUnwanted:
+    """The tool that waited is gone."""
+
+    collection_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +124,17 @@ class DeadlineReached:
     """The instant the call asked to be woken at has come."""
 
 
+Wish = DTMFRequested | PlayRequested | HoldRequested | DigitsWanted | DigitsUnwanted
+
 FromShell = (
     ToolFinished
     | HangUpRequested
     | TransferRequested
+    | DTMFRequested
+    | PlayRequested
+    | HoldRequested
+    | DigitsWanted
+    | DigitsUnwanted
     | RecordingPauseRequested
     | RecordingResumeRequested
     | TextInjected

@@ -31,6 +31,13 @@ _FACTS: dict[type, Callable[[Any], Fact]] = {
     effects.PauseRecording: lambda _: {"note": "recording-paused"},
     effects.ResumeRecording: lambda _: {"note": "recording-resumed"},
     events.HangUpRequested: lambda what: {"note": "hang-up-requested", "reason": what.reason},
+    events.DTMFRequested: lambda _: {"note": "dtmf-requested"},
+    events.PlayRequested: lambda _: {"note": "play-requested"},
+    events.DigitsWanted: lambda what: {
+        "note": "digits-wanted",
+        "reason": "secret" if what.secret else "",
+    },
+    effects.DeliverDigits: lambda what: {"note": "digits-delivered", "reason": what.how},
     events.TransferRequested: lambda _: {"note": "transfer-requested"},
     events.TextInjected: lambda _: {"note": "text-injected"},
     events.MessageRejected: lambda what: {

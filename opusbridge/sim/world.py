@@ -352,8 +352,8 @@ class SimulatedCall:
                 self._after(self.surroundings.rest_seconds, self._hang_up_by_rest)
             case effects.TransferCall():
                 self._after(self.surroundings.rest_seconds, self._transfer_by_rest)
-            case effects.PauseRecording() | effects.ResumeRecording():
-                pass  # for whoever keeps it, and sees it by observing
+            case effects.PauseRecording() | effects.ResumeRecording() | effects.DeliverDigits():
+                pass  # for whoever keeps it, or waits for it, and sees it by observing
             case effects.Note():
                 self.notes.append(effect)
             case effects.ReplaceModel():

@@ -10,6 +10,7 @@ from typing import Any
 from opusbridge import events
 from opusbridge.agent import Agent
 from opusbridge.bridge.conduct import call_policy
+from opusbridge.bridge.control import Control
 from opusbridge.call.engine import Observer
 from opusbridge.call.policy import AUDIOCODES, TWILIO
 from opusbridge.receptionist import RECEPTIONIST
@@ -19,7 +20,7 @@ from opusbridge.sim.script import CallScript
 from opusbridge.sim.staged import Cast, Staged
 from opusbridge.testing.conduct import ScriptedTool, agent_for, durations_for, settings_for
 from opusbridge.testing.result import CallResult
-from opusbridge.tools.context import CallContext
+from opusbridge.tools.context import CallContext, Digits
 from opusbridge.tools.registry import Tool, ToolFailed
 
 TRAITS = {traits.name: traits for traits in (TWILIO, AUDIOCODES)}
@@ -94,18 +95,22 @@ def _context(agent: Agent, call: Staged, state: dict[str, Any]) -> CallContext:
     def happened(event: events.Event) -> None:
         call.call.happens(event, call.call.world.now)
 
-    def transfer(destination: str, reason: str) -> None:
-        happened(events.TransferRequested(agent.target(destination), reason))
-
     return CallContext(
         "virtual",
         caller=heart.caller.value if heart.caller else None,
         callee=heart.callee.value if heart.callee else None,
         parameters=heart.parameters.value,
-        hang_up=lambda reason: happened(events.HangUpRequested("agent-hung-up")),
-        transfer=transfer,
+        control=_VirtualControl(agent, happened, lambda: None, lambda: None),
         state=state,
     )
+
+
+class _VirtualControl(Control):
+    async def collect_digits(
+        self, length: int | None, terminator: str, seconds: float, secret: bool
+    ) -> Digits:
+        # The world stands still while a tool runs, so nobody would ever type.
+        raise RuntimeError("digits cannot be collected in virtual time")
 
 
 def _to_completion(work: Coroutine[Any, Any, str]) -> str:

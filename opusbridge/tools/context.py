@@ -2,34 +2,63 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
-from opusbridge.errors import TransferRefused
+from opusbridge.errors import TransferRefused, WishRefused
 
 #: Seconds a tool in a thread waits for the call to take its wish: the call answers at once
 #: or is gone.
 LOOP_PATIENCE = 5.0
 
+#: Seconds without a key after which nobody is waited for any longer.
+KEY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Digits:
+    """What the caller typed. Printing it shows nothing of that."""
+
+    value: str
+    complete: bool
+    """Whether it is as long as asked for, or was ended by the terminator. If not, the caller
+    stopped typing, or never began."""
+
+    def __repr__(self) -> str:
+        return "<Digits>"
+
+
+class CallControl(Protocol):
+    """What may be asked of a call; in the event loop. Nothing but ``collect_digits`` waits."""
+
+    def hang_up(self, reason: str) -> None: ...
+
+    def transfer(self, destination: str, reason: str, summary: str) -> None: ...
+
+    def send_dtmf(self, digits: str) -> None: ...
+
+    def play(self, path: Path, words: str) -> None: ...
+
+    def hold(self, on: bool) -> None: ...
+
+    def pause_recording(self, paused: bool) -> None: ...
+
+    async def collect_digits(
+        self, length: int | None, terminator: str, seconds: float, secret: bool
+    ) -> Digits: ...
+
 
 class CallContext:
-    """The call, as a tool sees it: read-only but for ``state`` and the two wishes.
+    """The call, as a tool sees it: read-only but for ``state`` and what may be asked of it.
 
     ``state`` is the tools' own dict for this call; nothing else reads it, and it ends with the
     call. Tools of one call may run at the same time. Printing a context shows the call's id
     and nothing of the caller.
     """
 
-    __slots__ = (
-        "_hang_up",
-        "_recording",
-        "_transfer",
-        "call_id",
-        "callee",
-        "caller",
-        "parameters",
-        "state",
-    )
+    __slots__ = ("_control", "call_id", "callee", "caller", "parameters", "state")
 
     def __init__(
         self,
@@ -38,16 +67,11 @@ class CallContext:
         caller: str | None = None,
         callee: str | None = None,
         parameters: Mapping[str, str] | None = None,
-        hang_up: Callable[[str], None] | None = None,
-        transfer: Callable[[str, str], None] | None = None,
-        recording: Callable[[bool], None] | None = None,
+        control: CallControl | None = None,
         state: dict[str, Any] | None = None,
     ) -> None:
-        """``hang_up(reason)`` and ``transfer(destination, reason)`` are the call's own; they are
-        called in the event loop and return at once. ``transfer`` takes one of the agent's names
-        and raises :class:`TransferRefused`, whose text the model will read. ``recording(paused)``
-        pauses or resumes what is kept of the call. Without them (in a user's own tests) a hang-up
-        and a pause do nothing and a transfer is refused.
+        """Without ``control`` (in a user's own tests) a transfer and keys are refused, nobody
+        types anything, and the rest does nothing.
         """
         self.call_id = call_id
         self.caller = caller
@@ -56,20 +80,45 @@ class CallContext:
         self.parameters = MappingProxyType(dict(parameters or {}))
         """What the telephony side was told to hand over."""
         self.state: dict[str, Any] = {} if state is None else state
-        self._hang_up = hang_up or _nobody_to_hang_up
-        self._transfer = transfer or _nobody_to_transfer
-        self._recording = recording or _nobody_records
+        self._control: CallControl = control or _NoCall()
 
     def hang_up(self, reason: str) -> None:
         """End the call when the caller has heard what is being said."""
-        self._hang_up(reason)
+        self._control.hang_up(reason)
 
-    def transfer(self, destination: str, reason: str) -> None:
+    def transfer(self, destination: str, reason: str, summary: str = "") -> None:
         """Hand the caller over to one of the agent's destinations, by its name.
 
-        Raises :class:`TransferRefused` if that cannot be; the text says why.
+        ``summary`` is for whoever takes the caller over; with what was heard and what the tools
+        found out it is the hand-over packet in ``call.json``. Raises :class:`TransferRefused`
+        if a transfer cannot be; the text says why.
         """
-        self._transfer(destination, reason)
+        self._control.transfer(destination, reason, summary)
+
+    def send_dtmf(self, digits: str) -> None:
+        """Press keys (``0-9 * #``, at most 20) for the other end to hear, at once.
+
+        Raises ``ValueError`` for other keys and :class:`WishRefused` where the line cannot.
+        """
+        self._control.send_dtmf(digits)
+
+    def play(self, path: str | Path, words: str = "") -> None:
+        """A WAV file (one channel; 8, 16 or 24 kHz; at most a minute) for the caller to hear,
+        behind what is being said. The caller's speech cuts it like the agent's own.
+
+        ``words`` are what is said in it: the model is told that it said so. Raises
+        :class:`WishRefused` for a file that cannot be used.
+        """
+        self._control.play(Path(path), words)
+
+    def hold(self) -> None:
+        """Put the caller on hold: the agent is silent and does not hear him; he is asked to
+        hold from time to time, and hears what is played."""
+        self._control.hold(True)
+
+    def unhold(self) -> None:
+        """Take the caller back; the model is told, and goes on."""
+        self._control.hold(False)
 
     def pause_recording(self) -> None:
         """Keep nothing of what is said from now on, such as the number of a card.
@@ -77,32 +126,46 @@ class CallContext:
         The recording is silent for as long, the transcript says that something was withheld.
         What begins in the pause is withheld to its end.
         """
-        self._recording(True)
+        self._control.pause_recording(True)
 
     def resume_recording(self) -> None:
         """Keep what is said from now on, unless somebody else has paused it too."""
-        self._recording(False)
+        self._control.pause_recording(False)
+
+    async def collect_digits(
+        self,
+        length: int | None = None,
+        terminator: str = "#",
+        timeout: float = KEY_SECONDS,  # noqa: ASYNC109  # of a pause between keys, not of the call
+        secret: bool = False,
+    ) -> Digits:
+        """What the caller types from now on, which nobody else is told.
+
+        Ends after ``length`` keys, at ``terminator`` (which is none of them; empty: there is
+        none), or ``timeout`` seconds after the last key, counted at first from the end of what
+        the agent is saying. The tool's own ``timeout_seconds`` must leave room for that.
+
+        ``secret``: the keys are in no recording, transcript, log or flight recording, and
+        their tones do not reach the model, which does not hear the caller meanwhile either.
+        Raises ``ValueError`` for what would never end, and ``RuntimeError`` in a tool that
+        runs in a thread, or while another tool collects.
+        """
+        if length is not None and length < 1:
+            raise ValueError("length must be 1 or more")
+        if len(terminator) > 1 or not (terminator or length):
+            raise ValueError("there must be a length, or a terminator of one key")
+        if not timeout > 0:
+            raise ValueError("timeout must be above 0")
+        return await self._control.collect_digits(length, terminator, timeout, secret)
 
     def for_thread(self, loop: asyncio.AbstractEventLoop) -> "CallContext":
         """The same call for a tool that runs in a thread: its wishes are made in ``loop``."""
-
-        def hang_up(reason: str) -> None:
-            _in_loop(loop, self._hang_up, reason)
-
-        def transfer(destination: str, reason: str) -> None:
-            _in_loop(loop, self._transfer, destination, reason)
-
-        def recording(paused: bool) -> None:
-            _in_loop(loop, self._recording, paused)
-
         return CallContext(
             self.call_id,
             caller=self.caller,
             callee=self.callee,
             parameters=self.parameters,
-            hang_up=hang_up,
-            transfer=transfer,
-            recording=recording,
+            control=_FromThread(self._control, loop),
             state=self.state,
         )
 
@@ -110,21 +173,62 @@ class CallContext:
         return f"<CallContext {self.call_id}>"
 
 
-def _nobody_to_hang_up(reason: str) -> None:
-    pass
+class _NoCall:
+    """Nobody is on the line."""
+
+    def hang_up(self, reason: str) -> None:
+        pass
+
+    def transfer(self, destination: str, reason: str, summary: str) -> None:
+        raise TransferRefused("this call cannot be transferred")
+
+    def send_dtmf(self, digits: str) -> None:
+        raise WishRefused("nobody hears any keys")
+
+    def play(self, path: Path, words: str) -> None:
+        pass
+
+    def hold(self, on: bool) -> None:
+        pass
+
+    def pause_recording(self, paused: bool) -> None:
+        pass
+
+    async def collect_digits(
+        self, length: int | None, terminator: str, seconds: float, secret: bool
+    ) -> Digits:
+        return Digits("", False)
 
 
-def _nobody_records(paused: bool) -> None:
-    pass
+class _FromThread:
+    def __init__(self, control: CallControl, loop: asyncio.AbstractEventLoop) -> None:
+        self._control, self._loop = control, loop
+
+    def hang_up(self, reason: str) -> None:
+        _in_loop(self._loop, self._control.hang_up, reason)
+
+    def transfer(self, destination: str, reason: str, summary: str) -> None:
+        _in_loop(self._loop, self._control.transfer, destination, reason, summary)
+
+    def send_dtmf(self, digits: str) -> None:
+        _in_loop(self._loop, self._control.send_dtmf, digits)
+
+    def play(self, path: Path, words: str) -> None:
+        _in_loop(self._loop, self._control.play, path, words)
+
+    def hold(self, on: bool) -> None:
+        _in_loop(self._loop, self._control.hold, on)
+
+    def pause_recording(self, paused: bool) -> None:
+        _in_loop(self._loop, self._control.pause_recording, paused)
+
+    async def collect_digits(
+        self, length: int | None, terminator: str, seconds: float, secret: bool
+    ) -> Digits:
+        raise RuntimeError("digits are collected by async tools only")
 
 
-def _nobody_to_transfer(destination: str, reason: str) -> None:
-    raise TransferRefused("this call cannot be transferred")
-
-
-def _in_loop(
-    loop: asyncio.AbstractEventLoop, wish: Callable[..., None], *arguments: str | bool
-) -> None:
+def _in_loop(loop: asyncio.AbstractEventLoop, wish: Callable[..., None], *arguments: Any) -> None:
     async def make() -> None:
         wish(*arguments)
 

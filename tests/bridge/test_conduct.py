@@ -8,10 +8,11 @@ import pytest
 from opusbridge.agent import Agent
 from opusbridge.audio.wav import wav_bytes
 from opusbridge.bridge.conduct import call_policy
-from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip
+from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, KeyAction
 from opusbridge.config import Settings
 from opusbridge.effects import TurnDetection
 from opusbridge.manners import NoInput
+from opusbridge.privacy import Private
 from opusbridge.tools.telephony import hang_up
 
 AGENT = Agent(name="front-desk", instructions="Be kind.")
@@ -177,6 +178,20 @@ def test_what_is_said_to_a_silent_caller_is_the_agents_to_say() -> None:
     assert how.no_input.after_seconds == (5.0, 5.0, 5.0)
     assert len(how.no_input.nudges) == 2
     assert how.no_input.goodbye is None
+
+
+def test_what_keys_do_is_known_before_the_call() -> None:
+    agent = Agent(
+        name="a",
+        instructions="b",
+        destinations={"billing": "+15550100300"},
+        keys={"0": "transfer:billing", "1": "say:We open at nine."},
+    )
+
+    assert policy(agent).keys == {
+        "0": KeyAction("transfer", Private("+15550100300")),
+        "1": KeyAction("say", words="We open at nine."),
+    }
 
 
 def test_a_stored_greeting_is_a_clip_with_its_words(tmp_path: Path) -> None:

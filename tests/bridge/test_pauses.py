@@ -15,6 +15,7 @@ from opusbridge.sim.tones import voice
 from opusbridge.tools import tool
 from opusbridge.tools.context import CallContext
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
+from tests.tools.line import Line
 
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
 
@@ -69,14 +70,14 @@ def test_what_a_tool_has_paused_an_operator_does_not_resume(bridge: type[AnyBrid
 
 
 async def test_a_tool_in_a_thread_pauses_in_the_loop() -> None:
-    asked: list[bool] = []
-    context = CallContext("call-1", recording=asked.append)
+    line = Line()
+    context = CallContext("call-1", control=line)
     in_thread = context.for_thread(asyncio.get_running_loop())
 
     await asyncio.to_thread(in_thread.pause_recording)
     await asyncio.to_thread(in_thread.resume_recording)
 
-    assert asked == [True, False]
+    assert line.asked == [("pause", True), ("pause", False)]
 
 
 def test_in_a_users_own_test_a_pause_does_nothing() -> None:

@@ -411,7 +411,7 @@ def test_an_orphan_that_takes_the_place_of_a_lost_one_gives_back_what_that_answe
     some.turn_committed("item_1", 1.0)
     some.timed_out(6.0)
     some.created("resp_2", "request-2", 6.1)
-    some._door.request.orphans.append("request-1")  # as if request-2 had had no token
+    some.door.request.orphans.append("request-1")  # as if request-2 had had no token
 
     some.created("resp_1", "request-1", 6.5)
 

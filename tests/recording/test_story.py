@@ -147,6 +147,8 @@ def test_every_note_that_is_drawn_exists() -> None:
     others = {"message-rejected", "peer-stalled", "broke", "telephony-lost", "model-lost"}
     others |= {"hang-up-requested", "transfer-requested", "text-injected", "ended"}
     others |= {"flight-gap", "flight-full", "recording-paused", "recording-resumed"}
+    others |= {"digits-wanted", "digits-delivered"}
+    others |= {"dtmf-requested", "play-requested"}
 
     assert set(MARKS) <= set(NOTES) | others
     assert len(others) == len(FACTS) + 2 - 3  # without notes and the two of tools

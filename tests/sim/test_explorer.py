@@ -123,7 +123,7 @@ class Stubborn(ResponseLifecycle):
         return None
 
     def timed_out(self, now: float, settle: bool = True) -> list[Effect]:
-        self._door.retries.start_over()
+        self.door.retries.start_over()
         return super().timed_out(now, settle)
 
 

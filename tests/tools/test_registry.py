@@ -7,16 +7,18 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 import structlog
 from pydantic import BaseModel, Field
 
-from opusbridge.errors import TransferRefused
-from opusbridge.tools import CallContext, Tool, ToolFailed, registry, tool
+from opusbridge.errors import TransferRefused, WishRefused
+from opusbridge.tools import CallContext, Digits, Tool, ToolFailed, registry, tool
 from opusbridge.tools.results import LONGEST_RESULT
 from opusbridge.tools.workers import Workers
+from tests.tools.line import Line
 
 NUMBER = "+15550100300"
 
@@ -344,16 +346,7 @@ async def test_ten_megabytes_are_refused_before_anybody_writes_them_down() -> No
 
 
 async def test_a_tool_in_a_thread_asks_the_call_in_its_own_loop() -> None:
-    loops_thread = threading.current_thread()
-    asked: list[tuple[str, ...]] = []
-
-    def hang_up(reason: str) -> None:
-        assert threading.current_thread() is loops_thread
-        asked.append((reason,))
-
-    def transfer(destination: str, reason: str) -> None:
-        assert threading.current_thread() is loops_thread
-        raise TransferRefused("the line is closed")
+    line = Line(refusal="the line is closed")
 
     @tool
     def end(call: CallContext) -> str:
@@ -361,14 +354,23 @@ async def test_a_tool_in_a_thread_asks_the_call_in_its_own_loop() -> None:
         with pytest.raises(TransferRefused, match="the line is closed"):
             call.transfer("billing", "they asked")
         call.hang_up("done")
+        call.play("music.wav", "La la.")
+        call.hold()
+        call.unhold()
+        with pytest.raises(WishRefused, match="the line is closed"):
+            call.send_dtmf("1")
         return "ok"
 
-    call = a_call(
-        caller=NUMBER, callee="100", parameters={"a": "b"}, hang_up=hang_up, transfer=transfer
-    )
+    call = a_call(caller=NUMBER, callee="100", parameters={"a": "b"}, control=line)
 
     assert await end.run("{}", call) == "ok"
-    assert asked == [("done",)]
+    assert line.asked == [
+        ("hang-up", "done"),
+        ("play", Path("music.wav"), "La la."),
+        ("hold", True),
+        ("hold", False),
+    ]
+    assert line.threads == {threading.current_thread()}
     assert call.state == {"seen": (NUMBER, "100", {"a": "b"})}
 
 
@@ -376,10 +378,40 @@ def test_a_context_prints_nothing_of_the_caller() -> None:
     assert f"{a_call(caller=NUMBER)!r}" == "<CallContext call-1>"
 
 
-def test_a_context_without_a_call_behind_it_serves_a_users_own_tests() -> None:
+async def test_digits_are_collected_in_the_loop_only() -> None:
+    @tool
+    def read(call: CallContext) -> None:
+        with pytest.raises(RuntimeError, match="async tools only"):
+            asyncio.run(call.collect_digits(4))
+
+    line = Line(Digits("1234", True))
+    await read.run("{}", a_call(control=line))
+
+    assert line.asked == []
+
+
+@pytest.mark.parametrize(
+    "wish", [{"length": 0}, {"terminator": ""}, {"terminator": "##"}, {"timeout": 0.0}]
+)
+async def test_a_collection_that_could_not_end_is_refused(wish: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"length|terminator|timeout"):
+        await a_call(control=Line(Digits("1", True))).collect_digits(**wish)
+
+
+def test_digits_print_nothing_of_what_was_typed() -> None:
+    assert f"{Digits('4711', True)!r} {Digits('4711', True)}" == "<Digits> <Digits>"
+
+
+async def test_a_context_without_a_call_behind_it_serves_a_users_own_tests() -> None:
     call = a_call(state={"a": 1})
 
     call.hang_up("done")
+    call.play("music.wav")
+    call.hold()
+    call.unhold()
+    with pytest.raises(WishRefused, match="nobody hears"):
+        call.send_dtmf("1")
     with pytest.raises(TransferRefused, match="cannot be transferred"):
         call.transfer("billing", "they asked")
+    assert await call.collect_digits(4) == Digits("", False)
     assert call.state == {"a": 1}

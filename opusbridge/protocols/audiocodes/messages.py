@@ -8,12 +8,16 @@ provider documents and we never send.
 ``userStream.chunk`` has no model: it comes fifty times a second and is read by hand.
 """
 
+import re
+from base64 import b64encode
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import quote
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from opusbridge.errors import RemoteProtocolError
+from opusbridge import effects
+from opusbridge.errors import LocalProtocolError, RemoteProtocolError
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat, is_base64
 
 PEER = "audiocodes"
@@ -259,6 +263,76 @@ def plain_chunk(text: str, conversation_id: str | None, participant: str | None)
         return sound(message["audioChunk"]) if message["type"] == "userStream.chunk" else None
     except (orjson.JSONDecodeError, KeyError, TypeError, RemoteProtocolError):
         return None
+
+
+#: Characters of a header's value; a SIP message should fit into one UDP packet.
+LONGEST_HEADER = 300
+
+
+def transfer_activity(transfer: effects.TransferCall) -> dict[str, Any]:
+    """Raises LocalProtocolError for what cannot be dialled.
+
+    With notifications VAIC keeps us until the outcome is known, and a failed transfer gives
+    the caller back.
+    """
+    target = transfer.target.value
+    address = f"tel:{target}" if target.startswith("+") else target
+    if not address.startswith(("tel:", "sip:", "sips:")):
+        raise LocalProtocolError("a transfer needs a number or a SIP address")
+    params: dict[str, Any] = {"transferTarget": address, "transferNotifications": True}
+    if transfer.reason:
+        params["handoverReason"] = transfer.reason
+    if transfer.summary:
+        params["transferSipHeaders"] = [summary_header(transfer.summary)]
+    return {"type": "event", "name": "transfer", "activityParams": params}
+
+
+def summary_header(summary: str) -> dict[str, str]:
+    """The summary for whoever takes over as a SIP header, percent-encoded UTF-8."""
+    encoded = quote(summary, safe=" ,;:!?.-", errors="replace")
+    # Not in the middle of an escape.
+    return {"name": "X-Handover-Summary", "value": re.sub(r"%.?\Z", "", encoded[:LONGEST_HEADER])}
+
+
+#: What stands for a message, or an activity, that may hold what nobody is to read.
+WITHHELD: dict[str, Any] = {"type": "withheld"}
+
+#: Activities that hold no keys, in small letters.
+_KEYLESS = frozenset({"start", "playfinished", "nouserinput", "transferstatus"})
+
+
+def masked(text: str, silence: bytes) -> str:
+    """The message for the record, while what the caller types is a secret.
+
+    Its sound is ``silence``, for the keys' tones are in it, and each key is ``*``; what we do
+    not understand is left out, for it may say the same in other words.
+    """
+    try:
+        message = parse(text)
+    except RemoteProtocolError:
+        message = WITHHELD
+    match message.get("type"):
+        case "userStream.chunk":
+            length = len(str(message.get("audioChunk"))) * 3 // 4
+            message = {**message, "audioChunk": b64encode(silence * length).decode()}
+        case "activities" if type(message.get("activities")) is list:
+            kept = [_masked_activity(each) for each in message["activities"]]
+            message = {**message, "activities": kept}
+        case "userStream.start" | "userStream.stop" | "session.end":
+            return text
+        case _:
+            message = WITHHELD
+    # Nested deeper than the encoder goes, though the decoder could read it, it becomes nothing.
+    return as_text(message) or as_text(WITHHELD)
+
+
+def _masked_activity(activity: object) -> object:
+    if not isinstance(activity, dict):
+        return WITHHELD
+    name = str(activity.get("name")).lower()
+    if name == "dtmf":
+        return {"type": "event", "name": "DTMF", "value": "*" * len(str(activity.get("value")))}
+    return activity if name in _KEYLESS else WITHHELD
 
 
 def as_text(value: object) -> str:

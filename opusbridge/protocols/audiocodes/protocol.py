@@ -115,6 +115,10 @@ class AudioCodesProtocol:
             return None
         return events.CallerSpoke(audio)
 
+    def masked(self, text: str) -> str:
+        """The message without sound and keys, and without what we do not understand."""
+        return messages.masked(text, b"\xff" if self.audio_format == PCMU_8K else b"\x00")
+
     def refuse(self, reason: str) -> None:
         """Decline the call, or give it up at any later time: VAIC then drops it.
 
@@ -156,8 +160,13 @@ class AudioCodesProtocol:
                 self._close_stream()
                 params = {"hangupReason": reason}
                 self._command({"type": "event", "name": "hangup", "activityParams": params})
-            case effects.TransferCall(target, reason):
-                self._transfer(target, reason)
+            case effects.TransferCall():
+                activity = messages.transfer_activity(effect)
+                self._close_stream()
+                self._command(activity)
+            case effects.SendDTMF(digits):
+                params = {"dtmfDigits": digits.value}
+                self._command({"type": "event", "name": "sendDtmf", "activityParams": params})
             case _:
                 assert_never(effect)
 
@@ -369,18 +378,6 @@ class AudioCodesProtocol:
         self._must_be_accepted()
         kind = f"userStream.speech.{what}"
         self._queue({"type": kind} | _participant(self._participant))
-
-    def _transfer(self, target: Private[str], reason: str) -> None:
-        address = f"tel:{target.value}" if target.value.startswith("+") else target.value
-        if not address.startswith(("tel:", "sip:", "sips:")):
-            raise LocalProtocolError("a transfer needs a number or a SIP address")
-        # With notifications VAIC keeps us until the outcome is known, and a failed transfer
-        # gives the caller back.
-        params: dict[str, Any] = {"transferTarget": address, "transferNotifications": True}
-        if reason:
-            params["handoverReason"] = reason
-        self._close_stream()
-        self._command({"type": "event", "name": "transfer", "activityParams": params})
 
     def _command(self, activity: dict[str, Any]) -> None:
         self._must_be_accepted()

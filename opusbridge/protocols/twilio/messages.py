@@ -7,6 +7,7 @@ answers an extra key with error 31951; whoever plays Twilio reads us with these 
 ``media`` from Twilio has no model: it comes fifty times a second and is read by hand.
 """
 
+from base64 import b64encode
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
@@ -143,6 +144,40 @@ def plain_media(text: str, stream_sid: str | None) -> tuple[str, int | None] | N
         return check_base64(media["payload"]), milliseconds(media["timestamp"])
     except (orjson.JSONDecodeError, KeyError, TypeError, RemoteProtocolError):
         return None
+
+
+#: What stands for a message that may hold what nobody is to read.
+WITHHELD = '{"event":"withheld"}'
+
+
+def masked(text: str) -> str:
+    """The message for the record, while what the caller types is a secret.
+
+    Its sound is silence, for the keys' tones are in it, and each key is ``*``; what we do not
+    understand is left out, for it may say the same in other words.
+    """
+    try:
+        message = parse(text)
+    except RemoteProtocolError:
+        return WITHHELD
+    match message.get("event"):
+        case "media":
+            media = message.get("media")
+            timestamp = media.get("timestamp") if type(media) is dict else None
+            length = len(str(media.get("payload"))) * 3 // 4 if type(media) is dict else 0
+            silent = {"timestamp": timestamp, "payload": b64encode(b"\xff" * length).decode()}
+            shown = {"event": "media", "streamSid": message.get("streamSid"), "media": silent}
+        case "dtmf":
+            sid = message.get("streamSid")
+            shown = {"event": "dtmf", "streamSid": sid, "dtmf": {"digit": "*"}}
+        case "connected" | "start" | "mark" | "stop":
+            return text
+        case _:
+            return WITHHELD
+    try:
+        return orjson.dumps(shown).decode()
+    except orjson.JSONEncodeError:
+        return WITHHELD  # nested deeper than the encoder goes
 
 
 def milliseconds(stamp: object) -> int | None:

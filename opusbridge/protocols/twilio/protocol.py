@@ -32,7 +32,9 @@ class TwilioProtocol:
     frame_kind: ClassVar[str] = "media"
 
     #: Effects that this wire cannot carry: the shell performs them, and ``send`` refuses them.
-    by_other_means: ClassVar[frozenset[type]] = frozenset({effects.HangUp, effects.TransferCall})
+    by_other_means: ClassVar[frozenset[type]] = frozenset(
+        {effects.HangUp, effects.TransferCall, effects.SendDTMF}
+    )
 
     def __init__(self) -> None:
         self.stream_sid: str | None = None
@@ -90,6 +92,10 @@ class TwilioProtocol:
         found = messages.plain_media(text, self.stream_sid)
         return None if found is None else events.CallerSpoke(Audio(found[0], PCMU_8K), found[1])
 
+    def masked(self, text: str) -> str:
+        """The message without sound and keys, and without what we do not understand."""
+        return messages.masked(text)
+
     def send(self, effect: ToTelephony) -> None:
         """Put an effect into Twilio's words; :meth:`messages_to_send` then has them.
 
@@ -116,7 +122,7 @@ class TwilioProtocol:
                 | effects.TellSpeechCommitted()
             ):
                 pass
-            case effects.HangUp() | effects.TransferCall():
+            case effects.HangUp() | effects.TransferCall() | effects.SendDTMF():
                 raise LocalProtocolError("Twilio's socket has no message for this effect")
             case _:
                 assert_never(effect)

@@ -1,6 +1,7 @@
 """One AudioCodes socket, from both sides."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -96,6 +97,7 @@ WHAT_WE_SAY: dict[str, tuple[list[ToTelephony], int]] = {
     "out-activities-config": ([effects.ConfigureTelephony(barge_in=True)], 0),
     "out-activities-hangup": ([HANG_UP], 0),
     "out-activities-transfer": ([TRANSFER], 0),
+    "out-activities-send-dtmf": ([effects.SendDTMF(Private("1234#"))], 0),
 }
 
 ANSWERS = {
@@ -897,3 +899,19 @@ def test_the_list_of_nothing_belongs_to_whoever_took_it() -> None:
 def test_the_wire_models_know_what_a_bot_may_not_say(text: str) -> None:
     with pytest.raises(ValueError):
         messages.TO_VAIC.validate_json(text)
+
+
+def test_a_summary_goes_with_a_transfer_as_a_sip_header_of_bounded_length() -> None:
+    protocol = listening()
+    said(protocol)
+    protocol.send(replace(TRANSFER, summary="Zoë paid twice.\r\nX-Evil: 1"))
+    protocol.send(replace(TRANSFER, summary="ë" * 200))
+
+    ordinary, long = (
+        message["activities"][0]["activityParams"]["transferSipHeaders"]
+        for message in said(protocol)
+    )
+    assert ordinary == [
+        {"name": "X-Handover-Summary", "value": "Zo%C3%AB paid twice.%0D%0AX-Evil: 1"}
+    ]
+    assert long[0]["value"] == "%C3%AB" * 50

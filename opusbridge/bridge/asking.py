@@ -1,0 +1,67 @@
+"""What whoever holds a bridge may ask of its call: an operator, a page, a program of one's own."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from opusbridge import events
+from opusbridge.bridge.control import Control
+from opusbridge.logs import Log, of_call
+from opusbridge.privacy import Private
+from opusbridge.tools.context import KEY_SECONDS, CallContext, Digits
+
+log = Log("opusbridge.bridge")
+
+
+class Asking(ABC):
+    """Every method may be called at any time; after the end nothing comes of it."""
+
+    call_id: str
+    control: Control
+
+    @abstractmethod
+    def _asked(self, event: events.FromShell) -> None:
+        """From outside the call's tasks."""
+
+    def hang_up(self, reason: str = "hung-up-by-operator") -> None:
+        """End the call once the caller has heard what is being said.
+
+        ``reason`` is for the log; the call's ending is ``hung-up-by-operator``.
+        """
+        with of_call(self.call_id):
+            log.info("operator hangs up", why=reason)
+        self._asked(events.HangUpRequested("hung-up-by-operator"))
+
+    def say_goodbye(self, reason: str) -> None:
+        """Stop the agent, play the stored goodbye, hang up; ``reason`` of errors.REASONS."""
+        self._asked(events.HangUpRequested(reason, goodbye=True))
+
+    def transfer(self, destination: str, reason: str = "", summary: str = "") -> None:
+        """To one of the agent's destinations, by name; raises :class:`TransferRefused`."""
+        self.control.transfer(destination, reason, summary)
+
+    def say(self, text: str) -> None:
+        """Put a text before the model and ask for a response, through the one door."""
+        self._asked(events.TextInjected(Private(text)))
+
+    def send_dtmf(self, digits: str) -> None:
+        """As :meth:`CallContext.send_dtmf`; so are the next four."""
+        self.control.send_dtmf(digits)
+
+    def play(self, path: str | Path, words: str = "") -> None:
+        self.control.play(Path(path), words)
+
+    def hold(self) -> None:
+        self.control.hold(True)
+
+    def unhold(self) -> None:
+        self.control.hold(False)
+
+    async def collect_digits(
+        self,
+        length: int | None = None,
+        terminator: str = "#",
+        timeout: float = KEY_SECONDS,  # noqa: ASYNC109  # of a pause between keys
+        secret: bool = False,
+    ) -> Digits:
+        call = CallContext(self.call_id, control=self.control)
+        return await call.collect_digits(length, terminator, timeout, secret)

@@ -1,0 +1,95 @@
+"""What tools and operators may ask of a call while it lasts, made events of it.
+
+It decides nothing: whether and when a wish is granted is the call's to say.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from opusbridge import effects, events
+from opusbridge.agent import Agent
+from opusbridge.bridge.speech import own_clip
+from opusbridge.errors import WishRefused
+from opusbridge.privacy import Private
+from opusbridge.tools.context import Digits
+
+#: Converting more at once would hold up the other calls' frames.
+MOST_PLAYED_SECONDS = 60
+
+_KEYS = re.compile(r"[0-9*#]{1,20}", re.ASCII)
+
+
+class Control:
+    """The :class:`~opusbridge.tools.context.CallControl` of one call."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        happened: Callable[[events.FromShell], None],
+        may_transfer: Callable[[], None],
+        may_send_keys: Callable[[], None],
+    ) -> None:
+        """``may_transfer`` raises TransferRefused where no transfer can be made,
+        ``may_send_keys`` WishRefused where no keys can be sent."""
+        self._agent = agent
+        self._happened = happened
+        self._may_transfer, self._may_send_keys = may_transfer, may_send_keys
+        self._waiting: dict[str, asyncio.Future[effects.DeliverDigits]] = {}
+        self._collections = 0
+
+    def hang_up(self, reason: str) -> None:
+        """``reason`` is the agent's own words, and not written down."""
+        self._happened(events.HangUpRequested("agent-hung-up"))
+
+    def transfer(self, destination: str, reason: str, summary: str = "") -> None:
+        target = self._agent.target(destination)
+        self._may_transfer()
+        self._happened(events.TransferRequested(target, reason, summary))
+
+    def send_dtmf(self, digits: str) -> None:
+        if not _KEYS.fullmatch(digits):
+            raise ValueError("keys are 1 to 20 of 0-9 * #")
+        self._may_send_keys()
+        self._happened(events.DTMFRequested(Private(digits)))
+
+    def play(self, path: Path, words: str) -> None:
+        try:
+            clip = own_clip(path)
+        except (OSError, ValueError):
+            raise WishRefused("the file cannot be played") from None
+        if len(clip.pcm) > 2 * clip.rate_hz * MOST_PLAYED_SECONDS:
+            raise WishRefused(f"the file is longer than {MOST_PLAYED_SECONDS} s")
+        self._happened(events.PlayRequested(clip.rate_hz, clip.pcm, Private(words)))
+
+    def hold(self, on: bool) -> None:
+        self._happened(events.HoldRequested(on))
+
+    def pause_recording(self, paused: bool) -> None:
+        asked = events.RecordingPauseRequested if paused else events.RecordingResumeRequested
+        self._happened(asked("agent"))
+
+    async def collect_digits(
+        self, length: int | None, terminator: str, seconds: float, secret: bool
+    ) -> Digits:
+        self._collections += 1
+        name = f"digits-{self._collections}"
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting[name] = waiting
+        self._happened(events.DigitsWanted(name, length, terminator, seconds, secret))
+        try:
+            delivered = await waiting
+        finally:
+            del self._waiting[name]
+            if not waiting.done() or waiting.cancelled():
+                self._happened(events.DigitsUnwanted(name))
+        if delivered.how == "busy":
+            raise RuntimeError("another tool collects digits already")
+        return Digits(delivered.digits.value, delivered.how != "timeout")
+
+    def deliver(self, effect: effects.DeliverDigits) -> None:
+        """Whoever waits for them; nobody may any more."""
+        waiting = self._waiting.get(effect.collection_id)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(effect)

@@ -1,0 +1,26 @@
+"""Stored speech in a conversation: the bridge's own, and what is said in the agent's name."""
+
+from opusbridge import effects
+from opusbridge.call.conversation import Conversation
+from opusbridge.call.policy import Clip
+from opusbridge.effects import Effect
+from opusbridge.privacy import Private
+
+
+def say_stored(talk: Conversation, names: tuple[str, ...], now: float) -> list[Effect]:
+    """The clips of these names, one after the other; one that is missing is left out.
+
+    The model learns nothing of them.
+    """
+    found: list[Effect] = []
+    for name in names:
+        clip, words = talk.policy.clips.get(name), talk.policy.clip_words.get(name, "")
+        found += [] if clip is None else talk.voice.say(name, clip, words, now)
+    return found
+
+
+def say_as_agent(talk: Conversation, clip: Clip, words: str, now: float) -> list[Effect]:
+    """In the agent's name: the model is told that it said so."""
+    item_id, found = talk.voice.say_as_agent(clip, words, now)
+    talk.model.history.said_for_it(item_id)
+    return found + talk.tell(effects.AddText(item_id, "assistant", Private(words)))

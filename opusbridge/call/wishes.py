@@ -1,0 +1,108 @@
+"""What the caller's keys, the agent's tools and operators ask of the line, and what comes of it.
+
+Keys and digits, sound from a file, tones for the other end, hold. Leaving the call is asked for
+here by a key only; how that goes is ``departure.py``'s.
+"""
+
+from opusbridge import effects, events
+from opusbridge.call.conversation import Conversation
+from opusbridge.call.departure import Departure
+from opusbridge.call.keys import KeyDesk, Pressed
+from opusbridge.call.machines import is_due
+from opusbridge.call.pending import Why
+from opusbridge.call.policy import CallPolicy, Clip, KeyAction
+from opusbridge.call.stored import say_as_agent
+from opusbridge.effects import Effect, Note
+from opusbridge.errors import ending
+from opusbridge.privacy import Private
+
+#: What stands in the transcript for keys that are nobody's to read.
+SECRET = "[secret]"
+#: What the model is told before the words of a key of the agent's map.
+SAY_NOW = "The caller pressed a key that asks for this. Say it now: "
+BACK = "The caller was on hold for {seconds:.0f} seconds and is back."
+
+
+class Wishes:
+    def __init__(self, policy: CallPolicy, departure: Departure) -> None:
+        self.keys = KeyDesk(policy)
+        self._departure = departure
+        self._held_since: float | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether the caller is on hold: nobody listens to him."""
+        return self._held_since is not None
+
+    def pressed(self, digits: Private[str], talk: Conversation | None, now: float) -> list[Effect]:
+        return self._typed(self.keys.press(digits, now), talk, now)
+
+    def timed_out(self, talk: Conversation | None, now: float) -> list[Effect]:
+        if not is_due(self.keys.deadline, now):
+            return []
+        return self._typed(self.keys.timed_out(now), talk, now)
+
+    def wished(self, event: events.Wish, talk: Conversation, now: float) -> list[Effect]:
+        match event:
+            case events.DigitsWanted():
+                return self._typed(self.keys.want(event, now), talk, now)
+            case events.DigitsUnwanted(collection_id):
+                self.keys.drop(collection_id, now)
+                return []
+            case _ if self._departure.under_way:
+                return []
+            case events.DTMFRequested(digits):
+                return [effects.SendDTMF(digits)]
+            case events.PlayRequested(rate_hz, pcm, words):
+                clip = Clip(rate_hz, pcm)
+                if words.value:
+                    return say_as_agent(talk, clip, words.value, now)
+                return talk.voice.say("file", clip, "[sound]", now)
+            case events.HoldRequested(on):
+                return self._hold(on, talk, now)
+
+    # --- Keys ---------------------------------------------------------------------------
+
+    def _typed(self, typed: Pressed, talk: Conversation | None, now: float) -> list[Effect]:
+        if talk is None:
+            return []
+        # Who types has heard enough.
+        found = talk.hush(now) if typed.taken or typed.action else []
+        if typed.delivery is not None:
+            found.append(typed.delivery)
+            if typed.delivery.digits.value:
+                shown = SECRET if typed.secret else typed.delivery.digits.value
+                talk.note_keys(f"Keypad: {shown}", now)
+        for keys in typed.inputs:
+            text = Private(f"Keypad: {keys.value}")
+            found += talk.add_text(Why.KEYS, "user", text, now, typed.since)
+        if typed.action is not None:
+            found += self._act(typed.action, typed.digit, talk, now)
+        return found
+
+    def _act(self, action: KeyAction, digit: str, talk: Conversation, now: float) -> list[Effect]:
+        """What the agent's map says; the model is told, and asked for nothing but words."""
+        found: list[Effect] = [Note("key", action.kind)]
+        found += talk.add_text(None, "user", Private(f"Keypad: {digit}"), now)
+        if action.kind == "say":
+            return found + talk.add_text(Why.KEYS, "system", Private(SAY_NOW + action.words), now)
+        if action.kind == "transfer" and action.target is not None:
+            then = effects.TransferCall(action.target, "key")
+            return found + self._departure.wish(then, talk, now, by_caller=True)
+        how = ending("agent-hung-up")
+        return found + self._departure.part(how, ("goodbye",), talk, True, now)
+
+    # --- Hold ---------------------------------------------------------------------------
+
+    def _hold(self, on: bool, talk: Conversation, now: float) -> list[Effect]:
+        since = self._held_since
+        if on == self.held:
+            return []
+        if since is None:
+            self._held_since, talk.response.door.on_hold = now, True
+            return [Note("on-hold"), *talk.hush(now)]
+        self._held_since, talk.response.door.on_hold = None, False
+        # A tool that runs will have something to say; else the agent speaks first.
+        why = None if talk.tools.running else Why.TEXT
+        told = talk.add_text(why, "system", Private(BACK.format(seconds=now - since)), now)
+        return [Note("off-hold", value=now - since), *told, *talk.response.settle(now)]

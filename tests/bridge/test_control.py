@@ -1,0 +1,127 @@
+"""What may be asked of a call, and how digits find whoever waits for them."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from opusbridge import effects, events
+from opusbridge.agent import Agent
+from opusbridge.audio.wav import wav_bytes
+from opusbridge.bridge.control import Control
+from opusbridge.errors import TransferRefused, WishRefused
+from opusbridge.privacy import Private
+from opusbridge.tools import Digits
+
+AGENT = Agent(name="a", instructions="b", destinations={"billing": "+15550100300"})
+
+
+def a_control() -> tuple[Control, list[events.FromShell]]:
+    happened: list[events.FromShell] = []
+    return Control(AGENT, happened.append, lambda: None, lambda: None), happened
+
+
+def delivery(name: str, digits: str, how: str) -> effects.DeliverDigits:
+    return effects.DeliverDigits(name, Private(digits), how)
+
+
+def test_wishes_become_events_and_the_agents_own_words_go_no_further() -> None:
+    control, happened = a_control()
+    control.hang_up("they said something private")
+    control.transfer("billing", "a bill")
+
+    assert happened == [
+        events.HangUpRequested("agent-hung-up"),
+        events.TransferRequested(Private("+15550100300"), "a bill"),
+    ]
+
+
+def test_a_transfer_to_anywhere_else_is_refused() -> None:
+    control, happened = a_control()
+
+    with pytest.raises(TransferRefused):
+        control.transfer("+15550100999", "they asked")
+    assert happened == []
+
+
+def test_keys_for_the_other_end_are_keys() -> None:
+    control, happened = a_control()
+    control.send_dtmf("12*#")
+
+    assert happened == [events.DTMFRequested(Private("12*#"))]
+    for digits in ("", "1" * 21, "12A", "one", "١"):
+        with pytest.raises(ValueError, match="0-9"):
+            control.send_dtmf(digits)
+
+
+def test_a_line_that_cannot_send_keys_says_so() -> None:
+    def refuse() -> None:
+        raise WishRefused("this line cannot")
+
+    control = Control(AGENT, lambda event: None, lambda: None, refuse)
+
+    with pytest.raises(WishRefused, match="this line cannot"):
+        control.send_dtmf("1")
+
+
+def test_a_file_is_played_with_its_words(tmp_path: Path) -> None:
+    control, happened = a_control()
+    path = tmp_path / "music.wav"
+    path.write_bytes(wav_bytes(bytes(1_600), 8_000, 1))
+    control.play(path, "La la.")
+
+    assert happened == [events.PlayRequested(8_000, bytes(1_600), Private("La la."))]
+
+
+def test_a_file_that_is_none_or_too_long_is_refused(tmp_path: Path) -> None:
+    control, happened = a_control()
+    (tmp_path / "long.wav").write_bytes(wav_bytes(bytes(16_000 * 61), 8_000, 1))
+    (tmp_path / "text.wav").write_text("La la.")
+
+    for name in ("long.wav", "text.wav", "none.wav"):
+        with pytest.raises(WishRefused, match=r"played|longer"):
+            control.play(tmp_path / name, "")
+    assert happened == []
+
+
+def test_hold_is_asked_for_and_ended() -> None:
+    control, happened = a_control()
+    control.hold(True)
+    control.hold(False)
+
+    assert happened == [events.HoldRequested(True), events.HoldRequested(False)]
+
+
+@pytest.mark.parametrize(("how", "complete"), [("length", True), ("timeout", False)])
+async def test_digits_find_whoever_waits_for_them(how: str, complete: bool) -> None:
+    control, happened = a_control()
+    waiting = asyncio.create_task(control.collect_digits(4, "#", 5.0, True))
+    await asyncio.sleep(0)
+    assert happened == [events.DigitsWanted("digits-1", 4, "#", 5.0, True)]
+    control.deliver(delivery("digits-7", "99", "length"))
+    control.deliver(delivery("digits-1", "1234", how))
+    control.deliver(delivery("digits-1", "5678", how))
+
+    assert await waiting == Digits("1234", complete)
+    assert len(happened) == 1
+
+
+async def test_who_stops_waiting_says_so() -> None:
+    control, happened = a_control()
+    waiting = asyncio.create_task(control.collect_digits(4, "#", 5.0, False))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert happened[1:] == [events.DigitsUnwanted("digits-1")]
+
+
+async def test_one_tool_collects_at_a_time() -> None:
+    control, _ = a_control()
+    waiting = asyncio.create_task(control.collect_digits(4, "#", 5.0, False))
+    await asyncio.sleep(0)
+    control.deliver(delivery("digits-1", "", "busy"))
+
+    with pytest.raises(RuntimeError, match="another tool"):
+        await waiting

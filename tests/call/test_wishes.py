@@ -1,0 +1,208 @@
+"""Sound from a file, keys for the other end, hold, and what goes with a transfer."""
+
+from opusbridge import events
+from opusbridge.call.call import Call
+from opusbridge.call.policy import TWILIO, CallPolicy, Clip, SilencePolicy
+from opusbridge.effects import (
+    AddText,
+    AddToolOutput,
+    AppendAudio,
+    ClearPlayout,
+    CreateResponse,
+    Effect,
+    FeelPulse,
+    Handover,
+    Note,
+    PlayAudio,
+    SendDTMF,
+    SessionConfig,
+    TransferCall,
+    TurnDetection,
+)
+from opusbridge.privacy import Private
+from opusbridge.sound import PCM_24K, PCMU_8K, Audio
+
+TARGET = Private("+15550100300")
+POLICY = CallPolicy(
+    TWILIO,
+    SessionConfig("Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)),
+    clips={"one-moment": Clip(8_000, bytes(8_000))},
+    no_input=SilencePolicy((5.0,), (), None),
+)
+FRAME = Audio.of(bytes(160), PCMU_8K)
+HOLD, UNHOLD = events.HoldRequested(True), events.HoldRequested(False)
+
+
+def play(words: str = "") -> events.PlayRequested:
+    """Half a second."""
+    return events.PlayRequested(8_000, bytes(8_000), Private(words))
+
+
+def started() -> Call:
+    call = Call(POLICY, 0.0)
+    call.handle(events.CallArrived("provider-1", PCMU_8K), 0.0)
+    call.handle(events.SessionCreated("sess_1"), 0.0)
+    call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
+    call.handle(events.CallStarted(), 0.0)
+    return call
+
+
+def wait(call: Call, until: float) -> list[Effect]:
+    """Nothing happens but time; the model is there when it is asked."""
+    found: list[Effect] = []
+    for _ in range(2000):
+        due = call.deadline
+        if due is None or due > until:
+            return found
+        came = call.handle(events.DeadlineReached(), due)
+        found += came
+        if FeelPulse() in came:
+            call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), due)
+    raise AssertionError("woken again and again")
+
+
+def of(kind: type, found: list[Effect]) -> list[Effect]:
+    return [one for one in found if isinstance(one, kind)]
+
+
+def answering(call: Call, at: float, ms: int = 1000) -> None:
+    call.handle(events.TurnCommitted("item_1"), at)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), at)
+    call.handle(events.ModelWords("resp_1", "item_2", 0, Private("One two three four."), True), at)
+    sound = Audio.of(bytes(8 * ms), PCMU_8K)
+    call.handle(events.ModelSpoke("resp_1", "item_2", 0, sound), at)
+
+
+# --- Sound and keys ---------------------------------------------------------------------
+
+
+def test_a_file_is_heard_behind_what_is_being_said() -> None:
+    call = started()
+    answering(call, 1.0)
+    (played,) = of(PlayAudio, call.handle(play(), 1.5))
+
+    assert isinstance(played, PlayAudio)
+    assert played.starts_at == 2.0
+
+
+def test_the_model_is_told_of_words_and_not_of_music() -> None:
+    call = started()
+
+    assert of(AddText, call.handle(play(), 1.0)) == []
+    assert of(AddText, call.handle(play("Hold the line."), 1.0)) == [
+        AddText("said-2", "assistant", Private("Hold the line."))
+    ]
+
+
+def test_keys_are_pressed_at_once() -> None:
+    keys = Private("12#")
+
+    assert started().handle(events.DTMFRequested(keys), 1.0) == [SendDTMF(keys)]
+
+
+def test_nothing_is_played_to_who_is_being_handed_over() -> None:
+    call = started()
+    assert of(TransferCall, call.handle(events.TransferRequested(TARGET), 1.0))
+
+    assert call.handle(play(), 2.0) == []
+
+
+def test_nothing_is_played_before_the_line_is_ours() -> None:
+    call = Call(POLICY, 0.0)
+    assert call.handle(play(), 0.0) == []
+    call.handle(events.CallArrived("provider-1", PCMU_8K), 0.0)
+
+    assert call.handle(play(), 0.1) == []
+
+
+# --- Hold -------------------------------------------------------------------------------
+
+
+def test_who_is_on_hold_is_heard_by_nobody_and_hears_no_agent() -> None:
+    call = started()
+    answering(call, 1.0)
+    found = call.handle(HOLD, 1.5)
+
+    assert Note("on-hold") in found
+    assert of(ClearPlayout, found)
+    assert call.handle(events.CallerSpoke(FRAME), 2.0) == []
+
+
+def test_he_is_asked_to_hold_and_not_whether_he_is_there() -> None:
+    call = started()
+    call.handle(HOLD, 1.0)
+    found = wait(call, 20.0)
+
+    assert found.count(Note("hold")) == 2
+    assert [one.kind for one in found if isinstance(one, Note)].count("no-input") == 0
+
+
+def test_nothing_is_asked_of_the_model_meanwhile() -> None:
+    call = started()
+    call.handle(HOLD, 1.0)
+    call.handle(events.TextInjected(Private("Hurry.")), 2.0)
+    assert of(CreateResponse, wait(call, 8.0)) == []
+    found = call.handle(UNHOLD, 8.0)
+
+    assert len(of(CreateResponse, found)) == 1
+    assert of(AppendAudio, call.handle(events.CallerSpoke(FRAME), 8.1))
+
+
+def test_back_from_hold_the_agent_speaks_first() -> None:
+    call = started()
+    call.handle(HOLD, 1.0)
+    found = call.handle(UNHOLD, 21.0)
+
+    (told,) = of(AddText, found)
+    assert isinstance(told, AddText)
+    assert "20 seconds" in told.text.value
+    assert Note("off-hold", value=20.0) in found
+    assert len(of(CreateResponse, found)) == 1
+
+
+def test_unless_a_tool_has_still_something_to_say() -> None:
+    call = started()
+    answering(call, 1.0)
+    call.handle(events.ToolCalled("resp_1", "item_3", "call_1", "ask", Private("{}")), 1.0)
+    call.handle(events.ResponseDone("resp_1", "completed"), 1.0)
+    call.handle(HOLD, 3.0)
+    assert of(CreateResponse, call.handle(UNHOLD, 9.0)) == []
+    found = call.handle(events.ToolFinished("call_1", Private("yes")), 10.0)
+
+    assert of(AddToolOutput, found)
+    assert len(of(CreateResponse, found)) == 1
+
+
+def test_to_hold_twice_is_to_hold_once() -> None:
+    call = started()
+    call.handle(HOLD, 1.0)
+
+    assert call.handle(HOLD, 2.0) == []
+    call.handle(UNHOLD, 3.0)
+    assert call.handle(UNHOLD, 4.0) == []
+
+
+# --- The hand-over packet ---------------------------------------------------------------
+
+
+def test_what_was_heard_and_found_out_goes_with_the_caller() -> None:
+    call = started()
+    answering(call, 1.0, ms=4000)
+    call.handle(events.CallerTranscribed("item_1", Private("My bill."), final=True), 1.2)
+    call.handle(events.ToolCalled("resp_1", "item_3", "call_1", "look", Private("{}")), 1.5)
+    call.handle(events.ToolFinished("call_1", Private("paid twice")), 1.6)
+    call.handle(events.ToolCalled("resp_1", "item_4", "call_2", "look", Private("{}")), 1.6)
+    call.handle(events.SpeechStarted("item_5", 0), 3.0)  # two of four seconds were heard
+    call.handle(events.DigitsPressed(Private("12#")), 3.2)
+    call.handle(events.TransferRequested(TARGET, "a bill", "Paid twice."), 3.5)
+    assert call.handover is None  # the caller speaks: he keeps the line
+    call.handle(events.TurnCommitted("item_5"), 4.0)
+    call.handle(events.TransferRequested(TARGET, "a bill", "Paid twice."), 4.1)
+    (transfer,) = of(TransferCall, wait(call, 40.0))
+
+    heard = (("caller", "My bill."), ("agent", "One two"), ("caller", "Keypad: 12#"))
+    packet = Handover("a bill", "Paid twice.", heard, (("look", "paid twice"),))
+    assert isinstance(transfer, TransferCall)
+    assert (transfer.summary, transfer.handover) == ("Paid twice.", packet)
+    assert call.handover == packet
+    assert "bill" not in repr(packet)
