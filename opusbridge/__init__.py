@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from opusbridge.bridge.twilio import TwilioRealtimeBridge
     from opusbridge.config import Settings
     from opusbridge.tools.context import CallContext
+    from opusbridge.tools.outcome import CallOutcome
     from opusbridge.tools.registry import tool
     from opusbridge.web.service import create_app
 
 __all__ = [
     "Agent",
     "CallContext",
+    "CallOutcome",
     "Settings",
     "TelephonyRealtimeBridge",
     "TwilioRealtimeBridge",
@@ -32,6 +34,7 @@ __all__ = [
 _HOMES = {
     "Agent": "agent",
     "CallContext": "tools.context",
+    "CallOutcome": "tools.outcome",
     "Settings": "config",
     "TelephonyRealtimeBridge": "bridge.audiocodes",
     "TwilioRealtimeBridge": "bridge.twilio",

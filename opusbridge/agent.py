@@ -10,7 +10,7 @@ import importlib.util
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -138,6 +138,14 @@ class Agent(BaseModel):
     max_seconds: Annotated[float, Field(gt=0)] | None = None
     """The longest a call may last; the caller is told before. None: as the settings say."""
 
+    configure: Callable[..., Any] | None = Field(default=None, repr=False)
+    """Asked before each call, with its :class:`~opusbridge.tools.CallContext`: another agent,
+    a dict of keys to change, or None for this agent as it is. Has 3 s; async, or in a thread."""
+
+    on_end: Callable[..., Any] | None = Field(default=None, repr=False)
+    """Told of each call when it is over, once, with its
+    :class:`~opusbridge.tools.CallOutcome`. Has 10 s; async, or in a thread."""
+
     session: Mapping[str, JsonValue] = Field(default_factory=dict, repr=False)
     """Merged into the model's session as it is, last."""
 
@@ -202,6 +210,17 @@ class Agent(BaseModel):
         if path.suffix == ".toml":
             return _from_toml(path)
         raise ConfigurationError("an agent is named as FILE.py, FILE.py:NAME or FILE.toml")
+
+    def changed(self, told: object) -> "Agent":
+        """What ``configure`` said: another agent, or this one with other keys.
+
+        Raises :class:`ConfigurationError`.
+        """
+        if isinstance(told, Agent):
+            return told
+        if not isinstance(told, Mapping):
+            raise ConfigurationError("configure returns an agent, a dict of its keys, or None")
+        return Agent(**{name: getattr(self, name) for name in self.model_fields_set} | dict(told))
 
     def tool(self, name: str) -> Tool | None:
         return next((tool for tool in self.tools if tool.name == name), None)
@@ -277,16 +296,20 @@ def _from_toml(path: Path) -> Agent:
         names = keys.get("tools", [])
         if not isinstance(names, list):
             raise ConfigurationError("tools must be a list of module:function")
-        return Agent(**{**keys, "tools": [_tool(name) for name in names]})
+        functions: dict[str, Any] = {"tools": [_function(name, "tool") for name in names]}
+        for hook in {"configure", "on_end"} & set(keys):
+            functions[hook] = _function(keys[hook], hook)
+        return Agent(**{**keys, **functions})
 
 
-def _tool(name: object) -> Any:
+def _function(name: object, key: str) -> Any:
     module_name, _, function = name.partition(":") if isinstance(name, str) else ("", "", "")
     if not module_name or not function:
-        raise ConfigurationError("tools are named as module:function")
+        what = "tools are" if key == "tool" else f"{key} is"
+        raise ConfigurationError(f"{what} named as module:function")
     found = getattr(importlib.import_module(module_name), function, None)
     if found is None:
-        raise ConfigurationError(f"tool {name} not found")
+        raise ConfigurationError(f"{key} {name} not found")
     return found
 
 

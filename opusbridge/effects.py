@@ -230,6 +230,11 @@ class DeliverDigits:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigureCall:
+    """Ask how this call is to be conducted, now that it is known who calls."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplaceModel:
     """Give the model's socket up and dial another; the call will restore the conversation."""
 
@@ -296,7 +301,16 @@ ToModel = (
     | AddToolCall
 )
 
-ToShell = RunTool | DeliverDigits | ReplaceModel | PauseRecording | ResumeRecording | Note | EndCall
+ToShell = (
+    RunTool
+    | DeliverDigits
+    | ConfigureCall
+    | ReplaceModel
+    | PauseRecording
+    | ResumeRecording
+    | Note
+    | EndCall
+)
 
 Effect = ToTelephony | ToModel | ToShell
 
@@ -322,6 +336,7 @@ NOTES: dict[str, str] = {
     "stray": "a message about something unknown or long over (reason: kind)",
     "bad-message": "a peer's message could not be used (reason: peer:kind)",
     "unknown-message": "a peer's message is of a kind we do not know (reason: peer)",
+    "configure-overdue": "nobody said in time how this call is to be conducted: as it is",
     "answered": "the call was answered",
     "speech-ended": "the caller's last sound of a turn (value: seconds ago)",
     "turn-latency": "caller's last sound to the first sound sent to him (value: seconds)",

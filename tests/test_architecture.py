@@ -87,7 +87,7 @@ CORNERS: dict[tuple[str, str], set[str]] = {
     ("doctor", "web"): {"web.access"},
     ("cli", "call"): {"call.engine"},
     ("recording", "audio"): {"audio.formats", "audio.resampling", "audio.wav"},
-    ("bridge", "recording"): {"recording.recorder"},
+    ("bridge", "recording"): {"recording.files", "recording.recorder"},
     # It conducts calls as the bridge does, and carries none.
     ("testing", "bridge"): {"bridge.conduct", "bridge.control"},
     ("testing", "recording"): {"recording.mixing"},

@@ -18,11 +18,12 @@ from opusbridge.bridge.alarm import Alarm
 from opusbridge.bridge.asking import Asking
 from opusbridge.bridge.conduct import call_policy
 from opusbridge.bridge.control import Control
+from opusbridge.bridge.hooks import OnOutcome, configured, tell_of_end
 from opusbridge.bridge.keeping import keep_frame, keep_sent, write_as_it_goes
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel, ModelLink
 from opusbridge.bridge.outbox import Outbox, Socket, read_all
-from opusbridge.bridge.summary import describe, summary
+from opusbridge.bridge.summary import complete, describe, show_note, summary
 from opusbridge.bridge.tools import SideWork, run_tool
 from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine, Observer, Outgoing, TelephonyProtocol
@@ -35,6 +36,7 @@ from opusbridge.logs import BadMessages, Log, of_call, places
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.tools.context import CallContext
+from opusbridge.tools.outcome import CallOutcome
 
 log = Log("opusbridge.bridge")
 
@@ -60,14 +62,18 @@ class RealtimeBridge(Asking):
         metrics: CallMetrics | None = None,
         recorder: RecorderFactory | None = None,
         observers: Sequence[Observer] = (),
+        on_outcome: OnOutcome | None = None,
+        call_id: str | None = None,
     ) -> None:
         """``connect_model`` opens a model session when called; an open socket is accepted too.
 
         ``metrics`` counts the call and ``recorder`` keeps it; without them neither is done.
         ``observers`` are shown every event and effect; they must be quick and change nothing.
+        ``on_outcome`` is told of the whole call when it is over, as the agent's ``on_end`` is.
         """
-        self.call_id = uuid4().hex
+        self.call_id = call_id or uuid4().hex
         self.agent = agent
+        self._given, self._on_outcome = settings, on_outcome
         self.settings = agent.applied_to(settings)
         self._telephony_socket = telephony_socket
         self._connect_model = connect_model
@@ -88,6 +94,7 @@ class RealtimeBridge(Asking):
         self._side_work: SideWork | None = None
         self.control = Control(agent, self._asked, self._may_transfer, self._may_send_keys)
         """What may be asked of the call, by tools and by operators."""
+        self._outcome: CallOutcome | None = None
 
     # --- What differs -------------------------------------------------------------------
 
@@ -284,7 +291,7 @@ class RealtimeBridge(Asking):
             return
         keep_sent(self._recorder, out, at)
         self._carry(out)
-        if self._call is not None and self._call.conversation is not None:
+        if self._engine is not None and self._engine.wants_model:
             self._model.want()
 
     def _carry(self, out: Outgoing) -> None:
@@ -309,6 +316,8 @@ class RealtimeBridge(Asking):
         match effect:
             case effects.RunTool():
                 self._begin(run_tool(self.agent, effect, self._context(), self._happened))
+            case effects.ConfigureCall():
+                self._begin(self._configure())
             case effects.HangUp() | effects.TransferCall():
                 self._begin(self._control(effect))
             case effects.DeliverDigits():
@@ -318,12 +327,8 @@ class RealtimeBridge(Asking):
                 self._model.replace()
             case effects.PauseRecording() | effects.ResumeRecording():
                 log.info("recording paused or resumed", what=type(effect).__name__)
-            case effects.Note("unknown-error", reason):
-                log.warning("the model refused for a reason unknown to us", code=reason)
-            case effects.Note("bad-message", why):
-                self._bad_messages.came(why)
             case effects.Note():
-                log.debug(effect.kind, why=effect.reason, ids=effect.ids, value=effect.value)
+                show_note(effect, self._bad_messages)
             case effects.EndCall(how):
                 self._end(how)
             case _:
@@ -355,6 +360,17 @@ class RealtimeBridge(Asking):
             state=self._state,
         )
 
+    async def _configure(self) -> None:
+        """As the agent's own hook says, unless it comes too late."""
+        changed = await configured(self.agent, self._given, self.traits, self._context())
+        engine, policy = self._engine, None
+        assert engine is not None
+        if changed is not None and engine.configurable:
+            self.agent = self.control.agent = changed
+            self.settings = changed.applied_to(self._given)
+            policy = call_policy(self.traits, self.settings, changed)
+        self._perform(lambda at: engine.configured(policy, at))
+
     # --- The end ------------------------------------------------------------------------
 
     def _end(self, how: Ending) -> None:
@@ -364,19 +380,18 @@ class RealtimeBridge(Asking):
             now = asyncio.get_running_loop().time()
             if self._metrics is not None:  # which counts it once, whoever tells it
                 self._metrics.observe(effects.EndCall(how), now)
-            self._keep(how, now)
+            if self._engine is not None:
+                # The files need not wait until every socket is closed.
+                kept = summary(self.describe(), self._engine, how, self._started_at, now)
+                self._outcome = complete(kept, self._engine, self._recorder, self._state, now)
             self._over.set()
-
-    def _keep(self, how: Ending, now: float) -> None:
-        """Complete the files now: they need not wait until every socket is closed."""
-        if self._recorder is None or self._engine is None:
-            return
-        transcript = self._engine.call.transcript.snapshot(self.call_id)
-        kept = summary(self.describe(), self._engine, how, self._started_at, now)
-        self._recorder.finish(kept, transcript, now)
 
     async def _close(self) -> None:
         self._alarm.set(None)
-        await self._telephony_socket.close()
-        if self._recorder is not None:
-            await self._recorder.closed()
+        try:
+            await self._telephony_socket.close()
+            if self._recorder is not None:
+                await self._recorder.closed()
+        finally:
+            if self._outcome is not None:
+                await tell_of_end(self.agent.on_end, self._on_outcome, self._outcome)

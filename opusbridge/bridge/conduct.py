@@ -16,6 +16,8 @@ from opusbridge.sound import PCM_24K
 
 #: The caller is told this long before the longest a call may last: enough to finish a thought.
 WARNING_SECONDS = 60.0
+#: For the agent's ``configure``, while the caller hears nothing.
+CONFIGURE_SECONDS = 3.0
 #: Of a short call, no more than this.
 WARNING_SHARE = 0.25
 
@@ -52,6 +54,7 @@ def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> Ca
         resume_grace=settings.resume_grace,
         give_up=agent.give_up.partition(":")[0],
         give_up_target=agent.give_up_target,
+        configure_seconds=0.0 if agent.configure is None else CONFIGURE_SECONDS,
         clips=clips,
         clip_words=words,
     )

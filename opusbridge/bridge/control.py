@@ -33,7 +33,7 @@ class Control:
     ) -> None:
         """``may_transfer`` raises TransferRefused where no transfer can be made,
         ``may_send_keys`` WishRefused where no keys can be sent."""
-        self._agent = agent
+        self.agent = agent
         self._happened = happened
         self._may_transfer, self._may_send_keys = may_transfer, may_send_keys
         self._waiting: dict[str, asyncio.Future[effects.DeliverDigits]] = {}
@@ -44,7 +44,7 @@ class Control:
         self._happened(events.HangUpRequested("agent-hung-up"))
 
     def transfer(self, destination: str, reason: str, summary: str = "") -> None:
-        target = self._agent.target(destination)
+        target = self.agent.target(destination)
         self._may_transfer()
         self._happened(events.TransferRequested(target, reason, summary))
 

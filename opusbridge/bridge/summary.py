@@ -3,9 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from opusbridge import effects
 from opusbridge.call.engine import Engine
 from opusbridge.effects import Handover
 from opusbridge.errors import Ending
+from opusbridge.logs import BadMessages, Log
+from opusbridge.recording.recorder import CallRecorder
+from opusbridge.tools.outcome import CallOutcome
+
+log = Log("opusbridge.bridge")
 
 #: What call.json has in common with the operator's view.
 SHARED = ("call_id", "telephony", "provider_call_id", "caller", "callee", "started_at")
@@ -61,3 +67,32 @@ def _handover(packet: Handover) -> dict[str, Any]:
         "heard": [{"speaker": speaker, "text": text} for speaker, text in packet.heard],
         "tools": [{"name": name, "output": output} for name, output in packet.results],
     }
+
+
+def complete(
+    kept: dict[str, Any],
+    engine: Engine,
+    recorder: CallRecorder | None,
+    state: dict[str, Any],
+    now: float,
+) -> CallOutcome:
+    """Have the call's files completed, of which ``kept`` is to be call.json."""
+    transcript = engine.call.transcript.snapshot(kept["call_id"])
+    folder = None
+    if recorder is not None:
+        recorder.finish(kept, transcript, now)
+        folder = recorder.folder
+    return CallOutcome(kept["call_id"], kept, transcript, folder, state)
+
+
+def show_note(note: effects.Note, bad_messages: BadMessages) -> None:
+    """In the log, as much of it as belongs there."""
+    match note:
+        case effects.Note("unknown-error", reason):
+            log.warning("the model refused for a reason unknown to us", code=reason)
+        case effects.Note("configure-overdue"):
+            log.warning("configure took too long: the agent as it is")
+        case effects.Note("bad-message", why):
+            bad_messages.came(why)
+        case _:
+            log.debug(note.kind, why=note.reason, ids=note.ids, value=note.value)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.bridge.base import RealtimeBridge, RecorderFactory
+from opusbridge.bridge.hooks import OnOutcome
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel
 from opusbridge.bridge.outbox import Socket
@@ -40,6 +41,8 @@ class TwilioRealtimeBridge(RealtimeBridge):
         metrics: CallMetrics | None = None,
         recorder: RecorderFactory | None = None,
         observers: Sequence[Observer] = (),
+        on_outcome: OnOutcome | None = None,
+        call_id: str | None = None,
         rest: TwilioRest | None = None,
     ) -> None:
         super().__init__(
@@ -50,6 +53,8 @@ class TwilioRealtimeBridge(RealtimeBridge):
             metrics=metrics,
             recorder=recorder,
             observers=observers,
+            on_outcome=on_outcome,
+            call_id=call_id,
         )
         self._rest = rest
 

@@ -13,10 +13,10 @@ from opusbridge.call.company import Company
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure
 from opusbridge.call.machines import is_due
-from opusbridge.call.pending import Cause, Why
+from opusbridge.call.pending import Why
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.rescue import Rescue
-from opusbridge.call.stored import say_as_agent, say_stored
+from opusbridge.call.stored import greet, say_stored
 from opusbridge.call.transcript import Transcript
 from opusbridge.call.wishes import Wishes
 from opusbridge.effects import Effect, Note
@@ -172,6 +172,8 @@ class Call:
             case events.RecordingResumeRequested(by):
                 over = self.transcript.resume(by, self.call_ms(now))
                 return [effects.ResumeRecording()] if over else []
+            case events.CallConfigured():
+                return [Note("stray", "configured")]
             case events.TextInjected(text):
                 return talk.add_text(Why.TEXT, "system", text, now) if talk else []
             case (
@@ -200,8 +202,7 @@ class Call:
             return [Note("stray", "arrival")]
         self.provider_call_id, self.caller = event.provider_call_id, event.caller
         form, transcript = event.audio_format, self.transcript
-        talk = Conversation(self.policy, form, transcript, self.call_ms, now)
-        self.conversation = talk
+        talk = self.conversation = Conversation(self.policy, form, transcript, self.call_ms, now)
         if self._departure.closing is not None:
             return talk.close(now)  # there are only last words to say
         return talk.model.created() if self._session_waits else []
@@ -211,29 +212,29 @@ class Call:
         if talk is None or self._started:
             return [Note("stray", "start")]
         self._started, self._arrival_due = True, None
-        self.caller, self.callee = event.caller or self.caller, event.callee
-        self.parameters = event.parameters
+        self.introduce(event)
         self._too_long_at = now + self.policy.max_call_seconds
         found: list[Effect] = [effects.ConfigureTelephony(self.policy.barge_in)]
         if not self.policy.telephony.rings:
-            found += self._answered(now)
-        else:
+            found += self.answered(now)
+        elif self.answered_at is None:
             self._answer_at = now + (ANSWER_SECONDS if self.policy.greet else 0.0)
         if self._departure.closing is not None:
             return found + say_stored(talk, self._departure.unsaid, now)
         self._company.call_ends(self._too_long_at)
-        return found + (self._greet(talk, now) if self.policy.greet else [])
+        return found + (greet(talk, now) if self.policy.greet else [])
 
-    def _greet(self, talk: Conversation, now: float) -> list[Effect]:
-        clip = self.policy.clips.get("greeting")
-        if clip is None:
-            return talk.response.user_input(Cause(Why.GREETING, "greeting"), now)
-        # The caller hears it at once, while the model may still be dialled.
-        found = say_as_agent(talk, clip, self.policy.clip_words.get("greeting", ""), now)
-        talk.barge_in.greeting = next(iter(talk.voice.being_heard), None)
-        return found
+    def introduce(self, event: events.CallStarted) -> None:
+        """Who calls whom, and what else was said of it."""
+        self.caller, self.callee = event.caller or self.caller, event.callee
+        self.parameters = event.parameters
 
-    def _answered(self, now: float) -> list[Effect]:
+    def adopt(self, policy: CallPolicy) -> None:
+        """Be conducted in this way; only before the call arrives."""
+        self.policy, self._company = policy, Company(policy)
+        self._wishes = Wishes(policy, self._departure)
+
+    def answered(self, now: float) -> list[Effect]:
         self.answered_at, self._answer_at = now, None
         return [Note("answered", value=now - self.began_at)]
 
@@ -272,7 +273,7 @@ class Call:
             return []
         found = self._look_after(talk, now) + self._departure.look(talk, self._started, now)
         if talk.voice.spoke and self.answered_at is None:
-            found += self._answered(now)
+            found += self.answered(now)
         return found
 
     def _look_after(self, talk: Conversation, now: float) -> list[Effect]:
@@ -385,9 +386,8 @@ class Call:
             if followed is not None:
                 return self._end(followed, now)
             found += self._transfer_failed("no-answer", now)
-        if is_due(self._answer_at, now):
-            assert self.conversation is not None
-            found += [*self.conversation.voice.answer(now), *self._answered(now)]
+        if is_due(self._answer_at, now) and self.conversation is not None:
+            found += [*self.conversation.voice.answer(now), *self.answered(now)]
         found += self._wishes.timed_out(self.conversation, now)
         if self.conversation is not None:
             found += self.conversation.timed_out(now)

@@ -14,6 +14,8 @@ from opusbridge import effects, events
 from opusbridge.audio.formats import quietly
 from opusbridge.call.call import Call
 from opusbridge.call.invariants import Invariants
+from opusbridge.call.policy import CallPolicy
+from opusbridge.call.prelude import Prelude
 from opusbridge.call.tally import Tally
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending, RemoteProtocolError
@@ -95,6 +97,7 @@ class Engine:
         self.telephony = telephony
         self.model = model
         self.tally = Tally()
+        self._prelude = Prelude(call)
         self._invariants = Invariants()
         self._observers = tuple(observers)
 
@@ -105,7 +108,22 @@ class Engine:
     @property
     def deadline(self) -> float | None:
         """When to call :meth:`deadline_reached`."""
-        return self.call.deadline
+        return self.call.deadline if self._prelude.over else self._prelude.deadline
+
+    @property
+    def wants_model(self) -> bool:
+        """Whether there is somebody to talk to."""
+        return self.call.conversation is not None or self._prelude.arrived
+
+    @property
+    def configurable(self) -> bool:
+        """Whether it may still be said how the call is to be conducted."""
+        return not self._prelude.over
+
+    def configured(self, policy: CallPolicy | None, now: float) -> Outgoing:
+        """How the call is to be conducted; ``None``: as it is. Too late, it changes nothing."""
+        self._prelude.offer(policy)
+        return self._step([events.CallConfigured(policy is not None)], now)
 
     def telephony_said(self, text: str, now: float) -> Outgoing:
         if len(text) > LONGEST_TELEPHONY_TEXT:
@@ -124,7 +142,7 @@ class Engine:
         A short cut for what comes fifty times a second. Whoever does not take it has no loss:
         :meth:`telephony_said` reads every text, and keeps a secret's tones to itself.
         """
-        if self.call.secret or len(text) > LONGEST_TELEPHONY_TEXT:
+        if not self._prelude.over or self.call.secret or len(text) > LONGEST_TELEPHONY_TEXT:
             return None
         return self.telephony.frame(text)
 
@@ -194,7 +212,8 @@ class Engine:
                 # The tones of the keys are in his sound: nobody is to have it.
                 event = replace(event, audio=quietly(event.audio))
             self._show(event, now, for_shell)
-            for effect in self.call.handle(event, now):
+            decider = self.call if self._prelude.over else self._prelude
+            for effect in decider.handle(event, now):
                 self._show(effect, now, for_shell)
                 self._route(effect, for_shell)
         return self._outgoing(for_shell)

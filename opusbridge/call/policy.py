@@ -133,6 +133,8 @@ class CallPolicy:
     """After an apology: ``wait`` for the caller, ``transfer`` or ``hang_up``."""
     give_up_target: Private[str] | None = None
     """Where ``transfer`` goes."""
+    configure_seconds: float = 0.0
+    """How long the call waits to be told how it is to be conducted; 0: as it is."""
     clips: Mapping[str, Clip] = field(default_factory=dict)
     """``one-moment``, ``sorry`` and ``goodbye``; without one nothing is said in its place.
 

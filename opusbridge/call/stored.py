@@ -2,6 +2,7 @@
 
 from opusbridge import effects
 from opusbridge.call.conversation import Conversation
+from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import Clip
 from opusbridge.effects import Effect
 from opusbridge.privacy import Private
@@ -24,3 +25,14 @@ def say_as_agent(talk: Conversation, clip: Clip, words: str, now: float) -> list
     item_id, found = talk.voice.say_as_agent(clip, words, now)
     talk.model.history.said_for_it(item_id)
     return found + talk.tell(effects.AddText(item_id, "assistant", Private(words)))
+
+
+def greet(talk: Conversation, now: float) -> list[Effect]:
+    """As the agent greets: with a clip of its own, or in the model's words."""
+    clip = talk.policy.clips.get("greeting")
+    if clip is None:
+        return talk.response.user_input(Cause(Why.GREETING, "greeting"), now)
+    # The caller hears it at once, while the model may still be dialled.
+    found = say_as_agent(talk, clip, talk.policy.clip_words.get("greeting", ""), now)
+    talk.barge_in.greeting = next(iter(talk.voice.being_heard), None)
+    return found

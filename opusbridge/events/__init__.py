@@ -30,6 +30,7 @@ from opusbridge.events.model import (
 )
 from opusbridge.events.shell import (
     Broke,
+    CallConfigured,
     DeadlineReached,
     DigitsUnwanted,
     DigitsWanted,
@@ -69,6 +70,7 @@ Event = FromTelephony | FromModel | FromShell
 __all__ = [
     "Broke",
     "CallArrived",
+    "CallConfigured",
     "CallStarted",
     "CallerHungUp",
     "CallerSpoke",

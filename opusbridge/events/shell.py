@@ -13,6 +13,14 @@ class ToolFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class CallConfigured:
+    """It is known how this call is to be conducted."""
+
+    changed: bool
+    """In another way than it would have been."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """By the agent's tool, by an operator or by the end of the process.
 
@@ -128,6 +136,7 @@ Wish = DTMFRequested | PlayRequested | HoldRequested | DigitsWanted | DigitsUnwa
 
 FromShell = (
     ToolFinished
+    | CallConfigured
     | HangUpRequested
     | TransferRequested
     | DTMFRequested

@@ -28,6 +28,11 @@ _FACTS: dict[type, Callable[[Any], Fact]] = {
         "reason": "failed" if tool.failed else "",
         "ids": [tool.tool_call_id],
     },
+    effects.ConfigureCall: lambda _: {"note": "configure-asked"},
+    events.CallConfigured: lambda what: {
+        "note": "configured",
+        "reason": "changed" if what.changed else "",
+    },
     effects.PauseRecording: lambda _: {"note": "recording-paused"},
     effects.ResumeRecording: lambda _: {"note": "recording-resumed"},
     events.HangUpRequested: lambda what: {"note": "hang-up-requested", "reason": what.reason},

@@ -7,6 +7,7 @@ user who runs the bridge may read them.
 
 import os
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -54,6 +55,12 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     with open_private(unfinished) as file:
         write_all(file, text)
     unfinished.replace(path)
+
+
+def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file would hold, as values of their own: a copy that shares nothing."""
+    found: dict[str, Any] = orjson.loads(orjson.dumps(value, default=_plain, option=_JSON))
+    return found
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:

@@ -80,6 +80,7 @@ class CallRecorder:
         ``flight``: the messages.
         """
         name = call_id or folder.name
+        self.folder = folder
         self._files = _Files(
             folder, name, telephony_format, started_at, record=record, flight=flight
         )

@@ -215,7 +215,7 @@ async def play(
     )
     stage = Stage(bridge, caller, model, telephony, model_socket, seen)
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(bridge.run())
+        running = tasks.create_task(bridge.run(), name="the call")
         if during is not None:
             await during(stage)
         ending = await running

@@ -1,0 +1,101 @@
+"""The agent's own functions at both ends of a call: ``configure`` and ``on_end``.
+
+They are the user's code, so they may raise anything, take for ever, and hold secrets: each has
+a time, and what goes wrong is told in one line that names the place and none of the words.
+Async functions run in the event loop, others in a thread.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from opusbridge.agent import Agent
+from opusbridge.bridge.speech import own_clip
+from opusbridge.call.policy import TelephonyTraits
+from opusbridge.config import Settings
+from opusbridge.errors import ConfigurationError
+from opusbridge.logs import Log, places
+from opusbridge.recording.files import plain
+from opusbridge.tools.context import CallContext
+from opusbridge.tools.outcome import CallOutcome
+
+log = Log("opusbridge.bridge")
+
+#: What is to be done with the whole of a call, besides the agent's own.
+OnOutcome = Callable[[CallOutcome], Awaitable[None]]
+
+#: Seconds for ``on_end``: it holds up the end of the process, too.
+ON_END_SECONDS = 10.0
+#: Seconds for one that was told to stop; then nobody waits for it any longer.
+STOP_SECONDS = 1.0
+
+
+async def configured(
+    agent: Agent, settings: Settings, traits: TelephonyTraits, context: CallContext
+) -> Agent | None:
+    """Who answers this call; ``None``: the agent as it is, also when the hook fails."""
+    assert agent.configure is not None
+    try:
+        told = await _ask(agent.configure, context)
+        if told is None:
+            return None
+        changed = agent.changed(told)
+        turns = changed.applied_to(settings).turn_detection
+        if turns == "none" and not traits.told_of_speech:
+            raise ConfigurationError("nobody would find the end of the caller's turns")
+        if changed.greeting_audio is not None:
+            await asyncio.to_thread(own_clip, changed.greeting_audio)
+    except Exception as error:  # noqa: BLE001  # the function is the user's code
+        log.error("configure failed: the agent as it is", raised=places(error))
+        return None
+    return changed
+
+
+async def tell_of_end(
+    on_end: Callable[..., Any] | None, more: OnOutcome | None, outcome: CallOutcome
+) -> None:
+    """Each is told exactly once, and to the end even if whoever waits is cancelled."""
+    hooks = [hook for hook in (on_end, more) if hook is not None]
+    tasks = [asyncio.create_task(_tell(hook, _copy(outcome))) for hook in hooks]
+    last = asyncio.get_running_loop().time() + ON_END_SECONDS + STOP_SECONDS
+    cancelled = False
+    while left := [task for task in tasks if not task.done()]:
+        seconds = last - asyncio.get_running_loop().time()
+        if seconds <= 0:
+            break  # it was told to stop, and does not
+        try:
+            await asyncio.wait(left, timeout=seconds)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+def _copy(outcome: CallOutcome) -> CallOutcome:
+    """As the files have it, and nobody else's: those may still be being written."""
+    return replace(outcome, call=plain(outcome.call), transcript=plain(outcome.transcript))
+
+
+async def _tell(hook: Callable[[CallOutcome], Any], outcome: CallOutcome) -> None:
+    limit = asyncio.timeout(ON_END_SECONDS)
+    try:
+        async with limit:
+            await _ask(hook, outcome)
+    except Exception as error:  # noqa: BLE001  # the function is the user's code
+        if limit.expired():
+            log.error("on_end took too long", limit_seconds=ON_END_SECONDS)
+        else:
+            log.error("on_end failed", raised=places(error))
+
+
+async def _ask(hook: Callable[[Any], Any], what: Any) -> Any:
+    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(
+        getattr(hook, "__call__", None)  # noqa: B004  # an object of the user's own
+    ):
+        return await hook(what)
+    if isinstance(what, CallContext):
+        what = what.for_thread(asyncio.get_running_loop())
+    found = await asyncio.to_thread(hook, what)
+    return await found if inspect.isawaitable(found) else found

@@ -1,0 +1,334 @@
+"""The agent's own functions at both ends of a call, on both bridges."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from opusbridge import effects, events
+from opusbridge.agent import Agent
+from opusbridge.audio.wav import wav_bytes
+from opusbridge.bridge.conduct import CONFIGURE_SECONDS
+from opusbridge.bridge.hooks import ON_END_SECONDS, STOP_SECONDS, configured, tell_of_end
+from opusbridge.call.policy import AUDIOCODES, TWILIO
+from opusbridge.config import Settings
+from opusbridge.errors import ending
+from opusbridge.privacy import Private
+from opusbridge.sim.callers import HangUp, Say, Step, Wait, WaitForAgent
+from opusbridge.sim.tones import voice
+from opusbridge.tools import CallContext, CallOutcome
+from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
+
+both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
+
+SETTINGS = Settings(openai_api_key=Private("sk-test"))
+CALL = CallContext("call-1", caller="+15550100001")
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
+
+
+def an_agent(**keys: Any) -> Agent:
+    return Agent(**{"name": "front-desk", "instructions": "Be kind.", **keys})
+
+
+def told(stage: Stage) -> list[str]:
+    """The instructions of each session; to be asked for its pulse changes nothing."""
+    sessions = [text["session"] for _, text in stage.to_model("session.update")]
+    return [session["instructions"] for session in sessions if "instructions" in session]
+
+
+# --- configure --------------------------------------------------------------------------
+
+
+@both_bridges
+def test_the_session_is_what_configure_made_of_it(bridge: type[AnyBridge]) -> None:
+    asked: list[CallContext] = []
+
+    async def configure(call: CallContext) -> dict[str, Any]:
+        asked.append(call)
+        await asyncio.sleep(1.0)
+        return {"instructions": "Speak Danish.", "greeting": "Say hello."}
+
+    agent = an_agent(configure=configure)
+    stage, _ = in_virtual_time(play(bridge, [WaitForAgent(), HangUp()], agent=agent))
+
+    (call,) = asked
+    assert call.call_id == stage.bridge.call_id
+    assert (call.caller is None) == (bridge is BRIDGES[1])  # its TwiML has no parameters here
+    assert told(stage) == ["Speak Danish."]
+    assert len(stage.requests()) == 1
+    assert stage.bridge.agent.greeting == "Say hello."
+    assert stage.to_model("session.update")[0][0] - stage.at(effects.ConfigureCall)[0] == 1.0
+    assert stage.verdict() == []
+
+
+@both_bridges
+def test_what_the_caller_says_meanwhile_is_heard(bridge: type[AnyBridge]) -> None:
+    async def configure(call: CallContext) -> None:
+        await asyncio.sleep(2.0)
+
+    steps: list[Step] = [
+        Wait(0.5),
+        Say(voice(800, 8_000), 8_000, "hello"),
+        WaitForAgent(),
+        HangUp(),
+    ]
+    stage, _ = in_virtual_time(play(bridge, steps, agent=an_agent(configure=configure)))
+
+    assert len(stage.commits()) == 1
+    assert stage.verdict() == []
+
+
+@both_bridges
+def test_a_configure_that_never_answers_costs_its_time_and_nothing_else(
+    bridge: type[AnyBridge],
+) -> None:
+    async def configure(call: CallContext) -> dict[str, Any]:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return {"instructions": "Too late."}
+
+    agent = an_agent(configure=configure, greeting="Say hello.")
+    stage, _ = in_virtual_time(play(bridge, [WaitForAgent(), HangUp()], agent=agent))
+
+    waited = stage.to_model("session.update")[0][0] - stage.at(effects.ConfigureCall)[0]
+    assert told(stage) == ["Be kind."]
+    assert waited == pytest.approx(CONFIGURE_SECONDS, abs=0.05)
+    assert stage.bridge.agent is agent
+    assert stage.verdict() == []
+
+
+def test_audiocodes_is_answered_in_time_whatever_configure_does() -> None:
+    async def configure(call: CallContext) -> None:
+        await asyncio.Event().wait()
+
+    agent = an_agent(configure=configure)
+    stage, _ = in_virtual_time(play(BRIDGES[0], [Wait(5.0), HangUp()], agent=agent))
+
+    (answered,) = stage.at(effects.AnswerCall)
+    assert answered - stage.at(events.CallStarted)[0] <= 0.3
+
+
+def test_the_model_is_dialled_while_audiocodes_still_rings() -> None:
+    async def configure(call: CallContext) -> None:
+        await asyncio.sleep(2.0)
+
+    agent = an_agent(configure=configure)
+    stage, _ = in_virtual_time(play(BRIDGES[0], [Wait(4.0), HangUp()], agent=agent))
+
+    assert stage.at(events.SessionCreated)[0] < stage.at(events.CallConfigured)[0]
+
+
+async def raises(call: CallContext) -> None:
+    raise LookupError(f"nothing known of {call.caller}")
+
+
+async def nonsense(call: CallContext) -> Any:
+    return ["instructions"]
+
+
+async def misspelt(call: CallContext) -> Any:
+    return {"instructoins": call.caller}
+
+
+async def nobody_finds_the_end(call: CallContext) -> Any:
+    return {"turn_detection": "none"}
+
+
+@pytest.mark.parametrize("hook", [raises, nonsense, misspelt, nobody_finds_the_end])
+async def test_a_configure_that_fails_is_told_once_and_tells_nothing_private(hook: Any) -> None:
+    structlog.reset_defaults()
+    with capture_logs() as lines:
+        found = await configured(an_agent(configure=hook), SETTINGS, TWILIO, CALL)
+
+    assert found is None
+    (line,) = lines
+    assert line["log_level"] == "error"
+    assert "15550100001" not in str(line)
+
+
+async def test_configure_may_be_an_ordinary_function_and_give_another_agent(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "hello.wav").write_bytes(wav_bytes(voice(500, 8_000), 8_000, 1))
+    night = an_agent(
+        name="night", greeting_audio=tmp_path / "hello.wav", greeting_words="Good evening."
+    )
+
+    found = await configured(an_agent(configure=lambda call: night), SETTINGS, AUDIOCODES, CALL)
+
+    assert found is night
+
+
+async def test_configure_may_be_an_object_of_the_users_own() -> None:
+    class Hook:
+        async def __call__(self, call: CallContext) -> dict[str, Any]:
+            return {"voice": "cedar"}
+
+    found = await configured(an_agent(configure=Hook()), SETTINGS, TWILIO, CALL)
+
+    assert found is not None
+    assert (found.voice, found.instructions) == ("cedar", "Be kind.")
+
+
+# --- on_end -----------------------------------------------------------------------------
+
+
+@both_bridges
+def test_on_end_is_told_the_whole_call_once(bridge: type[AnyBridge]) -> None:
+    outcomes: list[CallOutcome] = []
+
+    async def on_end(outcome: CallOutcome) -> None:
+        outcomes.append(outcome)
+
+    agent = an_agent(on_end=on_end, greeting="Say hello.")
+    stage, how = in_virtual_time(play(bridge, [WaitForAgent(), HangUp()], agent=agent))
+
+    (outcome,) = outcomes
+    assert outcome.call_id == outcome.call["call_id"] == stage.bridge.call_id
+    assert outcome.call["ending"] == {"outcome": how.outcome.value, "reason": how.reason}
+    assert [item["speaker"] for item in outcome.transcript["items"]] == ["agent"]
+    assert outcome.folder is None
+    assert repr(outcome) == f"<CallOutcome {outcome.call_id}>"
+
+
+@both_bridges
+def test_on_end_is_told_by_the_agent_that_configure_chose(bridge: type[AnyBridge]) -> None:
+    told_by: list[str] = []
+
+    async def configure(call: CallContext) -> Agent:
+        return an_agent(name="night", on_end=lambda_of("night"))
+
+    def lambda_of(name: str) -> Any:
+        async def on_end(outcome: CallOutcome) -> None:
+            told_by.append(name)
+
+        return on_end
+
+    agent = an_agent(configure=configure, on_end=lambda_of("day"))
+    in_virtual_time(play(bridge, [Wait(2.0), HangUp()], agent=agent))
+
+    assert told_by == ["night"]
+
+
+@both_bridges
+def test_on_end_runs_to_its_end_after_a_cancelled_call(bridge: type[AnyBridge]) -> None:
+    ended: list[CallOutcome] = []
+
+    async def on_end(outcome: CallOutcome) -> None:
+        await asyncio.sleep(2.0)
+        ended.append(outcome)
+
+    async def cancel(stage: Stage) -> None:
+        await asyncio.sleep(1.0)
+        (running,) = [task for task in asyncio.all_tasks() if task.get_name() == "the call"]
+        running.cancel()
+        await asyncio.sleep(1.0)
+        running.cancel()  # and again, while it is told
+
+    with pytest.raises(asyncio.CancelledError):
+        in_virtual_time(play(bridge, [Wait(9.0)], agent=an_agent(on_end=on_end), during=cancel))
+
+    (outcome,) = ended
+    assert outcome.call["ending"]["reason"] == "cancelled"
+
+
+@both_bridges
+def test_on_end_is_told_of_a_call_that_broke(
+    bridge: type[AnyBridge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes: list[CallOutcome] = []
+
+    async def on_end(outcome: CallOutcome) -> None:
+        outcomes.append(outcome)
+
+    async def spoil(stage: Stage) -> None:
+        await asyncio.sleep(1.0)
+        assert stage.bridge._engine is not None
+        monkeypatch.setattr(stage.bridge._engine, "_step", None)
+
+    agent = an_agent(on_end=on_end)
+    _, how = in_virtual_time(play(bridge, [Wait(3.0), HangUp()], agent=agent, during=spoil))
+
+    assert how == ending("internal-error")
+    assert [one.call["ending"]["reason"] for one in outcomes] == ["internal-error"]
+
+
+def an_outcome() -> CallOutcome:
+    return CallOutcome("call-1", {"caller": "+15550100001"}, {"items": []}, None, {})
+
+
+def test_an_on_end_that_never_ends_holds_nobody_up_for_ever() -> None:
+    async def on_end(outcome: CallOutcome) -> None:
+        await asyncio.Event().wait()
+
+    async def story() -> float:
+        began = asyncio.get_running_loop().time()
+        await tell_of_end(on_end, None, an_outcome())
+        return asyncio.get_running_loop().time() - began
+
+    assert in_virtual_time(story()) == pytest.approx(ON_END_SECONDS)
+
+
+def test_nor_does_one_that_does_not_stop_when_it_is_told() -> None:
+    told_to_stop: list[float] = []
+
+    async def on_end(outcome: CallOutcome) -> None:
+        while len(told_to_stop) < 2:  # the second time the test itself ends
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                told_to_stop.append(asyncio.get_running_loop().time())
+
+    async def story() -> float:
+        began = asyncio.get_running_loop().time()
+        await tell_of_end(on_end, None, an_outcome())
+        return asyncio.get_running_loop().time() - began
+
+    assert in_virtual_time(story()) == pytest.approx(ON_END_SECONDS + STOP_SECONDS)
+    assert len(told_to_stop) == 2
+
+
+async def test_one_that_fails_does_not_keep_the_other_from_being_told() -> None:
+    structlog.reset_defaults()
+    told: list[str] = []
+
+    def on_end(outcome: CallOutcome) -> None:
+        raise ValueError(outcome.call["caller"])
+
+    async def more(outcome: CallOutcome) -> None:
+        told.append(outcome.call_id)
+
+    with capture_logs() as lines:
+        await tell_of_end(on_end, more, an_outcome())
+
+    assert told == ["call-1"]
+    (line,) = lines
+    assert "15550100001" not in str(line)
+
+
+def test_what_one_hook_does_to_its_outcome_is_not_the_others() -> None:
+    seen: list[Any] = []
+
+    async def spoils(outcome: CallOutcome) -> None:
+        outcome.call.clear()  # type: ignore[attr-defined]  # a user may try
+
+    async def looks(outcome: CallOutcome) -> None:
+        await asyncio.sleep(1.0)
+        seen.append(outcome.call)
+
+    in_virtual_time(tell_of_end(spoils, looks, an_outcome()))
+
+    assert seen == [{"caller": "+15550100001"}]

@@ -1,0 +1,213 @@
+"""A call that waits to be told how it is to be conducted."""
+
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from opusbridge import events
+from opusbridge.call.call import ANSWER_SECONDS, ARRIVAL_SECONDS, Call
+from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy, TelephonyTraits
+from opusbridge.call.prelude import MOST_KEPT, Prelude
+from opusbridge.effects import (
+    AnswerCall,
+    AppendAudio,
+    ConfigureCall,
+    ConfigureSession,
+    ConfigureTelephony,
+    CreateResponse,
+    Effect,
+    EndCall,
+    HangUp,
+    Note,
+    PauseRecording,
+    PlayAudio,
+    ReplaceModel,
+    SessionConfig,
+    TurnDetection,
+)
+from opusbridge.errors import ending
+from opusbridge.events import Event
+from opusbridge.privacy import Private
+from opusbridge.sound import PCM_24K, PCMU_8K, Audio
+
+SESSION = SessionConfig(
+    "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
+)
+FRAME = Audio.of(b"\xff" * 160, PCMU_8K)
+STARTED = events.CallStarted(Private("+15550100001"), Private("+15550100002"))
+CONFIGURED = events.CallConfigured(True)
+READY = (events.SessionCreated("sess_1"), events.SessionConfigured(PCMU_8K, PCMU_8K))
+
+
+def policy(traits: TelephonyTraits = TWILIO, instructions: str = "Be kind.") -> CallPolicy:
+    session = replace(SESSION, instructions=instructions)
+    responses = ResponsePolicy(greeting=instructions)
+    return CallPolicy(traits, session, responses, greet=True, configure_seconds=3.0)
+
+
+def waiting(traits: TelephonyTraits = TWILIO) -> tuple[Call, Prelude]:
+    call = Call(policy(traits), 0.0)
+    return call, Prelude(call)
+
+
+def arrive(prelude: Prelude, now: float = 0.0) -> list[Effect]:
+    found = prelude.handle(events.CallArrived("provider-1", PCMU_8K), now)
+    return found + prelude.handle(STARTED, now)
+
+
+def kinds(found: list[Effect]) -> list[type]:
+    return [type(effect) for effect in found]
+
+
+def test_a_call_that_nobody_configures_has_no_prelude() -> None:
+    call = Call(replace(policy(), configure_seconds=0.0), 0.0)
+
+    assert Prelude(call).over
+
+
+def test_it_is_asked_as_soon_as_it_is_known_who_calls_and_once() -> None:
+    call, prelude = waiting()
+
+    assert not prelude.arrived
+    assert prelude.handle(events.CallArrived("provider-1", PCMU_8K), 0.0) == []
+    assert prelude.arrived
+    assert prelude.handle(STARTED, 1.0) == [ConfigureCall()]
+    assert (call.caller, call.callee) == (STARTED.caller, STARTED.callee)
+    assert prelude.handle(STARTED, 1.1) == []
+    assert prelude.deadline == 4.0
+
+
+def test_the_model_is_told_nothing_before_and_then_what_the_offer_says() -> None:
+    call, prelude = waiting()
+    assert arrive(prelude) == [ConfigureCall()]
+    assert prelude.handle(READY[0], 0.5) == []
+    prelude.offer(policy(instructions="Speak Danish."))
+
+    found = prelude.handle(CONFIGURED, 1.0)
+
+    assert prelude.over
+    assert prelude.deadline == call.deadline
+    sessions = [one.session for one in found if isinstance(one, ConfigureSession)]
+    assert [one.instructions for one in sessions] == ["Speak Danish."]
+    greeted = [
+        one.instructions for one in call.handle(READY[1], 1.1) if isinstance(one, CreateResponse)
+    ]
+    assert greeted == ["Speak Danish."]
+
+
+def test_what_comes_after_the_answer_is_too_late() -> None:
+    call, prelude = waiting()
+    arrive(prelude)
+    prelude.handle(events.CallConfigured(False), 1.0)
+
+    assert call.handle(CONFIGURED, 2.0) == [Note("stray", "configured")]
+
+
+def test_it_waits_so_long_and_no_longer() -> None:
+    call, prelude = waiting()
+    arrive(prelude)
+    prelude.handle(READY[0], 0.5)
+
+    assert prelude.handle(events.DeadlineReached(), 2.9) == []
+    found = prelude.handle(events.DeadlineReached(), 3.0)
+
+    assert found[0] == Note("configure-overdue")
+    assert ConfigureSession in kinds(found)
+    assert call.policy.session.instructions == "Be kind."
+
+
+def test_the_phone_is_answered_in_time_and_once() -> None:
+    call, prelude = waiting(AUDIOCODES)
+    assert arrive(prelude, 1.0) == [ConfigureCall()]
+    assert prelude.deadline == 1.0 + ANSWER_SECONDS
+
+    found = prelude.handle(events.DeadlineReached(), 1.0 + ANSWER_SECONDS)
+    assert kinds(found) == [AnswerCall, Note]
+    assert call.answered_at == 1.0 + ANSWER_SECONDS
+    assert prelude.deadline == 4.0
+
+    found = prelude.handle(CONFIGURED, 2.0)
+    assert ConfigureTelephony in kinds(found)
+    while call.deadline is not None and call.deadline < 5.0:
+        found += call.handle(events.DeadlineReached(), call.deadline)
+    assert AnswerCall not in kinds(found)
+
+
+def test_the_callers_words_are_kept_for_the_model() -> None:
+    call, prelude = waiting()
+    arrive(prelude)
+    times = count()
+    for _ in range(MOST_KEPT + 10):  # more than the longest wait can bring
+        assert prelude.handle(events.CallerSpoke(FRAME), 0.005 * next(times)) == []
+    prelude.handle(READY[0], 2.0)
+    prelude.handle(CONFIGURED, 2.5)
+
+    appended = [one for one in call.handle(READY[1], 2.6) if isinstance(one, AppendAudio)]
+
+    assert len(appended) == MOST_KEPT - 2  # who calls is not forgotten for them
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (events.CallerHungUp("caller-hung-up"), "caller-hung-up"),
+        (events.TelephonyLost(), "telephony-lost"),
+        (events.PeerStalled("telephony"), "telephony-too-slow"),
+    ],
+)
+def test_what_ends_a_call_does_not_wait(event: Event, reason: str) -> None:
+    call, prelude = waiting()
+    arrive(prelude)
+
+    found = prelude.handle(event, 1.0)
+
+    assert found[-1] == EndCall(ending(reason))
+    assert call.ended == ending(reason)
+
+
+def test_a_model_lost_meanwhile_is_replaced() -> None:
+    _, prelude = waiting()
+    arrive(prelude)
+    prelude.handle(READY[0], 0.5)
+    assert prelude.handle(events.ModelLost("model-lost"), 1.0) == []
+
+    assert ReplaceModel("model-lost") in prelude.handle(CONFIGURED, 2.0)
+
+
+def test_a_pause_of_the_recording_is_one_at_once() -> None:
+    call, prelude = waiting()
+    arrive(prelude)
+
+    found = prelude.handle(events.RecordingPauseRequested("operator"), 1.0)
+
+    assert PauseRecording() in found
+    assert call.transcript.paused
+    assert not prelude.over
+
+
+def test_a_socket_that_never_says_who_calls_ends_as_any_other() -> None:
+    _, prelude = waiting()
+
+    assert prelude.deadline == ARRIVAL_SECONDS
+    found = prelude.handle(events.DeadlineReached(), ARRIVAL_SECONDS)
+
+    assert found == [EndCall(ending("no-start"))]
+
+
+def test_an_adopted_policy_is_the_whole_calls() -> None:
+    call, prelude = waiting()
+    arrive(prelude)
+    prelude.offer(replace(policy(), greet=False, max_call_seconds=5.0))
+    found = prelude.handle(CONFIGURED, 1.0)
+    for event in READY:
+        found += call.handle(event, 1.0)
+
+    assert not any(isinstance(one, PlayAudio | CreateResponse) for one in found)
+    gone_at = None
+    while gone_at is None:
+        assert call.deadline is not None
+        due = call.deadline
+        if HangUp("too-long") in call.handle(events.DeadlineReached(), due):
+            gone_at = due
+    assert gone_at >= 6.0
