@@ -74,6 +74,18 @@ def _stored_sound(path: Path) -> Path:
     return found
 
 
+def _usable_filler(name: str, path: Path) -> None:
+    try:
+        read_clip(path)
+    except OSError:
+        why = "there is no such file, or it cannot be read"
+    except ValueError as error:
+        why = str(error)
+    else:
+        return
+    raise ConfigurationError(f"agent: the tool {name}: filler: {why}")
+
+
 class Agent(BaseModel):
     """Who answers. Raises :class:`ConfigurationError` for what cannot work, naming the key."""
 
@@ -175,6 +187,8 @@ class Agent(BaseModel):
         for tool in self.tools:
             if tool.wants_destinations and not self.destinations:
                 raise ConfigurationError(f"agent: the tool {tool.name} needs destinations")
+            if tool.filler is not None:
+                _usable_filler(tool.name, tool.filler)
         for key, rule in self.keys.items():
             kind, name = read_rule(rule)
             if kind == "transfer" and name not in self.destinations:

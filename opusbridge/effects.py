@@ -163,6 +163,8 @@ class CreateResponse:
     """The causes, joined: for the metadata, the metrics and the reader of a trace."""
     instructions: str | None = None
     """For this response only, in place of the session's."""
+    by_words_only: bool = False
+    """It may call no tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +346,7 @@ NOTES: dict[str, str] = {
     "withheld": "items said while the recording was paused: their words are not kept",
     "transfer-failed": "the other party was not reached (reason)",
     "farewell-cancelled": "the caller spoke before the agent could hang up",
-    "hold": "an answer is owed and the caller heard nothing: one moment please",
+    "hold": "an answer is owed and the caller heard nothing: one moment please (reason: filler)",
     "key": "a key of the agent's map was pressed (reason: what it does)",
     "on-hold": "the caller was put on hold",
     "off-hold": "the caller was taken back (value: seconds on hold)",

@@ -351,3 +351,18 @@ def test_a_missing_file_is_named() -> None:
 @pytest.mark.parametrize("spec", ["", "agent", "agent.yaml", "agent.toml:night", "agent.py:"])
 def test_only_two_kinds_of_files_are_agents(spec: str) -> None:
     assert refusal_of_file(spec) == "an agent is named as FILE.py, FILE.py:NAME or FILE.toml"
+
+
+def test_a_filler_that_cannot_be_played_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "stereo.wav").write_bytes(wav_bytes(bytes(1_600), 8_000, 2))
+    for name, said in (
+        ("nowhere.wav", "there is no such file, or it cannot be read"),
+        ("stereo.wav", "must be sound in one channel at 8, 16 or 24 kHz"),
+    ):
+
+        @tool(filler_after=2, filler=tmp_path / name)
+        def look_up_slowly() -> None: ...
+
+        with pytest.raises(ConfigurationError) as refused:
+            an_agent(tools=[look_up_slowly])
+        assert str(refused.value) == f"agent: the tool look_up_slowly: filler: {said}"

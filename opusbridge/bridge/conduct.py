@@ -8,11 +8,20 @@ from opusbridge.call.policy import (
     ResponsePolicy,
     SilencePolicy,
     TelephonyTraits,
+    ToolTraits,
 )
+from opusbridge.call.voice import FILLER
 from opusbridge.config import Settings
 from opusbridge.effects import SessionConfig, TurnDetection
 from opusbridge.manners import read_rule
 from opusbridge.sound import PCM_24K
+from opusbridge.tools.registry import Tool
+
+#: The model speaks while a tool is at work.
+SAY_FIRST = (
+    "You are looking something up for the caller, and that takes a while. Say exactly this and "
+    "nothing else: {words}"
+)
 
 #: The caller is told this long before the longest a call may last: enough to finish a thought.
 WARNING_SECONDS = 60.0
@@ -29,6 +38,12 @@ def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> Ca
     if agent.greeting_audio is not None:
         clips["greeting"] = own_clip(agent.greeting_audio)
         words["greeting"] = agent.greeting_words or ""
+    for tool in agent.tools:
+        if tool.manners.filler_after is not None:
+            own = tool.filler
+            name = f"{FILLER}{tool.name}"
+            clips[name] = clips["one-moment"] if own is None else own_clip(own)
+            words[name] = words["one-moment"] if own is None else "[filler]"
     return CallPolicy(
         telephony=traits,
         session=_session(settings, agent),
@@ -50,6 +65,7 @@ def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> Ca
         warning_seconds=min(WARNING_SECONDS, settings.max_call_seconds * WARNING_SHARE),
         no_input=_no_input(agent),
         keys={key: _key_action(agent, rule) for key, rule in agent.keys.items()},
+        tools={tool.name: _traits(tool, agent) for tool in agent.tools},
         hold_after=settings.hold_after,
         resume_grace=settings.resume_grace,
         give_up=agent.give_up.partition(":")[0],
@@ -58,6 +74,13 @@ def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> Ca
         clips=clips,
         clip_words=words,
     )
+
+
+def _traits(tool: Tool, agent: Agent) -> ToolTraits:
+    """A response's instructions replace the session's, so both are in what is said first."""
+    manners, words = tool.manners, tool.manners.say_first
+    told = None if words is None else f"{agent.instructions}\n\n{SAY_FIRST.format(words=words)}"
+    return ToolTraits(manners.reply, told, manners.filler_after)
 
 
 def _no_input(agent: Agent) -> SilencePolicy | None:

@@ -1,11 +1,13 @@
 """What is said into a silence, and the clip that says it.
 
 * An answer is owed and the caller hears nothing: he is asked to hold (``hold.py``).
+* A tool is at work that has a filler: that is played after a while, until the answer begins.
 * It is his turn and he says nothing: he is nudged, and in the end let go (``silence.py``).
 * The call must end soon: he is told.
 """
 
 from collections.abc import Iterable
+from math import inf
 
 from opusbridge import effects
 from opusbridge.call.conversation import Conversation
@@ -16,6 +18,7 @@ from opusbridge.call.pending import Why
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.silence import Ladder
 from opusbridge.call.stored import say_stored
+from opusbridge.call.voice import FILLER
 from opusbridge.effects import Effect, Note
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
@@ -30,6 +33,7 @@ WARNING = (
 class Company:
     def __init__(self, policy: CallPolicy) -> None:
         self._hold = Hold(policy.hold_after)
+        self._filler = Hold(inf)  # of silence while a tool is at work; the tool says how long
         self._ladder = Ladder(policy.no_input)
         self._warning_seconds = policy.warning_seconds
         self._warn_at: float | None = None
@@ -46,6 +50,7 @@ class Company:
         """The call is being left: nobody is kept waiting, nudged or warned."""
         self._warn_at = None if is_due(self._warn_at, now) else self._warn_at
         self._hold.look(False, now, now)
+        self._filler.look(False, now, now)
         self._ladder.look(False, now, now)
 
     def keep(
@@ -69,14 +74,21 @@ class Company:
         self._hold.look(owed, silent_at, now, since, deaf)
         quiet = started and not departure.wished and talk.quiet and not held
         self._ladder.look(quiet, silent_at, now)
-        found: list[Effect] = []
-        if self._hold.due(now):
+        found = self._fill(talk, owed and not held, silent_at, now)
+        if not found and self._hold.due(now):
             found += [Note("hold"), *self._ask_to_hold(talk, departure, now)]
         if is_due(self._warn_at, now):
             found += self._warn(talk, departure, now)
         if self._ladder.due(now):
             found += self._nudge(talk, departure, now)
         return found
+
+    def _fill(self, talk: Conversation, owed: bool, silent_at: float, now: float) -> list[Effect]:
+        self._filler.after_seconds, name = talk.tools.filler or (inf, "")
+        self._filler.look(owed and bool(name), silent_at, now)
+        if not self._filler.due(now):
+            return []
+        return [Note("hold", "filler"), *say_stored(talk, (f"{FILLER}{name}",), now)]
 
     def _ask_to_hold(self, talk: Conversation, departure: Departure, now: float) -> list[Effect]:
         if departure.hanging_up is None:
@@ -106,5 +118,6 @@ class Company:
 
     @property
     def deadline(self) -> float | None:
-        due: Iterable[float | None] = (self._hold.deadline, self._ladder.deadline, self._warn_at)
+        silences = (self._hold.deadline, self._filler.deadline, self._ladder.deadline)
+        due: Iterable[float | None] = (*silences, self._warn_at)
         return min((at for at in due if at is not None), default=None)

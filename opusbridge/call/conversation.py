@@ -12,7 +12,7 @@ from typing import assert_never
 
 from opusbridge import effects, events
 from opusbridge.call.barge_in import BargeIn
-from opusbridge.call.history import UNHEARD, ToolUse
+from opusbridge.call.history import UNHEARD
 from opusbridge.call.machines import is_due
 from opusbridge.call.model_side import Item, ModelSide
 from opusbridge.call.pending import Cause, Why
@@ -20,7 +20,7 @@ from opusbridge.call.policy import CallPolicy, model_format
 from opusbridge.call.pulse import DIAL_SECONDS
 from opusbridge.call.refusals import Reaction, reaction_to
 from opusbridge.call.response import ResponseLifecycle
-from opusbridge.call.tools import MOST_RUNNING, ToolDesk
+from opusbridge.call.tool_use import ToolWork
 from opusbridge.call.transcript import Transcript
 from opusbridge.call.turns import CallerLine
 from opusbridge.call.voice import AgentVoice
@@ -31,8 +31,6 @@ from opusbridge.sound import AudioFormat
 
 #: The dial has its own, shorter limit; a session that takes no settings by then never will.
 SESSION_SECONDS = 20.0
-
-TOO_MANY_TOOLS = '{"error": "too many tools are running"}'
 
 
 class Conversation:
@@ -48,7 +46,6 @@ class Conversation:
     ) -> None:
         self.policy = policy
         self.response = ResponseLifecycle(policy.responses)
-        self.tools = ToolDesk()
         self.transcript = transcript
         self.model_format = model_format(telephony)
         self.line = CallerLine(telephony, self.model_format)
@@ -59,6 +56,15 @@ class Conversation:
         self.model = ModelSide(session, self.transcript)
         self.barge_in = BargeIn(
             policy, self.line, self.voice, self.response, self.model, self.transcript, call_ms
+        )
+        self.tools = ToolWork(
+            policy,
+            self.response,
+            self.model.history,
+            transcript,
+            self.barge_in,
+            self.tell,
+            call_ms,
         )
         self._call_ms = call_ms
         self._session_due: float | None = now + SESSION_SECONDS
@@ -128,7 +134,7 @@ class Conversation:
                 self.response.sound_complete(event.response_id)
                 return found + self.voice.sound_done(event.item_id, event.content_index, now)
             case events.ToolCalled():
-                return self._tool_called(event, now)
+                return self.tools.called(event, now)
             case events.ResponseDone() if event.in_conversation:
                 return self._response_done(event, now)
             case events.ResponseDone():
@@ -222,7 +228,8 @@ class Conversation:
             return found  # speech that was already on the wire when the caller cut in
         self._sounding, self._sounding_item = event.response_id, event.item_id
         self.barge_in.agent_spoke(event.response_id)
-        return found + self.voice.model_spoke(event, now)
+        self.tools.agent_spoke(event.response_id)
+        return found + self.voice.stop_filler(now) + self.voice.model_spoke(event, now)
 
     def _item_added(self, event: events.ItemAdded, now: float) -> list[Effect]:
         self.response.item_acknowledged(event.item_id)
@@ -254,7 +261,11 @@ class Conversation:
         before = self.response.displaced_by(event.response_id)
         # Its tools wait for their answer by now, and this may well be it.
         found = self._response_gone(before, now) if before is not None else []
-        return found + self.response.created(event.response_id, event.request_id, now)
+        waited = self.response.pending_user_input
+        found += self.response.created(event.response_id, event.request_id, now)
+        if self.response.pending_user_input is None:
+            self.tools.response_created(event.response_id, waited)
+        return found
 
     def _response_done(self, event: events.ResponseDone, now: float) -> list[Effect]:
         self._dropped.clear()  # its items are all done by now
@@ -278,7 +289,7 @@ class Conversation:
     def _response_gone(self, response_id: str, now: float) -> list[Effect]:
         self.transcript.response_over(response_id, "failed")  # unless it told how it ended
         found = self.voice.response_over(response_id, now)
-        return found + self._answer_tools(self.tools.response_over(response_id), now)
+        return found + self.tools.response_over(response_id, now)
 
     def _tidied(self, before: str | None, now: float) -> list[Effect]:
         """What belonged to the response that was there ``before``, if it has left the slot."""
@@ -328,37 +339,10 @@ class Conversation:
             self.response.item_sent(item.item_id)
         return told
 
-    def _tool_called(self, event: events.ToolCalled, now: float) -> list[Effect]:
-        found = self.response.seen(event.response_id, True, now)
-        if not self.tools.called(event.response_id, event.tool_call_id):
-            return [*found, Note("stray", "tool-call", (event.tool_call_id,))]
-        use = ToolUse(event.response_id, event.item_id, event.name, event.arguments)
-        self.model.history.tool_called(event.tool_call_id, use)
-        wanted = f"{event.name}({event.arguments.value})"
-        self.transcript.used(event.tool_call_id, event.item_id, wanted, self._call_ms(now))
-        if self.tools.running > MOST_RUNNING:
-            found.append(Note("dropped-tool", "too-many", (event.tool_call_id,)))
-            refusal = Private(TOO_MANY_TOOLS)
-            return found + self.tool_finished(event.tool_call_id, refusal, failed=True, now=now)
-        return [*found, effects.RunTool(event.tool_call_id, event.name, event.arguments)]
-
     def tool_finished(
         self, tool_call_id: str, output: Private[str], failed: bool, now: float
     ) -> list[Effect]:
-        """The output goes at once; the reply to it through the door."""
-        if not self.tools.is_running(tool_call_id):
-            return [Note("stray", "tool-output", (tool_call_id,))]
-        self.transcript.answered(tool_call_id, output.value, failed, self._call_ms(now))
-        self._texts += 1
-        item_id = f"output-{self._texts}"
-        self.model.history.tool_answered(tool_call_id, item_id, output)
-        found = self.tell(effects.AddToolOutput(item_id, tool_call_id, output))
-        return found + self._answer_tools(self.tools.finished(tool_call_id, item_id), now)
-
-    def _answer_tools(self, cause: Cause | None, now: float) -> list[Effect]:
-        if cause is None or (self.barge_in.leaving and cause.key == self._sounding):
-            return []
-        return self.response.user_input(cause, now)
+        return self.tools.finished(tool_call_id, output, failed, now)
 
     def close(self, now: float) -> list[Effect]:
         """Stop the agent for last words that are not its own; the model says no more."""

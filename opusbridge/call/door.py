@@ -6,7 +6,7 @@ Whatever failed comes back to the front and counts, until asking again cannot he
 
 from opusbridge import effects
 from opusbridge.call.machines import CallerTurn, RequestMachine, ResponseMachine
-from opusbridge.call.pending import Cause, Waiting, Why
+from opusbridge.call.pending import Cause, PendingUserInput, Waiting, Why
 from opusbridge.call.policy import ResponsePolicy
 from opusbridge.call.retries import Retries
 from opusbridge.call.tables import Action, Request, Response
@@ -60,6 +60,8 @@ class Door:
 
     def put(self, cause: Cause, now: float) -> list[Effect]:
         """Something to answer: now if nothing stands in its way, else when nothing does."""
+        if cause.why is Why.TOOLS:
+            self._preamble_is_late(cause.key)
         self.waiting.add([cause], now)
         held = self.held_by
         return [Note("pending", held, self.ids())] if held else self.settle(now)
@@ -76,9 +78,11 @@ class Door:
         """If input is waiting and nothing stands in its way, ask for a response."""
         if self.retries.just_given_up():
             return [Note("gave-up", self.retries.given_up or "", self.ids())]
-        pending = self.waiting.pending
-        if pending is None or self.retries.given_up or self.held_by is not None:
+        if self.waiting.pending is None or self.retries.given_up or self.held_by is not None:
             return []
+        if len(self.waiting.pending.causes) > 1:
+            self.waiting.withdraw_preambles()  # whatever answers the others breaks the silence
+        pending = self.waiting.pending
         request_id = f"request-{self._requests + 1}"
         due = now + self.policy.created_timeout
         # Not cleared here: only an accepted response covers it.
@@ -91,9 +95,26 @@ class Door:
             found.append(Note("pending-wait", why, ids, now - pending.since))
         if len(pending.causes) > 1:
             found.append(Note("coalesced", why, ids, float(len(pending.causes))))
-        only_greeting = pending.causes[0].why is Why.GREETING and len(pending.causes) == 1
-        instructions = self.policy.greeting if only_greeting else None
-        return [*found, effects.CreateResponse(request_id, why, instructions)]
+        return [*found, self._request(request_id, pending)]
+
+    def _request(self, request_id: str, pending: PendingUserInput) -> effects.CreateResponse:
+        only = pending.causes[0] if len(pending.causes) == 1 else None
+        if only is None:
+            return effects.CreateResponse(request_id, pending.why)
+        greets = only.why is Why.GREETING
+        told = self.policy.greeting if greets else only.instructions
+        # While a tool is at work the model would call it again.
+        by_words = only.why is Why.PREAMBLE
+        return effects.CreateResponse(request_id, pending.why, told, by_words)
+
+    def _preamble_is_late(self, tools_of: str) -> None:
+        """The tools it was to bridge are done: said now, it would only delay the answer."""
+        self.waiting.withdraw_preambles(tools_of)
+        self.response.covering = tuple(
+            cause
+            for cause in self.response.covering
+            if (cause.why, cause.key) != (Why.PREAMBLE, tools_of)
+        )
 
     def failed(
         self,

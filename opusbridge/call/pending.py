@@ -26,6 +26,7 @@ class Why(StrEnum):
     KEYS = "keys"
     TEXT = "text"
     NUDGE = "nudge"  # the caller says nothing
+    PREAMBLE = "preamble"  # something to say while a tool is still at work
     REST = "rest"  # of an answer that the loss of a session cut off
 
 
@@ -36,6 +37,8 @@ class Cause:
     """What makes it one of its kind: the turn's item, the tool batch's response, …"""
     items: frozenset[str] = frozenset()
     """The items we sent for it, by the ids we gave them."""
+    instructions: str | None = None
+    """What a response to nothing but this is told, in place of the session's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,10 @@ class Waiting:
     def cover_only(self, begun_for: tuple[Cause, ...]) -> tuple[Cause, ...]:
         """Take out what a response answers of which only this is known."""
         return self._take(lambda cause: cause in begun_for)
+
+    def withdraw_preambles(self, key: str | None = None) -> None:
+        """There is something better to say; ``None``: than any of them."""
+        self._take(lambda cause: cause.why is Why.PREAMBLE and key in (None, cause.key))
 
     def _take(self, covered: Callable[[Cause], bool]) -> tuple[Cause, ...]:
         if self.pending is None:

@@ -78,6 +78,19 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolTraits:
+    """How the call behaves around one of the agent's tools."""
+
+    reply: str = "always"
+    """Whether the model is asked to speak when the tool is done: ``always``, ``if_silent`` (it
+    has said nothing since) or ``never``. A tool that failed is always spoken of."""
+    say_first: str | None = None
+    """Instructions for something to say while it runs, if the model itself said nothing."""
+    filler_after: float | None = None
+    """After so many seconds of silence its filler is played: the clip ``filler:NAME``."""
+
+
+@dataclass(frozen=True, slots=True)
 class SilencePolicy:
     """What follows when it is the caller's turn and he says nothing."""
 
@@ -125,6 +138,8 @@ class CallPolicy:
     no_input: SilencePolicy | None = None
     keys: Mapping[str, KeyAction] = field(default_factory=dict)
     """By the key pressed; the others are the model's to read."""
+    tools: Mapping[str, ToolTraits] = field(default_factory=dict)
+    """By the tool's name; one that is not here has the usual ones."""
     hold_after: float = 6.0
     """An answer is owed and the caller has heard nothing for this long: one moment please."""
     resume_grace: float = 30.0

@@ -2,12 +2,14 @@
 
 One reply for all the tools of a response, not one for each: the calls of a response are a
 batch, and a batch is answered when the response is over and every output was sent. An
-output itself is never held back.
+output itself is never held back. Whether it is answered at all is the tools' to say.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from opusbridge.call.pending import Cause, Why
+from opusbridge.call.policy import ToolTraits
 
 #: Running at once in one call; a model that asks for more is looping.
 MOST_RUNNING = 32
@@ -15,11 +17,20 @@ MOST_RUNNING = 32
 
 @dataclass(slots=True)
 class Batch:
-    running: set[str] = field(default_factory=set)
+    running: dict[str, tuple[str, ToolTraits]] = field(default_factory=dict)
+    """By the call's id: the tool's name, and what is said of it."""
     outputs: set[str] = field(default_factory=set)
     """The ids of the output items sent."""
     closed: bool = False
     """The response is over: no further call belongs to it."""
+    silent: bool = True
+    """The agent has said nothing since the response began, but for something to say first."""
+    owed: set[str] = field(default_factory=set)
+    """What its tools ask for, done so far: ``always``, ``if_silent``, ``never``."""
+
+    @property
+    def wants_reply(self) -> bool:
+        return "always" in self.owed or (self.silent and "if_silent" in self.owed)
 
 
 class ToolDesk:
@@ -34,21 +45,44 @@ class ToolDesk:
     def running(self) -> int:
         return sum(len(batch.running) for batch in self._batches.values())
 
-    def called(self, response_id: str, tool_call_id: str) -> bool:
-        """Whether it is new: a call seen twice must not run twice."""
+    @property
+    def at_work(self) -> Iterator[tuple[str, ToolTraits]]:
+        """All that run."""
+        return (use for batch in self._batches.values() for use in batch.running.values())
+
+    def called(
+        self,
+        response_id: str,
+        tool_call_id: str,
+        name: str,
+        traits: ToolTraits,
+        silent: bool = True,
+    ) -> bool:
+        """Whether it is new: a call seen twice must not run twice. ``silent``: the response has
+        said nothing yet."""
         if tool_call_id in self._batch_of:
             return False
         # A call that comes after its response was given up on is a batch of its own.
         fresh = Batch(closed=response_id in self._over)
-        self._batches.setdefault(response_id, fresh).running.add(tool_call_id)
+        batch = self._batches.setdefault(response_id, fresh)
+        batch.running[tool_call_id] = name, traits
+        batch.silent = batch.silent and silent
         self._batch_of[tool_call_id] = response_id
         return True
 
-    def finished(self, tool_call_id: str, output_item_id: str) -> Cause | None:
+    def agent_spoke(self) -> None:
+        """And said more than that he is to wait."""
+        for batch in self._batches.values():
+            batch.silent = False
+
+    def finished(
+        self, tool_call_id: str, output_item_id: str, failed: bool = False
+    ) -> Cause | None:
         """Its output was sent; the cause to answer, if that completes the batch."""
         response_id = self._batch_of[tool_call_id]
         batch = self._batches[response_id]
-        batch.running.discard(tool_call_id)
+        _, traits = batch.running.pop(tool_call_id)
+        batch.owed.add("always" if failed else traits.reply)
         batch.outputs.add(output_item_id)
         return self._complete(response_id)
 
@@ -57,6 +91,7 @@ class ToolDesk:
         return batch is not None and tool_call_id in batch.running
 
     def response_over(self, response_id: str) -> Cause | None:
+        """The cause to answer, if its tools are all done."""
         self._over.add(response_id)
         batch = self._batches.get(response_id)
         if batch is None:
@@ -64,9 +99,20 @@ class ToolDesk:
         batch.closed = True
         return self._complete(response_id)
 
+    def preamble(self, response_id: str) -> Cause | None:
+        """Something to say while the tools of a response that is over are still at work."""
+        batch = self._batches.get(response_id)
+        if batch is None or not batch.silent:
+            return None
+        said = (traits.say_first for _, traits in batch.running.values())
+        words = next(filter(None, said), None)
+        return None if words is None else Cause(Why.PREAMBLE, response_id, instructions=words)
+
     def _complete(self, response_id: str) -> Cause | None:
         batch = self._batches[response_id]
         if not batch.closed or batch.running:
             return None
         del self._batches[response_id]
+        if not batch.wants_reply:
+            return None
         return Cause(Why.TOOLS, response_id, frozenset(batch.outputs))

@@ -20,6 +20,8 @@ PCM_AT = {form.rate_hz: form for form in (PCM_8K, PCM_16K, PCM_24K)}
 
 #: Item ids of stored speech begin so; the model knows nothing of these items.
 CLIP = "clip:"
+#: Of them those that fill the silence while a tool is at work.
+FILLER = "filler:"
 
 
 class AgentVoice:
@@ -87,6 +89,13 @@ class AgentVoice:
         self._clips += 1
         item_id = f"said-{self._clips}"
         return item_id, self._say(item_id, clip, words, now)
+
+    def stop_filler(self, now: float) -> list[Effect]:
+        """The answer begins: what only filled the silence before it is over."""
+        waits = self.being_heard
+        if not waits or self.paused or not all(one.startswith(CLIP + FILLER) for one in waits):
+            return []
+        return [effects.ClearPlayout()] if self.stop(now) else []
 
     def _say(self, item_id: str, clip: Clip, words: str, now: float) -> list[Effect]:
         self._transcript.words(item_id, "agent", words, final=True)

@@ -11,7 +11,7 @@ from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.model import ToolTable
 from opusbridge.tools import transfer_call
 from opusbridge.tools.context import CallContext
-from opusbridge.tools.registry import Tool, ToolFailed
+from opusbridge.tools.registry import Manners, Tool, ToolFailed
 
 #: What a script may set: how a call goes, not where it goes or who may make it.
 SETTINGS: frozenset[str] = frozenset(Settings.model_fields) - {
@@ -35,7 +35,7 @@ class ScriptedTool(Tool):
             """A tool of a call script."""
 
         play.__name__ = table.name
-        super().__init__(play, timeout_seconds)
+        super().__init__(play, Manners(timeout_seconds))
         self.table = table
 
     async def run(self, arguments_json: str, call: CallContext) -> str:

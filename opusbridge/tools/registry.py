@@ -9,8 +9,10 @@ import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from functools import partial, update_wrapper
-from typing import Any, overload
+from pathlib import Path
+from typing import Any, Literal, get_args, overload
 
 from pydantic import ValidationError
 
@@ -25,6 +27,9 @@ from opusbridge.tools.workers import WORKERS
 #: look it up", and hardly longer.
 DEFAULT_TIMEOUT = 10.0
 
+#: When the model is asked to speak because a tool is done.
+Reply = Literal["always", "if_silent", "never"]
+
 #: A cancelled async tool may clean up for so many seconds; then it is left to itself.
 CLEANUP_SECONDS = 0.5
 
@@ -34,6 +39,32 @@ _MISTAKES = 3
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what the Realtime API takes
 
 log = Log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How a call behaves around a tool; see :func:`tool`."""
+
+    timeout_seconds: float = DEFAULT_TIMEOUT
+    reply: Reply = "always"
+    say_first: str | None = None
+    filler_after: float | None = None
+    filler: str | Path | None = None
+
+    def check(self, name: str) -> None:
+        """Raises :class:`ConfigurationError` for what cannot be."""
+        if not self.timeout_seconds > 0:
+            raise ConfigurationError(f"tool {name}: timeout_seconds must be above 0")
+        if self.reply not in get_args(Reply):
+            raise ConfigurationError(
+                f"tool {name}: reply must be one of {', '.join(get_args(Reply))}"
+            )
+        if self.say_first is not None and not self.say_first.strip():
+            raise ConfigurationError(f"tool {name}: say_first must say something")
+        if self.filler_after is not None and not self.filler_after > 0:
+            raise ConfigurationError(f"tool {name}: filler_after must be above 0")
+        if self.filler is not None and self.filler_after is None:
+            raise ConfigurationError(f"tool {name}: filler needs filler_after")
 
 
 class ToolFailed(OpusbridgeError):
@@ -46,18 +77,30 @@ class ToolFailed(OpusbridgeError):
 class Tool:
     """A function the model may call. Made by :func:`tool`; still callable as the function."""
 
-    def __init__(self, function: Callable[..., Any], timeout_seconds: float) -> None:
+    def __init__(self, function: Callable[..., Any], manners: "Manners | None" = None) -> None:
+        manners = manners or Manners()
         self.name = getattr(function, "__name__", "")
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
                 "a tool is a function with a name of at most 64 ASCII letters, digits and _"
             )
-        if not timeout_seconds > 0:
-            raise ConfigurationError(f"tool {self.name}: timeout_seconds must be above 0")
+        manners.check(self.name)
         self.function = function
-        self.timeout_seconds = timeout_seconds
+        self.manners = manners
         self._signature: Signature = read_signature(function)
         update_wrapper(self, function, updated=())  # not its attributes: ours have names too
+
+    @property
+    def timeout_seconds(self) -> float:
+        return self.manners.timeout_seconds
+
+    @property
+    def filler(self) -> Path | None:
+        """Its own filler: where it says so, from the folder of the function's file on."""
+        if self.manners.filler is None:
+            return None
+        home = Path(inspect.getsourcefile(inspect.unwrap(self.function)) or "").parent
+        return (home / self.manners.filler).absolute()
 
     @property
     def description(self) -> str:
@@ -214,16 +257,42 @@ def _we_are_cancelled() -> bool:
 @overload
 def tool(function: Callable[..., Any], /) -> Tool: ...
 @overload
-def tool(*, timeout_seconds: float = ...) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
-    function: Callable[..., Any] | None = None, /, *, timeout_seconds: float = DEFAULT_TIMEOUT
+    *,
+    timeout_seconds: float = ...,
+    reply: Reply = ...,
+    say_first: str | None = ...,
+    filler_after: float | None = ...,
+    filler: str | Path | None = ...,
+) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    timeout_seconds: float = DEFAULT_TIMEOUT,
+    reply: Reply = "always",
+    say_first: str | None = None,
+    filler_after: float | None = None,
+    filler: str | Path | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool, as ``@tool`` or ``@tool(timeout_seconds=10)``.
 
     The docstring tells the model what it is for, the types what to give it. A parameter of
-    type :class:`CallContext` is filled in and hidden from the model. Raises
-    :class:`ConfigurationError` where the model could not be told how to call the function.
+    type :class:`CallContext` is filled in and hidden from the model.
+
+    * ``reply``: whether the model is asked to speak when the tool is done. ``if_silent``: only
+      if it has said nothing since it began the response that called the tool. A tool that
+      failed is always spoken of.
+    * ``say_first``: what the model says, word for word, while the tool runs, unless it said
+      something of its own before it called the tool, or the tool was quicker.
+    * ``filler_after``: after so many seconds of silence while the tool runs a clip is played,
+      which stops when the answer begins: "one moment please", or ``filler``, a WAV file
+      named from the function's own file.
+
+    Raises :class:`ConfigurationError` where the model could not be told how to call the
+    function, or a manner cannot be.
     """
     if function is not None:
-        return Tool(function, timeout_seconds)
-    return lambda function: Tool(function, timeout_seconds)
+        return Tool(function)
+    manners = Manners(timeout_seconds, reply, say_first, filler_after, filler)
+    return lambda function: Tool(function, manners)

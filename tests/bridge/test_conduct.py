@@ -8,11 +8,19 @@ import pytest
 from opusbridge.agent import Agent
 from opusbridge.audio.wav import wav_bytes
 from opusbridge.bridge.conduct import call_policy
-from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, KeyAction
+from opusbridge.call.policy import (
+    AUDIOCODES,
+    TWILIO,
+    CallPolicy,
+    Clip,
+    KeyAction,
+    ToolTraits,
+)
 from opusbridge.config import Settings
 from opusbridge.effects import TurnDetection
 from opusbridge.manners import NoInput
 from opusbridge.privacy import Private
+from opusbridge.tools import tool
 from opusbridge.tools.telephony import hang_up
 
 AGENT = Agent(name="front-desk", instructions="Be kind.")
@@ -215,3 +223,27 @@ def test_the_bridge_has_words_of_its_own_for_when_nobody_else_has() -> None:
 
     assert {"sorry", "goodbye"} <= set(how.clips) == set(how.clip_words)
     assert all(clip.pcm for clip in how.clips.values())
+
+
+def test_how_the_call_behaves_around_a_tool_is_the_tools_to_say(tmp_path: Path) -> None:
+    (tmp_path / "typing.wav").write_bytes(wav_bytes(bytes(1_600), 8_000, 1))
+
+    @tool(reply="if_silent", say_first="One moment, I am looking that up.", filler_after=2)
+    def look_up() -> None: ...
+
+    @tool(filler_after=3, filler=tmp_path / "typing.wav")
+    def write() -> None: ...
+
+    how = policy(Agent(name="a", instructions="Be kind.", tools=[look_up, write, hang_up]))
+
+    traits = how.tools["look_up"]
+    assert (traits.reply, traits.filler_after) == ("if_silent", 2)
+    assert traits.say_first is not None
+    assert traits.say_first.startswith("Be kind.\n\n")
+    assert traits.say_first.endswith("nothing else: One moment, I am looking that up.")
+    assert how.tools["hang_up"] == ToolTraits()
+    assert how.clips["filler:look_up"] == how.clips["one-moment"]
+    assert how.clip_words["filler:look_up"] == how.clip_words["one-moment"]
+    assert how.clips["filler:write"] == Clip(8_000, bytes(1_600))
+    assert how.clip_words["filler:write"] == "[filler]"
+    assert "filler:hang_up" not in how.clips

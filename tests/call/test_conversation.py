@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from opusbridge import events
-from opusbridge.call.conversation import SESSION_SECONDS, TOO_MANY_TOOLS, Conversation
+from opusbridge.call.conversation import SESSION_SECONDS, Conversation
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy
 from opusbridge.call.pulse import ANSWER_SECONDS, ASK_SECONDS, BUSY_ANSWER_SECONDS
+from opusbridge.call.tool_use import TOO_MANY_TOOLS
 from opusbridge.call.tools import MOST_RUNNING
 from opusbridge.call.transcript import Transcript
 from opusbridge.effects import (

@@ -45,6 +45,32 @@ def test_only_a_greeting_alone_has_words_of_its_own() -> None:
     assert door(GREETING, TURN).settle(1.0)[-1] == CreateResponse("request-1", "greeting+turn")
 
 
+PREAMBLE = Cause(Why.PREAMBLE, "resp_1", instructions="Say: one moment.")
+TOOLS = Cause(Why.TOOLS, "resp_1", frozenset({"output_1"}))
+
+
+def test_words_for_the_wait_are_told_to_the_model_and_it_may_call_no_tool() -> None:
+    told = CreateResponse("request-1", "preamble", "Say: one moment.", by_words_only=True)
+    assert door(PREAMBLE).settle(1.0) == [told]
+
+
+def test_whatever_else_is_answered_makes_words_for_the_wait_needless() -> None:
+    assert door(PREAMBLE, TURN).settle(1.0) == [CreateResponse("request-1", "turn")]
+
+
+def test_words_for_the_wait_are_withdrawn_when_it_is_over() -> None:
+    other = Cause(Why.PREAMBLE, "resp_0")
+    some = door(PREAMBLE)
+    some.response.covering = (PREAMBLE, other)
+    some.ready = False
+
+    some.put(TOOLS, 2.0)
+
+    assert some.waiting.pending is not None
+    assert some.waiting.pending.causes == (TOOLS,)
+    assert list(some.response.covering) == [other]
+
+
 def test_each_request_has_an_id_of_its_own() -> None:
     some = door(TURN)
     some.settle(1.0)

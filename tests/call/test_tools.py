@@ -1,11 +1,14 @@
 from opusbridge.call.pending import Cause, Why
+from opusbridge.call.policy import ToolTraits
 from opusbridge.call.tools import ToolDesk
+
+USUAL = ToolTraits()
 
 
 def test_the_tools_of_one_response_are_answered_together_when_the_last_output_was_sent() -> None:
     desk = ToolDesk()
-    assert desk.called("resp_1", "call_1")
-    assert desk.called("resp_1", "call_2")
+    assert desk.called("resp_1", "call_1", "f", USUAL)
+    assert desk.called("resp_1", "call_2", "f", USUAL)
     assert desk.running == 2
 
     assert desk.response_over("resp_1") is None
@@ -18,7 +21,7 @@ def test_the_tools_of_one_response_are_answered_together_when_the_last_output_wa
 
 def test_outputs_sent_before_the_response_is_over_are_answered_when_it_is() -> None:
     desk = ToolDesk()
-    desk.called("resp_1", "call_1")
+    desk.called("resp_1", "call_1", "f", USUAL)
 
     assert desk.finished("call_1", "output_1") is None
     assert desk.response_over("resp_1") == Cause(Why.TOOLS, "resp_1", frozenset({"output_1"}))
@@ -26,7 +29,7 @@ def test_outputs_sent_before_the_response_is_over_are_answered_when_it_is() -> N
 
 def test_a_response_over_twice_is_answered_once() -> None:
     desk = ToolDesk()
-    desk.called("resp_1", "call_1")
+    desk.called("resp_1", "call_1", "f", USUAL)
     desk.finished("call_1", "output_1")
     desk.response_over("resp_1")
 
@@ -39,9 +42,9 @@ def test_a_response_without_tools_is_answered_by_nothing() -> None:
 
 def test_two_responses_have_each_its_own_batch() -> None:
     desk = ToolDesk()
-    desk.called("resp_1", "call_1")
+    desk.called("resp_1", "call_1", "f", USUAL)
     desk.response_over("resp_1")
-    desk.called("resp_2", "call_2")
+    desk.called("resp_2", "call_2", "f", USUAL)
     desk.response_over("resp_2")
 
     assert desk.finished("call_2", "output_1") == Cause(
@@ -52,21 +55,21 @@ def test_two_responses_have_each_its_own_batch() -> None:
 
 def test_a_call_seen_twice_does_not_run_twice() -> None:
     desk = ToolDesk()
-    desk.called("resp_1", "call_1")
+    desk.called("resp_1", "call_1", "f", USUAL)
 
-    assert not desk.called("resp_1", "call_1")
-    assert not desk.called("resp_2", "call_1")
+    assert not desk.called("resp_1", "call_1", "f", USUAL)
+    assert not desk.called("resp_2", "call_1", "f", USUAL)
     assert desk.running == 1
 
     desk.finished("call_1", "output_1")
     desk.response_over("resp_1")
-    assert not desk.called("resp_1", "call_1")
+    assert not desk.called("resp_1", "call_1", "f", USUAL)
 
 
 def test_a_call_of_a_response_that_was_given_up_on_is_answered_all_the_same() -> None:
     desk = ToolDesk()
     desk.response_over("resp_1")
-    desk.called("resp_1", "call_1")
+    desk.called("resp_1", "call_1", "f", USUAL)
 
     assert desk.finished("call_1", "output_1") == Cause(
         Why.TOOLS, "resp_1", frozenset({"output_1"})
@@ -75,7 +78,7 @@ def test_a_call_of_a_response_that_was_given_up_on_is_answered_all_the_same() ->
 
 def test_a_call_runs_until_its_output_was_sent_and_a_strange_one_never() -> None:
     desk = ToolDesk()
-    desk.called("resp_1", "call_1")
+    desk.called("resp_1", "call_1", "f", USUAL)
 
     assert desk.is_running("call_1")
     assert not desk.is_running("call_2")

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Callable
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -201,6 +202,33 @@ def test_what_the_model_could_not_call_is_refused_at_once(
         tool(function)
 
     assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("manners", "said"),
+    [
+        ({"reply": "sometimes"}, "reply must be one of always, if_silent, never"),
+        ({"say_first": " "}, "say_first must say something"),
+        ({"filler_after": 0}, "filler_after must be above 0"),
+        ({"filler": "typing.wav"}, "filler needs filler_after"),
+    ],
+)
+def test_manners_that_cannot_be_are_refused_at_once(manners: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        tool(**manners)(no_args)
+
+    assert str(refused.value) == f"tool no_args: {said}"
+
+
+def no_args() -> None:
+    """It has none."""
+
+
+def test_a_filler_is_named_from_the_functions_own_file() -> None:
+    filled = tool(filler_after=2, filler="typing.wav")(no_args)
+
+    assert filled.filler == Path(__file__).parent / "typing.wav"
+    assert tool(filler_after=2)(no_args).filler is None
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])

@@ -110,6 +110,8 @@ def response_create(effect: effects.CreateResponse) -> ClientEvent:
     }
     if effect.instructions is not None:
         response["instructions"] = _sendable(effect.instructions)
+    if effect.by_words_only:
+        response["tool_choice"] = "none"
     return {"type": "response.create", "event_id": effect.request_id, "response": response}
 
 

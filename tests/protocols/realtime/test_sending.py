@@ -111,6 +111,18 @@ def test_a_long_why_is_cut_to_what_metadata_may_hold() -> None:
     assert_client_event(create)
 
 
+def test_a_response_that_is_to_use_words_only_may_call_no_tools() -> None:
+    freely, by_words = sent_by(
+        RealtimeProtocol(),
+        effects.CreateResponse("rc-1", "turn"),
+        effects.CreateResponse("rc-2", "preamble", "Say: one moment.", by_words_only=True),
+    )
+
+    assert "tool_choice" not in freely["response"]
+    assert by_words["response"]["tool_choice"] == "none"
+    assert_client_event(by_words)
+
+
 def test_half_a_character_from_a_tool_does_not_cost_the_call() -> None:
     output, text, create = sent_by(
         RealtimeProtocol(),

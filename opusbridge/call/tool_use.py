@@ -1,0 +1,111 @@
+"""The model uses its tools: they are run, their outputs told, and answered once.
+
+While one is at work nobody waits in silence: the model says something first where the tool asks
+for it and the model has not said anything itself, and after a while the tool's filler is played.
+"""
+
+from collections.abc import Callable
+
+from opusbridge import effects, events
+from opusbridge.call.barge_in import BargeIn
+from opusbridge.call.history import History, ToolUse
+from opusbridge.call.model_side import Item
+from opusbridge.call.pending import Cause, PendingUserInput, Why
+from opusbridge.call.policy import CallPolicy, ToolTraits
+from opusbridge.call.response import ResponseLifecycle
+from opusbridge.call.tools import MOST_RUNNING, ToolDesk
+from opusbridge.call.transcript import Transcript
+from opusbridge.effects import Effect, Note
+from opusbridge.privacy import Private
+
+TOO_MANY_TOOLS = '{"error": "too many tools are running"}'
+
+USUAL = ToolTraits()
+
+
+class ToolWork:
+    """Every method takes ``now`` in seconds and returns effects in the order they must go."""
+
+    def __init__(
+        self,
+        policy: CallPolicy,
+        response: ResponseLifecycle,
+        history: History,
+        transcript: Transcript,
+        barge_in: BargeIn,
+        tell: Callable[[Item], list[Effect]],
+        call_ms: Callable[[float], int],
+    ) -> None:
+        """``tell`` puts an item before the model."""
+        self._traits = policy.tools
+        self._response, self._history, self._transcript = response, history, transcript
+        self._barge_in, self._tell, self._call_ms = barge_in, tell, call_ms
+        self._desk = ToolDesk()
+        self._outputs = 0
+        self._spoke: str | None = None  # the last response that made sound
+        self._preamble: str | None = None  # the last response that is nothing but one
+
+    @property
+    def running(self) -> int:
+        return self._desk.running
+
+    @property
+    def filler(self) -> tuple[float, str] | None:
+        """Of the tools that run, who fills a silence first: after how many seconds, and which."""
+        waits = [
+            (traits.filler_after, name)
+            for name, traits in self._desk.at_work
+            if traits.filler_after is not None
+        ]
+        return min(waits, default=None)
+
+    def response_created(self, response_id: str, asked: PendingUserInput | None) -> None:
+        """``asked``: what waited before, all of which this one has taken in."""
+        if asked is not None and all(cause.why is Why.PREAMBLE for cause in asked.causes):
+            self._preamble = response_id
+
+    def agent_spoke(self, response_id: str) -> None:
+        self._spoke = response_id
+        if response_id != self._preamble:
+            self._desk.agent_spoke()
+
+    def called(self, event: events.ToolCalled, now: float) -> list[Effect]:
+        found = self._response.seen(event.response_id, True, now)
+        traits = self._traits.get(event.name, USUAL)
+        silent = self._spoke != event.response_id
+        if not self._desk.called(event.response_id, event.tool_call_id, event.name, traits, silent):
+            return [*found, Note("stray", "tool-call", (event.tool_call_id,))]
+        use = ToolUse(event.response_id, event.item_id, event.name, event.arguments)
+        self._history.tool_called(event.tool_call_id, use)
+        wanted = f"{event.name}({event.arguments.value})"
+        self._transcript.used(event.tool_call_id, event.item_id, wanted, self._call_ms(now))
+        if self._desk.running > MOST_RUNNING:
+            found.append(Note("dropped-tool", "too-many", (event.tool_call_id,)))
+            refusal = Private(TOO_MANY_TOOLS)
+            return found + self.finished(event.tool_call_id, refusal, failed=True, now=now)
+        return [*found, effects.RunTool(event.tool_call_id, event.name, event.arguments)]
+
+    def finished(
+        self, tool_call_id: str, output: Private[str], failed: bool, now: float
+    ) -> list[Effect]:
+        """The output goes at once; the reply to it through the door."""
+        if not self._desk.is_running(tool_call_id):
+            return [Note("stray", "tool-output", (tool_call_id,))]
+        self._transcript.answered(tool_call_id, output.value, failed, self._call_ms(now))
+        self._outputs += 1
+        item_id = f"output-{self._outputs}"
+        self._history.tool_answered(tool_call_id, item_id, output)
+        found = self._tell(effects.AddToolOutput(item_id, tool_call_id, output))
+        return found + self._answer(self._desk.finished(tool_call_id, item_id, failed), now)
+
+    def response_over(self, response_id: str, now: float) -> list[Effect]:
+        found = self._answer(self._desk.response_over(response_id), now)
+        # A caller who speaks is answered in any case, and that breaks the silence.
+        if not self._response.caller_turn_under_way:
+            found += self._answer(self._desk.preamble(response_id), now)
+        return found
+
+    def _answer(self, cause: Cause | None, now: float) -> list[Effect]:
+        if cause is None or (self._barge_in.leaving and cause.key == self._spoke):
+            return []
+        return self._response.user_input(cause, now)

@@ -1,0 +1,299 @@
+"""The model uses tools: when it is asked to speak afterwards, and what fills the wait."""
+
+import pytest
+
+from opusbridge import events
+from opusbridge.call.call import Call
+from opusbridge.call.conversation import Conversation
+from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, ToolTraits
+from opusbridge.call.transcript import Transcript
+from opusbridge.effects import (
+    AddToolOutput,
+    ClearPlayout,
+    CreateResponse,
+    Effect,
+    Note,
+    PlayAudio,
+    SessionConfig,
+    TurnDetection,
+)
+from opusbridge.privacy import Private
+from opusbridge.sound import PCM_16K, PCM_24K, PCMU_8K, Audio
+
+SESSION = SessionConfig(
+    "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
+)
+TOOLS = {
+    "if_silent": ToolTraits(reply="if_silent"),
+    "never": ToolTraits(reply="never"),
+    "slow": ToolTraits(say_first="Say: one moment."),
+    "slow_and_shy": ToolTraits(reply="if_silent", say_first="Say: one moment."),
+    "filled": ToolTraits(filler_after=2.0),
+    "filled_later": ToolTraits(filler_after=3.0),
+}
+#: Three seconds, and a half.
+CLIPS = {
+    "filler:filled": Clip(8_000, bytes(48_000)),
+    "one-moment": Clip(8_000, bytes(8_000)),
+}
+POLICY = CallPolicy(TWILIO, SESSION, tools=TOOLS, clips=CLIPS)
+RESULT = Private("{}")
+
+
+def begun() -> Conversation:
+    """``resp_1`` has been answering a turn since 1.0."""
+    talk = Conversation(POLICY, PCMU_8K, Transcript(), lambda at: round(at * 1000), 0.0)
+    talk.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+    talk.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+    return talk
+
+
+def calls(name: str, response_id: str = "resp_1") -> events.ToolCalled:
+    return events.ToolCalled(response_id, f"item_{name}", f"call_{name}", name, Private("{}"))
+
+
+def says(response_id: str, ms: int = 400) -> events.ModelSpoke:
+    sound = Audio.of(b"\x55" * 8 * ms, PCMU_8K)
+    return events.ModelSpoke(response_id, f"item_{response_id}", 0, sound)
+
+
+def done(response_id: str = "resp_1", status: str = "completed") -> events.ResponseDone:
+    return events.ResponseDone(response_id, status)
+
+
+def requests(found: list[Effect]) -> list[CreateResponse]:
+    return [one for one in found if isinstance(one, CreateResponse)]
+
+
+# --- Whether the model is asked to speak ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "spoken", "failed", "replies"),
+    [
+        (("never",), False, False, False),
+        (("if_silent",), False, False, True),
+        (("if_silent",), True, False, False),
+        (("never", "if_silent"), True, False, False),
+        (("never", "usual"), True, False, True),
+        (("never",), True, True, True),
+        (("if_silent",), True, True, True),
+    ],
+)
+def test_the_model_speaks_of_a_result_if_the_tool_asks_for_it_or_failed(
+    names: tuple[str, ...], spoken: bool, failed: bool, replies: bool
+) -> None:
+    talk = begun()
+    if spoken:
+        talk.handle(says("resp_1"), 1.1)
+    for name in names:
+        talk.handle(calls(name), 1.5)
+    talk.handle(done(), 1.6)
+
+    found: list[Effect] = []
+    for name in names:
+        found += talk.tool_finished(f"call_{name}", RESULT, failed, 2.0)
+
+    assert len([one for one in found if isinstance(one, AddToolOutput)]) == len(names)
+    assert [one.why for one in requests(found)] == (["tools"] if replies else [])
+
+
+def test_what_the_agent_says_after_the_call_breaks_the_silence_too() -> None:
+    talk = begun()
+    talk.handle(calls("if_silent"), 1.5)
+    talk.handle(done(), 1.6)
+    talk.handle(events.TurnCommitted("item_2"), 2.0)
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 2.1)
+    talk.handle(says("resp_2"), 2.2)
+    talk.handle(done("resp_2"), 2.3)
+
+    assert requests(talk.tool_finished("call_if_silent", RESULT, False, 3.0)) == []
+
+
+# --- Something to say first -------------------------------------------------------------
+
+
+def test_a_slow_tool_is_bridged_by_the_words_it_asks_for_and_answered_once() -> None:
+    talk = begun()
+    talk.handle(calls("slow"), 1.5)
+
+    (request,) = requests(talk.handle(done(), 1.6))
+    assert request == CreateResponse("request-2", "preamble", "Say: one moment.", True)
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 1.7)
+    talk.handle(says("resp_2"), 1.8)
+    assert requests(talk.handle(done("resp_2"), 1.9)) == []
+
+    (answer,) = requests(talk.tool_finished("call_slow", RESULT, False, 4.0))
+    assert (answer.why, answer.instructions, answer.by_words_only) == ("tools", None, False)
+
+
+def test_words_said_first_are_no_answer() -> None:
+    talk = begun()
+    talk.handle(calls("slow_and_shy"), 1.5)
+    talk.handle(done(), 1.6)
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 1.7)
+    talk.handle(says("resp_2"), 1.8)
+    talk.handle(done("resp_2"), 1.9)
+
+    found = talk.tool_finished("call_slow_and_shy", RESULT, False, 4.0)
+    assert [one.why for one in requests(found)] == ["tools"]
+
+
+def test_a_model_that_said_something_itself_is_not_made_to_say_it_again() -> None:
+    talk = begun()
+    talk.handle(says("resp_1"), 1.1)
+    talk.handle(calls("slow"), 1.5)
+
+    assert requests(talk.handle(done(), 1.6)) == []
+
+
+def test_a_tool_that_was_quicker_needs_no_bridge() -> None:
+    talk = begun()
+    talk.handle(calls("slow"), 1.5)
+    talk.tool_finished("call_slow", RESULT, False, 1.55)
+
+    assert [one.why for one in requests(talk.handle(done(), 1.6))] == ["tools"]
+
+
+def test_a_caller_who_is_speaking_needs_no_bridge() -> None:
+    talk = begun()
+    talk.handle(calls("slow"), 1.5)
+    talk.handle(events.SpeechStarted("item_2", 0), 1.55)
+    talk.handle(done(status="cancelled"), 1.6)
+
+    assert talk.response.pending_user_input is None
+
+
+def test_a_result_that_comes_while_the_words_are_on_their_way_is_answered_after_them() -> None:
+    talk = begun()
+    talk.handle(calls("slow"), 1.5)
+    talk.handle(done(), 1.6)
+
+    assert requests(talk.tool_finished("call_slow", RESULT, False, 1.65)) == []
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 1.7)
+    talk.handle(says("resp_2"), 1.8)
+    assert [one.why for one in requests(talk.handle(done("resp_2"), 1.9))] == ["tools"]
+
+
+def test_words_that_failed_are_not_said_when_the_result_is_there() -> None:
+    talk = begun()
+    talk.handle(calls("slow"), 1.5)
+    talk.handle(done(), 1.6)
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 1.7)
+    talk.tool_finished("call_slow", RESULT, False, 1.8)
+    talk.handle(done("resp_2", "failed"), 1.9)
+
+    pending = talk.response.pending_user_input
+    assert pending is not None
+    assert pending.why == "tools"
+
+
+# --- Something to hear meanwhile --------------------------------------------------------
+
+
+def at_work(*names: str, audiocodes: bool = False) -> Call:
+    """Tools begun at 1.0 by a response that said nothing and is over."""
+    policy = CallPolicy(AUDIOCODES, SESSION, tools=TOOLS, clips=CLIPS) if audiocodes else POLICY
+    call = Call(policy, 0.0)
+    call.handle(events.CallArrived("provider-1", PCM_16K if audiocodes else PCMU_8K), 0.0)
+    call.handle(events.SessionCreated("sess_1"), 0.0)
+    form = PCM_24K if audiocodes else PCMU_8K
+    call.handle(events.SessionConfigured(form, form), 0.0)
+    call.handle(events.CallStarted(), 0.0)
+    call.handle(events.TurnCommitted("item_1"), 0.9)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 0.9)
+    for name in names:
+        call.handle(calls(name), 1.0)
+    call.handle(done(), 1.0)
+    return call
+
+
+def wait(call: Call, until: float) -> list[tuple[float, Effect]]:
+    found: list[tuple[float, Effect]] = []
+    for _ in range(200):
+        due = call.deadline
+        if due is None or due > until:
+            return found
+        found += [(due, effect) for effect in call.handle(events.DeadlineReached(), due)]
+    raise AssertionError("woken again and again")
+
+
+FILLED = Note("hold", "filler")
+
+
+def fillers(found: list[tuple[float, Effect]]) -> list[float]:
+    return [at for at, one in found if one == FILLED]
+
+
+def test_the_filler_of_a_tool_is_played_after_a_while_and_the_usual_words_after_that() -> None:
+    call = at_work("filled", "filled_later")
+
+    found = wait(call, 17.0)
+    assert fillers(found) == [3.0]  # it lasts three seconds, and would be played again at 22.5
+    assert [at for at, one in found if isinstance(one, PlayAudio)] == [3.0, 12.0]
+    assert [at for at, one in found if one == Note("hold")] == [12.0]
+
+
+def test_a_filler_stops_when_the_answer_begins() -> None:
+    call = at_work("filled")
+    wait(call, 3.0)
+    call.handle(events.ToolFinished("call_filled", RESULT), 4.0)
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 4.1)
+
+    found = call.handle(says("resp_2"), 4.5)
+    kinds = [type(one) for one in found if not isinstance(one, Note)]
+    assert kinds[:2] == [ClearPlayout, PlayAudio]
+    assert ClearPlayout not in map(type, call.handle(says("resp_2"), 4.6))
+
+    assert call.conversation is not None
+    items = call.conversation.transcript.snapshot("call")["items"]
+    (filler,) = (one for one in items if one["item_id"].startswith("clip:filler"))
+    assert (filler["status"], filler["ended_ms"]) == ("interrupted", 4500)
+
+
+def test_one_that_was_heard_to_its_end_need_not_be_stopped() -> None:
+    call = at_work("filled")
+    wait(call, 7.0)
+    for mark in range(1, 5):
+        call.handle(events.MarkReached(f"m{mark}"), 7.0)
+    call.handle(events.ToolFinished("call_filled", RESULT), 7.0)
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 7.1)
+
+    found = call.handle(says("resp_2"), 9.5)
+    assert ClearPlayout not in map(type, found)
+
+
+def test_the_usual_one_moment_please_is_heard_to_its_end() -> None:
+    call = at_work("usual")
+    assert [at for at, one in wait(call, 7.0) if one == Note("hold")] == [6.9]
+    call.handle(events.ToolFinished("call_usual", RESULT), 7.1)
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 7.2)
+
+    assert ClearPlayout not in map(type, call.handle(says("resp_2"), 7.3))
+
+
+@pytest.mark.parametrize("audiocodes", [False, True])
+def test_no_filler_is_played_over_the_caller_nor_after_the_tool(audiocodes: bool) -> None:
+    call = at_work("filled", audiocodes=audiocodes)
+    call.handle(events.SpeechStarted("item_2", 0), 2.9)
+    assert fillers(wait(call, 3.5)) == []
+    call.handle(events.SpeechStopped("item_2", 600), 3.6)
+    assert fillers(wait(call, 5.5)) == []
+
+    call.handle(events.ToolFinished("call_filled", RESULT), 5.55)
+    assert fillers(wait(call, 9.0)) == []
+
+
+def test_a_caller_who_speaks_cuts_a_filler() -> None:
+    call = at_work("filled")
+    wait(call, 3.0)
+
+    assert ClearPlayout in map(type, call.handle(events.SpeechStarted("item_2", 0), 3.5))
+
+
+def test_a_filler_is_not_played_when_the_call_is_being_left() -> None:
+    call = at_work("filled")
+    call.handle(events.HangUpRequested("hung-up-by-operator"), 2.0)
+
+    assert fillers(wait(call, 20.0)) == []
