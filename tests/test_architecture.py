@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tools": {"errors", "logs"},
     "manners": set(),
     "agent": {"config", "errors", "manners", "privacy", "speech", "tools"},
+    "webhooks": {"logs", "privacy", "tools"},
     "receptionist": {"agent", "tools"},
     "bridge": LANGUAGE
     | {"agent", "call", "config", "logs", "manners", "protocols", "recording", "speech", "tools"},
@@ -45,7 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bench": {"errors"},
     "web": LANGUAGE
     | {"agent", "bridge", "call", "config", "logs", "protocols", "receptionist", "recording"}
-    | {"version"},
+    | {"version"}
+    | {"tools", "webhooks"},
     "doctor": LANGUAGE | {"agent", "bridge", "call", "config", "protocols", "receptionist", "web"},
     # What users import in their own tests: beside the command line, the only one to use sim.
     "testing": LANGUAGE

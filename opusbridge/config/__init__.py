@@ -212,6 +212,14 @@ class Settings(BaseSettings):
     flight: bool = True
     """``flight.jsonl``: the second question is why."""
 
+    webhook_url: HttpURL | None = None
+    """Told of each call when it is over, as signed JSON: what ``call.json`` and
+    ``transcript.json`` have. None: nobody is told."""
+
+    webhook_secret: Secret | None = None
+    """Shared with whoever listens there: what they are told is signed with it, because anybody
+    could tell them anything."""
+
     sockets: Annotated[Literal["auto", "default", "fast"], BeforeValidator(lower)] = "auto"
     """``fast`` is the lean sockets of the ``[fast]`` extra, for many calls on one machine;
     ``auto`` takes them where they are installed, because nothing else differs."""
@@ -252,6 +260,11 @@ class Settings(BaseSettings):
         return self
 
     def _check_together(self) -> None:
+        if self.webhook_url is not None and self.webhook_secret is None:
+            raise ConfigurationError(
+                f"{PREFIX}WEBHOOK_SECRET is not set: whoever listens at {PREFIX}WEBHOOK_URL "
+                "could not know who speaks"
+            )
         if self.turn_detection == "none" and self.responses_by == "model":
             raise ConfigurationError(
                 f"{PREFIX}TURN_DETECTION: without turn detection the model never starts a "

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import structlog
 from fastapi import FastAPI
@@ -40,6 +40,7 @@ def assemble(
     metrics: Metrics,
     registry: CollectorRegistry,
     on_close: Callable[[], Awaitable[None]] = _nothing,
+    beside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     dial: ConnectModel | None = None,
     clock: Callable[[], float] = time.monotonic,
     token_seconds: float = TOKEN_SECONDS,
@@ -47,9 +48,9 @@ def assemble(
     """The service as an ASGI application, for a server bound to ``host`` and ``port``.
 
     Where it is bound decides which doors are open, so say it as it is. ``app.state.calls``
-    are its ``calls``; ``registry`` is what ``/metrics`` shows; ``on_close`` is awaited in the
-    end. ``dial`` opens a model session, by default as the settings say. ``clock`` is in seconds
-    and never goes back.
+    are its ``calls``; ``registry`` is what ``/metrics`` shows; ``beside`` is entered while calls
+    can come, and ``on_close`` awaited in the end. ``dial`` opens a model session, by default as
+    the settings say. ``clock`` is in seconds and never goes back.
     """
     stored_speech(settings.language, settings.speech_dir)  # refused now, not in a call
     dial = dial or dialler(settings)
@@ -65,7 +66,7 @@ def assemble(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _warn(access, voice_closed=turns == "none")
-        async with announcements.running(), lag.watched():
+        async with beside(), announcements.running(), lag.watched():
             yield
         await on_close()
 

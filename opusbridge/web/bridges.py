@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from opusbridge.config import Settings
 from opusbridge.recording.files import call_folder
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
+from opusbridge.tools.outcome import CallOutcome
 from opusbridge.web.calls import ConnectModel
+from opusbridge.webhooks.courier import Courier
+from opusbridge.webhooks.letters import call_ended
 
 #: Where the files of a call go, by its telephony side, its id and its beginning.
 FolderOf = Callable[[str, str, datetime], Path]
@@ -44,6 +48,8 @@ class Bridges:
         self._observers_of = observers_of or (lambda side: ())
         self._writer = Writer()
         self._rest = _rest(settings)
+        self._courier = _courier(settings)
+        self._on_outcome = None if self._courier is None else self._send
 
     def audiocodes(self, socket: Socket, connect: ConnectModel) -> TelephonyRealtimeBridge:
         return TelephonyRealtimeBridge(
@@ -54,6 +60,7 @@ class Bridges:
             metrics=self._metrics.call_metrics("audiocodes"),
             recorder=self._recorder_of("audiocodes"),
             observers=self._observers_of("audiocodes"),
+            on_outcome=self._on_outcome,
         )
 
     def twilio(self, socket: Socket, connect: ConnectModel) -> TwilioRealtimeBridge:
@@ -65,13 +72,23 @@ class Bridges:
             metrics=self._metrics.call_metrics("twilio"),
             recorder=self._recorder_of("twilio"),
             observers=self._observers_of("twilio"),
+            on_outcome=self._on_outcome,
             rest=self._rest,
         )
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Calls can be made inside; in the end the last are told of."""
+        return nullcontext() if self._courier is None else self._courier.at_work()
 
     async def close(self) -> None:
         if self._rest is not None:
             await self._rest.close()
         await asyncio.to_thread(self._writer.close)  # what the last calls left to write
+
+    async def _send(self, outcome: CallOutcome) -> None:
+        assert self._courier is not None
+        letter = call_ended(outcome, self._settings.data_dir, transcript=self._settings.record)
+        await self._courier.leave(outcome.call_id, letter)
 
     def _recorder_of(self, side: str) -> RecorderFactory:
         def make(call_id: str, started: datetime, now: float) -> CallRecorder:
@@ -83,6 +100,13 @@ class Bridges:
 
     def _usual_folder(self, side: str, call_id: str, started: datetime) -> Path:
         return call_folder(self._settings.data_dir, call_id, started)
+
+
+def _courier(settings: Settings) -> Courier | None:
+    if settings.webhook_url is None or settings.webhook_secret is None:
+        return None
+    folder = settings.data_dir / "webhooks"
+    return Courier(settings.webhook_url, settings.webhook_secret, folder)
 
 
 def _rest(settings: Settings) -> TwilioRest | None:

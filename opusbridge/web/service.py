@@ -45,4 +45,5 @@ def create_app(
         metrics=metrics,
         registry=registry,
         on_close=bridges.close,
+        beside=bridges.running,
     )

@@ -1,0 +1,165 @@
+"""Carries what is to be told to a server of the user's: at least once, and not for ever.
+
+What is to be told is on the disk before it is sent, and is taken away when the server has
+said that it has it; so a crash, a restart or a server that is away for a night costs nothing.
+One that does not answer is asked again with growing pauses, and after those at the next start.
+A message keeps its id, by which a server knows one that it has had already.
+"""
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
+
+from opusbridge.logs import Log, places
+from opusbridge.privacy import Private
+from opusbridge.webhooks.signing import SIGNATURE, signed
+
+log = Log("opusbridge.webhooks")
+
+#: Seconds between the attempts of one process: about twenty minutes in all.
+PAUSES_SECONDS = (1.0, 4.0, 15.0, 60.0, 300.0, 900.0)
+#: Seconds for one attempt, and to connect.
+TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
+#: Sent at the same time; a server that is slow for one call is slow for the next.
+AT_ONCE = 4
+#: Messages on the disk. Beyond it nobody has been listening for days: the newest are dropped.
+MOST_KEPT = 10_000
+#: Seconds to send what the last calls left, when the process ends; the rest is for the next.
+LAST_SECONDS = 2.0
+#: The header with the message's id: the same for each attempt.
+DELIVERY = "Opusbridge-Delivery"
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_SUFFIX = ".json"
+
+
+class Courier:
+    """One for the process, with a folder of its own. Messages are left inside :meth:`at_work`."""
+
+    def __init__(
+        self,
+        url: str,
+        secret: Private[str],
+        folder: Path,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``pause`` waits that many seconds; ``wall_clock`` is in seconds since 1970."""
+        self._url, self._secret, self._folder = url, secret, folder
+        self._pause, self._wall_clock = pause, wall_clock
+        self._client = httpx2.AsyncClient(
+            timeout=TIMEOUT,
+            # A proxy of the environment has no business between us and our own machine.
+            trust_env=urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost"),
+        )
+        self._kept: set[str] = set()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Messages that nobody has taken yet."""
+        return len(self._kept)
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """In the end what waits has some seconds to leave."""
+        async with self._client, asyncio.TaskGroup() as self._tasks:
+            for name in await asyncio.to_thread(self._found):
+                self._send(name)
+            yield
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=LAST_SECONDS)
+            for task in self._under_way:
+                task.cancel()
+        if self._kept:
+            log.warning("webhooks wait for the next start", waiting=len(self._kept))
+
+    async def leave(self, name: str, body: bytes) -> None:
+        """``body`` under the id ``name``; it is safe when this returns.
+
+        Raises ``ValueError`` for an id that is no plain name. A disk that cannot be written is
+        told; then there is one attempt less.
+        """
+        if not _ID.fullmatch(name):
+            raise ValueError("not an id: 1 to 128 letters, digits, '-', '_' or '.' are allowed")
+        if len(self._kept) >= MOST_KEPT:
+            log.error("webhook dropped: too many wait", waiting=len(self._kept))
+            return
+        try:
+            await asyncio.to_thread(self._write, name, body)
+        except OSError as error:
+            log.error("webhook cannot be kept", raised=places(error))
+            await self._attempt(name, body)
+            return
+        self._send(name)
+
+    # --- One message --------------------------------------------------------------------
+
+    def _send(self, name: str) -> None:
+        assert self._tasks is not None, "the courier is not at work"
+        self._kept.add(name)
+        task = self._tasks.create_task(self._carry(name))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _carry(self, name: str) -> None:
+        for seconds in (*PAUSES_SECONDS, None):
+            async with self._slots:
+                try:
+                    body = await asyncio.to_thread(self._path(name).read_bytes)
+                    if await self._attempt(name, body):
+                        await asyncio.to_thread(self._path(name).unlink, missing_ok=True)
+                        self._kept.discard(name)
+                        return
+                except OSError as error:
+                    log.error("webhook cannot be read", raised=places(error))
+                    return
+            if seconds is not None:
+                await self._pause(seconds)
+        log.error("webhook not taken: kept for the next start", delivery=name)
+
+    async def _attempt(self, name: str, body: bytes) -> bool:
+        headers = {
+            "Content-Type": "application/json",
+            DELIVERY: name,
+            SIGNATURE: signed(body, int(self._wall_clock()), self._secret.value),
+        }
+        try:
+            answer = await self._client.post(self._url, content=body, headers=headers)
+        except httpx2.HTTPError as error:
+            # Its text may hold the address, and that what is nobody's business.
+            log.warning("webhook not delivered", delivery=name, why=type(error).__name__)
+            return False
+        if not answer.is_success:
+            log.warning("webhook not delivered", delivery=name, status=answer.status_code)
+        return answer.is_success
+
+    # --- The disk -----------------------------------------------------------------------
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}{_SUFFIX}"
+
+    def _found(self) -> list[str]:
+        """What an earlier process left, the oldest first."""
+        if not self._folder.is_dir():
+            return []
+        left = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
+        return [path.name.removesuffix(_SUFFIX) for path in left][:MOST_KEPT]
+
+    def _write(self, name: str, body: bytes) -> None:
+        """All of it or nothing, and for this user only."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        unfinished = self._folder / f"{name}.part"
+        with open(unfinished, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(body)
+        unfinished.replace(self._path(name))

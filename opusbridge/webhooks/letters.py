@@ -1,0 +1,28 @@
+"""What a webhook says."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from opusbridge.tools.outcome import CallOutcome
+
+
+def call_ended(outcome: CallOutcome, data_dir: Path, *, transcript: bool) -> bytes:
+    """The whole call, as JSON.
+
+    ``id`` is the same however often it is sent; ``files`` is the folder of the call, from
+    ``data_dir``; without ``transcript`` nothing is in it of what was said.
+    """
+    folder = outcome.folder
+    if folder is not None and folder.is_relative_to(data_dir):
+        folder = folder.relative_to(data_dir)
+    told = {
+        "id": outcome.call_id,
+        "type": "call.ended",
+        "created_at": datetime.now(UTC).isoformat(),
+        "call": dict(outcome.call),
+        "transcript": dict(outcome.transcript) if transcript else None,
+        "files": None if folder is None else folder.as_posix(),
+    }
+    return orjson.dumps(told)

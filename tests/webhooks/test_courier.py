@@ -1,0 +1,193 @@
+"""What is to be told to a server of the user's reaches it, whatever happens meanwhile."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from opusbridge.privacy import Private
+from opusbridge.webhooks import SIGNATURE, courier, verify
+from opusbridge.webhooks.courier import DELIVERY, PAUSES_SECONDS, Courier
+
+SECRET = Private("opusbridge-test-secret-0123456789")
+AT = 1_800_000_000.0
+BODY = b'{"type":"call.ended","call":{"caller":"+15550100001"}}'
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
+
+
+class Listener:
+    """A server that answers in this order, the last one from then on; 0: not at all."""
+
+    def __init__(self, answers: list[int]) -> None:
+        self.answers = answers
+        self.heard: list[tuple[dict[str, str], bytes]] = []
+        self.pauses: list[float] = []
+        self.url = ""
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    async def never(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await asyncio.Event().wait()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        lines = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
+        headers = {name.lower(): value for name, value in lines.items()}
+        self.heard.append((headers, await reader.readexactly(int(headers["content-length"]))))
+        status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if status:
+            writer.write(
+                b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status
+            )
+        writer.close()
+
+
+@asynccontextmanager
+async def listening(*answers: int) -> AsyncIterator[Listener]:
+    listener = Listener(list(answers))
+    server = await asyncio.start_server(listener.serve, "127.0.0.1", 0)
+    listener.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    async with server:
+        yield listener
+
+
+def left_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def modes(folder: Path) -> tuple[int, list[int]]:
+    """Who may look into the folder, and into each file of it."""
+    return folder.stat().st_mode & 0o777, [p.stat().st_mode & 0o777 for p in folder.iterdir()]
+
+
+def a_courier(listener: Listener, folder: Path, *, patient: bool = False) -> Courier:
+    pause = listener.never if patient else listener.pause
+    return Courier(listener.url, SECRET, folder, pause=pause, wall_clock=lambda: AT)
+
+
+async def test_what_is_left_arrives_signed_and_is_kept_no_longer(tmp_path: Path) -> None:
+    async with listening(204) as listener:
+        carrying = a_courier(listener, tmp_path / "webhooks")
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+
+        ((headers, body),) = listener.heard
+        assert body == BODY
+        assert headers[DELIVERY.lower()] == "call-1"
+        assert verify(body, headers[SIGNATURE.lower()], SECRET.value, now=AT)
+        assert left_in(tmp_path / "webhooks") == []
+        assert carrying.waiting == 0
+
+
+async def test_a_server_that_fails_is_asked_again_with_growing_pauses(tmp_path: Path) -> None:
+    async with listening(500, 0, 404, 200) as listener:
+        carrying = a_courier(listener, tmp_path)
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+
+        assert len(listener.heard) == 4
+        assert {headers[DELIVERY.lower()] for headers, _ in listener.heard} == {"call-1"}
+        assert listener.pauses == list(PAUSES_SECONDS[:3])
+        assert left_in(tmp_path) == []
+
+
+async def test_what_nobody_took_is_sent_at_the_next_start(tmp_path: Path) -> None:
+    async with listening(503) as listener:
+        carrying = a_courier(listener, tmp_path)
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+        assert len(listener.heard) == 1 + len(PAUSES_SECONDS)
+        assert left_in(tmp_path) == ["call-1.json"]
+
+        listener.answers = [200]
+        async with a_courier(listener, tmp_path).at_work():
+            pass
+
+        assert listener.heard[-1][1] == BODY
+        assert left_in(tmp_path) == []
+
+
+async def test_the_end_of_the_process_does_not_wait_for_a_server_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "LAST_SECONDS", 0.05)
+    async with listening(503) as listener:
+        async with asyncio.timeout(5.0):
+            carrying = a_courier(listener, tmp_path, patient=True)
+            async with carrying.at_work():
+                await carrying.leave("call-1", BODY)
+
+        assert left_in(tmp_path) == ["call-1.json"]
+        assert carrying.waiting == 1
+
+
+async def test_more_than_a_disk_should_keep_are_dropped_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "MOST_KEPT", 1)
+    monkeypatch.setattr(courier, "LAST_SECONDS", 0.05)
+    structlog.reset_defaults()
+    async with listening(503) as listener:
+        carrying = a_courier(listener, tmp_path, patient=True)
+        with capture_logs() as lines:
+            async with carrying.at_work():
+                await carrying.leave("call-1", BODY)
+                await carrying.leave("call-2", BODY)
+
+        assert left_in(tmp_path) == ["call-1.json"]
+        assert any(line["event"].startswith("webhook dropped") for line in lines)
+        assert not any("15550100001" in str(line) or listener.url in str(line) for line in lines)
+
+
+async def test_a_disk_that_cannot_be_written_costs_the_second_attempt_only(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    async with listening(200) as listener:
+        carrying = a_courier(listener, tmp_path / "file" / "webhooks")
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+
+        assert [body for _, body in listener.heard] == [BODY]
+
+
+async def test_a_message_that_was_taken_away_is_told_and_forgotten(tmp_path: Path) -> None:
+    async with listening(503) as listener:
+        carrying = a_courier(listener, tmp_path)
+
+        async def steal(seconds: float) -> None:
+            (tmp_path / "call-1.json").unlink(missing_ok=True)
+
+        carrying._pause = steal
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+
+        assert len(listener.heard) == 1
+
+
+async def test_an_id_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
+    async with listening(200) as listener:
+        carrying = a_courier(listener, tmp_path)
+        async with carrying.at_work():
+            with pytest.raises(ValueError, match="not an id"):
+                await carrying.leave("../call-1", BODY)
+
+
+async def test_only_this_user_may_read_what_waits(tmp_path: Path) -> None:
+    async with listening(503) as listener:
+        carrying = a_courier(listener, tmp_path / "webhooks")
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+
+    assert modes(tmp_path / "webhooks") == (0o700, [0o600])
