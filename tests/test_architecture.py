@@ -67,6 +67,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "version",
         "web",
     },
+    # Light, since every run of pytest where we are installed loads it.
+    "pytest_plugin": {"testing"},
     "__init__": {"agent", "bridge", "config", "tools", "version", "web"},
     "__main__": {"cli"},
 }

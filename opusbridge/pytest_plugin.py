@@ -1,6 +1,7 @@
 """The pytest plugin: fixtures for whoever has opusbridge and pytest installed.
 
-It is loaded in every run of pytest there, so it imports the rest when a fixture is used.
+It is loaded in every run of pytest there, so it imports the rest when a fixture is used; that
+is why it does not lie in ``opusbridge.testing``, whose import is not light.
 """
 
 from collections.abc import Callable, Iterator
