@@ -4,6 +4,8 @@ Keys and digits, sound from a file, tones for the other end, hold. Leaving the c
 here by a key only; how that goes is ``departure.py``'s.
 """
 
+from typing import assert_never
+
 from opusbridge import effects, events
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure
@@ -60,6 +62,8 @@ class Wishes:
                 return talk.voice.say("file", clip, "[sound]", now)
             case events.HoldRequested(on):
                 return self._hold(on, talk, now)
+            case _:
+                assert_never(event)
 
     # --- Keys ---------------------------------------------------------------------------
 

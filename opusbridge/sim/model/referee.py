@@ -52,6 +52,7 @@ class Referee:
     _late_outputs: set[str] = field(default_factory=set)
     _covered: set[str] = field(default_factory=set)  # what the latest response took in
     _covered_outputs: set[str] = field(default_factory=set)
+    _latest_id: str = ""
     _latest_at: float = 0.0
     _latest_good: bool = False
 
@@ -81,7 +82,7 @@ class Referee:
     def created(self, response: Response, now: float) -> None:
         if response.out_of_band:
             return
-        self._latest_at, self._latest_good = now, False
+        self._latest_id, self._latest_at, self._latest_good = response.id, now, False
         # What came between the client's request and this the client does not count as answered.
         late = set() if response.auto else self._late
         self._covered, self._new = self._new, set(late)
@@ -138,6 +139,12 @@ class Referee:
     def cancel_received(self, response: Response, now: float) -> None:
         if not response.out_of_band:
             self._cancel_since = now
+
+    def cancelled_too_late(self, response_id: str) -> None:
+        """It was over already; the client did not want it, so to him it answered nothing."""
+        if response_id == self._latest_id:
+            self._new |= self._covered
+            self._new_outputs |= self._covered_outputs
 
     def item_received(self, item: Mapping[str, Any], now: float) -> None:
         if item["type"] != "function_call_output":

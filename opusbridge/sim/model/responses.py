@@ -147,6 +147,7 @@ class Responses:
         """
         target = self.active if response_id is None else self._running(response_id)
         if target is None or not target.announced:
+            self._referee.cancelled_too_late(response_id or "")
             raise _nothing_to_cancel()
         if target.cancelling is not None:
             return
@@ -156,6 +157,7 @@ class Responses:
             for _ in run.steps:
                 pass
             self._end(target, COMPLETED)
+            self._referee.cancelled_too_late(target.id)
             raise _nothing_to_cancel()
         run.cancelled_by_client, run.cancel_event_id = True, event_id
         self._cancel(target, cancelled("client_cancelled"))

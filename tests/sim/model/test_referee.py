@@ -206,6 +206,21 @@ def test_nor_does_it_hold_back_a_second_try_at_that_answer() -> None:
     assert one.model.violations == []
 
 
+def test_what_was_cancelled_too_late_answered_nobody() -> None:
+    one = client(replies=(Reply("One moment.", tool_calls=CALLS),) * 3)
+    create(one)
+    output(one, 0)
+    output(one, 1)
+    one.detect(create_response=False)
+    one.speak()
+    create(one)  # takes in the turn and both outputs, and calls two tools more
+    one.say("response.cancel", response_id=one.of("response.created")[-1]["response"]["id"])
+    output(one, 2)
+    create(one)
+
+    assert one.model.violations == []
+
+
 def test_one_batch_is_answered_once() -> None:
     one = called()
     output(one, 0)
