@@ -31,9 +31,12 @@ class Asking(ABC):
             log.info("operator hangs up", why=reason)
         self._asked(events.HangUpRequested("hung-up-by-operator"))
 
-    def say_goodbye(self, reason: str) -> None:
-        """Stop the agent, play the stored goodbye, hang up; ``reason`` of errors.REASONS."""
-        self._asked(events.HangUpRequested(reason, goodbye=True))
+    def say_goodbye(self, reason: str, *, aloud: bool = True) -> None:
+        """Stop the agent, play the stored goodbye, hang up; ``reason`` of errors.REASONS.
+
+        Not ``aloud``: hang up when what is being said was heard.
+        """
+        self._asked(events.HangUpRequested(reason, goodbye=aloud))
 
     def transfer(self, destination: str, reason: str = "", summary: str = "") -> None:
         """To one of the agent's destinations, by name; raises :class:`TransferRefused`."""

@@ -26,6 +26,7 @@ from opusbridge.config.values import BargeInKind as BargeInKind
 from opusbridge.config.values import (
     HttpURL,
     Name,
+    PhoneNumber,
     Seconds,
     Secret,
     SocketURL,
@@ -95,6 +96,27 @@ class Settings(BaseSettings):
 
     twilio_api_url: HttpURL = "https://api.twilio.com"
     """Base of Twilio's REST interface; another one is for tests that stand in for it."""
+
+    twilio_from: PhoneNumber | None = None
+    """The number that calls placed through Twilio come from, unless the order names another:
+    one of the account's own."""
+
+    audiocodes_dial_url: HttpURL | None = None
+    """Where calls through AudioCodes are ordered, such as
+    ``https://livehub.audiocodes.io/api/v1/actions/dialout``. None: none are placed."""
+
+    audiocodes_dial_token: Secret | None = None
+    """For it: ``CLIENT_ID:SECRET`` of an API client, or a token to show as bearer."""
+
+    audiocodes_dial_bot: Name | None = None
+    """The id of the bot that such a call is to reach: this server, as Live Hub knows it."""
+
+    outbound_per_day: Annotated[int, Field(ge=0)] = 100
+    """Calls that may be placed within 24 hours: a program that places calls in a circle costs
+    money, and people their peace. 0: no limit."""
+
+    outbound_per_number: Annotated[int, Field(ge=0)] = 3
+    """The same to one number: who did not answer three times does not want to. 0: no limit."""
 
     audiocodes_token: Secret | None = None
     """What AudioCodes presents as bearer. None: ``/audiocodes`` is closed but to loopback."""

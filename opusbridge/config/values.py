@@ -82,3 +82,4 @@ BargeInKind = Annotated[bool | Literal["confirmed"], BeforeValidator(_barge_in)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 #: A watchdog that is due at once would cut every response off.
 SomeSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PhoneNumber = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]

@@ -132,6 +132,8 @@ class Telephone:
     callee: str = "+15550100200"
     account_sid: str = ACCOUNT_SID
     habits: TwilioHabits | None = None
+    ordered: bool = False
+    """The bridge placed the call: who answers it is the callee."""
 
     async def call(
         self,
@@ -139,6 +141,7 @@ class Telephone:
         random: Random,
         on_event: OnEvent | None = None,
         on_stream: Callable[[SimulatedTwilio], None] | None = None,
+        call_sid: str | None = None,
     ) -> SimulatedTwilio:
         """A call from the webhook to its end; ``on_stream`` gets the caller before it begins.
 
@@ -147,7 +150,7 @@ class Telephone:
 
         :raises TwiMLRefused: the webhook's answer will not do, or has no stream.
         """
-        call_sid = f"CA{random.getrandbits(128):032x}"
+        call_sid = call_sid or f"CA{random.getrandbits(128):032x}"
         twiml = await self.ask_webhook(call_sid)
         if twiml.stream_url is None:
             raise TwiMLRefused(0, "no stream in it")
@@ -174,17 +177,7 @@ class Telephone:
 
         :raises TwiMLRefused:
         """
-        form = self.form(call_sid)
-        headers = {"User-Agent": "TwilioProxy/1.1", "Accept": "*/*"}
-        if self.auth_token is not None:
-            headers["X-Twilio-Signature"] = sign(self.webhook_url, form, self.auth_token)
-        try:
-            async with httpx2.AsyncClient(timeout=WEBHOOK_SECONDS, trust_env=False) as client:
-                answer = await client.post(
-                    self._reached(self.webhook_url), data=form, headers=headers
-                )
-        except httpx2.HTTPError:
-            raise TwiMLRefused(11205, "the webhook cannot be reached") from None
+        answer = await self.tell(self.webhook_url, call_sid)
         if answer.status_code != 200:
             raise TwiMLRefused(11200, f"the webhook answered {answer.status_code}")
         kind = answer.headers.get("content-type", "").partition(";")[0]
@@ -192,8 +185,23 @@ class Telephone:
             raise TwiMLRefused(12300, "the webhook's answer is not marked as XML")
         return read_twiml(answer.text)
 
+    async def tell(self, url: str, call_sid: str, **more: str) -> httpx2.Response:
+        """POST to ``url`` what Twilio posts about this call, with ``more`` fields.
+
+        :raises TwiMLRefused: nobody answers.
+        """
+        form = self.form(call_sid) | more
+        headers = {"User-Agent": "TwilioProxy/1.1", "Accept": "*/*"}
+        if self.auth_token is not None:
+            headers["X-Twilio-Signature"] = sign(url, form, self.auth_token)
+        try:
+            async with httpx2.AsyncClient(timeout=WEBHOOK_SECONDS, trust_env=False) as client:
+                return await client.post(self._reached(url), data=form, headers=headers)
+        except httpx2.HTTPError:
+            raise TwiMLRefused(11205, "the webhook cannot be reached") from None
+
     def form(self, call_sid: str) -> dict[str, str]:
-        """The fields of an incoming call; geography is often empty."""
+        """The fields of a call; geography is often empty."""
         return {
             "CallSid": call_sid,
             "AccountSid": self.account_sid,
@@ -201,8 +209,8 @@ class Telephone:
             "To": self.callee,
             "Caller": self.caller,
             "Called": self.callee,
-            "CallStatus": "ringing",
-            "Direction": "inbound",
+            "CallStatus": "in-progress" if self.ordered else "ringing",
+            "Direction": "outbound-api" if self.ordered else "inbound",
             "ApiVersion": "2010-04-01",
             "FromCity": "",
             "FromCountry": "US",

@@ -25,6 +25,8 @@ from opusbridge.protocols.twilio import signature
 
 VOICE = "/twilio/voice"
 MEDIA = "/twilio/media"
+STATUS = "/twilio/status"
+MACHINE = "/twilio/machine"
 AUDIOCODES = "/audiocodes"
 
 _log = structlog.get_logger(__name__)
@@ -60,6 +62,12 @@ class Access:
         """Where Twilio is to open its stream; only to be asked where Twilio was let in."""
         assert self._base_url is not None
         return signature.upgrade_urls(self._base_url, MEDIA)[0]
+
+    def webhook_url(self, path: str, call_id: str) -> str | None:
+        """Where Twilio is to ask about a call we place; ``None``: it could not reach us."""
+        if not self._twilio_may_be_open:
+            return None
+        return f"{self._base_url}{path}?call={call_id}"
 
     def closed_endpoints(self) -> list[str]:
         """Those that answer 403 to everybody, for one warning each when we start."""

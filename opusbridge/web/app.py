@@ -1,29 +1,39 @@
 """The web application: which path leads to which room."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.types import Lifespan
 
 from opusbridge.agent import Agent
 from opusbridge.bridge.dialling import dialler
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.speech import stored_speech
+from opusbridge.bridge.twilio_rest import TwilioRest
 from opusbridge.bridge.which import which_sockets
 from opusbridge.config import Settings
 from opusbridge.version import VERSION
-from opusbridge.web.access import AUDIOCODES, MEDIA, VOICE, Access
+from opusbridge.web.access import AUDIOCODES, MACHINE, MEDIA, STATUS, VOICE, Access
 from opusbridge.web.announced import Announcements
 from opusbridge.web.calls import Calls, ConnectModel
+from opusbridge.web.journal import Journal
 from opusbridge.web.live import Live
 from opusbridge.web.load import LoopLag
+from opusbridge.web.outbound import Caps, Dial, Outbound
+from opusbridge.web.placing import Placing
 from opusbridge.web.telephony import Telephony
 from opusbridge.web.tokens import TOKEN_SECONDS, StreamTokens
 
 _log = structlog.get_logger(__name__)
+
+
+def _no_dials(access: Access) -> Mapping[str, Dial]:
+    """No provider is set up through which calls could be placed."""
+    return {}
 
 
 async def _nothing() -> None:
@@ -40,6 +50,8 @@ def assemble(
     metrics: Metrics,
     registry: CollectorRegistry,
     on_close: Callable[[], Awaitable[None]] = _nothing,
+    dials: Callable[[Access], Mapping[str, Dial]] = _no_dials,
+    rest: TwilioRest | None = None,
     beside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     dial: ConnectModel | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -48,7 +60,8 @@ def assemble(
     """The service as an ASGI application, for a server bound to ``host`` and ``port``.
 
     Where it is bound decides which doors are open, so say it as it is. ``app.state.calls``
-    are its ``calls``; ``registry`` is what ``/metrics`` shows; ``beside`` is entered while calls
+    are its ``calls``; ``registry`` is what ``/metrics`` shows; ``dials`` are the ways to place
+    calls, and ``rest`` hangs up on machines that answer them. ``beside`` is entered while calls
     can come, and ``on_close`` awaited in the end. ``dial`` opens a model session, by default as
     the settings say. ``clock`` is in seconds and never goes back.
     """
@@ -57,7 +70,11 @@ def assemble(
     access = Access(settings, host, port, metrics)
     announcements = Announcements(calls, dial, StreamTokens(clock, token_seconds))
     turns = agent.applied_to(settings).turn_detection
-    telephony = Telephony(access, calls, announcements, dial, metrics, voice_closed=turns == "none")
+    closed = turns == "none"
+    outbound = _outbound(settings, calls, dials(access), twilio_closed=closed)
+    telephony = Telephony(
+        access, calls, announcements, dial, metrics, outbound, voice_closed=closed
+    )
 
     lag = LoopLag()
     metrics.loop_lag.set_function(lambda: lag.worst_seconds)
@@ -65,24 +82,29 @@ def assemble(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        _warn(access, voice_closed=turns == "none")
-        async with beside(), announcements.running(), lag.watched():
+        _warn(access, voice_closed=closed)
+        async with beside(), outbound.running(), announcements.running(), lag.watched():
             yield
         await on_close()
 
-    app = FastAPI(
+    app = _no_doors(lifespan)
+    app.state.calls = calls
+    app.state.access = access
+    app.state.sockets = which_sockets(settings)
+    _add_telephony(app, telephony)
+    _add_live(app, Live(access, calls, outbound, registry, lag))
+    _add_placing(app, Placing(settings, agent.name, access, calls, outbound, rest))
+    return app
+
+
+def _no_doors(lifespan: Lifespan[FastAPI]) -> FastAPI:
+    return FastAPI(
         title="opusbridge",
         version=VERSION,
         lifespan=lifespan,
         redirect_slashes=False,  # its answer is made of the Host header
         openapi_url=None,  # a description of the doors is not for everybody
     )
-    app.state.calls = calls
-    app.state.access = access
-    app.state.sockets = which_sockets(settings)
-    _add_telephony(app, telephony)
-    _add_live(app, Live(access, calls, registry, lag))
-    return app
 
 
 def _add_telephony(app: FastAPI, telephony: Telephony) -> None:
@@ -105,6 +127,20 @@ def _add_live(app: FastAPI, live: Live) -> None:
     app.add_api_route(one + "/transfer", live.transfer, methods=["POST"])
     app.add_api_route(one + "/say", live.say, methods=["POST"])
     app.add_api_route(one + "/recording", live.recording, methods=["POST"])
+
+
+def _add_placing(app: FastAPI, placing: Placing) -> None:
+    app.add_api_route("/api/calls", placing.place, methods=["POST"])
+    app.add_api_route(STATUS, placing.status, methods=["POST"])
+    app.add_api_route(MACHINE, placing.machine, methods=["POST"])
+
+
+def _outbound(
+    settings: Settings, calls: Calls, dials: Mapping[str, Dial], *, twilio_closed: bool
+) -> Outbound:
+    ways = {side: dial for side, dial in dials.items() if side != "twilio" or not twilio_closed}
+    caps = Caps(settings.outbound_per_day, settings.outbound_per_number)
+    return Outbound(calls, Journal(settings.data_dir / "outbound.jsonl"), ways, caps)
 
 
 def _warn(access: Access, *, voice_closed: bool) -> None:

@@ -1,12 +1,18 @@
 """Request bodies, read with a limit and only after the door was opened."""
 
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from opusbridge.web.access import Refusal
+
 #: Twilio's forms are 1 to 4 kB, an operator's text a few hundred bytes.
 MAX_BODY_BYTES = 64 * 1024
+
+#: A form with more fields was not made by Twilio, which sends about thirty.
+MAX_FORM_FIELDS = 500
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -36,3 +42,15 @@ async def read_model(request: Request, model: type[Model]) -> Model | None:
         return model.model_validate_json(body or b"{}")
     except ValidationError:
         return None
+
+
+async def read_form(request: Request) -> list[tuple[str, str]] | Refusal:
+    """The fields of a form, in their order, or why there are none."""
+    body = await read_body(request)
+    if body is None:
+        return Refusal(413, "too-large")
+    text = body.decode("utf-8", "replace")
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+    except ValueError:
+        return Refusal(400, "bad-form")

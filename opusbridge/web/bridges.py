@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from opusbridge.agent import Agent
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
+from opusbridge.bridge.audiocodes_dial import AudioCodesDialOut
 from opusbridge.bridge.base import RecorderFactory
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.outbox import Socket
@@ -19,7 +21,10 @@ from opusbridge.recording.files import call_folder
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.tools.outcome import CallOutcome
+from opusbridge.web.access import MACHINE, STATUS, VOICE, Access
 from opusbridge.web.calls import ConnectModel
+from opusbridge.web.journal import Order
+from opusbridge.web.outbound import Dial
 from opusbridge.webhooks.courier import Courier
 from opusbridge.webhooks.letters import call_ended
 
@@ -47,11 +52,14 @@ class Bridges:
         self._folder_of = folder_of or self._usual_folder
         self._observers_of = observers_of or (lambda side: ())
         self._writer = Writer()
-        self._rest = _rest(settings)
+        self.rest = _rest(settings)
+        self._dial_out = _dial_out(settings)
         self._courier = _courier(settings)
         self._on_outcome = None if self._courier is None else self._send
 
-    def audiocodes(self, socket: Socket, connect: ConnectModel) -> TelephonyRealtimeBridge:
+    def audiocodes(
+        self, socket: Socket, connect: ConnectModel, call_id: str | None = None
+    ) -> TelephonyRealtimeBridge:
         return TelephonyRealtimeBridge(
             socket,
             connect,
@@ -61,9 +69,12 @@ class Bridges:
             recorder=self._recorder_of("audiocodes"),
             observers=self._observers_of("audiocodes"),
             on_outcome=self._on_outcome,
+            call_id=call_id,
         )
 
-    def twilio(self, socket: Socket, connect: ConnectModel) -> TwilioRealtimeBridge:
+    def twilio(
+        self, socket: Socket, connect: ConnectModel, call_id: str | None = None
+    ) -> TwilioRealtimeBridge:
         return TwilioRealtimeBridge(
             socket,
             connect,
@@ -73,16 +84,28 @@ class Bridges:
             recorder=self._recorder_of("twilio"),
             observers=self._observers_of("twilio"),
             on_outcome=self._on_outcome,
-            rest=self._rest,
+            call_id=call_id,
+            rest=self.rest,
         )
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Calls can be made inside; in the end the last are told of."""
         return nullcontext() if self._courier is None else self._courier.at_work()
 
+    def dials(self, access: Access) -> dict[str, Dial]:
+        """The providers through which calls can be placed."""
+        found: dict[str, Dial] = {}
+        if self.rest is not None and access.webhook_url(VOICE, "") is not None:
+            found["twilio"] = partial(_dial_twilio, self.rest, access)
+        if self._dial_out is not None:
+            found["audiocodes"] = partial(_dial_audiocodes, self._dial_out)
+        return found
+
     async def close(self) -> None:
-        if self._rest is not None:
-            await self._rest.close()
+        if self._dial_out is not None:
+            await self._dial_out.close()
+        if self.rest is not None:
+            await self.rest.close()
         await asyncio.to_thread(self._writer.close)  # what the last calls left to write
 
     async def _send(self, outcome: CallOutcome) -> None:
@@ -100,6 +123,27 @@ class Bridges:
 
     def _usual_folder(self, side: str, call_id: str, started: datetime) -> Path:
         return call_folder(self._settings.data_dir, call_id, started)
+
+
+async def _dial_twilio(rest: TwilioRest, access: Access, order: Order) -> str | None:
+    urls = [access.webhook_url(path, order.call_id) for path in (VOICE, STATUS, MACHINE)]
+    voice, status, machine = urls
+    assert voice is not None
+    assert status is not None
+    asked = machine if order.machine_detection else None
+    return await rest.place_call(order.to, order.from_, voice, status, machine=asked)
+
+
+async def _dial_audiocodes(dial_out: AudioCodesDialOut, order: Order) -> str | None:
+    detect = order.machine_detection
+    return await dial_out.dial(order.call_id, order.to, order.from_, machine_detection=detect)
+
+
+def _dial_out(settings: Settings) -> AudioCodesDialOut | None:
+    url, token = settings.audiocodes_dial_url, settings.audiocodes_dial_token
+    if url is None or token is None:
+        return None
+    return AudioCodesDialOut(url, token, settings.audiocodes_dial_bot)
 
 
 def _courier(settings: Settings) -> Courier | None:

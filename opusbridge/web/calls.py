@@ -42,12 +42,13 @@ class Bridge(Protocol):
 
     def resume_recording(self) -> None: ...
 
-    def say_goodbye(self, reason: str) -> None: ...
+    def say_goodbye(self, reason: str, *, aloud: bool = True) -> None: ...
 
     def rejected(self, kind: str) -> None: ...
 
 
-BridgeFactory = Callable[[Socket, ConnectModel], Bridge]
+BridgeFactory = Callable[[Socket, ConnectModel, str | None], Bridge]
+"""With the call's id, if it has one already: that of a call we placed."""
 
 
 class Place:

@@ -15,6 +15,7 @@ from opusbridge.web.access import DRAINING, FULL, Access
 from opusbridge.web.bodies import read_model
 from opusbridge.web.calls import Bridge, Calls
 from opusbridge.web.load import LoopLag
+from opusbridge.web.outbound import Outbound
 
 #: The model's context is finite, and nobody says more than this to a caller at once.
 MAX_SAID_LENGTH = 4000
@@ -60,9 +61,15 @@ class Live:
     """The endpoints that need no telephony."""
 
     def __init__(
-        self, access: Access, calls: Calls, registry: CollectorRegistry, lag: LoopLag
+        self,
+        access: Access,
+        calls: Calls,
+        outbound: Outbound,
+        registry: CollectorRegistry,
+        lag: LoopLag,
     ) -> None:
         self._access = access
+        self._outbound = outbound
         self._calls = calls
         self._registry = registry
         self._lag = lag
@@ -90,13 +97,15 @@ class Live:
 
     async def list_calls(self, request: Request) -> Response:
         refused = self._refused(request, "/api")
-        return refused or JSONResponse({"calls": self._calls.describe_all()})
+        return refused or JSONResponse(
+            {"calls": [*self._outbound.dialling(), *self._calls.describe_all()]}
+        )
 
     async def one_call(self, request: Request) -> Response:
         refused = self._refused(request, "/api")
         if refused is not None:
             return refused
-        found = self._calls.describe(request.path_params["call_id"])
+        found = self._outbound.describe(request.path_params["call_id"])
         return _error(404, "unknown-call") if found is None else JSONResponse(found)
 
     async def hang_up(self, request: Request) -> Response:

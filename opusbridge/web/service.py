@@ -45,5 +45,7 @@ def create_app(
         metrics=metrics,
         registry=registry,
         on_close=bridges.close,
+        dials=bridges.dials,
+        rest=bridges.rest,
         beside=bridges.running,
     )

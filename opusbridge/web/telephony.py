@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import parse_qsl
 
 import orjson
 import structlog
@@ -33,8 +32,9 @@ from opusbridge.web.access import (
     Refusal,
 )
 from opusbridge.web.announced import Announcements
-from opusbridge.web.bodies import read_body
-from opusbridge.web.calls import Calls, ConnectModel, Place
+from opusbridge.web.bodies import read_form
+from opusbridge.web.calls import Bridge, Calls, ConnectModel, Place
+from opusbridge.web.outbound import Outbound
 from opusbridge.web.sockets import Seam, seam_over
 
 #: Seconds from a stream's upgrade to its ``start``; Twilio sends it at once.
@@ -47,8 +47,6 @@ MAX_WAITING_SOCKETS = 100
 MAX_BAD_MESSAGES = 100
 #: Twilio's ids have 34 characters.
 MAX_SID_LENGTH = 64
-#: A form with more fields was not made by Twilio, which sends about thirty.
-MAX_FORM_FIELDS = 500
 
 #: WebSocket close code: who you are or what you say is against our policy.
 POLICY_VIOLATION = 1008
@@ -92,6 +90,7 @@ class Telephony:
         announcements: Announcements,
         dial: ConnectModel,
         metrics: Metrics,
+        outbound: Outbound,
         *,
         voice_closed: bool,
     ) -> None:
@@ -100,20 +99,16 @@ class Telephony:
         self._announcements = announcements
         self._dial = dial
         self._metrics = metrics
+        self._outbound = outbound
         self._voice_closed = voice_closed
         self._waiting_sockets = 0
 
     # --- Twilio ---------------------------------------------------------------------------
 
     async def voice(self, request: Request) -> Response:
-        body = await read_body(request)
-        if body is None:
-            return self._access.answer(VOICE, Refusal(413, "too-large"))
-        try:
-            text = body.decode("utf-8", "replace")
-            fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
-        except ValueError:
-            return self._access.answer(VOICE, Refusal(400, "bad-form"))
+        fields = await read_form(request)
+        if isinstance(fields, Refusal):
+            return self._access.answer(VOICE, fields)
         form = dict(fields)
         refusal = CLOSED if self._voice_closed else self._access.refuse_webhook(request, fields)
         refusal = refusal or self._access.refuse_account(form.get("AccountSid", ""))
@@ -122,6 +117,7 @@ class Telephony:
             refusal = Refusal(400, "no-call-sid")
         if refusal is not None:
             return self._access.answer(VOICE, refusal)
+        self._outbound.expects(request.query_params.get("call", ""), "twilio", call_sid)
         return self._welcome(call_sid, form)
 
     def _welcome(self, call_sid: str, form: dict[str, str]) -> Response:
@@ -155,9 +151,10 @@ class Telephony:
             return await self._close(seam, MEDIA, claimed)
         try:
             seam.unread(opening.texts)
-            bridge = self._calls.twilio(seam, claimed.model.connect)
+            call_id = self._outbound.placed_as("twilio", opening.call_sid)
+            bridge = self._calls.twilio(seam, claimed.model.connect, call_id)
             seam.on_bad = bridge.rejected
-            await self._calls.run(bridge, claimed.place)
+            await self._run(bridge, claimed.place)
         finally:
             claimed.place.release()
             self._announcements.stream_ended(opening.call_sid)
@@ -191,9 +188,11 @@ class Telephony:
                 await _answer_and_close(seam, VALIDATED)
             case _First("session.initiate", text):
                 seam.unread([text])
-                bridge = self._calls.audiocodes(seam, self._dial)
+                conversation = str(vaic.parse(text).get("conversationId"))
+                call_id = self._outbound.placed_as("audiocodes", conversation)
+                bridge = self._calls.audiocodes(seam, self._dial, call_id)
                 seam.on_bad = bridge.rejected
-                await self._calls.run(bridge, place)
+                await self._run(bridge, place)
             case _First("session.resume"):
                 self._access.refused(AUDIOCODES, Refusal(404, "unknown-conversation"))
                 await _answer_and_close(seam, NOT_FOUND)
@@ -201,6 +200,9 @@ class Telephony:
                 raise AssertionError("all of FIRST_MESSAGES are above")
 
     # --- Both -----------------------------------------------------------------------------
+
+    async def _run(self, bridge: Bridge, place: Place) -> None:
+        await self._outbound.ended(bridge.call_id, await self._calls.run(bridge, place))
 
     def _no_room(self, full: bool) -> Refusal | None:
         if self._calls.draining:

@@ -111,6 +111,49 @@ async def test_what_we_send_is_what_the_official_library_sends(change: dict[str,
         assert desk.heard == official.sent
 
 
+TO, FROM = "+15550100001", "sip:front@example.com"
+VOICE = "https://voice.example.com/twilio/voice?call=1f"
+STATUS = "https://voice.example.com/twilio/status?call=1f"
+MACHINE = "https://voice.example.com/twilio/machine?call=1f"
+
+
+@pytest.mark.parametrize("machine", [None, MACHINE], ids=["anybody", "no-machine"])
+async def test_a_call_is_placed_as_the_official_library_places_it(machine: str | None) -> None:
+    official, asked = Capture(), {}
+    if machine is not None:
+        asked = {
+            "machine_detection": "Enable",
+            "async_amd": "true",
+            "async_amd_status_callback": machine,
+        }
+    Client(ACCOUNT, TOKEN, http_client=official).calls.create(
+        to=TO, from_=FROM, url=VOICE, status_callback=STATUS, **asked
+    )
+    async with a_desk([(201, {"sid": CALL})]) as (desk, rest):
+        placed = await rest.place_call(TO, FROM, VOICE, STATUS, machine=machine)
+
+        assert placed == CALL
+        assert desk.heard == official.sent
+
+
+@pytest.mark.parametrize("answer", [(500, "<html>"), (503, {}), (400, {"code": 21211})])
+async def test_a_call_is_never_placed_twice(answer: tuple[int, Any]) -> None:
+    async with a_desk([answer]) as (desk, rest):
+        with pytest.raises(TwilioRestError) as refused:
+            await rest.place_call(TO, FROM, VOICE, STATUS)
+
+        assert refused.value.status == answer[0]
+        assert TO not in f"{refused.value} {refused.value!r}"
+        assert len(desk.heard) == 1
+
+
+async def test_only_where_twilio_did_not_look_at_an_order_is_it_repeated() -> None:
+    async with a_desk([(429, {}), (201, "[]")]) as (desk, rest):
+        assert await rest.place_call(TO, FROM, VOICE, STATUS) is None
+
+        assert len(desk.heard) == 2
+
+
 @pytest.mark.parametrize(
     "answer",
     [(404, {"code": 20404}), (404, {}), (404, "gone"), (400, {"code": 20404})],

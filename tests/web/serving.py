@@ -5,7 +5,7 @@ is tested is who gets as far as them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +25,7 @@ from opusbridge.config import Settings
 from opusbridge.errors import Ending, PeerGone, TransferRefused, ending
 from opusbridge.web.app import assemble
 from opusbridge.web.calls import Calls, ConnectModel
+from opusbridge.web.outbound import Dial
 from opusbridge.web.server import Server, listen
 
 PUBLIC = "https://voice.example.com"
@@ -108,7 +109,7 @@ class PretendBridge:
     def resume_recording(self) -> None:
         self.done.append(("resume_recording",))
 
-    def say_goodbye(self, reason: str) -> None:
+    def say_goodbye(self, reason: str, *, aloud: bool = True) -> None:
         self.done.append(("say_goodbye", reason))
         self._end(reason)
 
@@ -192,6 +193,7 @@ async def house(
     agent: Agent = AGENT,
     token_seconds: float = 60.0,
     drain_seconds: float | None = None,
+    dials: Mapping[str, Dial] | None = None,
     **values: Any,
 ) -> AsyncIterator[House]:
     """A server with these settings; ``host`` is where it believes to be bound.
@@ -204,8 +206,8 @@ async def house(
     registry, now = CollectorRegistry(), [1000.0]
     numbers = iter(range(1, 1000))
 
-    def build(socket: Socket, connect_model: ConnectModel) -> PretendBridge:
-        bridge = PretendBridge(f"call-{next(numbers)}", socket, connect_model)
+    def build(socket: Socket, connect_model: ConnectModel, call_id: str | None) -> PretendBridge:
+        bridge = PretendBridge(call_id or f"call-{next(numbers)}", socket, connect_model)
         bridges.put_nowait(bridge)
         return bridge
 
@@ -223,6 +225,7 @@ async def house(
         port=port,
         calls=calls,
         dial=dial or dial_at_once,
+        dials=lambda access: dials or {},
         metrics=Metrics(registry),
         registry=registry,
         clock=lambda: now[0],

@@ -1,0 +1,86 @@
+"""AudioCodes' dial-out: one request, and the call reaches the bot like any other.
+
+``POST …/actions/dialout`` of Live Hub, or of VoiceAI Connect Enterprise on its own host.
+"""
+
+from urllib.parse import urlsplit
+
+import httpx2
+import orjson
+
+from opusbridge.config import is_loopback
+from opusbridge.errors import OpusbridgeError
+from opusbridge.privacy import Private
+
+#: Seconds to connect, and for each further step.
+TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
+
+
+class DialOutError(OpusbridgeError):
+    """AudioCodes did not do what was asked of it.
+
+    ``status`` is the HTTP status, ``None`` if no answer came: then nobody knows whether the call
+    was placed.
+    """
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__(status)
+        self.status = status
+
+    def __str__(self) -> str:
+        if self.status is None:
+            return "AudioCodes gave no answer when asked to dial"
+        return f"AudioCodes refused to dial (status {self.status})"
+
+
+class AudioCodesDialOut:
+    """Requests in the name of one bot. :meth:`close` it in the end."""
+
+    def __init__(self, url: str, token: Private[str], bot: str | None) -> None:
+        """``token`` is ``CLIENT_ID:SECRET`` of an API client, or one to show as bearer."""
+        self._url, self._bot = url, bot
+        client, colon, secret = token.value.partition(":")
+        headers = {} if colon else {"Authorization": f"Bearer {token.value}"}
+        self._client = httpx2.AsyncClient(
+            auth=(client, secret) if colon else None,
+            headers=headers,
+            timeout=TIMEOUT,
+            # A proxy of the environment has no business between us and a stand-in on loopback.
+            trust_env=not is_loopback(urlsplit(url).hostname or ""),
+        )
+
+    async def dial(
+        self, call_id: str, target: str, caller: str, *, machine_detection: bool
+    ) -> str | None:
+        """Place a call; asked once, whatever happens. Raises :class:`DialOutError`.
+
+        The conversation's id, if the answer has one. ``call_id`` comes back among the ``start``
+        parameters, as ``dialoutMetadata``.
+        """
+        body = {
+            **({} if self._bot is None else {"bot": self._bot}),
+            "target": f"tel:{target}" if target.startswith("+") else target,
+            "caller": caller,
+            "metadata": {"call_id": call_id},
+            **({"machineDetection": True} if machine_detection else {}),
+        }
+        try:
+            answer = await self._client.post(self._url, json=body)
+        except httpx2.HTTPError:
+            # Its text may hold the URL.
+            raise DialOutError(None) from None
+        if not answer.is_success:
+            raise DialOutError(answer.status_code)
+        return _conversation(answer.content)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+def _conversation(body: bytes) -> str | None:
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    conversation = found.get("conversationId") if isinstance(found, dict) else None
+    return conversation if isinstance(conversation, str) and conversation else None

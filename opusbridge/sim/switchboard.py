@@ -1,0 +1,109 @@
+"""Where calls are ordered: Twilio's ``Calls`` resource and AudioCodes' dial-out, pretended.
+
+A small HTTP server that takes the order, answers as the provider does, and leaves what follows
+(who answers, or that nobody does) to :attr:`Switchboard.on_order`.
+"""
+
+import asyncio
+import json
+from base64 import b64decode
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from random import Random
+from typing import Any
+from urllib.parse import parse_qsl
+
+#: A real one would not take a larger order either.
+MOST_BYTES = 65_536
+
+DIAL_OUT = "/api/v1/actions/dialout"
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """One order. ``form`` is what was asked for; ``given_id`` what the answer calls it."""
+
+    telephony: str
+    form: dict[str, Any]
+    given_id: str
+    secret: tuple[str, str]
+    """Who asked, by HTTP Basic."""
+
+
+OnOrder = Callable[[Ordered], Awaitable[None]]
+
+
+class Switchboard:
+    """``on_order`` runs for each order after it was answered; ``answers`` are the statuses of the
+    next orders, 0 for none at all, and then all are taken."""
+
+    def __init__(self, random: Random, on_order: OnOrder | None = None) -> None:
+        self.on_order = on_order
+        self.answers: list[int] = []
+        self.orders: list[Ordered] = []
+        self.url = ""
+        self._random = random
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[str]:
+        """Its address; in the end what follows the orders is waited for."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with asyncio.TaskGroup() as self._tasks, server:
+            yield self.url
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            pairs = (line.partition(": ") for line in head[1:])
+            headers = {name.lower(): value for name, _, value in pairs}
+            size = min(int(headers.get("content-length", 0)), MOST_BYTES)
+            body = await reader.readexactly(size)
+            await self._answer(writer, head[0].split(" ")[1], headers, body)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # they hung up first
+        finally:
+            writer.close()
+
+    async def _answer(
+        self, writer: asyncio.StreamWriter, path: str, headers: dict[str, str], body: bytes
+    ) -> None:
+        status = self.answers.pop(0) if self.answers else 201
+        if status == 0:
+            return
+        ordered = self._read(path, headers, body)
+        if ordered is None:
+            status = 404
+        taken = ordered if status < 300 else None
+        name = "sid" if path.endswith("/Calls.json") else "conversationId"
+        told = json.dumps({name: taken.given_id} if taken else {"code": 21216}).encode()
+        writer.write(
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(told)}\r\nConnection: close\r\n\r\n".encode()
+            + told
+        )
+        await writer.drain()
+        if taken is not None:
+            self.orders.append(taken)
+            if self.on_order is not None:
+                assert self._tasks is not None
+                self._tasks.create_task(_as_task(self.on_order(taken)))
+
+    def _read(self, path: str, headers: dict[str, str], body: bytes) -> Ordered | None:
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        who = b64decode(shown).decode() if scheme == "Basic" else f":{shown}"
+        name, _, secret = who.partition(":")
+        if path.startswith("/2010-04-01/Accounts/") and path.endswith("/Calls.json"):
+            sid = f"CA{self._random.getrandbits(128):032x}"
+            return Ordered("twilio", dict(parse_qsl(body.decode())), sid, (name, secret))
+        if path == DIAL_OUT:
+            given = f"{self._random.getrandbits(128):032x}"
+            return Ordered("audiocodes", json.loads(body), given, (name, secret))
+        return None
+
+
+async def _as_task(work: Awaitable[None]) -> None:
+    await work

@@ -1,0 +1,217 @@
+"""Calls that we place: who may be called how often, and what becomes of each.
+
+A call is placed at most once: it is written down before the provider is asked, the provider is
+asked once, and a key that was used already leads to the call it was used for. When nobody
+answered our asking, the call may come all the same: it is then known by its id.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from opusbridge.bridge.audiocodes_dial import DialOutError
+from opusbridge.bridge.twilio_rest import TwilioRestError
+from opusbridge.errors import REASONS, Ending, ending
+from opusbridge.logs import Log, places
+from opusbridge.web.access import DRAINING, FULL, Refusal
+from opusbridge.web.calls import Calls
+from opusbridge.web.journal import DAY_SECONDS, Journal, Order
+
+log = Log("opusbridge.web")
+
+#: Asks a provider for a call; returns the provider's id of it, where it gives one.
+Dial = Callable[[Order], Awaitable[str | None]]
+
+#: Seconds after which a call nobody has heard of will not come any more: ringing takes a minute.
+DIALLING_SECONDS = 180.0
+
+NO_PROVIDER = Refusal(422, "not-set-up")
+KEY_REUSED = Refusal(409, "key-used-for-another-call")
+TOO_MANY = Refusal(429, "too-many-calls-today")
+TOO_MANY_TO_NUMBER = Refusal(429, "too-many-calls-to-this-number")
+NOT_KEPT = Refusal(503, "cannot-be-written-down")
+
+#: What a provider says of a call that was not answered.
+NOT_ANSWERED = {
+    "busy": "not-answered",
+    "no-answer": "not-answered",
+    "canceled": "not-answered",
+    "failed": "telephony-error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Calls within a day; 0: no limit."""
+
+    per_day: int
+    per_number: int
+
+
+@dataclass(slots=True)
+class _Progress:
+    provider_call_id: str = ""
+    how: Ending | None = None
+
+
+class Outbound:
+    """``dials`` are the providers that are set up, by telephony side."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        journal: Journal,
+        dials: Mapping[str, Dial],
+        caps: Caps,
+        *,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``wall_clock`` is in seconds since 1970."""
+        self._calls, self._journal, self._dials, self._caps = calls, journal, dials, caps
+        self._wall_clock = wall_clock
+        self._orders: dict[str, Order] = {}
+        self._progress: dict[str, _Progress] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Calls can be placed inside; in the end what is just being asked is asked to its end."""
+        since = self._wall_clock() - DAY_SECONDS
+        try:
+            self._orders, ended = await asyncio.to_thread(self._journal.read, since)
+        except OSError as error:
+            log.error("the calls placed before cannot be read", raised=places(error))
+            ended = {}
+        self._progress = {call_id: _Progress() for call_id in self._orders}
+        for call_id, reason in ended.items():
+            self._progress[call_id].how = ending(reason if reason in REASONS else "unknown")
+        async with asyncio.TaskGroup() as self._tasks:
+            yield
+
+    # --- Placing ------------------------------------------------------------------------
+
+    async def place(
+        self,
+        telephony: str,
+        to: str,
+        from_: str,
+        *,
+        machine_detection: bool = False,
+        key: str | None = None,
+    ) -> str | Refusal:
+        """The call's id, also if it was placed before under the same ``key``."""
+        now = self._wall_clock()
+        order = Order(uuid4().hex, telephony, to, from_, machine_detection, key, now)
+        async with self._one_at_a_time:
+            self._forget(now - DAY_SECONDS)
+            known = self._by_key(key)
+            if known is not None:
+                return known.call_id if known.same_wish(order) else KEY_REUSED
+            refusal = self._refusal(order)
+            if refusal is not None:
+                return refusal
+            try:
+                await asyncio.to_thread(self._journal.ordered, order)
+            except OSError as error:
+                log.error("an order cannot be written down", raised=places(error))
+                return NOT_KEPT
+            self._orders[order.call_id] = order
+            self._progress[order.call_id] = _Progress()
+        assert self._tasks is not None, "the server is not running"
+        self._tasks.create_task(self._dial(order))
+        return order.call_id
+
+    def _by_key(self, key: str | None) -> Order | None:
+        if key is None:
+            return None
+        return next((order for order in self._orders.values() if order.key == key), None)
+
+    def _refusal(self, order: Order) -> Refusal | None:
+        if order.telephony not in self._dials:
+            return NO_PROVIDER
+        if not self._calls.welcome:
+            return DRAINING if self._calls.draining else FULL
+        if 0 < self._caps.per_day <= len(self._orders):
+            return TOO_MANY
+        to_number = sum(placed.to == order.to for placed in self._orders.values())
+        return TOO_MANY_TO_NUMBER if 0 < self._caps.per_number <= to_number else None
+
+    def _forget(self, before: float) -> None:
+        for call_id, order in list(self._orders.items()):
+            if order.at < before:
+                del self._orders[call_id], self._progress[call_id]
+
+    async def _dial(self, order: Order) -> None:
+        log.info("call placed", call_id=order.call_id, telephony=order.telephony)
+        try:
+            provider_call_id = await self._dials[order.telephony](order)
+        except (TwilioRestError, DialOutError) as error:
+            log.warning("call not placed", call_id=order.call_id, status=error.status)
+            if error.status is not None:  # otherwise it may come
+                await self.ended(order.call_id, ending("telephony-error"))
+            return
+        self._progress[order.call_id].provider_call_id = provider_call_id or ""
+
+    # --- What becomes of it -------------------------------------------------------------
+
+    def expects(self, call_id: str, telephony: str, provider_call_id: str) -> bool:
+        """Whether a call that comes under this id is one that we placed; if so it is that one."""
+        order, progress = self._orders.get(call_id), self._progress.get(call_id)
+        if order is None or progress is None or order.telephony != telephony:
+            return False
+        if progress.how is not None or progress.provider_call_id not in ("", provider_call_id):
+            return False
+        progress.provider_call_id = provider_call_id
+        return True
+
+    def placed_as(self, telephony: str, provider_call_id: str) -> str | None:
+        """Our id of the call that the provider calls so; ``None`` if we did not place it."""
+        for call_id, progress in self._progress.items():
+            mine = self._orders[call_id].telephony == telephony and progress.how is None
+            if mine and provider_call_id and progress.provider_call_id == provider_call_id:
+                return call_id
+        return None
+
+    async def ended(self, call_id: str, how: Ending) -> None:
+        """The first end counts."""
+        progress = self._progress.get(call_id)
+        if progress is None or progress.how is not None:
+            return
+        progress.how = how
+        try:
+            await asyncio.to_thread(self._journal.ended, call_id, how.reason)
+        except OSError as error:
+            log.error("the end of an order cannot be written down", raised=places(error))
+
+    def describe(self, call_id: str) -> dict[str, Any] | None:
+        """A call for the operator, placed by us or not; ``None`` if there is none."""
+        found = self._calls.describe(call_id)
+        order = self._orders.get(call_id)
+        if order is None:
+            return found
+        progress = self._progress[call_id]
+        how = progress.how
+        if found is None and how is None and self._wall_clock() > order.at + DIALLING_SECONDS:
+            how = ending("unknown")
+        told = found or {
+            "call_id": call_id,
+            "telephony": order.telephony,
+            "provider_call_id": progress.provider_call_id,
+            "caller": order.from_,
+            "callee": order.to,
+            "started_at": datetime.fromtimestamp(order.at, UTC).isoformat(),
+            "state": "dialling" if how is None else "ended",
+        }
+        shown = None if how is None else {"outcome": how.outcome.value, "reason": how.reason}
+        return {**told, "direction": "outbound", "ending": shown}
+
+    def dialling(self) -> list[dict[str, Any]]:
+        """Calls that were placed and are not there yet."""
+        found = [self.describe(call_id) for call_id in self._orders]
+        return [told for told in found if told is not None and told["state"] == "dialling"]

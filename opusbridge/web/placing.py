@@ -1,0 +1,127 @@
+"""Placing calls by HTTP, and what Twilio tells of them on the way."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
+from opusbridge.config import Settings
+from opusbridge.errors import ending
+from opusbridge.logs import Log
+from opusbridge.web.access import MACHINE, STATUS, Access, Refusal
+from opusbridge.web.bodies import read_form, read_model
+from opusbridge.web.calls import Calls
+from opusbridge.web.outbound import NOT_ANSWERED, Outbound
+
+log = Log("opusbridge.web")
+
+#: Twilio's words for what answered, as far as it is no person.
+_MACHINES = re.compile(r"machine_.*|fax")
+
+_E164 = r"\+[1-9][0-9]{6,14}"
+_SIP = r"sips?:[A-Za-z0-9._~%+-]+@[A-Za-z0-9.-]+(:[0-9]{1,5})?(;[A-Za-z0-9=;._-]+)?"
+
+Party = Annotated[str, StringConstraints(pattern=rf"^({_E164}|{_SIP})$", max_length=256)]
+
+
+class PlaceBody(BaseModel):
+    """What ``POST /api/calls`` takes."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    telephony: Literal["audiocodes", "twilio"]
+    to: Party
+    from_: Party | None = Field(default=None, alias="from")
+    agent: str | None = None
+    idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    machine_detection: bool = Field(default=False, strict=True)
+
+
+class Placing:
+    def __init__(
+        self,
+        settings: Settings,
+        agent_name: str,
+        access: Access,
+        calls: Calls,
+        outbound: Outbound,
+        rest: TwilioRest | None,
+    ) -> None:
+        self._settings, self._agent_name, self._access = settings, agent_name, access
+        self._calls, self._outbound, self._rest = calls, outbound, rest
+
+    async def place(self, request: Request) -> Response:
+        refusal = self._access.refuse_admin(request)
+        if refusal is not None:
+            return self._access.answer("/api", refusal)
+        body = await read_model(request, PlaceBody)
+        if body is None:
+            return _error(Refusal(422, "bad-body"))
+        if body.agent not in (None, self._agent_name):
+            return _error(Refusal(422, "unknown-agent"))
+        caller = body.from_ or (self._settings.twilio_from if body.telephony == "twilio" else None)
+        if caller is None:
+            return _error(Refusal(422, "no-from"))
+        placed = await self._outbound.place(
+            body.telephony,
+            body.to,
+            caller,
+            machine_detection=body.machine_detection,
+            key=body.idempotency_key,
+        )
+        if isinstance(placed, Refusal):
+            return _error(placed)
+        return JSONResponse({"call_id": placed}, 202)
+
+    async def status(self, request: Request) -> Response:
+        """Twilio's last word on a call: what the stream did not tell, because there was none."""
+        form = await self._said(request, STATUS)
+        if isinstance(form, Response):
+            return form
+        call_id, reason = _call_of(request), NOT_ANSWERED.get(form.get("CallStatus", ""))
+        if reason is not None:
+            await self._outbound.ended(call_id, ending(reason))
+        return Response(status_code=204)
+
+    async def machine(self, request: Request) -> Response:
+        """A machine answered, or a person: the first is no one to talk to."""
+        form = await self._said(request, MACHINE)
+        if isinstance(form, Response):
+            return form
+        if _MACHINES.fullmatch(form.get("AnsweredBy", "")):
+            call_sid = form.get("CallSid", "")
+            if self._outbound.expects(_call_of(request), "twilio", call_sid):
+                await self._leave(_call_of(request), call_sid)
+        return Response(status_code=204)
+
+    async def _leave(self, call_id: str, call_sid: str) -> None:
+        bridge = self._calls.live(call_id)
+        if bridge is not None:
+            bridge.say_goodbye("machine-detected", aloud=False)
+            return
+        await self._outbound.ended(call_id, ending("machine-detected"))
+        if self._rest is not None:
+            try:
+                await self._rest.hang_up(call_sid)
+            except TwilioRestError as error:
+                log.warning("hang-up by REST failed", status=error.status, code=error.code)
+
+    async def _said(self, request: Request, endpoint: str) -> dict[str, str] | Response:
+        fields = await read_form(request)
+        if isinstance(fields, Refusal):
+            return self._access.answer(endpoint, fields)
+        form = dict(fields)
+        refusal = self._access.refuse_webhook(request, fields)
+        refusal = refusal or self._access.refuse_account(form.get("AccountSid", ""))
+        return form if refusal is None else self._access.answer(endpoint, refusal)
+
+
+def _call_of(request: Request) -> str:
+    return request.query_params.get("call", "")
+
+
+def _error(refusal: Refusal) -> Response:
+    return JSONResponse({"error": refusal.reason}, refusal.status)

@@ -1,0 +1,58 @@
+"""The calls we placed, as a restart finds them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from opusbridge.web.journal import Journal, Order
+
+ORDER = Order("call-1", "twilio", "+15550100001", "+15550100002", False, "key-1", 1000.0)
+
+
+def test_a_journal_that_was_never_written_is_empty_and_stays_away(tmp_path: Path) -> None:
+    assert Journal(tmp_path / "outbound.jsonl").read(0.0) == ({}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_orders_and_ends_are_found_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "data" / "outbound.jsonl")
+    journal.ordered(ORDER)
+    journal.ordered(replace(ORDER, call_id="call-2", key=None, at=1001.0))
+    journal.ended("call-1", "not-answered")
+
+    orders, ended = Journal(tmp_path / "data" / "outbound.jsonl").read(0.0)
+
+    assert list(orders) == ["call-1", "call-2"]
+    assert orders["call-1"] == ORDER
+    assert ended == {"call-1": "not-answered"}
+
+
+def test_what_is_older_than_a_day_is_forgotten_on_the_disk_too(tmp_path: Path) -> None:
+    path = tmp_path / "outbound.jsonl"
+    journal = Journal(path)
+    journal.ordered(ORDER)
+    journal.ended("call-1", "not-answered")
+    journal.ordered(replace(ORDER, call_id="call-2", at=5000.0))
+
+    assert journal.read(4000.0) == ({"call-2": replace(ORDER, call_id="call-2", at=5000.0)}, {})
+    assert b"call-1" not in path.read_bytes()
+
+
+def test_half_a_line_costs_that_line_and_not_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "outbound.jsonl"
+    journal = Journal(path)
+    journal.ordered(ORDER)
+    path.write_bytes(path.read_bytes() + b'\n{"call_id": "call-2", "telep')
+    journal.ordered(replace(ORDER, call_id="call-3"))
+    path.write_bytes(path.read_bytes() + b'\n[1]\n{"call_id": "call-4", "at": 1000.0}')
+
+    assert list(journal.read(0.0)[0]) == ["call-1", "call-3"]
+
+
+def test_only_this_user_may_read_it_and_printing_an_order_tells_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "outbound.jsonl"
+    Journal(path).ordered(ORDER)
+    assert path.stat().st_mode & 0o777 == 0o600
+    Journal(path).read(0.0)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "5550100001" not in repr(ORDER)

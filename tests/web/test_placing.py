@@ -1,0 +1,311 @@
+"""Calls that are placed by HTTP: who may be called how often, and what is told of it."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from structlog.testing import capture_logs
+from twilio.request_validator import RequestValidator
+
+from opusbridge.bridge.audiocodes_dial import DialOutError
+from opusbridge.bridge.twilio_rest import TwilioRestError
+from opusbridge.web import outbound as room
+from opusbridge.web.journal import Order
+from opusbridge.web.outbound import Dial
+from tests.web.serving import (
+    ACCOUNT,
+    CALL,
+    PUBLIC,
+    TOKEN,
+    House,
+    house,
+    start,
+    stream_signature,
+    twilio,
+    voice_form,
+)
+
+ADMIN = "opusbridge-test-admin-0123456789"
+TO, FROM = "+15550100001", "+15550100002"
+WISH = {"telephony": "twilio", "to": TO, "from": FROM}
+
+
+class Provider:
+    """Takes orders. ``fails``: with this; ``slow``: not before it is set."""
+
+    def __init__(self, gives: str | None = None, fails: Exception | None = None) -> None:
+        self.gives, self.fails = gives, fails
+        self.orders: list[Order] = []
+        self.asked = asyncio.Event()
+
+    async def dial(self, order: Order) -> str | None:
+        self.orders.append(order)
+        self.asked.set()
+        if self.fails is not None:
+            raise self.fails
+        return self.gives
+
+
+def a_house(tmp_path: Path, providers: Mapping[str, Provider], **more: Any) -> Any:
+    dials: dict[str, Dial] = {side: provider.dial for side, provider in providers.items()}
+    return house(
+        dials=dials, **twilio(admin_token=ADMIN, data_dir=tmp_path, twilio_from=FROM, **more)
+    )
+
+
+async def place(server: House, **body: Any) -> httpx2.Response:
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    return await server.http.post("/api/calls", json=body, headers=headers)
+
+
+async def seen(server: House, call_id: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    answer = await server.http.get(f"/api/calls/{call_id}", headers=headers)
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def until(server: House, call_id: str, state: str) -> dict[str, Any]:
+    async with asyncio.timeout(5.0):
+        while True:
+            found = await seen(server, call_id)
+            if found["state"] == state and (found["ending"] or state != "ended"):
+                return found
+
+
+async def signed(server: House, path: str, **form: str) -> httpx2.Response:
+    form = voice_form(CALL) | form
+    signature = RequestValidator(TOKEN).compute_signature(PUBLIC + path, form)
+    return await server.http.post(path, data=form, headers={"X-Twilio-Signature": signature})
+
+
+async def test_an_order_is_accepted_and_seen_to_be_dialling(tmp_path: Path) -> None:
+    provider = Provider(CALL)
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        with capture_logs() as lines:
+            answer = await place(server, **WISH, agent="front-desk", machine_detection=True)
+            call_id = answer.json()["call_id"]
+            await provider.asked.wait()
+            found = await seen(server, call_id)
+            listed = await server.http.get(
+                "/api/calls", headers={"Authorization": f"Bearer {ADMIN}"}
+            )
+
+    assert answer.status_code == 202
+    (order,) = provider.orders
+    assert (order.call_id, order.to, order.from_) == (call_id, TO, FROM)
+    assert order.machine_detection
+    assert found["state"] == "dialling"
+    assert (found["callee"], found["caller"], found["direction"]) == (TO, FROM, "outbound")
+    assert [one["call_id"] for one in listed.json()["calls"]] == [call_id]
+    assert not any("5550100" in str(line) for line in lines)
+
+
+async def test_only_who_has_the_token_places_calls(tmp_path: Path) -> None:
+    provider = Provider(CALL)
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        answer = await server.http.post("/api/calls", json=WISH)
+
+    assert answer.status_code == 401
+    assert provider.orders == []
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"to": "5550100001"}, "bad-body"),
+        ({"to": "+0155501000"}, "bad-body"),
+        ({"to": "+15550100001\n"}, "bad-body"),
+        ({"to": "sip:a b@example.com"}, "bad-body"),
+        ({"to": "client:somebody"}, "bad-body"),
+        ({"telephony": "pigeon"}, "bad-body"),
+        ({"twiml": "<Response/>"}, "bad-body"),
+        ({"machine_detection": "yes"}, "bad-body"),
+        ({"agent": "another"}, "unknown-agent"),
+        ({"telephony": "audiocodes", "from": None}, "no-from"),
+        ({"telephony": "audiocodes"}, "not-set-up"),
+    ],
+)
+async def test_what_cannot_be_called_is_refused(
+    tmp_path: Path, change: dict[str, Any], error: str
+) -> None:
+    provider = Provider(CALL)
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        answer = await place(server, **{**WISH, **change})
+
+    assert (answer.status_code, answer.json()) == (422, {"error": error})
+    assert provider.orders == []
+
+
+async def test_a_sip_address_and_the_usual_number_will_do(tmp_path: Path) -> None:
+    provider = Provider(CALL)
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        answer = await place(server, telephony="twilio", to="sip:front@example.com:5061")
+        await provider.asked.wait()
+
+    assert answer.status_code == 202
+    assert provider.orders[0].from_ == FROM
+
+
+async def test_the_same_key_is_the_same_call_also_after_a_restart(tmp_path: Path) -> None:
+    provider = Provider(CALL)
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        both = await asyncio.gather(
+            place(server, **WISH, idempotency_key="k"), place(server, **WISH, idempotency_key="k")
+        )
+        other = await place(server, **{**WISH, "to": "+15550100009"}, idempotency_key="k")
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        again = await place(server, **WISH, idempotency_key="k")
+
+    assert {answer.status_code for answer in (*both, again)} == {202}
+    assert len({answer.json()["call_id"] for answer in (*both, again)}) == 1
+    assert (other.status_code, other.json()["error"]) == (409, "key-used-for-another-call")
+    assert len(provider.orders) == 1
+
+
+async def test_nobody_is_called_too_often(tmp_path: Path) -> None:
+    provider = Provider(CALL)
+    limits = {"outbound_per_day": 3, "outbound_per_number": 2}
+    async with a_house(tmp_path, {"twilio": provider}, **limits) as server:
+        found = [await place(server, **WISH) for _ in range(3)]
+        other = await place(server, **{**WISH, "to": "+15550100009"})
+    async with a_house(tmp_path, {"twilio": provider}, **limits) as server:
+        after = await place(server, **{**WISH, "to": "+15550100008"})
+
+    assert [answer.status_code for answer in found] == [202, 202, 429]
+    assert found[2].json()["error"] == "too-many-calls-to-this-number"
+    assert other.status_code == 202
+    assert (after.status_code, after.json()["error"]) == (429, "too-many-calls-today")
+
+
+async def test_a_full_house_places_no_calls(tmp_path: Path) -> None:
+    async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
+        server.calls.draining = True
+        answer = await place(server, **WISH)
+
+    assert (answer.status_code, answer.json()["error"]) == (503, "draining")
+
+
+async def test_what_cannot_be_written_down_is_not_placed(tmp_path: Path) -> None:
+    provider = Provider(CALL)
+    (tmp_path / "outbound.jsonl").mkdir()
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        answer = await place(server, **WISH)
+
+    assert (answer.status_code, answer.json()["error"]) == (503, "cannot-be-written-down")
+    assert provider.orders == []
+
+
+@pytest.mark.parametrize("refused", [TwilioRestError("place a call", 400), DialOutError(403)])
+async def test_an_order_that_the_provider_refuses_has_ended(
+    tmp_path: Path, refused: Exception
+) -> None:
+    async with a_house(tmp_path, {"twilio": Provider(fails=refused)}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        found = await until(server, call_id, "ended")
+
+    assert found["ending"] == {"outcome": "caller", "reason": "telephony-error"}
+
+
+async def test_an_order_nobody_answered_may_come_and_is_given_up_after_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = Provider(fails=TwilioRestError("place a call", None))
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await provider.asked.wait()
+        assert (await seen(server, call_id))["state"] == "dialling"
+        monkeypatch.setattr(room, "DIALLING_SECONDS", -1.0)
+        assert (await seen(server, call_id))["ending"]["reason"] == "unknown"
+
+    assert len(provider.orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [("busy", "not-answered"), ("no-answer", "not-answered"), ("failed", "telephony-error")],
+)
+async def test_twilio_tells_how_a_call_ended_that_nobody_answered(
+    tmp_path: Path, status: str, reason: str
+) -> None:
+    async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        path = f"/twilio/status?call={call_id}"
+        forged = await server.http.post(path, data={"CallStatus": status})
+        before = await seen(server, call_id)
+        answer = await signed(server, path, CallStatus=status)
+        found = await seen(server, call_id)
+        other = await signed(server, "/twilio/status?call=unknown", CallStatus=status)
+
+    assert forged.status_code == 403
+    assert before["state"] == "dialling"
+    assert (answer.status_code, other.status_code) == (204, 204)
+    assert (found["state"], found["ending"]["reason"]) == ("ended", reason)
+
+
+async def answered(server: House, call_id: str) -> Any:
+    """Twilio's webhook for the placed call, and its stream."""
+    answer = await signed(server, f"/twilio/voice?call={call_id}")
+    token = answer.text.split('name="token" value="')[1].split('"')[0]
+    stream = await server.upgrade("/twilio/media", stream_signature())
+    await stream.send(start(token))
+    return await server.bridges.get()
+
+
+async def test_the_call_that_comes_is_the_one_that_was_placed(tmp_path: Path) -> None:
+    async with a_house(tmp_path, {"twilio": Provider()}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        bridge = await answered(server, call_id)
+        live = await seen(server, call_id)
+        bridge.hang_up("caller-hung-up")
+        found = await until(server, call_id, "ended")
+        again = await signed(server, f"/twilio/status?call={call_id}", CallStatus="busy")
+
+    assert bridge.call_id == call_id
+    assert (live["state"], live["direction"]) == ("live", "outbound")
+    assert again.status_code == 204
+    assert found["ending"]["reason"] == "caller-hung-up"
+
+
+async def test_a_machine_that_answers_is_left(tmp_path: Path) -> None:
+    async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        bridge = await answered(server, call_id)
+        path = f"/twilio/machine?call={call_id}"
+        await signed(server, path, AnsweredBy="human")
+        assert bridge.done == []
+        await signed(server, path, AnsweredBy="machine_start")
+
+        assert bridge.done == [("say_goodbye", "machine-detected")]
+
+
+async def test_a_machine_that_answers_before_the_stream_is_left_too(tmp_path: Path) -> None:
+    async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await signed(server, f"/twilio/machine?call={call_id}", AnsweredBy="fax")
+        found = await seen(server, call_id)
+        big = await server.http.post("/twilio/status", content=b"x" * 70_000)
+
+    assert found["ending"]["reason"] == "machine-detected"
+    assert big.status_code == 413
+    assert ACCOUNT not in str(found)
+
+
+async def test_a_call_of_audiocodes_is_known_by_its_conversation(tmp_path: Path) -> None:
+    provider = Provider("conversation-1")
+    async with a_house(tmp_path, {"audiocodes": provider}, allow_unauthenticated=True) as server:
+        wish = {**WISH, "telephony": "audiocodes"}
+        call_id = (await place(server, **wish)).json()["call_id"]
+        await provider.asked.wait()
+        socket = await server.upgrade("/audiocodes")
+        await socket.send('{"type": "session.initiate", "conversationId": "conversation-1"}')
+        bridge = await server.bridges.get()
+        other = await server.upgrade("/audiocodes")
+        await other.send('{"type": "session.initiate", "conversationId": "conversation-2"}')
+        stranger = await server.bridges.get()
+
+    assert bridge.call_id == call_id
+    assert stranger.call_id != call_id
