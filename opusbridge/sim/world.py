@@ -243,11 +243,11 @@ class SimulatedCall:
                 self.world.at(self.world.now + mishap.noticed_after, lost)
 
     def _telephony_lost(self) -> None:
-        if self._caller_gone:
-            return
-        self._caller_gone = True
-        self.caller.gone(self._caller_now())
-        self._look_after_caller()
+        # Whoever hung up on a dead line was not heard: the bridge learns of it now.
+        if not self._caller_gone:
+            self._caller_gone = True
+            self.caller.gone(self._caller_now())
+            self._look_after_caller()
         self._telephony_gone()
         self._perhaps_back()
 

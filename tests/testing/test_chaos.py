@@ -111,6 +111,14 @@ def test_a_dropped_line_ends_the_call(telephony: str) -> None:
 
 
 @pytest.mark.slow
+def test_whoever_hangs_up_on_a_dead_line_is_missed_when_pings_go_unanswered() -> None:
+    text = TALK.replace("{ wait_for_agent = 90 }", "{ wait = 1 }")
+    reason, _ = played(mishap("half-open", "telephony"), text=text)
+
+    assert reason == "telephony-lost"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["drop", "half-open"])
 def test_a_model_that_is_lost_is_replaced(kind: str) -> None:
     reason, heard = played(mishap(kind, "model"))
