@@ -35,6 +35,7 @@ from opusbridge.errors import ConfigurationError, TransferRefused
 from opusbridge.manners import Key, NoInput, Rule, read_rule
 from opusbridge.privacy import Private
 from opusbridge.speech import read_clip
+from opusbridge.tools.mcp import McpServer
 from opusbridge.tools.registry import Tool
 
 Text = Annotated[str, Field(min_length=1)]
@@ -62,6 +63,13 @@ def _tools(value: object) -> object:
             raise ValueError(f"two tools have the name {entry.name}")
         names.add(entry.name)
     return tuple(value)
+
+
+def _labels_differ(servers: Sequence[McpServer]) -> Sequence[McpServer]:
+    labels = [server.label for server in servers]
+    if len(set(labels)) < len(labels):
+        raise ValueError("two servers have the same label")
+    return tuple(servers)
 
 
 def _stored_sound(path: Path) -> Path:
@@ -112,6 +120,9 @@ class Agent(BaseModel):
     """What is said in it, word for word: the model is told that it said so."""
 
     tools: Annotated[Sequence[InstanceOf[Tool]], BeforeValidator(_tools)] = ()
+
+    mcp: Annotated[Sequence[McpServer], AfterValidator(_labels_differ)] = ()
+    """Servers whose tools the model may use, which the provider runs."""
 
     destinations: Mapping[Text, str] = Field(default_factory=dict, repr=False)
     """The only places a transfer may go: E.164 numbers, ``sip:`` or ``tel:`` addresses, by the
@@ -239,9 +250,14 @@ class Agent(BaseModel):
     def tool(self, name: str) -> Tool | None:
         return next((tool for tool in self.tools if tool.name == name), None)
 
+    def mcp_server(self, label: str) -> McpServer | None:
+        return next((server for server in self.mcp if server.label == label), None)
+
     def tool_definitions(self) -> tuple[dict[str, Any], ...]:
-        """The tools as the model's session has them, with this agent's destinations."""
-        return tuple(tool.definition(self.destinations) for tool in self.tools)
+        """The tools as the model's session has them, with this agent's destinations; what is
+        secret in them is :class:`Private`."""
+        own = (tool.definition(self.destinations) for tool in self.tools)
+        return (*own, *(server.definition() for server in self.mcp))
 
     def target(self, destination: str) -> Private[str]:
         """The address behind a destination's name; :class:`TransferRefused` if it has none."""
@@ -313,6 +329,10 @@ def _from_toml(path: Path) -> Agent:
         functions: dict[str, Any] = {"tools": [_function(name, "tool") for name in names]}
         for hook in {"configure", "on_end"} & set(keys):
             functions[hook] = _function(keys[hook], hook)
+        servers = keys.get("mcp", [])
+        for server in servers if isinstance(servers, list) else []:
+            if isinstance(server, dict) and "approve" in server:
+                server["approve"] = _function(server["approve"], "approve")
         return Agent(**{**keys, **functions})
 
 

@@ -125,7 +125,7 @@ class SessionConfig:
     voice: str | None = "marin"
     """``None``: leave it as it is there."""
     tools: tuple[Mapping[str, Any], ...] = ()
-    """Function tools as the wire has them: name, description, parameters."""
+    """As the wire has them; what is secret in them is :class:`Private`."""
     turn_detection: TurnDetection | None = None
     transcription_model: str | None = None
     language: str | None = None
@@ -194,6 +194,15 @@ class AddToolOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class AddApproval:
+    """The answer to a model that asked to use an MCP server's tool."""
+
+    item_id: str
+    approval_request_id: str
+    approve: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AddText:
     item_id: str
     role: str
@@ -234,6 +243,16 @@ class DeliverDigits:
 @dataclass(frozen=True, slots=True)
 class ConfigureCall:
     """Ask how this call is to be conducted, now that it is known who calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskApproval:
+    """Ask the agent's policy whether the model may use an MCP server's tool."""
+
+    item_id: str
+    server_label: str
+    name: str
+    arguments: Private[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,12 +318,14 @@ ToModel = (
     | TruncateItem
     | DeleteItem
     | AddToolOutput
+    | AddApproval
     | AddText
     | AddToolCall
 )
 
 ToShell = (
     RunTool
+    | AskApproval
     | DeliverDigits
     | ConfigureCall
     | ReplaceModel
@@ -357,5 +378,6 @@ NOTES: dict[str, str] = {
     "restored": "the conversation was put into a new session (value: items)",
     "repaired": "what the model had lost was sent again in another form (reason: code)",
     "unknown-error": "the model refused for a reason we do not know, first time in this call",
+    "mcp": "about a tool of an MCP server (reason: unlisted, approved, refused, overdue, lost)",
     "dropped-tool": "a tool call was refused (reason)",
 }

@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "protocols": LANGUAGE,
     "call": LANGUAGE | {"audio", "protocols"},
     "recording": LANGUAGE | {"audio", "version"},
-    "tools": {"errors", "logs"},
+    "tools": {"errors", "logs", "privacy"},
     "manners": set(),
     "agent": {"config", "errors", "manners", "privacy", "speech", "tools"},
     "webhooks": {"logs", "privacy", "tools"},

@@ -314,7 +314,7 @@ class RealtimeBridge(Asking):
 
     def _perform_effect(self, effect: Effect) -> None:
         match effect:
-            case effects.RunTool():
+            case effects.RunTool() | effects.AskApproval():
                 self._begin(run_tool(self.agent, effect, self._context(), self._happened))
             case effects.ConfigureCall():
                 self._begin(self._configure())

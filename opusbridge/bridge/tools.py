@@ -10,6 +10,7 @@ from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.privacy import Private
 from opusbridge.tools.context import CallContext
+from opusbridge.tools.mcp import McpRequest
 from opusbridge.tools.registry import ToolFailed
 from opusbridge.tools.results import LONGEST_ERROR, sendable
 
@@ -36,11 +37,21 @@ class SideWork:
 
 async def run_tool(
     agent: Agent,
-    wanted: effects.RunTool,
+    wanted: effects.RunTool | effects.AskApproval,
     context: CallContext,
-    finished: Callable[[events.ToolFinished], None],
+    finished: Callable[[events.ToolFinished | events.ApprovalDecided], None],
 ) -> None:
-    """Run it and report; whatever goes wrong becomes a short error for the model to read."""
+    """Run it and report; whatever goes wrong becomes a short error for the model to read.
+
+    The agent's policy about an MCP server's tool is run as a tool is; it says no unless it says
+    yes.
+    """
+    if isinstance(wanted, effects.AskApproval):
+        asked = McpRequest(wanted.server_label, wanted.name, wanted.arguments.value)
+        server = agent.mcp_server(wanted.server_label)
+        approve = server is not None and await server.approves(asked, context)
+        finished(events.ApprovalDecided(wanted.item_id, approve))
+        return
     tool = agent.tool(wanted.name)
     failed = True
     try:

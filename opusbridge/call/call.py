@@ -156,8 +156,8 @@ class Call:
         match event:
             case events.DeadlineReached():
                 return self._timed_out(now)
-            case events.ToolFinished(tool_call_id, output, failed):
-                return talk.tool_finished(tool_call_id, output, failed, now) if talk else []
+            case events.ToolFinished() | events.ApprovalDecided():
+                return talk.tools.told(event, now) if talk else []
             case events.HangUpRequested(reason, goodbye):
                 if goodbye:
                     return self._part(ending(reason), ("goodbye",), now)

@@ -107,6 +107,13 @@ class Conversation:
                 self.transcript.item(event.item_id, "caller").status = "failed"
             case events.ItemTruncated() | events.ItemDeleted():
                 pass
+            case (
+                events.McpListFailed()
+                | events.ApprovalAsked()
+                | events.McpSettled()
+                | events.McpUsed()
+            ):
+                return self.tools.mcp(event, now)
             case _:
                 return self._answered(event, now)
         return []
@@ -124,6 +131,7 @@ class Conversation:
             case events.ResponseCreated():
                 self.response.outside(event.response_id)
             case events.OutputItemAdded():
+                self.tools.item_begun(event, now)
                 if event.kind == "message":
                     self.transcript.answers(event.item_id, event.response_id)
                 return self.response.seen(event.response_id, True, now)
@@ -188,7 +196,7 @@ class Conversation:
         begun = over == self._sounding and self.transcript.has_words(self._sounding_item)
         # Of what was said only the rest is to follow; after a tool call that is its reply.
         self.response.lost(now, begun, goes_on=self.model.history.called_a_tool(over))
-        found = resumed + self._tidied(over, now)
+        found = resumed + self.tools.lost(now) + self._tidied(over, now)
         if turn is not None:
             # He was in the middle of it, and what he has said so far is gone.
             found += self.response.user_input(Cause(Why.TURN, turn), now)
@@ -339,11 +347,6 @@ class Conversation:
             self.response.item_sent(item.item_id)
         return told
 
-    def tool_finished(
-        self, tool_call_id: str, output: Private[str], failed: bool, now: float
-    ) -> list[Effect]:
-        return self.tools.finished(tool_call_id, output, failed, now)
-
     def close(self, now: float) -> list[Effect]:
         """Stop the agent for last words that are not its own; the model says no more."""
         self.barge_in.close()
@@ -361,7 +364,7 @@ class Conversation:
     def deadline(self) -> float | None:
         """Of everything but the line, which has its own."""
         heart, voice, doubt = self.response.deadline, self.voice.deadline, self.barge_in.deadline
-        due = (heart, voice, doubt, self._session_due, self._pulse_due)
+        due = (heart, voice, doubt, self.tools.deadline, self._session_due, self._pulse_due)
         return min((at for at in due if at is not None), default=None)
 
     @property
@@ -370,6 +373,7 @@ class Conversation:
 
     def timed_out(self, now: float) -> list[Effect]:
         found = self.voice.timed_out(now) + self.line.feed(now) + self.barge_in.timed_out(now)
+        found += self.tools.timed_out(now)
         if is_due(self._session_due, now):
             self._session_due, self.model.worn_out = None, "model-silent"
             found.append(Note("watchdog", "session"))

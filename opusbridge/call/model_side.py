@@ -19,7 +19,7 @@ from opusbridge.effects import Effect, Note, SessionConfig
 #: Answers that a failing server owes us in a row: its session is worth no more.
 MOST_SERVER_ERRORS = 3
 
-Item = effects.AddText | effects.AddToolOutput
+Item = effects.AddText | effects.AddToolOutput | effects.AddApproval
 
 
 class ModelSide:

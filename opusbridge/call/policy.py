@@ -83,7 +83,8 @@ class ToolTraits:
 
     reply: str = "always"
     """Whether the model is asked to speak when the tool is done: ``always``, ``if_silent`` (it
-    has said nothing since) or ``never``. A tool that failed is always spoken of."""
+    has said nothing since its response began), ``unless_it_goes_on`` (nothing since the tool was
+    done) or ``never``. A tool that failed is always spoken of."""
     say_first: str | None = None
     """Instructions for something to say while it runs, if the model itself said nothing."""
     filler_after: float | None = None

@@ -5,10 +5,12 @@ for it and the model has not said anything itself, and after a while the tool's 
 """
 
 from collections.abc import Callable
+from typing import assert_never
 
 from opusbridge import effects, events
 from opusbridge.call.barge_in import BargeIn
 from opusbridge.call.history import History, ToolUse
+from opusbridge.call.mcp import McpWork
 from opusbridge.call.model_side import Item
 from opusbridge.call.pending import Cause, PendingUserInput, Why
 from opusbridge.call.policy import CallPolicy, ToolTraits
@@ -41,7 +43,9 @@ class ToolWork:
         self._response, self._history, self._transcript = response, history, transcript
         self._barge_in, self._tell, self._call_ms = barge_in, tell, call_ms
         self._desk = ToolDesk()
+        self._mcp = McpWork(self._desk, history, transcript)
         self._outputs = 0
+        self._latest = ""  # the last response that made something
         self._spoke: str | None = None  # the last response that made sound
         self._preamble: str | None = None  # the last response that is nothing but one
 
@@ -85,6 +89,12 @@ class ToolWork:
             return found + self.finished(event.tool_call_id, refusal, failed=True, now=now)
         return [*found, effects.RunTool(event.tool_call_id, event.name, event.arguments)]
 
+    def told(self, event: events.ToolFinished | events.ApprovalDecided, now: float) -> list[Effect]:
+        """By the shell, in which tools and policies run."""
+        if isinstance(event, events.ToolFinished):
+            return self.finished(event.tool_call_id, event.output, event.failed, now)
+        return self._decided(event.item_id, event.approve, now)
+
     def finished(
         self, tool_call_id: str, output: Private[str], failed: bool, now: float
     ) -> list[Effect]:
@@ -97,6 +107,65 @@ class ToolWork:
         self._history.tool_answered(tool_call_id, item_id, output)
         found = self._tell(effects.AddToolOutput(item_id, tool_call_id, output))
         return found + self._answer(self._desk.finished(tool_call_id, item_id, failed), now)
+
+    # --- Tools of MCP servers -----------------------------------------------------------
+
+    def item_begun(self, event: events.OutputItemAdded, now: float) -> None:
+        self._latest = event.response_id
+        if event.kind == "mcp_call":
+            self._mcp.began(event.response_id, event.item_id, now)
+
+    def mcp(self, event: events.OfMcp, now: float) -> list[Effect]:
+        match event:
+            case events.McpListFailed(item_id):
+                return [Note("mcp", "unlisted", (item_id,))]
+            case events.ApprovalAsked():
+                return self._mcp.asked(event, self._latest, self._call_ms(now), now)
+            case events.McpUsed():
+                self._mcp.used(event, self._call_ms(now))
+                settled = self._mcp.settled(event.item_id, event.approval_request_id)
+                return self._settled(settled, event.failed, now)
+            case events.McpSettled(item_id):
+                return self._settled(self._mcp.settled(item_id, None), False, now)
+            case _:
+                assert_never(event)
+
+    def _decided(self, item_id: str, approve: bool, now: float) -> list[Effect]:
+        """The answer goes at once; if it is no, the model is asked to speak of that."""
+        noted = self._mcp.decided(item_id, approve, self._call_ms(now))
+        if noted is None:
+            return [Note("stray", "approval", (item_id,))]
+        self._outputs += 1
+        answer = effects.AddApproval(f"output-{self._outputs}", item_id, approve)
+        found = [noted, *self._tell(answer)]
+        if approve:
+            return found
+        return found + self._settled(self._mcp.refused(item_id), True, now, answer.item_id)
+
+    def lost(self, now: float) -> list[Effect]:
+        """The session is; our own tools go on, those of MCP servers ran in it."""
+        return self._given_up(self._mcp.lost(), "lost", now)
+
+    @property
+    def deadline(self) -> float | None:
+        return self._mcp.deadline
+
+    def timed_out(self, now: float) -> list[Effect]:
+        return self._given_up(self._mcp.overdue(now), "overdue", now)
+
+    def _given_up(self, settled: list[str], why: str, now: float) -> list[Effect]:
+        noted: list[Effect] = [Note("mcp", why, (one,)) for one in settled]
+        return noted + self._settled(settled, True, now)
+
+    def _settled(
+        self, settled: list[str], failed: bool, now: float, item_id: str | None = None
+    ) -> list[Effect]:
+        found: list[Effect] = []
+        for one in settled:
+            found += self._answer(self._desk.finished(one, item_id, failed), now)
+        return found
+
+    # --- Afterwards ---------------------------------------------------------------------
 
     def response_over(self, response_id: str, now: float) -> list[Effect]:
         found = self._answer(self._desk.response_over(response_id), now)

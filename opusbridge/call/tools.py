@@ -25,12 +25,16 @@ class Batch:
     """The response is over: no further call belongs to it."""
     silent: bool = True
     """The agent has said nothing since the response began, but for something to say first."""
+    went_on: bool = False
+    """The agent has said something since the latest of its tools was called or done."""
     owed: set[str] = field(default_factory=set)
-    """What its tools ask for, done so far: ``always``, ``if_silent``, ``never``."""
+    """What its tools ask for, done so far: see :class:`ToolTraits`."""
 
     @property
     def wants_reply(self) -> bool:
-        return "always" in self.owed or (self.silent and "if_silent" in self.owed)
+        silent = self.silent and "if_silent" in self.owed
+        stands_still = not self.went_on and "unless_it_goes_on" in self.owed
+        return "always" in self.owed or silent or stands_still
 
 
 class ToolDesk:
@@ -67,23 +71,27 @@ class ToolDesk:
         batch = self._batches.setdefault(response_id, fresh)
         batch.running[tool_call_id] = name, traits
         batch.silent = batch.silent and silent
+        batch.went_on = False
         self._batch_of[tool_call_id] = response_id
         return True
 
     def agent_spoke(self) -> None:
         """And said more than that he is to wait."""
         for batch in self._batches.values():
-            batch.silent = False
+            batch.silent, batch.went_on = False, True
 
     def finished(
-        self, tool_call_id: str, output_item_id: str, failed: bool = False
+        self, tool_call_id: str, output_item_id: str | None, failed: bool = False
     ) -> Cause | None:
-        """Its output was sent; the cause to answer, if that completes the batch."""
+        """Its output was sent, or the model has it already; the cause to answer, if that
+        completes the batch."""
         response_id = self._batch_of[tool_call_id]
         batch = self._batches[response_id]
         _, traits = batch.running.pop(tool_call_id)
         batch.owed.add("always" if failed else traits.reply)
-        batch.outputs.add(output_item_id)
+        batch.went_on = False
+        if output_item_id is not None:
+            batch.outputs.add(output_item_id)
         return self._complete(response_id)
 
     def is_running(self, tool_call_id: str) -> bool:

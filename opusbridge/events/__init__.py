@@ -5,16 +5,21 @@ the shell around the call (tools, operators, the clock). A socket's end is an ev
 """
 
 from opusbridge.events.model import (
+    ApprovalAsked,
     CallerTranscribed,
     FromModel,
     ItemAdded,
     ItemDeleted,
     ItemTruncated,
+    McpListFailed,
+    McpSettled,
+    McpUsed,
     ModelAudioDone,
     ModelErred,
     ModelLost,
     ModelSpoke,
     ModelWords,
+    OfMcp,
     OfResponse,
     OutputItemAdded,
     OutputItemDone,
@@ -29,6 +34,7 @@ from opusbridge.events.model import (
     TurnCommitted,
 )
 from opusbridge.events.shell import (
+    ApprovalDecided,
     Broke,
     CallConfigured,
     DeadlineReached,
@@ -68,6 +74,8 @@ from opusbridge.events.telephony import (
 Event = FromTelephony | FromModel | FromShell
 
 __all__ = [
+    "ApprovalAsked",
+    "ApprovalDecided",
     "Broke",
     "CallArrived",
     "CallConfigured",
@@ -91,6 +99,9 @@ __all__ = [
     "ItemAdded",
     "ItemDeleted",
     "ItemTruncated",
+    "McpListFailed",
+    "McpSettled",
+    "McpUsed",
     "MarkReached",
     "MessageRejected",
     "ModelAudioDone",
@@ -99,6 +110,7 @@ __all__ = [
     "ModelSpoke",
     "ModelWords",
     "NoInputReported",
+    "OfMcp",
     "OfResponse",
     "OutputItemAdded",
     "OutputItemDone",

@@ -126,6 +126,45 @@ class ToolCalled:
 
 
 @dataclass(frozen=True, slots=True)
+class McpListFailed:
+    """The tools of an MCP server could not be listed: the model has none of them."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAsked:
+    """The model may use an MCP server's tool only if we say so."""
+
+    item_id: str
+    server_label: str
+    name: str
+    arguments: Private[str]
+    response_id: str | None = None
+    """``None`` where the wire does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class McpSettled:
+    """The provider has run an MCP server's tool, or failed to; it may be said more than once."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpUsed:
+    """What came of that, once it is known."""
+
+    item_id: str
+    server_label: str
+    name: str
+    arguments: Private[str]
+    output: Private[str]
+    failed: bool
+    approval_request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OutputItemDone:
     response_id: str
     item_id: str
@@ -198,6 +237,8 @@ OfResponse = (
     | ResponseDone
 )
 
+OfMcp = McpListFailed | ApprovalAsked | McpSettled | McpUsed
+
 FromModel = (
     SessionCreated
     | SessionConfigured
@@ -211,5 +252,6 @@ FromModel = (
     | ModelErred
     | ItemTruncated
     | ItemDeleted
+    | OfMcp
     | ModelLost
 )

@@ -21,6 +21,14 @@ class CallConfigured:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalDecided:
+    """Whether the model may use the MCP server's tool it asked for."""
+
+    item_id: str
+    approve: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """By the agent's tool, by an operator or by the end of the process.
 
@@ -137,6 +145,7 @@ Wish = DTMFRequested | PlayRequested | HoldRequested | DigitsWanted | DigitsUnwa
 FromShell = (
     ToolFinished
     | CallConfigured
+    | ApprovalDecided
     | HangUpRequested
     | TransferRequested
     | DTMFRequested

@@ -67,6 +67,8 @@ _SECRET_IN_TEXT = re.compile(
     r'("[^"]*(?:token|secret|password|passwd|authorization|api[-_]?key)"\s*:\s*")[^"]*',
     re.IGNORECASE,
 )
+#: Of an MCP server's address: the rest of some is as good as a key.
+_HOST = re.compile(r"https?://[^/?#@]+(?=[/?#]|$)")
 REDACTED = "<redacted>"
 
 
@@ -238,12 +240,18 @@ def redacted(value: Any, depth: int = 0) -> Any:
         return [redacted(inner, depth + 1) for inner in value]
     if not isinstance(value, dict):
         return value
-    return {
-        key: REDACTED
-        if isinstance(inner, str) and _SECRET.search(key)
-        else redacted(inner, depth + 1)
-        for key, inner in value.items()
-    }
+    return {key: _redacted_value(key, inner, depth + 1) for key, inner in value.items()}
+
+
+def _redacted_value(key: str, value: Any, depth: int) -> Any:
+    if isinstance(value, str) and _SECRET.search(key):
+        return REDACTED
+    if key == "headers" and isinstance(value, dict):
+        return dict.fromkeys(value, REDACTED)  # of an MCP server: their names tell nothing
+    if key == "server_url" and isinstance(value, str):
+        found = _HOST.match(value)
+        return f"{found[0]}/{REDACTED}" if found else REDACTED
+    return redacted(value, depth)
 
 
 def read_flight(path: Path) -> list[dict[str, Any]]:

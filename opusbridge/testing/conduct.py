@@ -23,7 +23,7 @@ SETTINGS: frozenset[str] = frozenset(Settings.model_fields) - {
 
 #: Keys of an agent that a script may set; its tools are Python.
 AGENT_KEYS: frozenset[str] = frozenset(
-    name for name in Agent.model_fields if name not in ("tools", "configure", "on_end")
+    name for name in Agent.model_fields if name not in ("tools", "mcp", "configure", "on_end")
 )
 
 

@@ -1,6 +1,7 @@
 """What the model may do: the ``@tool`` decorator, and the tools of the telephone."""
 
 from opusbridge.tools.context import CallContext, Digits
+from opusbridge.tools.mcp import McpRequest, McpServer
 from opusbridge.tools.outcome import CallOutcome
 from opusbridge.tools.registry import Tool, ToolFailed, tool
 from opusbridge.tools.signature import Destination
@@ -11,6 +12,8 @@ __all__ = [
     "CallOutcome",
     "Destination",
     "Digits",
+    "McpRequest",
+    "McpServer",
     "Tool",
     "ToolFailed",
     "collect_digits",

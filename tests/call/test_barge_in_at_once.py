@@ -88,7 +88,7 @@ def test_a_tools_preamble_is_cut_and_the_tool_answered_with_the_turn(audiocodes:
     assert found == [ClearPlayout(), CancelResponse("resp_1"), TruncateItem("item_2", 0, 500)]
 
     line.tell(events.ResponseDone("resp_1", "cancelled"))
-    line.perform(line.talk.tool_finished("call_1", NOTHING, False, line.now))
+    line.perform(line.talk.tools.finished("call_1", NOTHING, False, line.now))
     assert len(line.asked(CreateResponse)) == 1
     assert kinds(line.stops())[-1] is CreateResponse
 

@@ -502,7 +502,7 @@ def test_a_tool_runs_at_once_and_its_output_goes_at_once_but_its_answer_waits() 
     talk = answering()
     assert talk.handle(called(), 1.1) == [RunTool("call_1", "f", Private("{}"))]
 
-    assert talk.tool_finished("call_1", WORDS, False, 1.2) == [
+    assert talk.tools.finished("call_1", WORDS, False, 1.2) == [
         AddToolOutput("output-1", "call_1", WORDS)
     ]
 
@@ -514,9 +514,9 @@ def test_one_answer_for_all_the_tools_of_a_response() -> None:
     talk.handle(called("call_1"), 1.1)
     talk.handle(called("call_2"), 1.1)
     assert talk.handle(done(), 1.2) == []
-    assert kinds(talk.tool_finished("call_1", WORDS, False, 2.0)) == [AddToolOutput]
+    assert kinds(talk.tools.finished("call_1", WORDS, False, 2.0)) == [AddToolOutput]
 
-    assert kinds(talk.tool_finished("call_2", WORDS, True, 3.0)) == [AddToolOutput, CreateResponse]
+    assert kinds(talk.tools.finished("call_2", WORDS, True, 3.0)) == [AddToolOutput, CreateResponse]
     statuses = [one["status"] for one in talk.transcript.snapshot("call")["items"]]
     assert statuses == ["empty", "completed", "failed"]
 
@@ -524,7 +524,7 @@ def test_one_answer_for_all_the_tools_of_a_response() -> None:
 def test_the_tools_of_a_response_join_what_waits_for_its_end() -> None:
     talk = answering(policy(barge_in=False))
     talk.handle(called(), 1.1)
-    talk.tool_finished("call_1", WORDS, False, 1.2)
+    talk.tools.finished("call_1", WORDS, False, 1.2)
     talk.handle(events.TurnCommitted("item_3"), 1.3)
 
     found = without_notes(talk.handle(done(), 1.4))
@@ -547,7 +547,7 @@ def test_a_tool_call_seen_twice_runs_once() -> None:
 
 
 def test_an_output_nobody_waits_for_is_not_sent() -> None:
-    assert ready().tool_finished("call_1", WORDS, False, 1.0) == [
+    assert ready().tools.finished("call_1", WORDS, False, 1.0) == [
         Note("stray", "tool-output", ("call_1",))
     ]
 
@@ -571,7 +571,7 @@ def test_a_tool_of_a_response_that_was_given_up_on_is_answered_all_the_same() ->
     talk.handle(events.TurnCommitted("item_3"), 4.5)
     talk.handle(events.ResponseCreated("resp_2", "request-2"), 4.6)
     talk.handle(called(), 4.7)
-    talk.tool_finished("call_1", WORDS, False, 4.8)
+    talk.tools.finished("call_1", WORDS, False, 4.8)
 
     assert talk.response.pending_user_input is not None
     assert kinds(talk.handle(done("resp_2"), 5.0)) == [CreateResponse]
@@ -581,7 +581,7 @@ def test_a_tool_of_a_response_whose_done_was_lost_is_answered_after_the_next() -
     talk = answering()
     talk.handle(called(), 1.1)
     talk.handle(events.ResponseCreated("resp_2"), 2.0)  # the first must be over
-    talk.tool_finished("call_1", WORDS, False, 2.1)
+    talk.tools.finished("call_1", WORDS, False, 2.1)
 
     assert kinds(talk.handle(done("resp_2"), 3.0)) == [CreateResponse]
 
@@ -590,7 +590,7 @@ def test_a_tool_of_a_response_whose_done_was_lost_is_answered_after_the_next() -
 def test_or_by_that_if_it_knew_of_the_output(acknowledged: bool) -> None:
     talk = answering(policy(barge_in=False, by_model=True))
     talk.handle(called(), 1.1)
-    talk.tool_finished("call_1", WORDS, False, 1.2)
+    talk.tools.finished("call_1", WORDS, False, 1.2)
     if acknowledged:
         talk.handle(events.ItemAdded("output-1", "item_2", "function_call_output"), 1.3)
     talk.handle(events.TurnCommitted("item_3"), 2.0)
@@ -604,7 +604,7 @@ def test_a_tool_of_a_response_that_only_lacks_its_done_is_answered_when_it_is_fr
     talk = answering()
     talk.handle(called(), 1.1)
     talk.handle(events.OutputItemDone("resp_1", "item_2", "function_call", "completed"), 1.2)
-    talk.tool_finished("call_1", WORDS, False, 1.3)
+    talk.tools.finished("call_1", WORDS, False, 1.3)
 
     talk.handle(CONFIGURED, 20.0)  # it lives
     assert kinds(talk.timed_out(21.2)) == [CreateResponse]
@@ -614,7 +614,7 @@ def test_and_joins_what_has_waited_for_that_as_well() -> None:
     talk = answering(policy(barge_in=False))
     talk.handle(called(), 1.1)
     talk.handle(events.OutputItemDone("resp_1", "item_2", "function_call", "completed"), 1.2)
-    talk.tool_finished("call_1", WORDS, False, 1.3)
+    talk.tools.finished("call_1", WORDS, False, 1.3)
     talk.handle(events.TurnCommitted("item_3"), 2.0)
 
     talk.handle(CONFIGURED, 20.0)
@@ -629,7 +629,7 @@ def test_an_agent_that_leaves_after_it_spoke_owes_its_tools_no_reply() -> None:
     talk.barge_in.leaving = True
     talk.handle(done(), 1.3)
 
-    assert kinds(talk.tool_finished("call_1", WORDS, False, 1.4)) == [AddToolOutput]
+    assert kinds(talk.tools.finished("call_1", WORDS, False, 1.4)) == [AddToolOutput]
     assert talk.response.at_rest
 
 
@@ -639,7 +639,7 @@ def test_an_agent_that_leaves_without_a_word_has_its_goodbye_still_to_say() -> N
     talk.barge_in.leaving = True
     talk.handle(done(), 1.3)
 
-    assert CreateResponse in kinds(talk.tool_finished("call_1", WORDS, False, 1.4))
+    assert CreateResponse in kinds(talk.tools.finished("call_1", WORDS, False, 1.4))
 
 
 # --- What goes wrong --------------------------------------------------------------------

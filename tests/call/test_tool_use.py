@@ -93,7 +93,7 @@ def test_the_model_speaks_of_a_result_if_the_tool_asks_for_it_or_failed(
 
     found: list[Effect] = []
     for name in names:
-        found += talk.tool_finished(f"call_{name}", RESULT, failed, 2.0)
+        found += talk.tools.finished(f"call_{name}", RESULT, failed, 2.0)
 
     assert len([one for one in found if isinstance(one, AddToolOutput)]) == len(names)
     assert [one.why for one in requests(found)] == (["tools"] if replies else [])
@@ -108,7 +108,7 @@ def test_what_the_agent_says_after_the_call_breaks_the_silence_too() -> None:
     talk.handle(says("resp_2"), 2.2)
     talk.handle(done("resp_2"), 2.3)
 
-    assert requests(talk.tool_finished("call_if_silent", RESULT, False, 3.0)) == []
+    assert requests(talk.tools.finished("call_if_silent", RESULT, False, 3.0)) == []
 
 
 # --- Something to say first -------------------------------------------------------------
@@ -124,7 +124,7 @@ def test_a_slow_tool_is_bridged_by_the_words_it_asks_for_and_answered_once() -> 
     talk.handle(says("resp_2"), 1.8)
     assert requests(talk.handle(done("resp_2"), 1.9)) == []
 
-    (answer,) = requests(talk.tool_finished("call_slow", RESULT, False, 4.0))
+    (answer,) = requests(talk.tools.finished("call_slow", RESULT, False, 4.0))
     assert (answer.why, answer.instructions, answer.by_words_only) == ("tools", None, False)
 
 
@@ -136,7 +136,7 @@ def test_words_said_first_are_no_answer() -> None:
     talk.handle(says("resp_2"), 1.8)
     talk.handle(done("resp_2"), 1.9)
 
-    found = talk.tool_finished("call_slow_and_shy", RESULT, False, 4.0)
+    found = talk.tools.finished("call_slow_and_shy", RESULT, False, 4.0)
     assert [one.why for one in requests(found)] == ["tools"]
 
 
@@ -151,7 +151,7 @@ def test_a_model_that_said_something_itself_is_not_made_to_say_it_again() -> Non
 def test_a_tool_that_was_quicker_needs_no_bridge() -> None:
     talk = begun()
     talk.handle(calls("slow"), 1.5)
-    talk.tool_finished("call_slow", RESULT, False, 1.55)
+    talk.tools.finished("call_slow", RESULT, False, 1.55)
 
     assert [one.why for one in requests(talk.handle(done(), 1.6))] == ["tools"]
 
@@ -170,7 +170,7 @@ def test_a_result_that_comes_while_the_words_are_on_their_way_is_answered_after_
     talk.handle(calls("slow"), 1.5)
     talk.handle(done(), 1.6)
 
-    assert requests(talk.tool_finished("call_slow", RESULT, False, 1.65)) == []
+    assert requests(talk.tools.finished("call_slow", RESULT, False, 1.65)) == []
     talk.handle(events.ResponseCreated("resp_2", "request-2"), 1.7)
     talk.handle(says("resp_2"), 1.8)
     assert [one.why for one in requests(talk.handle(done("resp_2"), 1.9))] == ["tools"]
@@ -181,7 +181,7 @@ def test_words_that_failed_are_not_said_when_the_result_is_there() -> None:
     talk.handle(calls("slow"), 1.5)
     talk.handle(done(), 1.6)
     talk.handle(events.ResponseCreated("resp_2", "request-2"), 1.7)
-    talk.tool_finished("call_slow", RESULT, False, 1.8)
+    talk.tools.finished("call_slow", RESULT, False, 1.8)
     talk.handle(done("resp_2", "failed"), 1.9)
 
     pending = talk.response.pending_user_input

@@ -256,3 +256,23 @@ def test_what_passes_over_no_socket_is_noted_without_words(
 
 def test_what_the_sockets_tell_is_not_told_twice() -> None:
     assert fact(events.SessionCreated("s")) is None
+
+
+def test_the_secrets_of_mcp_servers_are_in_no_recording_either_way(tmp_path: Path) -> None:
+    tool = {
+        "type": "mcp",
+        "server_label": "crm",
+        "server_url": "https://mcp.example.com/secret-1/sse?k=secret-2",
+        "authorization": "secret-3",
+        "headers": {"X-Tenant": "secret-4", "Cookie": "secret-5"},
+    }
+    odd = {**tool, "server_url": "https://user:secret-6@example.com/"}
+    flight = FlightRecording(tmp_path / "flight.jsonl", "call-1", None)
+    for direction, kind in (("out", "session.update"), ("in", "session.updated")):
+        text = json.dumps({"type": kind, "session": {"tools": [tool, odd]}})
+        flight.said("model", direction, text, 0.0)
+    flight.finish()
+
+    kept = (tmp_path / "flight.jsonl").read_text()
+    assert "secret-" not in kept
+    assert kept.count('"https://mcp.example.com/<redacted>"') == 2

@@ -149,6 +149,16 @@ def function_call_output(event_id: str, effect: effects.AddToolOutput) -> Client
     return {"type": "conversation.item.create", "event_id": event_id, "item": item}
 
 
+def mcp_approval_response(event_id: str, effect: effects.AddApproval) -> ClientEvent:
+    item = {
+        "id": effect.item_id,
+        "type": "mcp_approval_response",
+        "approval_request_id": effect.approval_request_id,
+        "approve": effect.approve,
+    }
+    return {"type": "conversation.item.create", "event_id": event_id, "item": item}
+
+
 def text_message(event_id: str, effect: effects.AddText) -> ClientEvent:
     kind = "output_text" if effect.role == "assistant" else "input_text"
     item = {

@@ -85,6 +85,11 @@ class Item(Message):
     name: Word = None
     call_id: Word = None
     arguments: Word = None
+    server_label: Word = None
+    approval_request_id: Word = None
+    output: Word = None
+    error: Any = None
+    """Of an MCP call; an object that says why, in one of several shapes."""
 
 
 class StatusDetails(Message):
@@ -174,6 +179,20 @@ class ConversationItemAdded(Message):
     previous_item_id: Word = None
 
 
+class ConversationItemDone(Message):
+    item: Item
+
+
+class McpListToolsFailed(Message):
+    item_id: str
+
+
+class McpCallSettled(Message):
+    """``response.mcp_call.completed`` and ``.failed``; neither names its response."""
+
+    item_id: str
+
+
 class ConversationItemTruncated(Message):
     item_id: str
     audio_end_ms: Milliseconds
@@ -251,6 +270,9 @@ ServerEvent = (
     | InputAudioBufferSpeechStopped
     | InputAudioBufferCommitted
     | ConversationItemAdded
+    | ConversationItemDone
+    | McpListToolsFailed
+    | McpCallSettled
     | ConversationItemTruncated
     | ConversationItemDeleted
     | ConversationItemInputAudioTranscriptionDelta
@@ -276,6 +298,10 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
     "input_audio_buffer.speech_stopped": InputAudioBufferSpeechStopped,
     "input_audio_buffer.committed": InputAudioBufferCommitted,
     "conversation.item.added": ConversationItemAdded,
+    "conversation.item.done": ConversationItemDone,
+    "mcp_list_tools.failed": McpListToolsFailed,
+    "response.mcp_call.completed": McpCallSettled,
+    "response.mcp_call.failed": McpCallSettled,
     "conversation.item.truncated": ConversationItemTruncated,
     "conversation.item.deleted": ConversationItemDeleted,
     "conversation.item.input_audio_transcription.delta": (
@@ -303,14 +329,12 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
 UNUSED_EVENTS: frozenset[str] = frozenset(
     {
         "conversation.created",
-        "conversation.item.done",
         "conversation.item.retrieved",
         "conversation.item.input_audio_transcription.segment",
         "input_audio_buffer.cleared",
         "input_audio_buffer.dtmf_event_received",
         "input_audio_buffer.timeout_triggered",
         "mcp_list_tools.completed",
-        "mcp_list_tools.failed",
         "mcp_list_tools.in_progress",
         "output_audio_buffer.cleared",
         "output_audio_buffer.started",
@@ -320,8 +344,6 @@ UNUSED_EVENTS: frozenset[str] = frozenset(
         "response.content_part.done",
         "response.function_call_arguments.delta",
         "response.function_call_arguments.done",
-        "response.mcp_call.completed",
-        "response.mcp_call.failed",
         "response.mcp_call.in_progress",
         "response.mcp_call_arguments.delta",
         "response.mcp_call_arguments.done",

@@ -32,6 +32,9 @@ FORMATS: dict[str, AudioFormat] = {
     "g711_alaw": PCMA_8K,
 }
 
+#: Our own types are not written by themselves: what is private would be, and in no wire's shape.
+_AS_IS = orjson.OPT_PASSTHROUGH_DATACLASS
+
 _AUDIO_DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
 
 
@@ -108,6 +111,12 @@ class RealtimeProtocol:
                 return [events.TurnCommitted(event.item_id, event.previous_item_id)]
             case messages.ConversationItemAdded(item=item, previous_item_id=previous):
                 return [events.ItemAdded(item.id, previous, item.type, item.role)]
+            case messages.ConversationItemDone(item=item):
+                return _mcp_item(item, None)
+            case messages.McpListToolsFailed(item_id=item_id):
+                return [events.McpListFailed(item_id)]
+            case messages.McpCallSettled(item_id=item_id):
+                return [events.McpSettled(item_id)]
             case messages.ConversationItemTruncated():
                 return [events.ItemTruncated(event.item_id, event.audio_end_ms)]
             case messages.ConversationItemDeleted():
@@ -170,6 +179,8 @@ class RealtimeProtocol:
                 self._say(client_events.conversation_item_delete(self._id("del"), item_id))
             case effects.AddToolOutput():
                 self._say(client_events.function_call_output(_of_item(effect.item_id), effect))
+            case effects.AddApproval():
+                self._say(client_events.mcp_approval_response(_of_item(effect.item_id), effect))
             case effects.AddText():
                 self._say(client_events.text_message(_of_item(effect.item_id), effect))
             case effects.AddToolCall():
@@ -188,7 +199,7 @@ class RealtimeProtocol:
 
     def _say(self, event: client_events.ClientEvent) -> None:
         # An agent may hold its tools in mappings that are not dicts.
-        self._outbox.append(orjson.dumps(event, default=dict).decode())
+        self._outbox.append(orjson.dumps(event, default=_plain, option=_AS_IS).decode())
         if len(self._sent) == SENT_EVENTS_KEPT:
             del self._sent[next(iter(self._sent))]
         self._sent[event["event_id"]] = event["type"]
@@ -197,6 +208,11 @@ class RealtimeProtocol:
 def _of_item(item_id: str) -> str:
     """The ``event_id`` of an item we create: a refusal that echoes it names the item."""
     return f"{errors.ITEM_EVENT}{item_id}"
+
+
+def _plain(value: Any) -> Any:
+    """Secrets of the session's tools are private until here."""
+    return value.value if isinstance(value, Private) else dict(value)
 
 
 def _unusable(kind: str) -> RemoteProtocolError:
@@ -259,11 +275,39 @@ def _output_item_done(response_id: str, item: messages.Item) -> list[FromModel]:
     done = events.OutputItemDone(response_id, item.id, item.type, status)
     # An incomplete call was cut off, and its arguments with it: it must not be run.
     if item.type != "function_call" or status != "completed":
-        return [done]
+        return [*_mcp_item(item, response_id), done]
     if item.call_id is None or item.name is None:
         raise _unusable("bad-fields")
     arguments = Private(item.arguments or "")
     return [events.ToolCalled(response_id, item.id, item.call_id, item.name, arguments), done]
+
+
+def _mcp_item(item: messages.Item, response_id: str | None) -> list[FromModel]:
+    """An item the provider or the model made for an MCP server's tool; others mean nothing here.
+
+    An item that cannot be used costs its own message: without one the tool is given up in time.
+    """
+    if item.type not in ("mcp_approval_request", "mcp_call"):
+        return []
+    if item.server_label is None or item.name is None:
+        raise _unusable("bad-fields")
+    arguments = Private(item.arguments or "")
+    if item.type == "mcp_approval_request":
+        asked = events.ApprovalAsked(item.id, item.server_label, item.name, arguments, response_id)
+        return [asked]
+    if item.output is None and item.error is None:
+        return []  # it waits to be approved, or to be run
+    output = item.output if item.error is None else orjson.dumps(item.error).decode()
+    used = events.McpUsed(
+        item.id,
+        item.server_label,
+        item.name,
+        arguments,
+        Private(output or ""),
+        failed=item.error is not None,
+        approval_request_id=item.approval_request_id,
+    )
+    return [used, events.McpSettled(item.id)]
 
 
 def _part(

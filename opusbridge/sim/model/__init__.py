@@ -5,7 +5,7 @@ parts; ``knobs`` says how it behaves and ``replies`` what it says; ``referee`` j
 """
 
 from opusbridge.sim.model.knobs import Fault, FaultKind, Knobs
-from opusbridge.sim.model.replies import Reply, ReplyScript, ToolCallReply
+from opusbridge.sim.model.replies import McpCallReply, Reply, ReplyScript, ToolCallReply
 from opusbridge.sim.model.server import SimulatedModel
 from opusbridge.sim.model.wire import Happening
 
@@ -14,6 +14,7 @@ __all__ = [
     "FaultKind",
     "Happening",
     "Knobs",
+    "McpCallReply",
     "Reply",
     "ReplyScript",
     "SimulatedModel",

@@ -17,7 +17,8 @@ from typing import Any
 from opusbridge.audio.formats import Transcoder
 from opusbridge.sim.model.conversation import Conversation, Entry, shown
 from opusbridge.sim.model.knobs import Knobs
-from opusbridge.sim.model.replies import Reply, ToolCallReply
+from opusbridge.sim.model.mcp import McpHost
+from opusbridge.sim.model.replies import McpCallReply, Reply, ToolCallReply
 from opusbridge.sim.model.response import Response
 from opusbridge.sim.model.wire import Wire
 from opusbridge.sim.tones import speech, speech_ms
@@ -51,6 +52,7 @@ class Production:
         knobs: Knobs,
         random: Random,
         tool_called: Callable[[str], None],
+        mcp: McpHost,
     ) -> None:
         """``tool_called`` hears the ``call_id`` of each tool call the conversation now holds."""
         self.response = response
@@ -60,6 +62,7 @@ class Production:
         self._knobs = knobs
         self._random = random
         self._tool_called = tool_called
+        self._mcp = mcp
         self._open: _Open | None = None
 
     def natural_seconds(self) -> float:
@@ -91,6 +94,8 @@ class Production:
         if self.response.asked.get("tool_choice") != "none":
             for tool_call in self.reply.tool_calls:
                 yield from self._call_tool(tool_call)
+            for mcp_call in self.reply.mcp_calls:
+                yield from self._use_mcp(mcp_call)
 
     def close_open_item(self) -> None:
         """The response was stopped: say that what it was in the middle of is incomplete."""
@@ -98,8 +103,10 @@ class Production:
             return
         if self._open.entry.item["type"] == "message":
             self._close_message(self._open, "incomplete")
-        else:
+        elif self._open.entry.item["type"] == "function_call":
             self._close_tool_call(self._open, "incomplete")
+        else:
+            self._finish(self._open, "incomplete")
 
     def _messages(self) -> list[tuple[str, bytes]]:
         """The reply's words and sound, split over as many items as the knobs ask for."""
@@ -221,6 +228,31 @@ class Production:
         )
         self._finish(opened, status)
 
+    # -- tools of MCP servers
+
+    def _use_mcp(self, call: McpCallReply) -> Iterator[float]:
+        asked = {"server_label": call.server_label, "name": call.name, "arguments": call.arguments}
+        item = {"id": self._wire.new_id("mcp"), "type": "mcp_call"}
+        opened = self._add(Entry({**item, **asked}))
+        ids = self._ids(opened)
+        self._say("response.mcp_call_arguments.delta", **ids, delta=call.arguments)
+        yield ARGUMENTS_PACE_SECONDS
+        self._say("response.mcp_call_arguments.done", **ids, arguments=call.arguments)
+        if self._mcp.needs_approval(call):
+            self._ask_for_approval(opened, call, asked)
+            return
+        self._mcp.begin(opened.entry, opened.index)
+        yield call.seconds
+        self._mcp.finish(opened.entry, call, opened.index)
+        self._finish(opened, "completed")
+
+    def _ask_for_approval(self, called: _Open, call: McpCallReply, asked: dict[str, str]) -> None:
+        item = {"id": self._wire.new_id("mcpr"), "type": "mcp_approval_request"}
+        request = self._add(Entry({**item, **asked}))
+        called.entry.item["approval_request_id"] = request.entry.id
+        self._mcp.asked(request.entry.id, called.entry, call, called.index)
+        self._finish(request, "completed")
+
     # -- items
 
     def _add(self, entry: Entry) -> _Open:
@@ -240,7 +272,8 @@ class Production:
 
     def _finish(self, opened: _Open, status: str) -> None:
         self._open = None
-        opened.entry.item["status"] = status
+        if "status" in opened.entry.item:  # those of MCP servers have none
+            opened.entry.item["status"] = status
         item = shown(opened.entry.item)
 
         def in_output() -> None:

@@ -46,6 +46,7 @@ class Referee:
     _owed: list[_Owed] = field(default_factory=list)
     _calls: dict[str, tuple[str, float]] = field(default_factory=dict)  # response, called at
     _outputs: dict[str, int] = field(default_factory=dict)
+    _approvals: dict[str, float | None] = field(default_factory=dict)  # asked at, till answered
     _new: set[str] = field(default_factory=set)  # what no response has taken in yet
     _new_outputs: set[str] = field(default_factory=set)  # of which calls
     _late: set[str] = field(default_factory=set)  # what came since the client's last request
@@ -114,6 +115,14 @@ class Referee:
     def tool_called(self, call_id: str, response_id: str, now: float) -> None:
         self._calls[call_id] = response_id, now
 
+    def approval_asked(self, request_id: str, now: float) -> None:
+        self._approvals[request_id] = now
+
+    def mcp_done(self, item_id: str, now: float) -> None:
+        """A tool of an MCP server is done, and nothing was said of it yet."""
+        self._new.add("text")
+        self._owed.append(_Owed(f"the result of {item_id}", now))
+
     # -- what the client does
 
     def create_received(self, asked: Mapping[str, Any], now: float) -> None:
@@ -147,6 +156,8 @@ class Referee:
             self._new_outputs |= self._covered_outputs
 
     def item_received(self, item: Mapping[str, Any], now: float) -> None:
+        if item["type"] == "mcp_approval_response":
+            self._approval_received(item["approval_request_id"])
         if item["type"] != "function_call_output":
             self._new.add("text")
             self._late.add("text")
@@ -165,6 +176,13 @@ class Referee:
         elif not self._batch_open(self._calls[call_id][0]):
             self._owed.append(_Owed(f"the output of {call_id}", now))
 
+    def _approval_received(self, request_id: str) -> None:
+        if self._approvals.get(request_id) is None:
+            known = request_id in self._approvals
+            how = "a second time" if known else "which does not exist"
+            self._violated(f"the approval request {request_id} was answered, {how}")
+        self._approvals[request_id] = None
+
     def truncate_received(self, item_id: str, audio_end_ms: int, sent_ms: int | None) -> None:
         if sent_ms is not None and audio_end_ms > sent_ms:
             self._violated(f"{item_id} was truncated at {audio_end_ms} of {sent_ms} ms")
@@ -179,6 +197,9 @@ class Referee:
         for call_id, (_, called_at) in self._calls.items():
             if not self._outputs.get(call_id) and now - called_at >= patience_seconds:
                 found.append(f"the tool call {call_id} never got its output")
+        for request_id, asked_at in self._approvals.items():
+            if asked_at is not None and now - asked_at >= patience_seconds:
+                found.append(f"the approval request {request_id} was never answered")
         for owed in self._owed:
             waited = now - owed.since >= patience_seconds
             if owed.answered_by is None and waited and owed.tries < MOST_TRIES:
@@ -210,4 +231,4 @@ class Referee:
 def _came(response: Response) -> bool:
     """Whether anything came of it; a call that was cut off is not run."""
     cut_off = ("function_call", "incomplete")
-    return any((item["type"], item["status"]) != cut_off for item in response.items)
+    return any((item["type"], item.get("status")) != cut_off for item in response.items)

@@ -12,6 +12,20 @@ class ToolCallReply:
 
 
 @dataclass(frozen=True, slots=True)
+class McpCallReply:
+    """The model uses a tool of an MCP server, which the service itself runs."""
+
+    server_label: str
+    name: str
+    arguments: str = "{}"
+    output: str = "done"
+    error: str | None = None
+    """What the server says in place of the output."""
+    seconds: float = 0.5
+    """How long it takes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One response. Text and tool calls together make a preamble and then the calls."""
 
@@ -21,6 +35,8 @@ class Reply:
     tool_calls: tuple[ToolCallReply, ...] = ()
     delay_seconds: float = 0.0
     """How much longer than usual the model thinks before it speaks."""
+    mcp_calls: tuple[McpCallReply, ...] = ()
+    """They come last."""
 
 
 DEFAULT_REPLIES = (
@@ -45,6 +61,8 @@ class ReplyScript:
     usual: Sequence[Reply] = DEFAULT_REPLIES
     usually_heard: str = "I have a question about my order."
     out_of_band: Reply = OUT_OF_BAND_REPLY
+    mcp_unlisted: Sequence[str] = ()
+    """The MCP servers, by label, whose tools cannot be listed."""
     _used: int = field(default=0, init=False)
     _turns: int = field(default=0, init=False)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from opusbridge.sim.model.conversation import Conversation
 from opusbridge.sim.model.knobs import FaultKind, Knobs
+from opusbridge.sim.model.mcp import McpHost
 from opusbridge.sim.model.production import Production
 from opusbridge.sim.model.referee import Referee
 from opusbridge.sim.model.replies import ReplyScript
@@ -80,6 +81,7 @@ class Responses:
         knobs: Knobs,
         random: Random,
         referee: Referee,
+        mcp: McpHost,
         done: Callable[[Response], None],
     ) -> None:
         """``done`` hears of every response of the default conversation that has ended."""
@@ -96,6 +98,7 @@ class Responses:
         self._knobs = knobs
         self._random = random
         self._referee = referee
+        self._mcp = mcp
         self._done = done
 
     # -- what begins a response
@@ -222,6 +225,7 @@ class Responses:
             self._knobs,
             self._random,
             partial(self._tool_called, response),
+            self._mcp,
         )
         run = self._runs[response.id] = _Run(response, production, production.steps())
         self._announce(response, kind)

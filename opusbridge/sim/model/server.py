@@ -17,6 +17,7 @@ import orjson
 from opusbridge.sim.model.conversation import Conversation, shown
 from opusbridge.sim.model.items import ITEM, RESPONSE
 from opusbridge.sim.model.knobs import Knobs
+from opusbridge.sim.model.mcp import McpHost
 from opusbridge.sim.model.referee import Referee
 from opusbridge.sim.model.replies import ReplyScript
 from opusbridge.sim.model.responses import Responses
@@ -101,8 +102,9 @@ class SimulatedModel:
         self.session = session = Session(
             wire.new_id("sess"), query.get("model", ""), unix_time + int(knobs.session_limit)
         )
+        self._mcp = McpHost(wire, schedule, session, conversation, replies, self.referee)
         self._responses = Responses(
-            wire, schedule, session, conversation, replies, knobs, random, self.referee,
+            wire, schedule, session, conversation, replies, knobs, random, self.referee, self._mcp,
             done=lambda response: self._turns.response_done(response),
         )  # fmt: skip
         self._turns = Turns(
@@ -210,6 +212,7 @@ class SimulatedModel:
                 self.session.update(event["session"], self.conversation.assistant_spoke)
                 self._turns.session_changed()
                 self._wire.say("session.updated", session=self.session.settings)
+                self._mcp.session_changed()
             case "input_audio_buffer.append":
                 self._turns.append(event["audio"])
             case "input_audio_buffer.commit":
@@ -245,6 +248,8 @@ class SimulatedModel:
         for event in ("conversation.item.added", "conversation.item.done"):
             self._wire.say(event, previous_item_id=previous, item=shown(item))
         self.referee.item_received(item, self._schedule.now)
+        if item["type"] == "mcp_approval_response":
+            self._mcp.decided(item)
 
     def _refuse_session(self, refused: Refused) -> None:
         self._wire.error(refused.code, refused.message, refused.param)

@@ -1,6 +1,7 @@
 """Every event of the Realtime API's reference, in both directions."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
@@ -44,7 +45,31 @@ def done(status: str, reason: str | None = None, **more: Any) -> events.Response
 
 
 # What each text of the server means; those not here mean nothing to a call.
+MCP = ("crm", "find_customer", Private('{"number":"77"}'))
+ASKED = events.ApprovalAsked("mcpr_1", *MCP)
+HTTP_ERROR = '{"type":"http_error","code":502,"message":"Bad gateway"}'
+
 MEANINGS: dict[str, list[events.FromModel]] = {
+    "server.mcp_list_tools.failed": [events.McpListFailed("mcpl_1")],
+    "server.response.mcp_call.completed": [events.McpSettled("mcp_1")],
+    "server.response.mcp_call.failed": [events.McpSettled("mcp_1")],
+    "server.conversation.item.done.mcp_call": [
+        events.McpUsed("mcp_1", *MCP, Private('{"name":"Ada"}'), False, "mcpr_1"),
+        events.McpSettled("mcp_1"),
+    ],
+    "server.response.output_item.done.mcp_call.waiting": [
+        events.OutputItemDone("resp_7Q", "mcp_1", "mcp_call", "completed")
+    ],
+    "server.response.output_item.done.mcp_call.failed": [
+        events.McpUsed("mcp_1", *MCP, Private(HTTP_ERROR), True),
+        events.McpSettled("mcp_1"),
+        events.OutputItemDone("resp_7Q", "mcp_1", "mcp_call", "completed"),
+    ],
+    "server.conversation.item.done.mcp_approval_request": [ASKED],
+    "server.response.output_item.done.mcp_approval_request": [
+        replace(ASKED, response_id="resp_7Q"),
+        events.OutputItemDone("resp_7Q", "mcpr_1", "mcp_approval_request", "completed"),
+    ],
     "server.session.created": [events.SessionCreated("sess_01")],
     "server.session.updated": [events.SessionConfigured(PCMU_8K, PCMA_8K)],
     "server.error": [
@@ -317,6 +342,12 @@ CAUSES: dict[str, effects.ToModel] = {
     "client.response.create": effects.CreateResponse("rc-17", "tool_outputs"),
     "client.response.create.instructions": effects.CreateResponse(
         "rc-18", "greeting", "Greet the caller."
+    ),
+    "client.conversation.item.create.mcp_approval_response": effects.AddApproval(
+        "output-3", "mcpr_1", True
+    ),
+    "client.response.create.words-only": effects.CreateResponse(
+        "rc-18", "preamble", "Say: one moment.", by_words_only=True
     ),
     "client.response.cancel": effects.CancelResponse("resp_7Q"),
     "client.response.cancel.any": effects.CancelResponse(None),

@@ -262,3 +262,9 @@ def test_a_format_that_is_not_understood_changes_nothing() -> None:
     receive("session.updated", protocol=protocol, session={"audio": {"output": {"format": {}}}})
 
     assert spoken_format(protocol) == PCMU_8K
+
+
+def test_an_mcp_item_that_does_not_say_what_it_is_about_costs_its_own_message() -> None:
+    item = {"id": "mcp_1", "type": "mcp_call", "output": "done"}
+    with pytest.raises(RemoteProtocolError):
+        RealtimeProtocol().receive(json.dumps({"type": "conversation.item.done", "item": item}))

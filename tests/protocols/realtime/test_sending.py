@@ -1,6 +1,7 @@
 """What we say to the model, and what of it is remembered."""
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -190,3 +191,12 @@ def test_extra_settings_of_one_session_are_not_those_of_the_next() -> None:
     assert first["session"]["audio"]["input"]["format"] == {"type": "audio/pcmu", "rate": 8000}
     assert first["session"]["audio"]["output"]["format"] == {"type": "audio/pcmu"}
     assert second["session"]["audio"]["input"]["format"] == {"type": "audio/pcmu"}
+
+
+def test_what_is_private_in_a_sessions_tools_is_said_on_the_wire_and_nowhere_else() -> None:
+    server = {"type": "mcp", "server_label": "crm", "authorization": Private("a-secret")}
+    configured = configure(PCMU_8K, tools=(MappingProxyType(server),))
+
+    (update,) = sent_by(RealtimeProtocol(), configured)
+    assert update["session"]["tools"] == [{**server, "authorization": "a-secret"}]
+    assert "a-secret" not in repr(configured)

@@ -1,0 +1,137 @@
+"""Tools of MCP servers: the provider runs them, and we say whether it may.
+
+They are in the same books as our own (``tools.py``), so that one reply answers all the tools of a
+response. The wire leaves open whether the model goes on by itself when such a tool is done
+(openai-realtime 5.10; the guide at https://developers.openai.com/api/docs/guides/realtime-mcp lets
+it, the example ``examples/realtime/mcp_approval.rb`` of openai/openai-ruby asks for a response). So
+it is asked to, through the one door, if it has said nothing since.
+
+An approval is open until the tool that it was for is done, which may be after the response is
+over. What the provider never finishes is given up, and spoken of.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from opusbridge import effects, events
+from opusbridge.call.history import History
+from opusbridge.call.machines import is_due
+from opusbridge.call.policy import ToolTraits
+from opusbridge.call.tools import ToolDesk
+from opusbridge.call.transcript import Transcript
+from opusbridge.effects import Effect, Note
+from opusbridge.privacy import Private
+
+#: The provider has its own, shorter limits; beyond this nothing will come.
+MOST_SECONDS = 60.0
+
+#: Characters of a result that another session is told.
+LONGEST_TOLD = 16 * 1024
+
+TRAITS = ToolTraits(reply="unless_it_goes_on")
+
+
+@dataclass(slots=True)
+class _Open:
+    response_id: str
+    due: float
+    approved: bool = False
+    """Of a request: the tool it was for is under way."""
+
+
+class McpWork:
+    """Every method takes ``now`` in seconds. Those settled by it are at the desk, which says
+    what is to be answered."""
+
+    def __init__(self, desk: ToolDesk, history: History, transcript: Transcript) -> None:
+        self._desk, self._history, self._transcript = desk, history, transcript
+        self._calls: dict[str, _Open] = {}
+        self._requests: dict[str, _Open] = {}
+        self._seen: set[str] = set()
+        self._notes = 0
+
+    @property
+    def deadline(self) -> float | None:
+        waits = (*self._calls.values(), *self._requests.values())
+        return min((one.due for one in waits), default=None)
+
+    def began(self, response_id: str, item_id: str, now: float) -> None:
+        if self._desk.called(response_id, item_id, "", TRAITS):
+            self._calls[item_id] = _Open(response_id, now + MOST_SECONDS)
+
+    def asked(
+        self, event: events.ApprovalAsked, latest: str, at_ms: int, now: float
+    ) -> list[Effect]:
+        """``latest``: the response it belongs to if the event does not say."""
+        response_id = event.response_id or latest
+        if not self._desk.called(response_id, event.item_id, "", TRAITS):
+            return []  # it is told twice, as an output and as an item
+        self._requests[event.item_id] = _Open(response_id, now + MOST_SECONDS)
+        wanted = f"{event.server_label}.{event.name}({event.arguments.value})"
+        self._transcript.used(event.item_id, event.item_id, wanted, at_ms)
+        return [effects.AskApproval(event.item_id, event.server_label, event.name, event.arguments)]
+
+    def decided(self, item_id: str, approve: bool, at_ms: int) -> Note | None:
+        """``None`` if nobody waits for it."""
+        request = self._requests.get(item_id)
+        if request is None or request.approved:
+            return None
+        words = "approved" if approve else "refused"
+        self._transcript.answered(item_id, words, not approve, at_ms)
+        request.approved = approve
+        return Note("mcp", words, (item_id,))
+
+    def refused(self, item_id: str) -> list[str]:
+        """What is settled by that: the request, and the tools that waited for nothing else."""
+        response_id = self._requests.pop(item_id).response_id
+        settled = [item_id]
+        if all(one.response_id != response_id for one in self._requests.values()):
+            settled += [key for key, one in self._calls.items() if one.response_id == response_id]
+        for key in settled:
+            self._calls.pop(key, None)
+        return settled
+
+    def settled(self, item_id: str, approval_request_id: str | None) -> list[str]:
+        """The tool is done; what is settled by that: itself, and the request it was for."""
+        call = self._calls.pop(item_id, None)
+        if approval_request_id is None and call is not None:
+            of_it = (
+                key
+                for key, one in self._requests.items()
+                if one.approved and one.response_id == call.response_id
+            )
+            approval_request_id = next(of_it, None)
+        request = self._requests.pop(approval_request_id or "", None)
+        found = [] if call is None else [item_id]
+        return (
+            found if request is None or not approval_request_id else [*found, approval_request_id]
+        )
+
+    def used(self, event: events.McpUsed, at_ms: int) -> None:
+        """Written down, and kept for another session: to that no call of a server's can be told."""
+        if event.item_id in self._seen:
+            return
+        self._seen.add(event.item_id)
+        wanted = f"{event.server_label}.{event.name}({event.arguments.value})"
+        self._transcript.used(event.item_id, event.item_id, wanted, at_ms)
+        self._transcript.answered(event.item_id, event.output.value, event.failed, at_ms)
+        self._notes += 1
+        words = f"The tool {event.name} gave this result: {event.output.value[:LONGEST_TOLD]}"
+        self._history.note_added(effects.AddText(f"mcp-{self._notes}", "system", Private(words)))
+
+    def overdue(self, now: float) -> list[str]:
+        """What is given up now."""
+        return self._given_up(lambda one: is_due(one.due, now))
+
+    def lost(self) -> list[str]:
+        """The session is, and with it everything that it had under way."""
+        return self._given_up(lambda one: True)
+
+    def _given_up(self, over: Callable[[_Open], bool]) -> list[str]:
+        found: list[str] = []
+        for waits in (self._calls, self._requests):
+            gone = [key for key, one in waits.items() if over(one)]
+            for key in gone:
+                del waits[key]
+            found += gone
+        return found

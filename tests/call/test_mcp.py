@@ -1,0 +1,216 @@
+"""Tools of MCP servers: run by the provider, allowed by us, answered once."""
+
+from opusbridge import events
+from opusbridge.call.conversation import Conversation
+from opusbridge.call.mcp import MOST_SECONDS
+from opusbridge.call.policy import TWILIO, CallPolicy
+from opusbridge.call.transcript import Transcript
+from opusbridge.effects import (
+    AddApproval,
+    AddText,
+    AskApproval,
+    CreateResponse,
+    Effect,
+    Note,
+    SessionConfig,
+    TurnDetection,
+)
+from opusbridge.privacy import Private
+from opusbridge.sound import PCM_24K, PCMU_8K, Audio
+
+SESSION = SessionConfig(
+    "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
+)
+CONFIGURED = events.SessionConfigured(PCMU_8K, PCMU_8K)
+USE = ("crm", "find", Private("{}"))
+ASKED = events.ApprovalAsked("mcpr_1", *USE, response_id="resp_1")
+USED = events.McpUsed("mcp_1", *USE, Private("Ada"), False, "mcpr_1")
+DONE = events.ResponseDone("resp_1", "completed")
+
+
+def calling(*item_ids: str) -> Conversation:
+    """``resp_1`` has been answering since 1.0, and uses these tools."""
+    talk = Conversation(
+        CallPolicy(TWILIO, SESSION), PCMU_8K, Transcript(), lambda at: round(at * 1000), 0.0
+    )
+    talk.handle(CONFIGURED, 0.0)
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+    talk.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+    for item_id in item_ids:
+        talk.handle(events.OutputItemAdded("resp_1", item_id, "mcp_call"), 1.1)
+    return talk
+
+
+def asked(*item_ids: str) -> Conversation:
+    talk = calling(*item_ids)
+    talk.handle(ASKED, 1.2)
+    talk.handle(DONE, 1.3)
+    return talk
+
+
+def decide(talk: Conversation, approve: bool, at: float = 2.0) -> list[Effect]:
+    return talk.tools.told(events.ApprovalDecided("mcpr_1", approve), at)
+
+
+def speaks(response_id: str) -> events.ModelSpoke:
+    return events.ModelSpoke(response_id, f"item_{response_id}", 0, Audio.of(bytes(800), PCMU_8K))
+
+
+def requests(found: list[Effect]) -> int:
+    return len([one for one in found if isinstance(one, CreateResponse)])
+
+
+def notes(found: list[Effect]) -> list[str]:
+    return [one.reason for one in found if isinstance(one, Note) and one.kind == "mcp"]
+
+
+def transcript(talk: Conversation) -> list[tuple[str, str]]:
+    items = talk.transcript.snapshot("call")["items"]
+    return [(one["text"], one["status"]) for one in items if one["speaker"] == "tool"]
+
+
+def test_a_model_that_says_nothing_of_the_result_is_asked_to() -> None:
+    talk = calling("mcp_1", "mcp_2")
+    assert talk.tools.running == 2
+    talk.handle(events.McpSettled("mcp_1"), 1.5)
+    assert requests(talk.handle(DONE, 1.6)) == 0  # the other one is still at work
+
+    assert requests(talk.handle(events.McpSettled("mcp_2"), 2.0)) == 1
+    assert talk.handle(events.McpSettled("mcp_2"), 2.1) == []
+
+
+def test_a_model_that_goes_on_by_itself_is_not_asked() -> None:
+    talk = calling("mcp_1")
+    talk.handle(events.McpSettled("mcp_1"), 1.5)
+    talk.handle(speaks("resp_1"), 1.6)
+
+    assert requests(talk.handle(DONE, 1.7)) == 0
+
+
+def test_what_it_said_before_the_tool_was_done_is_not_the_answer() -> None:
+    talk = calling()
+    talk.handle(speaks("resp_1"), 1.05)
+    talk.handle(events.OutputItemAdded("resp_1", "mcp_1", "mcp_call"), 1.1)
+    talk.handle(events.McpSettled("mcp_1"), 1.5)
+
+    assert requests(talk.handle(DONE, 1.7)) == 1
+
+
+def test_a_tool_that_is_begun_twice_is_one() -> None:
+    talk = calling("mcp_1", "mcp_1")
+
+    assert talk.tools.running == 1
+
+
+def test_our_own_tools_and_a_servers_are_answered_together() -> None:
+    talk = calling("mcp_1")
+    talk.handle(events.ToolCalled("resp_1", "item_2", "call_1", "f", Private("{}")), 1.2)
+    talk.handle(DONE, 1.3)
+    assert requests(talk.handle(events.McpSettled("mcp_1"), 1.5)) == 0
+
+    assert requests(talk.tools.finished("call_1", Private("{}"), False, 2.0)) == 1
+
+
+def test_the_policy_is_asked_once_and_its_yes_goes_to_the_model_at_once() -> None:
+    talk = calling("mcp_1")
+
+    assert talk.handle(ASKED, 1.2) == [AskApproval("mcpr_1", *USE)]
+    assert talk.handle(ASKED, 1.2) == []
+    assert decide(talk, True) == [
+        Note("mcp", "approved", ("mcpr_1",)),
+        AddApproval("output-1", "mcpr_1", True),
+    ]
+    assert decide(talk, False) == [Note("stray", "approval", ("mcpr_1",))]
+
+
+def test_an_approved_tool_is_answered_when_it_is_done_long_after_its_response() -> None:
+    talk = asked("mcp_1")
+    assert requests(decide(talk, True)) == 0
+
+    assert requests(talk.handle(events.McpSettled("mcp_1"), 3.0)) == 1
+    assert talk.handle(USED, 3.0) == []
+    assert talk.handle(USED, 3.0) == []
+    assert transcript(talk) == [
+        ("crm.find({}) -> approved", "completed"),
+        ("crm.find({}) -> Ada", "completed"),
+    ]
+
+
+def test_a_call_that_only_shows_when_it_is_done_is_known_by_its_request() -> None:
+    talk = asked()
+    decide(talk, True)
+
+    assert requests(talk.handle(USED, 3.0)) == 1
+
+
+def test_a_request_that_does_not_say_its_response_belongs_to_the_latest() -> None:
+    talk = calling("mcp_1")
+    talk.handle(events.ApprovalAsked("mcpr_1", *USE), 1.2)
+    talk.handle(DONE, 1.3)
+    decide(talk, True)
+
+    assert requests(talk.handle(events.McpSettled("mcp_1"), 3.0)) == 1
+
+
+def test_a_refused_tool_is_spoken_of_and_not_waited_for() -> None:
+    talk = asked("mcp_1")
+
+    found = decide(talk, False)
+    assert found[:2] == [
+        Note("mcp", "refused", ("mcpr_1",)),
+        AddApproval("output-1", "mcpr_1", False),
+    ]
+    assert requests(found) == 1
+    assert talk.tools.running == 0
+    assert transcript(talk) == [("crm.find({}) -> refused", "failed")]
+
+
+def test_while_another_of_them_is_still_asked_about_nothing_is_given_up() -> None:
+    talk = calling("mcp_1", "mcp_2")
+    talk.handle(ASKED, 1.2)
+    talk.handle(events.ApprovalAsked("mcpr_2", *USE, response_id="resp_1"), 1.2)
+    talk.handle(DONE, 1.3)
+
+    assert requests(decide(talk, False)) == 0
+    assert talk.tools.running == 3
+    talk.tools.told(events.ApprovalDecided("mcpr_2", True), 2.1)
+    talk.handle(events.McpSettled("mcp_2"), 3.0)
+    assert talk.tools.running == 1  # whose it was nobody said; it is given up in time
+    found = talk.timed_out(1.1 + MOST_SECONDS)
+    assert notes(found) == ["overdue"]
+    assert requests(found) == 1
+
+
+def test_what_the_provider_never_finishes_is_given_up_and_spoken_of() -> None:
+    talk = asked("mcp_1")
+    decide(talk, True)
+    assert talk.tools.deadline == 1.1 + MOST_SECONDS
+
+    assert notes(talk.timed_out(1.1 + MOST_SECONDS)) == ["overdue"]
+    found = talk.timed_out(1.2 + MOST_SECONDS)
+    assert notes(found) == ["overdue"]
+    assert requests(found) == 1
+    assert talk.tools.deadline is None
+
+
+def test_a_session_that_is_lost_takes_its_tools_with_it_and_another_is_told_the_results() -> None:
+    talk = asked("mcp_1")
+    talk.handle(events.McpUsed("mcp_0", *USE, Private("Bob"), False), 1.4)
+    talk.handle(events.ModelLost("model-lost"), 2.0)
+
+    pending = talk.response.pending_user_input
+    assert pending is not None
+    assert pending.why == "tools"
+    assert decide(talk, True) == [Note("stray", "approval", ("mcpr_1",))]
+    found = talk.handle(CONFIGURED, 3.0)
+    told = [one.text.value for one in found if isinstance(one, AddText)]
+    assert "The tool find gave this result: Bob" in told
+    assert requests(found) == 1
+
+
+def test_a_server_whose_tools_are_not_listed_is_noted() -> None:
+    talk = calling()
+
+    assert talk.handle(events.McpListFailed("mcpl_1"), 1.2) == [
+        Note("mcp", "unlisted", ("mcpl_1",))
+    ]
