@@ -35,6 +35,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "protocols": LANGUAGE,
     "call": LANGUAGE | {"audio", "protocols"},
     "recording": LANGUAGE | {"audio", "version"},
+    # A call played again: what the simulator's world does, without anybody to invent.
+    "replay": LANGUAGE | {"call", "protocols", "recording"},
     "tools": {"errors", "logs", "privacy"},
     "manners": set(),
     "agent": {"config", "errors", "manners", "privacy", "speech", "tools"},
@@ -51,7 +53,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": LANGUAGE | {"agent", "bridge", "call", "config", "protocols", "receptionist", "web"},
     # What users import in their own tests: beside the command line, the only one to use sim.
     "testing": LANGUAGE
-    | {"agent", "audio", "bridge", "call", "config", "receptionist", "recording", "sim", "tools"},
+    | {"agent", "audio", "bridge", "call", "config", "receptionist", "recording", "replay", "sim"}
+    | {"tools"},
     "cli": LANGUAGE
     | {
         "agent",
@@ -62,6 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "logs",
         "receptionist",
         "recording",
+        "replay",
         "sim",
         "testing",
         "version",

@@ -19,7 +19,7 @@ from opusbridge.bridge.asking import Asking
 from opusbridge.bridge.conduct import call_policy
 from opusbridge.bridge.control import Control
 from opusbridge.bridge.hooks import OnOutcome, configured, tell_of_end
-from opusbridge.bridge.keeping import keep_frame, keep_sent, write_as_it_goes
+from opusbridge.bridge.keeping import keep_frame, keep_sent, keep_told, write_as_it_goes
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel, ModelLink
 from opusbridge.bridge.outbox import Outbox, Socket, read_all
@@ -32,6 +32,7 @@ from opusbridge.call.policy import TelephonyTraits
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending, PeerGone, ending
+from opusbridge.events import Event
 from opusbridge.logs import BadMessages, Log, of_call, places
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.recording.recorder import CallRecorder
@@ -186,7 +187,7 @@ class RealtimeBridge(Asking):
         call = Call(self._policy, self._clock_began)
         if (make := self._recorder_factory) is not None:
             self._recorder = make(self.call_id, self._started_at, self._clock_began)
-            self._recorder.follow(call.transcript_changes)
+            self._recorder.follow(call.transcript_changes, self._policy)
             observers.append(self._recorder.observe)
         self._telephony_out = Outbox(lambda: self._happened(events.PeerStalled("telephony")))
         self._model = ModelLink(
@@ -239,16 +240,14 @@ class RealtimeBridge(Asking):
         try:
             await read_all(self._telephony_socket, said)
         except PeerGone:
-            self._perform(lambda at: engine.telephony_gone(at))
+            self._happened(events.TelephonyLost())
 
     def _model_said(self, text: str) -> None:
         assert self._engine is not None
         self._step("model", text, self._engine.model_said, asyncio.get_running_loop().time())
 
     def _model_gone(self, gone: PeerGone) -> None:
-        engine = self._engine
-        assert engine is not None
-        self._perform(lambda at: engine.model_gone(gone.reason, gone.permanent, at))
+        self._happened(events.ModelLost(gone.reason, gone.permanent))
 
     # --- One step -----------------------------------------------------------------------
 
@@ -275,15 +274,16 @@ class RealtimeBridge(Asking):
         assert self._engine is not None
         return text if peer == "model" else self._engine.for_the_record(text)
 
-    def _happened(self, event: events.FromShell | events.FromTelephony) -> None:
+    def _happened(self, event: Event, now: float | None = None) -> None:
+        """What came over neither socket; ``now`` if it is not this instant."""
         if (engine := self._engine) is not None:
-            self._perform(lambda at: engine.happened(event, at))
+            at = keep_told(self._recorder, event, now)
+            self._perform(lambda at: engine.happened(event, at), at)
 
-    def _perform(self, step: Callable[[float], Outgoing], now: float | None = None) -> None:
+    def _perform(self, step: Callable[[float], Outgoing], at: float) -> None:
         """Let the engine decide, then carry out what it decided."""
         if self._ended is not None:
             return
-        at = asyncio.get_running_loop().time() if now is None else now
         try:
             out = step(at)
         except Exception as error:  # noqa: BLE001  # the outermost loop of the shell
@@ -310,7 +310,7 @@ class RealtimeBridge(Asking):
             self._end(ending("internal-error"))
             return
         self._broke = True
-        self._perform(lambda at: engine.happened(events.Broke(), at))
+        self._happened(events.Broke())
 
     def _perform_effect(self, effect: Effect) -> None:
         match effect:
@@ -343,8 +343,7 @@ class RealtimeBridge(Asking):
         self._alarm.set(engine.deadline if engine is not None and self._ended is None else None)
 
     def _wake(self, at: float) -> None:
-        assert self._engine is not None
-        self._perform(self._engine.deadline_reached, at)
+        self._happened(events.DeadlineReached(), at)
 
     # --- Tools --------------------------------------------------------------------------
 
@@ -369,7 +368,8 @@ class RealtimeBridge(Asking):
             self.agent = self.control.agent = changed
             self.settings = changed.applied_to(self._given)
             policy = call_policy(self.traits, self.settings, changed)
-        self._perform(lambda at: engine.configured(policy, at))
+        at = keep_told(self._recorder, events.CallConfigured(policy is not None), None, policy)
+        self._perform(lambda at: engine.configured(policy, at), at)
 
     # --- The end ------------------------------------------------------------------------
 

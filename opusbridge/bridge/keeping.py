@@ -4,6 +4,7 @@ import asyncio
 
 from opusbridge import events
 from opusbridge.call.engine import Outgoing
+from opusbridge.events import Event
 from opusbridge.recording.recorder import CallRecorder
 
 
@@ -31,6 +32,19 @@ def keep_frame(
     else:
         recorder.said("telephony", "in", text, now)
         keep_sent(recorder, out, now)
+
+
+def keep_told(
+    recorder: CallRecorder | None, event: Event, now: float | None, policy: object = None
+) -> float:
+    """What is about to be handed to the call and came over neither socket; returns when.
+
+    ``now`` if that is not this instant; ``policy`` if the event says how to conduct the call.
+    """
+    at = asyncio.get_running_loop().time() if now is None else now
+    if recorder is not None:
+        recorder.told(event, at, policy)
+    return at
 
 
 def keep_sent(recorder: CallRecorder | None, out: Outgoing, now: float) -> None:

@@ -39,8 +39,7 @@ from opusbridge.web import server
 from opusbridge.web.service import create_app
 
 #: What lies in a call's folder, in the order in which a listener wants it.
-TIMELINE = "timeline.html"
-KEPT = (files.RECORDING, files.TRANSCRIPT, files.CALL, files.FLIGHT, TIMELINE)
+KEPT = (files.RECORDING, files.TRANSCRIPT, files.CALL, files.FLIGHT, timeline.PAGE)
 
 #: Secrets of a bridge that exists for one call on loopback: so that the doors are locked and
 #: opened as they are in earnest.
@@ -304,14 +303,5 @@ def _judge(played: Played) -> None:
 
 def _draw(folder: Path) -> None:
     """The timeline page, beside the files it is made of."""
-    recording = folder / files.RECORDING
-    if not (folder / files.CALL).exists():
-        return
-    page = timeline.render(
-        folder / files.FLIGHT,
-        _read(folder / files.CALL),
-        _read(folder / files.TRANSCRIPT),
-        recording.read_bytes() if recording.exists() else None,
-    )
-    with files.open_private(folder / TIMELINE) as file:  # it holds the words, too
-        files.write_all(file, page.encode())
+    if (folder / files.FLIGHT).exists():
+        timeline.draw(folder / files.FLIGHT, folder / timeline.PAGE)

@@ -5,7 +5,17 @@ from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
-from opusbridge.cli import bench, call, demo, doctor, model, serve, simulate
+from opusbridge.cli import (
+    bench,
+    call,
+    demo,
+    doctor,
+    model,
+    replay,
+    serve,
+    simulate,
+    timeline,
+)
 from opusbridge.errors import ConfigurationError
 from opusbridge.version import VERSION
 
@@ -37,6 +47,8 @@ app.command("demo")(demo.demo)
 app.command("call")(call.call)
 app.command("simulate")(simulate.simulate)
 app.command("model")(model.model)
+app.command("replay")(replay.replay)
+app.command("timeline")(timeline.timeline)
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 

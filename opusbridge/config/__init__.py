@@ -231,8 +231,9 @@ class Settings(BaseSettings):
     """``recording.wav`` and ``transcript.json``: the first question about a call is what was
     said."""
 
-    flight: bool = True
-    """``flight.jsonl``: the second question is why."""
+    flight: Annotated[bool | Literal["whole"], BeforeValidator(lower)] = True
+    """``flight.jsonl``: the second question is why. ``whole`` keeps the sound that came as well,
+    for a replay to the last sample: up to 100 kB a second."""
 
     webhook_url: HttpURL | None = None
     """Told of each call when it is over, as signed JSON: what ``call.json`` and

@@ -1,125 +1,196 @@
-"""``flight.jsonl``: every message of both sockets with its time.
+"""``flight.jsonl``: everything that came to a call and left it, in order and with its time.
 
-One JSON object a line; times (``t``) are seconds from the start of the recording.
+One JSON object a line; ``t`` is seconds from the start of the recording. What came in and what
+went out is numbered (``n``), and what came in has the exact time on the shell's clock (``at``):
+that is enough to hand it all to an engine again (:mod:`opusbridge.replay`).
 
-* the first line: ``{"flight": 1, "version", "call_id", "format"}``;
-* a message: ``{"t", "peer", "dir", "text"}``, ``text`` being the object it was, or the text
-  itself where it was none;
-* sound: ``{"t", "peer", "dir", "media", "ms", "bytes", "sizes", "sha256"}``: the messages of
-  one kind (``media``) within a second, when each came after ``t`` (``ms``), how many bytes of
-  sound each held (``sizes``: one number if all are alike) and one hash of it all;
-  ``of`` says what they belong to and ``stamps_ms`` what Twilio's clock said, where given;
+* the first line: ``{"flight": 2, "version", "call_id", "format", "began_at", "whole",
+  "policy"}``, ``policy`` being how the call was to be conducted;
+* a message: ``{"t", "n", "peer", "dir", "text"}``, ``text`` being the object it was, or the text
+  itself where it was none; with ``at`` if it came, with the beginning of its hash (``sha``) if
+  it left;
+* sound: ``{"t", "n", "peer", "dir", "media", "ms", "bytes", "sizes", "sha256"}``: the messages
+  of one kind (``media``) within a second, when each came after ``t`` (``ms``), how many bytes of
+  sound each held (``sizes``: one number if all are alike) and one hash of it all; ``gaps`` are
+  the steps from ``n`` to their own numbers as pairs of step and count, ``at`` their times as
+  base64 of 64-bit floats; ``of`` says what they belong to and ``stamps_ms`` what Twilio's clock
+  said, where given; ``sound`` is what came, if it was asked for whole;
+* a second of the caller's sound that went to the model as it came: the same with ``passed``; each
+  message of it has the number after its own for the one that left;
+* what the shell told the call: ``{"t", "n", "at", "event", "fields"}``; its waking at a deadline
+  is a run like sound: ``{"t", "n", "wakes", "gaps", "at"}``;
 * while the recording is paused, and whenever a message is about an item said in a pause, every
-  text in it but names, kinds and ids is ``<withheld>``; sound is hashed as ever;
-* what else happened to the call: ``{"t", "note", …}``.
+  text in it but names, kinds and ids is ``<withheld>``, and ``withheld`` is true; sound is
+  hashed as ever, and never kept;
+* what else happened to the call, for a reader: ``{"t", "note", …}``.
 
 Lines stand in the order in which they were complete: a second of sound comes after the
-messages that passed meanwhile. Sort by ``t``.
+messages that passed meanwhile. Sort by ``t``, or by ``n``.
 """
 
 import hashlib
-import re
+import struct
+from base64 import b64encode
 from binascii import a2b_base64
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from opusbridge import events
 from opusbridge.recording.files import open_private, write_all
-from opusbridge.recording.withholding import WITHHELD, Withholding
+from opusbridge.recording.loudness import Line
+from opusbridge.recording.plain import plain
+from opusbridge.recording.shapes import Shaper, Sound, redacted
+from opusbridge.recording.withholding import WITHHELD
 from opusbridge.sound import AudioFormat
 from opusbridge.version import VERSION
 
-#: No call needs more: at 2 kB a second of lively talk this is nine hours.
+#: Of the file's language; another one is not read.
+FLIGHT_VERSION = 2
+
+#: No call needs more: at 6 kB a second of lively talk this is three hours.
 LIMIT_BYTES = 64 * 2**20
+#: The same with all that was heard: over an hour of the widest sound.
+WHOLE_LIMIT_BYTES = 512 * 2**20
 
 #: Kept free for the line that says the recording is full.
 _LAST_LINE_BYTES = 100
 
 RUN_SECONDS = 1.0
 
-#: Messages that carry sound: the key that holds it, and the keys of what it belongs to.
-MEDIA = {
-    "media": ("payload", ()),
-    "userStream.chunk": ("audioChunk", ()),
-    "playStream.chunk": ("audioChunk", ("streamId",)),
-    "input_audio_buffer.append": ("audio", ()),
-    "response.output_audio.delta": ("delta", ("response_id", "item_id")),
-}
-
-# A peek at the beginning, where every peer we know says what its message is.
-_PEEK_CHARACTERS = 160
-_IS_MEDIA = re.compile(r'"(?:event|type)"\s*:\s*"(' + "|".join(map(re.escape, MEDIA)) + ')"')
-_VALUES = {
-    key: re.compile(rf'"{key}"\s*:\s*"([^"\\]*)"')
-    for payload, owners in MEDIA.values()
-    for key in (payload, *owners, "timestamp")
-}
-_QUOTED = {key: f'"{key}":"' for key in _VALUES}
-
-#: Levels of nesting; ours and the providers' messages have fewer than ten, tools' schemas more.
-_DEEPEST = 64
-
-_SECRET = re.compile(r"token$|secret|password|passwd|authorization|api[-_]?key", re.IGNORECASE)
-_SECRET_IN_TEXT = re.compile(
-    r'("[^"]*(?:token|secret|password|passwd|authorization|api[-_]?key)"\s*:\s*")[^"]*',
-    re.IGNORECASE,
-)
-#: Of an MCP server's address: the rest of some is as good as a key.
-_HOST = re.compile(r"https?://[^/?#@]+(?=[/?#]|$)")
-REDACTED = "<redacted>"
+#: A run of frames that left as they came.
+PASSED = "passed"
 
 
 class FlightRecording:
-    """Used by the writer's thread only. Every method but ``close`` may raise ``OSError``."""
+    """Used by the writer's thread only. Every method but ``close`` may raise ``OSError``.
+
+    ``now`` is in seconds on the shell's clock.
+    """
 
     def __init__(
         self,
         path: Path,
         call_id: str,
         telephony_format: AudioFormat | None,
-        limit: int = LIMIT_BYTES,
+        limit: int | None = None,
+        *,
+        began_at: float = 0.0,
+        policy: Any = None,
+        whole: bool = False,
     ) -> None:
+        """``policy``: how the call is conducted, a dataclass; ``whole``: keep sound that comes."""
+        limit = limit or (WHOLE_LIMIT_BYTES if whole else LIMIT_BYTES)
         self._room = limit - _LAST_LINE_BYTES
         self._full = False
-        self._runs: dict[tuple[str, ...], _Run] = {}
-        self._run_over_at = inf  # the first of them
+        self._began_at, self._whole = began_at, whole
+        self._number = 0
+        self._runs: dict[tuple[Any, ...], _Run] = {}
+        self._run_ends = inf  # the first of them
+        #: By what stands before its sound: the run of what leaves, and what stands after it.
+        self._leaving: dict[str, tuple[_Run, str]] = {}
         self._lines: list[bytes] = []
-        self._withholding = Withholding()
-        spoken = telephony_format and f"{telephony_format.encoding}/{telephony_format.rate_hz}"
-        self._line({"flight": 1, "version": VERSION, "call_id": call_id, "format": spoken}, 0.0)
+        self._shaper = Shaper()
+        self._levels: Line | None = None
+        self._judges(policy)
+        header = {
+            "flight": FLIGHT_VERSION,
+            "version": VERSION,
+            "call_id": call_id,
+            "format": telephony_format and plain(telephony_format),
+            "began_at": began_at,
+            "whole": whole,
+            "policy": redacted(plain(policy, whole=whole)),
+        }
+        self._line(header, 0.0)
         self._file = open_private(path)
 
-    def said(self, peer: str, direction: str, text: str, t: float) -> None:
-        if t >= self._run_over_at:
-            self._end_runs(t)
-        found = _IS_MEDIA.search(text, 0, _PEEK_CHARACTERS)
-        if found is None or not self._is_sound(peer, direction, found[1], text, t):
-            self._message(peer, direction, text, t)
+    def said(self, peer: str, direction: str, text: str, now: float) -> None:
+        self._next(now)
+        if direction == "out":
+            # Our own messages of one stream differ in nothing but the sound.
+            start = text.rfind(':"') + 2
+            known = self._leaving.get(text[:start])
+            if known is not None and text.endswith(known[1]):
+                run, tail = known
+                run.add(self._number, now)
+                run.sounds.append(a2b_base64(text[start : -len(tail)]))
+                return
+        shaped = self._shaper.shape(peer, direction, text)
+        if isinstance(shaped, Sound):
+            run = self._sound(peer, direction, shaped, now)
+            if direction == "out" and (around := shaped.around(text)) is not None:
+                self._leaving[around[0]] = run, around[1]
+            return
+        t = self._t(now)
+        line: dict[str, Any] = {"t": t, "n": self._number, "peer": peer, "dir": direction}
+        if direction == "in":
+            line["at"] = now
+        if self._levels is not None:
+            self._levels.said(shaped.line.get("text"))
+        self._line(line | shaped.line, t)
 
-    def passed(self, kind: str, sound: bytes, at_ms: int | None, t: float) -> None:
+    def passed(self, kind: str, sound: bytes, at_ms: int | None, now: float) -> None:
         """A caller's frame, a message of that ``kind``, that went on to the model as it came."""
-        if t >= self._run_over_at:
-            self._end_runs(t)
-        self._sound(("telephony", "in", kind), {}, sound, at_ms, t)
-        self._sound(("model", "out", "input_audio_buffer.append"), {}, sound, None, t)
+        self._next(now)
+        keeps = self._whole and not self._shaper.paused
+        key = (PASSED, kind, at_ms is None, keeps)
+        if (run := self._runs.get(key)) is None:
+            head = {"peer": "telephony", "dir": "in", "media": kind, "passed": True}
+            run = self._run(key, head, now)
+            run.keeps = keeps
+        run.add(self._number, now)
+        self._number += 1  # of what left
+        run.sounds.append(sound)
+        if at_ms is not None:
+            run.stamps.append(at_ms)
+        if self._levels is not None:
+            run.levels.append(self._levels.levels("telephony", sound))
 
-    def noted(self, note: Mapping[str, Any], t: float) -> None:
+    def happened(self, event: events.Event, now: float, policy: Any = None) -> None:
+        """The shell told the call: a tool finished, the deadline has come, …
+
+        ``policy``: how the call is to be conducted from now on, if the event says so.
+        """
+        self._next(now)
+        if isinstance(event, events.DeadlineReached):
+            self._run(("wakes",), {}, now).add(self._number, now)
+            return
+        t = self._t(now)
+        about = getattr(event, "tool_call_id", "")
+        hidden = self._shaper.hides(about)
+        kept = plain(event, private=WITHHELD if hidden else None)
+        line = {"t": t, "n": self._number, "at": now, "event": type(event).__name__}
+        line["fields"] = redacted(kept)
+        if policy is not None:
+            self._judges(policy)
+            line["policy"] = redacted(plain(policy, whole=self._whole))
+        self._line(line | ({"withheld": True} if hidden else {}), t)
+
+    def noted(self, note: Mapping[str, Any], now: float) -> None:
         """``note`` has the key ``note`` and nothing of what a caller said or is called."""
-        self._line({"t": round(t, 6), **note}, t)
+        t = self._t(now)
+        self._line({"t": t, **note}, t)
+
+    def lost(self, count: int, now: float) -> None:
+        """So many things were not written: whoever counts will miss them."""
+        self._number += count
+        self.noted({"note": "flight-gap", "value": count}, now)
 
     def pause(self) -> None:
         """Keep the shape of what is said from now on, and none of its words."""
-        self._withholding.paused = True
+        self._shaper.paused = True
 
     def resume(self) -> None:
-        self._withholding.paused = False
+        self._shaper.paused = False
 
     def withhold(self, ids: Iterable[str]) -> None:
         """Whatever is said of these items, now or later, is not kept."""
-        self._withholding.add(ids)
+        self._shaper.withhold(ids)
 
     def flush(self) -> None:
         lines, self._lines = self._lines, []
@@ -135,60 +206,54 @@ class FlightRecording:
     def close(self) -> None:
         self._file.close()
 
-    def _is_sound(self, peer: str, direction: str, kind: str, text: str, t: float) -> bool:
-        payload, owner_keys = MEDIA[kind]
-        try:
-            sound = a2b_base64(_value(text, payload), strict_mode=True)
-        except ValueError:
-            return False
-        if not sound:
-            return False
-        owners = {key: _value(text, key) for key in owner_keys}
-        stamp = _value(text, "timestamp") if kind == "media" else ""
-        known = stamp.isdecimal() and len(stamp) <= 15  # what JSON's numbers can hold exactly
-        key = (peer, direction, kind, *owners.values())
-        self._sound(key, owners, sound, int(stamp) if known else None, t)
-        return True
+    def _judges(self, policy: Any) -> None:
+        """A call that may judge by loudness is played again by loudness."""
+        asked = getattr(policy, "configure_seconds", 0) > 0  # it may yet be told to
+        if self._levels is None and (asked or getattr(policy, "confirm_ms", None) is not None):
+            self._levels = Line()
 
-    def _sound(
-        self, key: tuple[str, ...], owners: dict[str, str], sound: bytes, ms: int | None, t: float
-    ) -> None:
-        """``key`` begins with the peer, the direction and the kind."""
-        run = self._runs.get(key)
-        if run is None:
-            run = _Run(t, dict(zip(("peer", "dir", "media"), key, strict=False)), owners)
-            self._runs[key] = run
-            self._run_over_at = min(self._run_over_at, t + RUN_SECONDS)
-        run.add(sound, ms, t)
+    def _t(self, now: float) -> float:
+        return round(now - self._began_at, 6)
 
-    def _message(self, peer: str, direction: str, text: str, t: float) -> None:
-        line: dict[str, Any] = {"t": round(t, 6), "peer": peer, "dir": direction}
-        try:
-            said = orjson.loads(text)
-        except ValueError:
-            said = None
-        if isinstance(said, dict):
-            kind = said.get("event") or said.get("type")
-            # Sound all the same: its kind stood at the end, or its base64 had escapes in it.
-            if isinstance(kind, str) and kind in MEDIA:
-                plain = orjson.dumps(redacted(said)).decode()
-                if self._is_sound(peer, direction, kind, plain, t):
-                    return
-            line["text"] = self._withholding.applied(redacted(said))
-        elif self._withholding.paused:
-            line["text"] = WITHHELD
-        else:
-            readable = text.encode(errors="replace").decode()
-            line["text"] = _SECRET_IN_TEXT.sub(rf"\1{REDACTED}", readable)
-        self._line(line, t)
+    def _next(self, now: float) -> None:
+        """A further thing came or went: what was complete before is written."""
+        self._number += 1
+        if now >= self._run_ends:
+            self._end_runs(now)
 
-    def _end_runs(self, t: float | None) -> None:
-        """Write the runs that are a second old by ``t``; ``None``: all of them."""
-        over = [k for k, run in self._runs.items() if t is None or t >= run.t + RUN_SECONDS]
+    def _sound(self, peer: str, direction: str, sound: Sound, now: float) -> "_Run":
+        incoming = direction == "in"
+        keeps = incoming and self._whole and not self._shaper.paused
+        of, kind = sound.of, sound.kind
+        key = (peer, direction, kind, *of.items(), sound.stamp_ms is None, keeps)
+        if (run := self._runs.get(key)) is None:
+            head = {"peer": peer, "dir": direction, "media": kind}
+            run = self._run(key, head | ({"of": of} if of else {}), now)
+            run.keeps = keeps
+        run.add(self._number, now)
+        run.sounds.append(sound.raw)
+        if sound.stamp_ms is not None:
+            run.stamps.append(sound.stamp_ms)
+        if incoming and self._levels is not None:
+            run.levels.append(self._levels.levels(peer, sound.raw))
+        return run
+
+    def _run(self, key: tuple[Any, ...], head: dict[str, Any], now: float) -> "_Run":
+        if key not in self._runs:
+            self._runs[key] = _Run(self._t(now), now, head)
+            self._run_ends = min(self._run_ends, now + RUN_SECONDS)
+        return self._runs[key]
+
+    def _end_runs(self, now: float | None) -> None:
+        """Write the runs that are a second old by ``now``; ``None``: all of them."""
+        runs = self._runs.items()
+        over = [k for k, run in runs if now is None or now >= run.began + RUN_SECONDS]
         for key in over:
             run = self._runs.pop(key)
             self._line(run.line(), run.t)
-        self._run_over_at = min((run.t for run in self._runs.values()), default=inf) + RUN_SECONDS
+        self._leaving = {}
+        left = (run.began + RUN_SECONDS for run in self._runs.values())
+        self._run_ends = min(left, default=inf)
 
     def _line(self, line: dict[str, Any], t: float) -> None:
         if self._full:
@@ -202,62 +267,62 @@ class FlightRecording:
 
 
 class _Run:
-    """The sound of one kind within a second."""
+    """What happened of one kind within a second."""
 
-    def __init__(self, t: float, head: dict[str, Any], owners: dict[str, str]) -> None:
-        self.t = t
-        self._head, self._owners = head, owners
-        self._ms: list[int] = []
-        self._sounds: list[bytes] = []
-        self._stamps: list[int] = []
+    def __init__(self, t: float, began: float, head: dict[str, Any]) -> None:
+        self.t, self.began = t, began
+        self._head = head
+        self._numbers: list[int] = []
+        self._times: list[float] = []
+        self.sounds: list[bytes] = []
+        self.stamps: list[int] = []
+        self.levels: list[list[int]] = []
+        self.keeps = False
 
-    def add(self, sound: bytes, stamp_ms: int | None, t: float) -> None:
-        self._ms.append(round((t - self.t) * 1000))
-        self._sounds.append(sound)
-        if stamp_ms is not None:
-            self._stamps.append(stamp_ms)
+    def add(self, number: int, now: float) -> None:
+        self._numbers.append(number)
+        self._times.append(now)
 
     def line(self) -> dict[str, Any]:
-        sizes, sound = [len(one) for one in self._sounds], b"".join(self._sounds)
-        line = {"t": round(self.t, 6), **self._head, "ms": self._ms, "bytes": len(sound)}
+        line: dict[str, Any] = {"t": self.t, "n": self._numbers[0], **self._head}
+        line["gaps"] = _gaps(self._numbers)
+        if not self.sounds:
+            return line | {"wakes": len(self._numbers), "at": self._exact_times()}
+        sound, sizes = b"".join(self.sounds), [len(one) for one in self.sounds]
+        line["ms"] = [round((at - self.began) * 1000) for at in self._times]
+        line["bytes"] = len(sound)
         line["sizes"] = sizes[0] if len(set(sizes)) == 1 else sizes
         line["sha256"] = hashlib.sha256(sound).hexdigest()
-        if self._owners:
-            line["of"] = self._owners
-        if len(self._stamps) == len(self._ms):
-            line["stamps_ms"] = self._stamps
+        if self.stamps:
+            line["stamps_ms"] = self.stamps
+        if line["dir"] == "in":
+            line["at"] = self._exact_times()
+        if self.levels:
+            line["levels"] = self.levels
+        if self.keeps:
+            line["sound"] = b64encode(sound).decode()
         return line
 
-
-def redacted(value: Any, depth: int = 0) -> Any:
-    """``value`` without the texts that look like secrets by their key.
-
-    What is nested deeper than any message we know is left out: only malice goes there.
-    """
-    if depth > _DEEPEST:
-        return "<too deep>"
-    if isinstance(value, list):
-        return [redacted(inner, depth + 1) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    return {key: _redacted_value(key, inner, depth + 1) for key, inner in value.items()}
+    def _exact_times(self) -> str:
+        return b64encode(struct.pack(f"<{len(self._times)}d", *self._times)).decode()
 
 
-def _redacted_value(key: str, value: Any, depth: int) -> Any:
-    if isinstance(value, str) and _SECRET.search(key):
-        return REDACTED
-    if key == "headers" and isinstance(value, dict):
-        return dict.fromkeys(value, REDACTED)  # of an MCP server: their names tell nothing
-    if key == "server_url" and isinstance(value, str):
-        found = _HOST.match(value)
-        return f"{found[0]}/{REDACTED}" if found else REDACTED
-    return redacted(value, depth)
+def _gaps(numbers: list[int]) -> list[list[int]]:
+    """The steps from one to the next, and how often each is repeated."""
+    gaps: list[list[int]] = []
+    for before, after in pairwise(numbers):
+        if gaps and gaps[-1][0] == after - before:
+            gaps[-1][1] += 1
+        else:
+            gaps.append([after - before, 1])
+    return gaps
 
 
 def read_flight(path: Path) -> list[dict[str, Any]]:
     """The lines in the order of their time, the header first.
 
-    A line cut off by a crash is left out. Raises ``ValueError`` for what is no flight recording.
+    A line cut off by a crash is left out. Raises ``ValueError``, with one line of text, for what
+    is no flight recording, or one of a version this program cannot read.
     """
     lines = []
     for text in path.read_bytes().splitlines():
@@ -267,18 +332,14 @@ def read_flight(path: Path) -> list[dict[str, Any]]:
             continue
         if isinstance(line, dict):
             lines.append(line)
-    if not lines or lines[0].get("flight") != 1:
-        raise ValueError("not a flight recording of a version this program can read")
-    return [lines[0], *sorted(lines[1:], key=lambda line: float(line.get("t", 0.0)))]
+    found = lines[0].get("flight") if lines else None
+    if type(found) is int and found != FLIGHT_VERSION:
+        raise ValueError(f"a flight recording of version {found}; this program reads version 2")
+    if type(found) is not int:
+        raise ValueError("not a flight recording")
+    return [lines[0], *sorted(lines[1:], key=_time)]
 
 
-def _value(text: str, key: str) -> str:
-    # As every wire we know writes it, first: this is asked of each frame of sound.
-    begins = text.find(_QUOTED[key])
-    if begins >= 0:
-        begins += len(_QUOTED[key])
-        ends = text.find('"', begins)
-        if ends >= 0 and "\\" not in text[begins:ends]:
-            return text[begins:ends]
-    found = _VALUES[key].search(text)
-    return found[1] if found else ""
+def _time(line: dict[str, Any]) -> float:
+    t = line.get("t")
+    return float(t) if isinstance(t, int | float) else 0.0

@@ -15,6 +15,9 @@ _ROW, _ROWS_MOST = 26, 8
 _WAVE_HEIGHT = 72
 _TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 _CHARACTER = 6.6  # pixels, of a mark's label
+
+#: An answer that ended so near to a barge-in was cut by it.
+CUT_SECONDS = 1.0
 _SPEAKERS = {"caller": "caller", "agent": "agent"}
 
 Item = dict[str, Any]
@@ -33,26 +36,30 @@ class Lanes:
 
     def html(self, story: Story, items: list[Item], wav: bytes | None) -> str:
         voices = outlines(wav, min(int(self.width), MOST_POINTS)) if wav else (None, None)
-        cuts = [self._line(mark) for mark in story.marks if mark.label.startswith("barge-in")]
+        barged = [mark for mark in story.marks if mark.label.startswith("barge-in")]
+        cuts = [self._line(mark, items) for mark in barged]
         speech = [self._shade(span) for span in story.speech]
         of = {who: [i for i in items if i.get("speaker") == who] for who in _SPEAKERS}
         rows = [
             self._ruler(),
             self._wave("Caller", "caller", voices[0], [*speech, *cuts]),
-            self._wave("Agent, as heard", "agent", voices[1], cuts),
+            self._wave("Agent, as heard", "agent", voices[1], [*self._heard(of["agent"]), *cuts]),
             self._stacked("Caller's words", [self._words(item) for item in of["caller"]]),
             self._stacked("Agent's words", [self._words(item) for item in of["agent"]]),
             self._stacked("Requests", [self._span(span) for span in story.requests]),
             self._stacked("Responses", [self._span(span) for span in story.responses]),
             self._stacked("Waiting input", [self._span(span) for span in story.waits]),
             self._stacked("Tools", [self._span(span) for span in story.tools]),
+            self._lane("Marks", _ROW, "".join(self._echo(span) for span in story.echoes)),
             self._stacked("What happened", [self._mark(mark) for mark in story.marks]),
         ]
         tick = f"--tick:{self._tick * self._scale:.2f}px"
-        return f'<div class="lanes" style="{tick}">{"".join(rows)}</div>'
+        scale = f'data-pixels-a-second="{self._scale:.4f}"'
+        return f'<div class="lanes" style="{tick}" {scale}>{"".join(rows)}</div>'
 
     def _lane(self, name: str, height: float, content: str) -> str:
         field = f'<div class="field" style="width:{self.width:.0f}px;height:{height:.0f}px">'
+        content += '<i class="head"></i>'
         return f'<div class="lane"><div class="name">{name}</div>{field}{content}</div></div>'
 
     def _ruler(self) -> str:
@@ -105,18 +112,38 @@ class Lanes:
         if width < 24:
             kind, html = f"{kind} thin", ""
         style = f"{{place}};width:{width:.1f}px"
-        box = f'<div class="block {kind}" style="{style}" title="{escape(title)}">{html}</div>'
-        return left, left + width, box
+        at = f'data-at="{start:.3f}" title="{escape(title)}"'
+        return left, left + width, f'<div class="block {kind}" style="{style}" {at}>{html}</div>'
 
     def _mark(self, mark: Mark) -> Box:
         left = self._x(mark.at)
         label = escape(mark.label)
         title = f"{mark.at:.2f} s: {label}"
-        html = f'<div class="mark {mark.kind}" style="{{place}}" title="{title}">{label}</div>'
+        at = f'data-at="{mark.at:.3f}" title="{title}"'
+        html = f'<div class="mark {mark.kind}" style="{{place}}" {at}>{label}</div>'
         return left, left + 12 + _CHARACTER * len(mark.label), html
 
-    def _line(self, mark: Mark) -> str:
-        return f'<i class="cut" style="left:{self._x(mark.at):.1f}px" title="barge-in"></i>'
+    def _line(self, mark: Mark, items: list[Item]) -> str:
+        title = escape(" · ".join(["barge-in", *_cut_words(mark.at, items)]))
+        return f'<i class="cut" style="left:{self._x(mark.at):.1f}px" title="{title}"></i>'
+
+    def _heard(self, items: list[Item]) -> list[str]:
+        """When the caller heard the agent, by the ledger."""
+        times = ((item.get("started_ms"), item.get("ended_ms")) for item in items)
+        known = (span for span in times if all(isinstance(ms, int | float) for ms in span))
+        spans = [(self._x(milliseconds(a)), self._x(milliseconds(b))) for a, b in known]
+        return [
+            f'<i class="heard" style="left:{left:.1f}px;width:{max(right - left, 0):.1f}px"></i>'
+            for left, right in spans
+        ]
+
+    def _echo(self, span: Span) -> str:
+        back = "never back" if span.end is None else f"back after {span.end - span.start:.2f} s"
+        at = span.start if span.end is None else span.end
+        kind = "echo open" if span.end is None else "echo"
+        title = escape(f"{span.label}: {span.details}, {back}")
+        place = f'style="left:{self._x(at):.1f}px" data-at="{at:.3f}"'
+        return f'<i class="{kind}" {place} title="{title}"></i>'
 
     def _shade(self, span: Span) -> str:
         left = self._x(span.start)
@@ -133,6 +160,16 @@ def words(item: Item) -> str:
     if not unheard:
         return escape(str(item.get("text") or heard or ""))
     return f'{escape(str(heard or ""))} <span class="unheard">{escape(str(unheard))}</span>'
+
+
+def _cut_words(at: float, items: list[Item]) -> list[str]:
+    """What of the answer cut at that time was heard, and what was not."""
+    cut = [item for item in items if item.get("unheard") and item.get("speaker") == "agent"]
+    near = [item for item in cut if abs(milliseconds(item.get("ended_ms")) - at) < CUT_SECONDS]
+    if not near:
+        return []
+    item = min(near, key=lambda one: abs(milliseconds(one.get("ended_ms")) - at))
+    return [f"heard: {item.get('heard') or 'nothing'}", f"not heard: {item['unheard']}"]
 
 
 def clock(seconds: float) -> str:

@@ -76,10 +76,38 @@ th { font-weight: 600; font-size: 12px; color: var(--soft); }
 .words td { text-align: left; vertical-align: top; } .words td:first-child { text-align: right; }
 .words .text { overflow-wrap: anywhere; max-width: 900px; white-space: pre-wrap; }
 .bar { display: flex; height: 10px; min-width: 160px; }
-.bar i { display: block; } .bar i:nth-child(1) { background: var(--caller); }
-.bar i:nth-child(2) { background: var(--wait); } .bar i:nth-child(3) { background: var(--agent); }
-.bar i:nth-child(4) { background: var(--cancel); }
+.bar i { display: block; } .speech_end_to_commit { background: var(--caller); }
+.commit_to_request { background: var(--wait); }
+.request_to_first_audio { background: var(--agent); }
+.first_audio_to_heard { background: var(--cancel); }
 .scroll { overflow-x: auto; }
+.heard { top: 0; bottom: 0; background: color-mix(in srgb, var(--agent) 12%, transparent); }
+.echo { top: 7px; width: 6px; height: 12px; border-left: 2px solid var(--soft); }
+.echo.open { border-color: var(--bad); }
+.audible .field, .audible [data-at] { cursor: pointer; }
+.head { display: none; top: 0; bottom: 0; width: 2px; background: var(--ink); z-index: 1;
+  pointer-events: none; }
+.audible .head { display: block; left: calc(var(--at, 0) * 1px); }
+"""
+
+#: A click lets it be heard from there; a line shows what is heard.
+_SCRIPT = """
+const sound = document.querySelector("audio"), lanes = document.querySelector(".lanes");
+if (sound && lanes) {
+  const perSecond = Number(lanes.dataset.pixelsASecond);
+  document.body.classList.add("audible");
+  const show = () => lanes.style.setProperty("--at", sound.currentTime * perSecond);
+  const follow = () => { show(); if (!sound.paused) requestAnimationFrame(follow); };
+  sound.addEventListener("play", follow);
+  sound.addEventListener("seeked", show);
+  document.addEventListener("click", (event) => {
+    const timed = event.target.closest("[data-at]"), field = event.target.closest(".field");
+    if (!timed && !field) return;
+    const across = field && (event.clientX - field.getBoundingClientRect().left) / perSecond;
+    sound.currentTime = timed ? Number(timed.dataset.at) : Math.max(across, 0);
+    sound.play();
+  });
+}
 """
 
 
@@ -90,5 +118,5 @@ def page(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n<link rel="icon" href="data:,">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n{body}\n</main>\n<script>{_SCRIPT}</script>\n</body>\n</html>\n"
     )

@@ -43,6 +43,9 @@ YIELD_EVERY = 128
 #: its message stands in place of the direction.
 PASSED = "passed"
 
+#: The peer of what came over neither socket.
+SHELL = "shell"
+
 #: When it happened; the peer and the direction of a text, or two empty ones; text or thing.
 Entry = tuple[float, str, str, Any]
 
@@ -69,7 +72,7 @@ class CallRecorder:
         started_at: float,
         *,
         record: bool,
-        flight: bool,
+        flight: bool | str,
         writer: Writer,
         call_id: str | None = None,
     ) -> None:
@@ -77,7 +80,7 @@ class CallRecorder:
 
         Its name is the call's id, unless ``call_id`` says otherwise. ``telephony_format`` may
         be unknown yet: the first sound tells. ``record``: recording and transcript;
-        ``flight``: the messages.
+        ``flight``: what came and what left; ``"whole"``: with the sound that came.
         """
         name = call_id or folder.name
         self.folder = folder
@@ -85,7 +88,7 @@ class CallRecorder:
             folder, name, telephony_format, started_at, record=record, flight=flight
         )
         self._writer = writer
-        self._flight = flight
+        self._flight = bool(flight)
         self._record = record
         self._wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING) | _PAUSES
         self._changes: Callable[[float], dict[str, Any]] | None = None
@@ -105,12 +108,14 @@ class CallRecorder:
         """How many files could not be written, or not to their end."""
         return self._files.failed
 
-    def follow(self, changes: Callable[[float], dict[str, Any]]) -> None:
+    def follow(self, changes: Callable[[float], dict[str, Any]], policy: object = None) -> None:
         """``changes(now)`` tells what is new in the transcript: it is written as the call goes.
 
         As :meth:`Call.transcript_changes <opusbridge.call.call.Call.transcript_changes>`.
+        ``policy`` says how the call is conducted: a dataclass, for the flight's first line.
         """
         self._changes = changes if self._record else None
+        self._files.policy = policy
 
     def hand_over_if_due(self, now: float) -> None:
         """To be called at :attr:`hand_over_at`: a silent line must not keep what is known."""
@@ -141,6 +146,14 @@ class CallRecorder:
         if self._flight:
             self._keep((now, PASSED, kind, frame), ENTRY_BYTES + frame.audio.size_bytes * 4 // 3)
 
+    def told(self, event: Event, now: float, policy: object = None) -> None:
+        """The shell is about to hand this to the call: what came over neither socket.
+
+        ``policy``: how the call is to be conducted from now on, if this says so.
+        """
+        if self._flight:
+            self._keep((now, SHELL, "in", (event, policy)), ENTRY_BYTES)
+
     def finish(self, call: dict[str, Any], transcript: dict[str, Any], now: float) -> None:
         """The call is over: complete all its files.
 
@@ -149,7 +162,7 @@ class CallRecorder:
         """
         last = partial(self._files.finish, self._entries, self.dropped, call, transcript, now)
         self._writer.submit_last(partial(self._complete, last), self._size_bytes)
-        self._entries = []
+        self._entries, self._flight = [], False
 
     async def closed(self) -> None:
         """Returns when everything is on the disk, or cannot be. After :meth:`finish`."""
@@ -200,16 +213,17 @@ class _Files:
         started_at: float,
         *,
         record: bool,
-        flight: bool,
+        flight: bool | str,
     ) -> None:
         self._folder, self._format, self._started_at = folder, telephony_format, started_at
+        self.policy: object = None
         self._call_id = call_id
         self._record = record
         self._opened = not record and not flight  # then there is nothing to open
-        self._flight_wanted = flight
+        self._flight_wanted, self._whole = bool(flight), flight == "whole"
         self._soundtrack: Soundtrack | None = None
         self._flight: FlightRecording | None = None
-        self._written_until = 0.0
+        self._written_until = started_at
         self._dropped = 0
         self._transcript: dict[str, Any] = {"items": {}, "order": []}
         self.failed = 0
@@ -271,7 +285,14 @@ class _Files:
 
     def _open_flight(self) -> None:
         path = self._folder / files.FLIGHT
-        self._flight = FlightRecording(path, self._call_id, self._format)
+        self._flight = FlightRecording(
+            path,
+            self._call_id,
+            self._format,
+            began_at=self._started_at,
+            policy=self.policy,
+            whole=self._whole,
+        )
 
     def _open_soundtrack(self) -> None:
         self._soundtrack = Soundtrack(self._folder / files.RECORDING, self._format or PCMU_8K)
@@ -295,14 +316,16 @@ class _Files:
     def _note(self, flight: FlightRecording, entries: list[Entry], dropped: int) -> None:
         if dropped > self._dropped:
             lost, self._dropped = dropped - self._dropped, dropped
-            flight.noted({"note": "flight-gap", "value": lost}, self._written_until)
+            flight.lost(lost, self._written_until)
         for now, peer, direction, what in _yielding(entries):
-            t = now - self._started_at
             if peer == PASSED:
-                flight.passed(direction, what.audio.raw, what.at_ms, t)
+                flight.passed(direction, what.audio.raw, what.at_ms, now)
+                continue
+            if peer == SHELL:
+                flight.happened(what[0], now, what[1])
                 continue
             if peer:
-                flight.said(peer, direction, what, t)
+                flight.said(peer, direction, what, now)
                 continue
             match what:
                 case effects.PauseRecording():
@@ -312,8 +335,8 @@ class _Files:
                 case effects.Note("withheld", _, ids):
                     flight.withhold(ids)
             if (line := fact(what)) is not None:
-                flight.noted(line, t)
-            self._written_until = t
+                flight.noted(line, now)
+            self._written_until = now
         flight.flush()
 
     def _try(self, act: Callable[[], None]) -> bool:

@@ -76,6 +76,8 @@ class Story:
     waits: list[Span] = field(default_factory=list)
     """Input that waited for a response."""
     tools: list[Span] = field(default_factory=list)
+    echoes: list[Span] = field(default_factory=list)
+    """The telephony side's marks, from their leaving to their return (Twilio)."""
     marks: list[Mark] = field(default_factory=list)
     ends_at: float = 0.0
     """When the last thing happened."""
@@ -98,6 +100,7 @@ class _Reader:
         self._requests: dict[str, Span] = {}
         self._responses: dict[str, Span] = {}
         self._tools: dict[str, Span] = {}
+        self._echoes: dict[str, Span] = {}
 
     def read(self, line: Line, t: float) -> None:
         self.story.ends_at = max(self.story.ends_at, t)
@@ -109,6 +112,18 @@ class _Reader:
                 self._we_said(kind, text, t)
             else:
                 self._model_said(kind, text, t)
+        elif line.get("peer") == "telephony" and isinstance(text := line.get("text"), dict):
+            self._telephony(text, line.get("dir") == "out", t)
+
+    def _telephony(self, text: Line, placed: bool, t: float) -> None:
+        if text.get("event") != "mark":
+            return
+        name = str(_inner(text, "mark").get("name"))
+        if placed:
+            self._echoes[name] = Span(t, None, "echoed", name, f"sent at {t:.2f} s")
+            self.story.echoes.append(self._echoes[name])
+        elif name in self._echoes:
+            self._echoes.pop(name).end = t
 
     def _we_said(self, kind: str, text: Line, t: float) -> None:
         if kind == "response.create":

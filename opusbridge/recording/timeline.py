@@ -1,15 +1,27 @@
-"""One page that shows a call: both voices, who answered when, what waited, what was heard."""
+"""One page that shows a call: both voices, who answered when, what waited, what was heard.
 
+It needs no network. A click on anything that has a time lets it be heard from there: the
+recording is in the page if it is short, and expected beside it if it is long.
+"""
+
+from base64 import b64encode
 from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from opusbridge.recording import files
 from opusbridge.recording.flight import read_flight
 from opusbridge.recording.lanes import Lanes, clock, milliseconds, words
 from opusbridge.recording.page import page
 from opusbridge.recording.story import Line, read_story
 from opusbridge.recording.waveform import outlines
+
+PAGE = "timeline.html"
+#: A longer recording stays beside the page: in it, it would be a third longer still. Two minutes.
+EMBED_BYTES = 4 * 2**20
 
 _LATENCIES = {
     "speech_end_to_commit": "speech end → commit",
@@ -21,8 +33,31 @@ _LATENCIES = {
 _ALARMING = {"failed", "conflicts", "retries"}
 
 
-def render(flight: Path | list[Line], call: Line, transcript: Line, wav: bytes | None) -> str:
-    """The page, as HTML; it expects ``recording.wav`` beside it if ``wav`` is given.
+def draw(flight: Path, page_file: Path, *, embed: bool = False) -> None:
+    """The page of a call, from its flight and what lies beside that; for this user only.
+
+    Raises ``ValueError`` for a file that is not what its name says, and ``OSError``.
+    """
+    recording = flight.with_name(files.RECORDING)
+    wav = recording.read_bytes() if recording.exists() else None
+    call, transcript = (_read(flight.with_name(one)) for one in (files.CALL, files.TRANSCRIPT))
+    beside = page_file.absolute().parent == flight.absolute().parent
+    where = files.RECORDING if beside else recording.absolute().as_uri()
+    html = render(flight, call, transcript, wav, where=where, embed=embed)
+    with files.open_private(page_file) as file:  # it holds the words, too
+        files.write_all(file, html.encode())
+
+
+def render(
+    flight: Path | list[Line],
+    call: Line,
+    transcript: Line,
+    wav: bytes | None,
+    *,
+    where: str = files.RECORDING,
+    embed: bool = False,
+) -> str:
+    """The page, as HTML; a longer ``wav`` is expected at ``where``, unless it is to ``embed``.
 
     ``flight`` is the file or its lines, empty where none was kept; ``call`` and ``transcript``
     are what ``call.json`` and ``transcript.json`` hold, or empty. Raises ``ValueError`` if the
@@ -41,13 +76,33 @@ def render(flight: Path | list[Line], call: Line, transcript: Line, wav: bytes |
     parts = [
         _head(call, call_id, seconds),
         _tiles(call),
-        '<audio controls preload="metadata" src="recording.wav"></audio>' if wav else "",
+        _sound(wav, where, embed) if wav else "",
         "<h2>Time line</h2>",
         Lanes(seconds).html(story, items, wav),
         _turns(_dicts(call.get("turns"))),
         _said(items),
     ]
     return page(f"Call {call_id}", "\n".join(filter(None, parts)))
+
+
+def _read(path: Path) -> Line:
+    try:
+        found = orjson.loads(path.read_bytes()) if path.exists() else {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} beside it is not JSON")
+    return found
+
+
+def _sound(wav: bytes, where: str, embed: bool) -> str:
+    source = escape(where)
+    if embed or len(wav) <= EMBED_BYTES:
+        source = f"data:audio/wav;base64,{b64encode(wav).decode()}"
+    return (
+        f'<audio controls preload="auto" src="{source}"></audio>\n'
+        '<p class="soft">Click on anything in the time line to hear it from there.</p>'
+    )
 
 
 def _head(call: Line, call_id: str, seconds: float) -> str:
@@ -85,18 +140,24 @@ def _turns(turns: list[Line]) -> str:
     if not turns:
         return ""
     head = "".join(f"<th>{name}, ms</th>" for name in _LATENCIES.values())
-    longest = max(sum(_latencies(turn)) for turn in turns) or 1.0
+    longest = max(sum(_latencies(turn).values()) for turn in turns) or 1.0
     rows = []
     for number, turn in enumerate(turns, 1):
         parts = _latencies(turn)
         known = all(isinstance(turn.get(key), int | float) for key in _LATENCIES)
         cells = "".join(f"<td>{_number(turn.get(key))}</td>" for key in _LATENCIES)
-        bar = "".join(f'<i style="width:{100 * part / longest:.1f}%"></i>' for part in parts)
+        bar = "".join(
+            f'<i class="{key}" style="width:{100 * part / longest:.1f}%" '
+            f'title="{_LATENCIES[key]}: {part:.0f} ms"></i>'
+            for key, part in parts.items()
+        )
         began = turn.get("started_ms")
-        at = clock(milliseconds(began)) if isinstance(began, int | float) else "–"
+        timed = isinstance(began, int | float)
+        at = clock(milliseconds(began)) if timed else "–"
+        click = f' data-at="{milliseconds(began):.3f}"' if timed else ""
         rows.append(
-            f"<tr><td>{number}</td><td>{at}</td>{cells}"
-            f"<td>{_number(sum(parts)) if known else '–'}</td>"
+            f"<tr{click}><td>{number}</td><td>{at}</td>{cells}"
+            f"<td>{_number(sum(parts.values())) if known else '–'}</td>"
             f'<td><div class="bar">{bar}</div></td></tr>'
         )
     return (
@@ -109,7 +170,8 @@ def _said(items: list[Line]) -> str:
     if not items:
         return ""
     rows = "".join(
-        f"<tr><td>{clock(milliseconds(item.get('started_ms')))}</td>"
+        f'<tr data-at="{milliseconds(item.get("started_ms")):.3f}">'
+        f"<td>{clock(milliseconds(item.get('started_ms')))}</td>"
         f"<td>{escape(str(item.get('speaker') or ''))}</td>"
         f'<td class="text">{words(item)}</td>'
         f'<td class="soft">{escape(str(item.get("status") or ""))}</td></tr>'
@@ -121,9 +183,9 @@ def _said(items: list[Line]) -> str:
     )
 
 
-def _latencies(turn: Line) -> list[float]:
-    known = (turn.get(key) for key in _LATENCIES)
-    return [max(float(ms), 0.0) for ms in known if isinstance(ms, int | float)]
+def _latencies(turn: Line) -> dict[str, float]:
+    known = ((key, turn.get(key)) for key in _LATENCIES)
+    return {key: max(float(ms), 0.0) for key, ms in known if isinstance(ms, int | float)}
 
 
 def _number(value: Any) -> str:

@@ -10,6 +10,7 @@ Without it, :func:`call_script` is a plain function. ``docs/topics/testing-your-
 more. Nothing of this needs pytest, a key, a telephone or a network.
 """
 
+from opusbridge.replay import assert_replays
 from opusbridge.sim.evidence import ToolRun
 from opusbridge.sim.script import CallScript
 from opusbridge.testing.playing import call_script, load_script, simulated_caller, simulated_model
@@ -21,6 +22,7 @@ __all__ = [
     "CallScript",
     "RunningModel",
     "ToolRun",
+    "assert_replays",
     "call_script",
     "load_script",
     "simulated_caller",

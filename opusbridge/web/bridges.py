@@ -116,8 +116,15 @@ class Bridges:
     def _recorder_of(self, side: str) -> RecorderFactory:
         def make(call_id: str, started: datetime, now: float) -> CallRecorder:
             folder = self._folder_of(side, call_id, started)
-            kept = {"record": self._settings.record, "flight": self._settings.flight}
-            return CallRecorder(folder, None, now, **kept, writer=self._writer, call_id=call_id)
+            return CallRecorder(
+                folder,
+                None,
+                now,
+                record=self._settings.record,
+                flight=self._settings.flight,
+                writer=self._writer,
+                call_id=call_id,
+            )
 
         return make
 

@@ -24,6 +24,7 @@ from opusbridge.errors import PeerGone, TransferRefused, ending
 from opusbridge.events import Event
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
+from opusbridge.replay import replay
 from opusbridge.sim.callers import HangUp, Say, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, SimulatedModel, ToolCallReply
 from opusbridge.sim.tones import voice
@@ -466,3 +467,5 @@ async def test_the_files_are_complete_and_the_line_is_closed_before_the_model_ha
     kept = orjson.loads((tmp_path / "call.json").read_bytes())
     assert kept["ending"] == {"outcome": "completed", "reason": "caller-hung-up"}
     assert kept["call_id"] == call.call_id
+    again = replay(tmp_path / "flight.jsonl")
+    assert (again.exact, again.stopped, again.telephony) == (True, "", bridge.traits.name)

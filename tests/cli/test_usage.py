@@ -7,7 +7,7 @@ import pytest
 from opusbridge.version import VERSION
 from tests.cli.running import environment, run, running
 
-COMMANDS = ("serve", "demo", "call", "model", "doctor")
+COMMANDS = ("serve", "demo", "call", "model", "replay", "timeline", "doctor")
 
 
 def test_the_version_is_said_and_that_is_all() -> None:

@@ -1,17 +1,20 @@
 import hashlib
 import json
-from base64 import b64encode
+import struct
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from opusbridge import effects, events
+from opusbridge.call import engine
 from opusbridge.effects import NOTES, Note
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
 from opusbridge.recording.facts import fact
 from opusbridge.recording.flight import FlightRecording, read_flight
+from opusbridge.recording.shapes import LONGEST_TELEPHONY_TEXT
 from opusbridge.sound import PCMU_8K
 
 FRAME = bytes(range(160))
@@ -44,19 +47,27 @@ def test_the_first_line_says_what_this_is(flight: Flight) -> None:
     flight.finish()
 
     header = json.loads(flight.path.read_text().splitlines()[0])
-    assert header == {"flight": 1, "version": "0.1.0", "call_id": "call-1", "format": "pcmu/8000"}
+    assert header == {
+        "flight": 2,
+        "version": "0.1.0",
+        "call_id": "call-1",
+        "format": "pcmu/8000",
+        "began_at": 0.0,
+        "whole": False,
+        "policy": None,
+    }
 
 
 def test_a_message_is_kept_as_the_object_it_was(flight: Flight) -> None:
-    flight.recording.said("model", "out", '{"type": "response.create", "x": [1, null]}', 1.25)
+    text = '{"type": "response.create", "x": [1, null]}'
+    flight.recording.said("model", "out", text, 1.25)
+    flight.recording.said("model", "in", text, 1.5)
 
+    kept = {"peer": "model", "text": {"type": "response.create", "x": [1, None]}}
+    sha = hashlib.sha256(text.encode()).hexdigest()[:16]
     assert flight.finish() == [
-        {
-            "t": 1.25,
-            "peer": "model",
-            "dir": "out",
-            "text": {"type": "response.create", "x": [1, None]},
-        }
+        {"t": 1.25, "n": 1, "dir": "out", "sha": sha, **kept},
+        {"t": 1.5, "n": 2, "dir": "in", "at": 1.5, **kept},
     ]
 
 
@@ -72,8 +83,13 @@ def test_a_second_of_sound_is_one_line_with_arrivals_sizes_and_one_hash(flight: 
         flight.recording.said("telephony", "in", twilio(stamp=number * 20), 3 + number * 0.02)
 
     first, second = flight.finish()
+    times = [3 + number * 0.02 for number in range(50)]
+    assert struct.unpack("<50d", b64decode(first.pop("at"))) == tuple(times)
     assert first == {
         "t": 3.0,
+        "n": 1,
+        "gaps": [[1, 49]],
+        "of": {"streamSid": "MZ", "track": "inbound"},
         "peer": "telephony",
         "dir": "in",
         "media": "media",
@@ -209,12 +225,83 @@ def test_a_recording_cut_off_by_a_crash_is_read_up_to_there(flight: Flight) -> N
     assert len(flight.finish()) == 1
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]\n", "hello", '{"flight": 2}'])
+@pytest.mark.parametrize("text", ["", "{}", "[]\n", "hello", '{"flight": "x"}', "\x00"])
 def test_another_file_is_no_flight_recording(tmp_path: Path, text: str) -> None:
     (tmp_path / "x").write_text(text)
 
     with pytest.raises(ValueError, match="not a flight recording"):
         read_flight(tmp_path / "x")
+
+
+def test_a_recording_of_another_version_is_refused_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text('{"flight": 1}')
+
+    with pytest.raises(ValueError, match="of version 1; this program reads version 2"):
+        read_flight(tmp_path / "x")
+
+
+def test_everything_that_came_or_left_has_a_number_of_its_own(flight: Flight) -> None:
+    for number in range(4):
+        flight.recording.said("telephony", "in", twilio(), number * 0.02)
+        flight.recording.said("model", "out", '{"type": "x"}', number * 0.02)
+    flight.recording.happened(events.DeadlineReached(), 0.07)
+    flight.recording.happened(events.TextInjected(Private("Mention the sale.")), 0.08)
+
+    lines = sorted(flight.finish(), key=lambda line: int(line["n"]))
+    assert [line["n"] for line in lines] == [1, 2, 4, 6, 8, 9, 10]
+    assert lines[0]["gaps"] == [[2, 3]]
+    assert (lines[5]["wakes"], lines[5]["gaps"]) == (1, [])
+    assert lines[6]["fields"] == {"text": "Mention the sale."}
+
+
+def test_what_was_not_written_in_time_has_numbers_all_the_same(flight: Flight) -> None:
+    flight.recording.said("model", "in", '{"type": "x"}', 0.0)
+    flight.recording.lost(5, 0.5)
+    flight.recording.said("model", "in", '{"type": "x"}', 1.0)
+
+    first, gap, last = flight.finish()
+    assert (first["n"], gap["note"], gap["value"], last["n"]) == (1, "flight-gap", 5, 7)
+
+
+def test_sound_is_kept_where_it_was_asked_for_whole_and_never_in_a_pause(tmp_path: Path) -> None:
+    path = tmp_path / "flight.jsonl"
+    recording = FlightRecording(path, "call-1", PCMU_8K, whole=True)
+    for number in range(4):
+        (recording.pause if number == 2 else lambda: None)()
+        recording.said("telephony", "in", twilio(stamp=number), number * 0.02)
+    recording.said("telephony", "out", twilio(), 0.1)
+    recording.finish()
+
+    kept, paused, out = read_flight(path)[1:]
+    assert b64decode(kept["sound"]) == FRAME * 2
+    assert (paused["bytes"], "sound" in paused) == (320, False)
+    assert "sound" not in out
+
+
+def test_what_a_tool_said_in_a_pause_is_not_kept(flight: Flight) -> None:
+    flight.recording.withhold(["call_1"])
+    flight.recording.happened(events.ToolFinished("call_1", Private("4711")), 1.0)
+
+    (line,) = flight.finish()
+    assert line["fields"] == {"tool_call_id": "call_1", "output": "<withheld>", "failed": False}
+    assert line["withheld"]
+
+
+def test_a_text_too_long_to_be_read_is_told_by_its_length(flight: Flight) -> None:
+    flight.recording.said("telephony", "in", "x" * (LONGEST_TELEPHONY_TEXT + 1), 0.0)
+
+    (line,) = flight.finish()
+    assert (line["text"], line["chars"]) == ("<oversized>", LONGEST_TELEPHONY_TEXT + 1)
+    assert LONGEST_TELEPHONY_TEXT == engine.LONGEST_TELEPHONY_TEXT
+
+
+def test_a_hash_never_tells_what_the_line_does_not(flight: Flight) -> None:
+    flight.recording.pause()
+    flight.recording.said("model", "out", '{"type": "x", "text": "4711"}', 0.0)
+    flight.recording.resume()
+    flight.recording.said("model", "out", '{"type": "x", "api_key": "4711"}', 0.1)
+
+    assert all("sha" not in line for line in flight.finish())
 
 
 def test_lines_are_read_in_the_order_of_their_time(flight: Flight) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from opusbridge.audio.wav import wav_bytes
 from opusbridge.recording.flight import FlightRecording
-from opusbridge.recording.timeline import render
+from opusbridge.recording.timeline import EMBED_BYTES, render
 from opusbridge.sound import PCMU_8K
 
 Line = dict[str, Any]
@@ -44,7 +44,7 @@ TRANSCRIPT: Line = {
     ],
 }
 FLIGHT: list[Line] = [
-    {"flight": 1, "version": "0.1.0", "call_id": "call-1"},
+    {"flight": 2, "version": "0.1.0", "call_id": "call-1"},
     {"t": 2.0, "note": "barge-in", "reason": NASTY},
     {"t": 3.0, "note": "tool-started", "ids": [NASTY], "reason": NASTY},
     {"t": 3.0, "note": "tool-started", "ids": ["b"], "reason": "at the same time"},
@@ -117,7 +117,7 @@ def test_texts_are_shown_as_texts_whatever_they_contain() -> None:
     page = Page(render(FLIGHT, CALL | {"call_id": NASTY}, TRANSCRIPT, stereo(20)))
 
     assert page.text.count(NASTY) >= 5  # title, head, words twice, tool, response, mark
-    assert not [tag for tag, _ in page.elements if tag == "script"]
+    assert len([tag for tag, _ in page.elements if tag == "script"]) == 1  # the page's own
     assert any(at.get("title") == NASTY for _, at in page.elements)
 
 
@@ -125,7 +125,22 @@ def test_the_page_asks_the_network_for_nothing() -> None:
     page = Page(render(FLIGHT, CALL, TRANSCRIPT, stereo(1)))
 
     addresses = [at[key] for _, at in page.elements for key in ("src", "href") if key in at]
-    assert addresses == ["data:,", "recording.wav"]
+    assert all(str(address).startswith("data:") for address in addresses)
+
+
+def test_a_long_recording_stays_beside_the_page_unless_it_is_to_be_in_it() -> None:
+    long = stereo(EMBED_BYTES // 32_000 + 1)
+
+    def source(**how: Any) -> str:
+        (found,) = [at["src"] for tag, at in page(**how).elements if tag == "audio"]
+        return str(found)
+
+    def page(**how: Any) -> Page:
+        return Page(render(FLIGHT, CALL, TRANSCRIPT, long, **how))
+
+    assert source() == "recording.wav"
+    assert source(where="file:///elsewhere/recording.wav") == "file:///elsewhere/recording.wav"
+    assert source(embed=True).startswith("data:audio/wav;base64,")
 
 
 def test_what_was_not_heard_is_told_apart() -> None:

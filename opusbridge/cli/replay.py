@@ -1,0 +1,45 @@
+"""``opusbridge replay``: runs a flight recording through the same code again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from opusbridge.errors import ConfigurationError
+from opusbridge.replay import Replay, regression
+from opusbridge.replay import replay as play
+
+
+def replay(
+    flight: Annotated[Path, typer.Argument(metavar="FILE", help="A call's flight.jsonl.")],
+    to_test: Annotated[
+        bool, typer.Option("--to-test", help="Write a test for pytest that replays it.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Where the test goes.")] = Path(),
+) -> None:
+    """Run a flight recording through the engine again; exit 1 at the first difference.
+
+    With --to-test the call, as it was recorded, becomes a regression test.
+    """
+    played = _played(flight)
+    typer.echo(str(played))
+    if to_test:
+        typer.echo(f"written: {_written(flight, played.call_id, out)}")
+    if not played.exact:
+        raise typer.Exit(1)
+
+
+def _played(flight: Path) -> Replay:
+    try:
+        return play(flight)
+    except OSError as error:
+        raise ConfigurationError(f"{flight} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{flight}: {error}") from None
+
+
+def _written(flight: Path, call_id: str, out: Path) -> Path:
+    try:
+        return regression.write_test(flight, call_id, out)
+    except OSError as error:
+        raise ConfigurationError(f"--to-test: {error.strerror or error}") from None

@@ -1,0 +1,43 @@
+"""Values of the program as JSON: the policy of a call, and what its shell told it.
+
+Whoever reads them knows the types: fields by name, tuples as lists, formats as text.
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from opusbridge.privacy import Private
+from opusbridge.recording.loudness import levels
+from opusbridge.sound import PCM_24K, AudioFormat
+
+#: Stored speech is PCM; of another rate it only has other windows.
+STORED = PCM_24K
+
+
+def plain(value: Any, *, whole: bool = False, private: str | None = None) -> Any:
+    """``value`` in JSON's own types.
+
+    Stored sound becomes its length, its hash and its levels, with the sound itself if
+    ``whole``. ``private`` stands in place of every private text; ``None``: they are kept.
+    """
+    if isinstance(value, AudioFormat):
+        return f"{value.encoding}/{value.rate_hz}"
+    if isinstance(value, Private):
+        return plain(value.value) if private is None else private
+    if isinstance(value, bytes):
+        told: dict[str, Any] = {"bytes": len(value), "sha256": hashlib.sha256(value).hexdigest()}
+        told["levels"] = levels(value, STORED)
+        return told | ({"sound": b64encode(value).decode()} if whole else {})
+    if isinstance(value, Mapping):
+        return {str(k): plain(v, whole=whole, private=private) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner, whole=whole, private=private) for inner in value]
+    if is_dataclass(value):
+        return {
+            one.name: plain(getattr(value, one.name), whole=whole, private=private)
+            for one in fields(value)
+        }
+    return value

@@ -1,0 +1,241 @@
+"""What of a text may be written down, and what of it is enough to hand it in again.
+
+Sound is told by its length and a hash; of the message around it are kept the few keys that
+anybody looks at, so that :func:`composed` can make a message that means the same. Every other
+message is kept as the object it was, without what looks like a secret, and without words where
+they are to be withheld.
+"""
+
+import hashlib
+import re
+from base64 import b64encode
+from binascii import a2b_base64
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from opusbridge.recording.withholding import WITHHELD, Withholding
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """Where a message that carries sound has what matters."""
+
+    kind_key: str
+    payload: str
+    keys: tuple[str, ...]
+    """What the sound belongs to."""
+    inner: str = ""
+    """The object within the message that holds the sound; empty: the message itself."""
+    inner_keys: tuple[str, ...] = ()
+    stamped: bool = False
+
+
+MEDIA = {
+    "media": Medium("event", "payload", ("streamSid",), "media", ("track",), stamped=True),
+    "userStream.chunk": Medium("type", "audioChunk", ("conversationId", "participant")),
+    "playStream.chunk": Medium("type", "audioChunk", ("conversationId", "streamId")),
+    "input_audio_buffer.append": Medium("type", "audio", ()),
+    "response.output_audio.delta": Medium(
+        "type", "delta", ("response_id", "item_id", "content_index")
+    ),
+}
+
+#: A longer text of the telephony side is refused unread; its length is all that matters.
+LONGEST_TELEPHONY_TEXT = 65_536
+OVERSIZED = "<oversized>"
+
+#: Of an id that is kept with sound; a longer one is no id.
+_LONGEST_ID = 128
+_LARGEST_STAMP = 10**15  # what JSON's numbers can hold exactly
+
+#: Levels of nesting; ours and the providers' messages have fewer than ten, tools' schemas more.
+_DEEPEST = 64
+
+_SECRET = re.compile(r"token$|secret|password|passwd|authorization|api[-_]?key", re.IGNORECASE)
+_SECRET_IN_TEXT = re.compile(
+    r'("[^"]*(?:token|secret|password|passwd|authorization|api[-_]?key)"\s*:\s*")[^"]*',
+    re.IGNORECASE,
+)
+#: Of an MCP server's address: the rest of some is as good as a key.
+_HOST = re.compile(r"https?://[^/?#@]+(?=[/?#]|$)")
+REDACTED = "<redacted>"
+#: One of these is in every text in which one of those is.
+_SECRET_WORDS = ("token", "secret", "passw", "authorization", "api", "headers", "server_url")
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A message that is nothing but sound."""
+
+    kind: str
+    of: dict[str, str | int]
+    """What it belongs to, as the message says."""
+    raw: bytes
+    stamp_ms: int | None = None
+    """What the provider's clock said (Twilio)."""
+
+    def around(self, text: str) -> tuple[str, str] | None:
+        """What stands before and after the sound in ``text``, if it is all that can differ."""
+        start = text.rfind(':"') + 2
+        end = text.find('"', start)
+        alone = self.stamp_ms is None and _decoded(text[start:end]) == self.raw
+        return (text[:start], text[end:]) if alone else None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Any other message, as a line keeps it."""
+
+    line: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def withheld(self) -> bool:
+        return "withheld" in self.line
+
+
+class Shaper:
+    """Knows what of the call's texts is to be withheld; one for a call, texts in their order."""
+
+    def __init__(self) -> None:
+        self._withholding = Withholding()
+
+    @property
+    def paused(self) -> bool:
+        """Nothing that is said now is to be kept."""
+        return self._withholding.paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._withholding.paused = paused
+
+    def withhold(self, ids: Iterable[str]) -> None:
+        """Whatever is said of these items, now or later, is not kept."""
+        self._withholding.add(ids)
+
+    def hides(self, an_id: str) -> bool:
+        """Whether what is said of it is to be withheld."""
+        return self._withholding.paused or self._withholding.knows(an_id)
+
+    def shape(self, peer: str, direction: str, text: str) -> Sound | Said:
+        incoming = direction == "in"
+        if incoming and peer == "telephony" and len(text) > LONGEST_TELEPHONY_TEXT:
+            return Said({"text": OVERSIZED, "chars": len(text)})
+        try:
+            said = orjson.loads(text)
+        except ValueError:
+            return self._unreadable(text)
+        if not isinstance(said, dict):
+            return self._unreadable(text)
+        return _sound(said) or self._message(said, None if incoming else text, _harmless(text))
+
+    def _unreadable(self, text: str) -> Said:
+        if self.paused:
+            return Said({"text": WITHHELD, "withheld": True})
+        readable = text.encode(errors="replace").decode()
+        return Said({"text": _SECRET_IN_TEXT.sub(rf"\1{REDACTED}", readable)})
+
+    def _message(self, said: dict[str, Any], text: str | None, harmless: bool) -> Said:
+        """``text`` is what left as it left, for its hash."""
+        plain = said if harmless else redacted(said)
+        kept = self._withholding.applied(plain)
+        if kept is not plain and kept != plain:
+            return Said({"text": kept, "withheld": True})
+        line = {"text": kept}
+        # A hash of what is hidden would let it be guessed.
+        if text is not None and (harmless or plain == said):
+            line["sha"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return Said(line)
+
+
+def composed(sound: Sound) -> str:
+    """A message that carries this sound and means what the one did that came."""
+    medium = MEDIA[sound.kind]
+    inner: dict[str, Any] = {medium.payload: b64encode(sound.raw).decode()}
+    inner |= {key: sound.of[key] for key in medium.inner_keys if key in sound.of}
+    if sound.stamp_ms is not None:
+        inner["timestamp"] = str(sound.stamp_ms)
+    message: dict[str, Any] = {medium.kind_key: sound.kind}
+    message |= {key: sound.of[key] for key in medium.keys if key in sound.of}
+    message |= {medium.inner: inner} if medium.inner else inner
+    return orjson.dumps(message).decode()
+
+
+def redacted(value: Any, depth: int = 0) -> Any:
+    """``value`` without the texts that look like secrets by their key.
+
+    What is nested deeper than any message we know is left out: only malice goes there.
+    """
+    if depth > _DEEPEST:
+        return "<too deep>"
+    if isinstance(value, list):
+        return [redacted(inner, depth + 1) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _redacted_value(key, inner, depth + 1) for key, inner in value.items()}
+
+
+def _redacted_value(key: str, value: Any, depth: int) -> Any:
+    if isinstance(value, str) and _SECRET.search(key):
+        return REDACTED
+    if key == "headers" and isinstance(value, dict):
+        return dict.fromkeys(value, REDACTED)  # of an MCP server: their names tell nothing
+    if key == "server_url" and isinstance(value, str):
+        found = _HOST.match(value)
+        return f"{found[0]}/{REDACTED}" if found else REDACTED
+    return redacted(value, depth)
+
+
+def _harmless(text: str) -> bool:
+    """Nothing in it can look like a secret, or be nested without end: most messages."""
+    if "\\" in text or text.count("{") + text.count("[") > _DEEPEST:
+        return False
+    small = text.lower()
+    return not any(word in small for word in _SECRET_WORDS)
+
+
+def _decoded(payload: str) -> bytes:
+    """Empty for what is no well-formed base64."""
+    try:
+        return a2b_base64(payload, strict_mode=True)
+    except ValueError:
+        return b""
+
+
+def _sound(said: dict[str, Any]) -> Sound | None:
+    """``None`` for everything but sound that could be made again from what is kept of it."""
+    kind = said.get("event") or said.get("type")
+    medium = MEDIA.get(kind) if isinstance(kind, str) else None
+    if medium is None or not isinstance(kind, str) or said.get(medium.kind_key) != kind:
+        return None
+    inner = said.get(medium.inner) if medium.inner else said
+    if type(inner) is not dict:
+        return None
+    of: dict[str, str | int] = {}
+    for key in medium.keys:
+        if (value := said.get(key)) is not None:
+            of[key] = value
+    for key in medium.inner_keys:
+        if (value := inner.get(key)) is not None:
+            of[key] = value
+    payload = inner.get(medium.payload)
+    stamp = _stamp(inner.get("timestamp")) if medium.stamped else None
+    if type(payload) is not str or stamp == -1 or not all(map(_is_id, of.values())):
+        return None
+    raw = _decoded(payload)
+    return Sound(kind, of, raw, stamp) if raw else None
+
+
+def _stamp(stamp: object) -> int | None:
+    """-1 for what is there and is no time."""
+    if stamp is None:
+        return None
+    if isinstance(stamp, str) and stamp.isascii() and stamp.isdecimal() and len(stamp) <= 15:
+        return int(stamp)
+    return stamp if type(stamp) is int and 0 <= stamp < _LARGEST_STAMP else -1
+
+
+def _is_id(value: object) -> bool:
+    return (type(value) is str and len(value) <= _LONGEST_ID) or type(value) is int

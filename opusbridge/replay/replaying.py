@@ -1,0 +1,338 @@
+"""Runs the engine on what once came to it, and compares what leaves with what left.
+
+Nothing waits: the time is what the recording says. Control messages must be the same to the
+byte, sound must be as long as it was, and the same where the recording kept all that came.
+What was withheld or redacted cannot be handed in again; once the engine goes another way after
+that, nothing more can be told.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from opusbridge import effects, events
+from opusbridge.call.call import Call
+from opusbridge.call.engine import Engine, Outgoing, TelephonyProtocol
+from opusbridge.call.policy import CallPolicy
+from opusbridge.protocols.audiocodes import AudioCodesProtocol
+from opusbridge.protocols.realtime import RealtimeProtocol
+from opusbridge.protocols.twilio import TwilioProtocol
+from opusbridge.recording.flight import read_flight
+from opusbridge.recording.loudness import Line as SpokenLine
+from opusbridge.recording.shapes import Said, Shaper, Sound, composed
+from opusbridge.replay.moments import Line, Moment, moments
+from opusbridge.replay.values import built
+from opusbridge.sound import Audio
+
+_PROTOCOLS: dict[str, Callable[[], TelephonyProtocol]] = {
+    "twilio": TwilioProtocol,
+    "audiocodes": AudioCodesProtocol,
+}
+
+#: Lines shown before a difference.
+CONTEXT = 8
+#: Characters shown of a message on either side of where two begin to differ.
+AROUND = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first thing that did not go as it went."""
+
+    t: float
+    expected: str
+    """What left then, as the recording has it."""
+    came: str
+    """What leaves now."""
+    context: tuple[str, ...]
+    """What happened just before, a line each, with nothing of what was said."""
+
+    def __str__(self) -> str:
+        before = "\n".join(f"  {line}" for line in self.context)
+        return (
+            f"the first difference is at {self.t:.3f} s, after\n{before}\n"
+            f"  expected: {self.expected}\n  came:     {self.came}"
+        )
+
+
+@dataclass(slots=True)
+class Replay:
+    """What came of it."""
+
+    call_id: str
+    telephony: str
+    messages: int = 0
+    """Control messages that left as they did."""
+    frames: int = 0
+    """Messages with sound that did."""
+    seconds: float = 0.0
+    """Replayed so far, of the call."""
+    difference: Difference | None = None
+    stopped: str = ""
+    """Why it could not be replayed to its end; empty: it was."""
+
+    @property
+    def exact(self) -> bool:
+        """Nothing differed, as far as it could be replayed."""
+        return self.difference is None
+
+    def __str__(self) -> str:
+        if self.difference is not None:
+            return f"call {self.call_id}: {self.difference}"
+        told = (
+            f"call {self.call_id} over {self.telephony}: {self.messages} messages and "
+            f"{self.frames} of sound as they were, {self.seconds:.1f} s"
+        )
+        return f"{told}; then {self.stopped}" if self.stopped else told
+
+
+def replay(flight: Path) -> Replay:
+    """Play a flight recording again, up to the first difference.
+
+    Raises ``ValueError``, with one line of text, for a file that is none, and ``OSError``.
+    """
+    header, *lines = read_flight(flight)
+    return _Player(header, lines).play()
+
+
+def assert_replays(flight: Path) -> None:
+    """For tests: the call goes as it went. Raises ``AssertionError`` with the difference."""
+    played = replay(flight)
+    if not played.exact:
+        raise AssertionError(str(played))
+
+
+@dataclass(slots=True)
+class _Left:
+    """What leaves now."""
+
+    peer: str
+    shape: Sound | Said
+    text: str
+
+
+@dataclass(slots=True)
+class _Hashes:
+    """Of the sound of runs under way."""
+
+    by_run: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+
+    def agree(self, peer: str, sound: Sound, sha256: str | None) -> bool:
+        """``sha256`` is of the run, with its last piece."""
+        key = (peer, sound.kind, *sound.of.items(), sound.stamp_ms is not None)
+        so_far = self.by_run.setdefault(key, hashlib.sha256())
+        so_far.update(sound.raw)
+        if sha256 is None:
+            return True
+        del self.by_run[key]
+        return bool(so_far.hexdigest() == sha256)
+
+
+class _Player:
+    def __init__(self, header: Line, lines: list[Line]) -> None:
+        self._moments = moments(lines)
+        self._lines = lines
+        try:
+            self._policy = built(CallPolicy, header["policy"])
+            began_at = float(header["began_at"])
+            protocol = _PROTOCOLS[self._policy.telephony.name]()
+        except (KeyError, TypeError, ValueError, AttributeError, StopIteration):
+            raise ValueError("a flight recording without the policy of its call") from None
+        self._engine = Engine(Call(self._policy, began_at), protocol, RealtimeProtocol())
+        self._shaper, self._line = Shaper(), SpokenLine()
+        self._whole, self._hashes = header.get("whole") is True, _Hashes()
+        self._leaving: deque[_Left] = deque()
+        self._before: deque[str] = deque(maxlen=CONTEXT)
+        self._hidden = ""
+        self._broke = ""
+        self._played = Replay(str(header.get("call_id")), self._policy.telephony.name)
+
+    def play(self) -> Replay:
+        played = self._played
+        for number, moment in enumerate(self._moments, 1):
+            if moment.number != number:
+                played.stopped = self._why_missing()
+                return played
+            if moment.at is not None:
+                self._nothing_left(moment)
+                if played.difference is None and not played.stopped:
+                    self._take(moment, moment.at)
+            else:
+                self._compare(moment)
+            if played.difference is not None or played.stopped:
+                return played
+            self._before.append(str(moment))
+            self._line.said((moment.line or {}).get("text"))
+            played.seconds = moment.t
+        self._finish()
+        return played
+
+    # --- In -----------------------------------------------------------------------------
+
+    def _take(self, moment: Moment, now: float) -> None:
+        if moment.withheld:
+            self._hidden = "the words of a pause are withheld"
+        elif moment.secret:
+            self._hidden = "keys that were typed in secret are not in the file"
+        try:
+            out = self._handed_in(moment, now)
+        except Exception as error:  # noqa: BLE001  # as the shell: the next thing that came is Broke
+            self._broke = f" (the engine raised {type(error).__name__})"
+            return
+        self._broke = ""
+        for effect in out.effects:
+            match effect:
+                case effects.PauseRecording():
+                    self._shaper.paused = True
+                case effects.ResumeRecording():
+                    self._shaper.paused = False
+                case effects.Note("withheld", _, ids):
+                    self._shaper.withhold(ids)
+        for peer, texts in (("telephony", out.to_telephony), ("model", out.to_model)):
+            self._leaving += (
+                _Left(peer, self._shaper.shape(peer, "out", text), text) for text in texts
+            )
+
+    def _handed_in(self, moment: Moment, now: float) -> Outgoing:
+        engine = self._engine
+        if moment.peer == "shell":
+            return self._told(moment, now)
+        if moment.passed and moment.sound is not None:
+            sound = self._heard(moment.sound, moment)
+            audio = Audio.of(sound.raw, self._line.telephony)
+            return engine.caller_spoke(events.CallerSpoke(audio, sound.stamp_ms), now)
+        text = moment.text if moment.sound is None else composed(self._heard(moment.sound, moment))
+        self._shaper.shape(moment.peer, "in", text)  # what it is about may have to be withheld
+        said = engine.telephony_said if moment.peer == "telephony" else engine.model_said
+        return said(text, now)
+
+    def _told(self, moment: Moment, now: float) -> Outgoing:
+        event = moment.event
+        if not isinstance(event, events.CallConfigured):
+            return self._engine.happened(event, now)
+        if event.changed:
+            assert moment.line is not None
+            self._policy = built(CallPolicy, moment.line["policy"])
+        return self._engine.configured(self._policy if event.changed else None, now)
+
+    def _heard(self, sound: Sound, moment: Moment) -> Sound:
+        """As loud as it was, where that is all that is known."""
+        if moment.levels is None:
+            return sound
+        raw = self._line.as_loud(moment.peer, moment.levels, len(sound.raw))
+        return replace(sound, raw=raw)
+
+    # --- Out ----------------------------------------------------------------------------
+
+    def _nothing_left(self, moment: Moment) -> None:
+        if self._leaving:
+            left = self._leaving[0]
+            self._differ(moment, "nothing more", _told(left))
+
+    def _compare(self, moment: Moment) -> None:
+        if not self._leaving:
+            self._differ(moment, _as_it_was(moment), f"nothing{self._broke}")
+            return
+        left = self._leaving.popleft()
+        if left.peer != moment.peer:
+            self._differ(moment, _as_it_was(moment), _told(left))
+        elif moment.sound is not None:
+            self._compare_sound(moment, moment.sound, left)
+        else:
+            self._compare_message(moment, left)
+
+    def _compare_sound(self, moment: Moment, was: Sound, left: _Left) -> None:
+        now = left.shape
+        alike = isinstance(now, Sound) and (now.kind, now.of) == (was.kind, was.of)
+        if not isinstance(now, Sound) or not alike or len(now.raw) != len(was.raw):
+            self._differ(moment, _as_it_was(moment), _told(left))
+        elif self._whole and not self._hashes.agree(moment.peer, now, moment.sha256):
+            self._differ(moment, _as_it_was(moment), "other sound of that length")
+        else:
+            self._played.frames += 1
+
+    def _compare_message(self, moment: Moment, left: _Left) -> None:
+        was, now = moment.line, left.shape
+        assert was is not None
+        # Where something was redacted there is no hash: nor is there of what is made without it.
+        kept = {key: was[key] for key in ("text", "sha", "withheld") if key in was}
+        came = now.line if isinstance(now, Said) else {}
+        if {key: came[key] for key in came if key != "sha" or key in kept} == kept:
+            self._played.messages += 1
+            return
+        told = _as_it_was(moment), _told(left)
+        self._differ(moment, *_where_they_differ(*told))
+
+    # --- What came of it ----------------------------------------------------------------
+
+    def _differ(self, moment: Moment, expected: str, came: str) -> None:
+        t = moment.t
+        if self._hidden:
+            self._played.stopped = f"not reproducible from {t:.1f} s on: {self._hidden}"
+        elif self._deaf:
+            self._played.stopped = (
+                f"not reproducible from {t:.1f} s on: barge-in was judged by loudness, and the "
+                "sound is not in the file (OPUSBRIDGE_FLIGHT=whole keeps it)"
+            )
+        else:
+            self._played.difference = Difference(t, expected, came, tuple(self._before))
+
+    @property
+    def _deaf(self) -> bool:
+        """The engine listens to what it was not given."""
+        judges = self._policy.confirm_ms is not None and not self._whole
+        return judges and all(moment.levels is None for moment in self._moments)
+
+    def _finish(self) -> None:
+        endings = [line for line in self._lines if line.get("note") == "ended"]
+        if not endings:
+            self._played.stopped = "the file ends, before the call does"
+            return
+        if self._moments:
+            self._nothing_left(self._moments[-1])
+        now = self._engine.ended
+        was = str(endings[-1].get("reason"))
+        if now is not None and now.reason != was and self._played.difference is None:
+            self._differ(self._moments[-1], f"the ending {was}", f"the ending {now.reason}")
+
+    def _why_missing(self) -> str:
+        notes = {line.get("note") for line in self._lines}
+        if "flight-full" in notes:
+            return "the file had reached its limit"
+        if "flight-gap" in notes:
+            return "something is missing that could not be written in time"
+        return "the file is cut off or damaged"
+
+
+def _as_it_was(moment: Moment) -> str:
+    if moment.sound is not None:
+        return f"{moment.what} for the {moment.peer}"
+    assert moment.line is not None
+    return _shown(moment.line["text"])
+
+
+def _told(left: _Left) -> str:
+    if isinstance(left.shape, Sound):
+        size = len(left.shape.raw)
+        return f"{left.shape.kind}, {size} bytes of sound for the {left.peer}"
+    return _shown(left.shape.line["text"])
+
+
+def _shown(text: Any) -> str:
+    return text if isinstance(text, str) else orjson.dumps(text).decode()
+
+
+def _where_they_differ(one: str, other: str) -> tuple[str, str]:
+    """Both, around the first character in which they differ."""
+    same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    return _around(one, same), _around(other, same)
+
+
+def _around(text: str, at: int) -> str:
+    start, end = max(at - AROUND, 0), at + AROUND
+    return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
