@@ -97,10 +97,12 @@ def _read(path: Path) -> Line:
 
 def _sound(wav: bytes, where: str, embed: bool) -> str:
     source = escape(where)
+    load = "metadata"
     if embed or len(wav) <= EMBED_BYTES:
+        load = "auto"
         source = f"data:audio/wav;base64,{b64encode(wav).decode()}"
     return (
-        f'<audio controls preload="auto" src="{source}"></audio>\n'
+        f'<audio controls preload="{load}" src="{source}"></audio>\n'
         '<p class="soft">Click on anything in the time line to hear it from there.</p>'
     )
 

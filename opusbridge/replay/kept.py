@@ -38,7 +38,7 @@ class KeptEngine:
         return self._engine.ended
 
     def telephony_said(self, text: str, now: float) -> Outgoing:
-        self._flight.said("telephony", "in", text, now)
+        self._flight.said("telephony", "in", self._engine.for_the_record(text), now)
         return self._kept(self._engine.telephony_said(text, now), now)
 
     def model_said(self, text: str, now: float) -> Outgoing:

@@ -246,6 +246,22 @@ def test_a_call_with_a_pause_is_played_through_it(tmp_path: Path) -> None:
     assert again.stopped == ""
 
 
+@pytest.mark.slow
+def test_a_call_in_which_keys_were_secret_is_played_as_far_as_they_do_not_matter(
+    tmp_path: Path,
+) -> None:
+    call, path = seeded_call(3), tmp_path / "secret.jsonl"
+    engine = KeptEngine(call.engine, path)  # type: ignore[arg-type]  # the real one
+    call.engine = engine
+    call.happens(events.DigitsWanted("digits-1", 4, "#", 5.0, secret=True), 3.0)
+    call.run(300.0)
+    engine.finish()
+
+    again = replay(path)
+    assert again.exact
+    assert again.seconds > 3.0
+
+
 def test_a_call_that_judges_by_loudness_needs_to_hear(flight: Path, tmp_path: Path) -> None:
     def deafen(lines: Lines) -> None:
         for line in lines:
