@@ -33,6 +33,8 @@ class PlayAudio:
     audio: Audio
     starts_at: float = 0.0
     """When the caller will hear its first sample, by the ledger's clock."""
+    follows: bool = False
+    """It is queued right behind what was played before: no silence is between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +275,17 @@ class ResumeRecording:
 
 
 @dataclass(frozen=True, slots=True)
+class MovePlayout:
+    """For the recording: what was played last, and what follows it, is heard at another time.
+
+    That is all the sound since the last :class:`PlayAudio` that did not follow another.
+    """
+
+    by_seconds: float
+    """How much later than foretold; less than nothing: earlier."""
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something worth counting and tracing; changes nothing in the world.
 
@@ -331,6 +344,7 @@ ToShell = (
     | ReplaceModel
     | PauseRecording
     | ResumeRecording
+    | MovePlayout
     | Note
     | EndCall
 )

@@ -327,6 +327,8 @@ class RealtimeBridge(Asking):
                 self._model.replace()
             case effects.PauseRecording() | effects.ResumeRecording():
                 log.info("recording paused or resumed", what=type(effect).__name__)
+            case effects.MovePlayout():
+                pass  # for the recorder, which sees it by observing
             case effects.Note():
                 show_note(effect, self._bad_messages)
             case effects.EndCall(how):

@@ -6,8 +6,8 @@ from opusbridge.effects import HangUp, TransferCall
 
 #: How long a goodbye the model still has to say may take to begin.
 REPLY_SECONDS = 10.0
-#: What was played out reaches the ear this much later: the carrier's way takes up to 300 ms
-#: (twilio-media-streams 4.1), and where nothing is reported the clock knows no delay at all.
+#: What was played out at the far side reaches the ear this much later: the carrier's way takes
+#: up to 300 ms (twilio-media-streams 4.1). The way to the far side is in the ledger's clock.
 TAIL_SECONDS = 0.3
 #: A mark that does not come back holds up the end for no longer than this.
 GRACE_SECONDS = 2.0

@@ -7,16 +7,17 @@ what was sent to the telephony side and what has reached the ear.
 Where barge-in is to be confirmed, playing can be paused: what the far side holds is thrown away
 there, but not here, and is sent again from the heard byte on.
 
-The clock says how far the far side has played: it plays in real time whatever it has.
-Where it reports marks, each mark that comes back sets the clock right, and a mark that has
-not come back holds it: heard is never more than the next outstanding mark (for a bounded
-time, since a mark may be lost). A clear begins a new epoch: the far side returns the marks
-of what it threw away too, and those are not "heard".
+The clock says how far the far side has played: it plays in real time whatever it has, and
+begins one way over the wire after it was sent (``wire_delay``). Where it reports marks, each
+mark that comes back sets the clock right: its sound was heard one way ago. A mark that has not
+come back holds it: heard is never more than one way beyond the next outstanding mark (for a
+bounded time, since a mark may be lost). A clear begins a new epoch: the far side returns the
+marks of what it threw away too, and those are not "heard", nor tell how long the way is.
 
 Where nothing is reported, sound is kept back here and sent with a bounded lead, so that
-little is lost, or wrongly believed heard, when the caller cuts in. The clock is then never
-behind the ear, so a late "that prompt was played" (AudioCodes' ``playFinished``), which
-does not say of which sound, can correct nothing: it would mark newer sound heard.
+little is lost, or wrongly believed heard, when the caller cuts in; one way is assumed. A "that
+prompt was played" (AudioCodes' ``playFinished``) can correct nothing: whether it says of which
+sound, and what it says of cut ones, is not documented, and it would mark newer sound heard.
 """
 
 from collections import deque
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 
 from opusbridge.audio.formats import silence_byte
 from opusbridge.call.kept import KeptSound
+from opusbridge.call.wire_delay import Run, WireDelay
 from opusbridge.sound import Audio, AudioFormat
 
 #: Paced sound leaves in pieces of this length: ten wakes a second are cheap, and a fifth
@@ -39,6 +41,9 @@ CLEAR_SECONDS = 0.3
 
 #: After so long an outstanding mark is taken to be lost, and its echo would set nothing right.
 MARK_LOST_SECONDS = 30.0
+
+#: A clock set right by less than this is nobody's business: a tenth of a syllable.
+WORTH_TELLING_SECONDS = 0.005
 
 #: Names of marks that a clear flushed, or that were lost, known until they come back: as many
 #: as the far side can hold, and far more than were ever outstanding.
@@ -62,7 +67,7 @@ class Segment:
     complete: bool = False
     """The model will add nothing more."""
     starts_at: float = 0.0
-    """When the caller hears its first byte, by the clock when it was sent."""
+    """When the caller hears its first byte."""
     ends_at: float = 0.0
     """When he hears the last that was sent of it, or heard what he did hear."""
     heard_before: int = 0
@@ -79,6 +84,8 @@ class Sent:
     starts_at: float
     end: int = field(default=0, compare=False)
     """Where the epoch's stream is behind it."""
+    follows: bool = False
+    """It is heard right behind what was sent before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,7 @@ class PlayoutLedger:
 
     format: AudioFormat
     lead_seconds: float | None
+    wire: WireDelay
     kept: KeptSound | None = None
     """A copy of what was sent, where playing may be paused."""
     paused: bool = False
@@ -100,6 +108,9 @@ class PlayoutLedger:
     _waiting: deque[tuple[Segment, bytes | None]] = field(default_factory=deque)
     _sent: int = 0
     _empties_at: float = 0.0
+    """When everything sent was heard."""
+    _run: Run | None = None
+    """The sound sent last, as far as it is heard without a pause."""
     _heard: int = 0
     _marks: deque[tuple[str, int, float]] = field(default_factory=deque)
     _stale_marks: dict[str, None] = field(default_factory=dict)
@@ -153,7 +164,10 @@ class PlayoutLedger:
         return found
 
     def _send(self, segment: Segment, audio: Audio, now: float) -> Sent:
-        starts_at = max(now, self._empties_at)
+        run, follows = self._run, self._follows(now)
+        if run is None or not follows:
+            run = self._begin(now)
+        starts_at = self._empties_at
         begin, end = self._sent, self._sent + audio.size_bytes
         if self.kept is not None:
             self.kept.add(segment, audio, begin, starts_at, self.heard_position(now), now)
@@ -164,13 +178,26 @@ class PlayoutLedger:
         segment.stretches.append((begin, end))
         segment.sent += audio.size_bytes
         self._sent = end
-        self._empties_at = segment.ends_at = starts_at + audio.ms / 1000
-        return Sent(audio, starts_at, end)
+        self._empties_at = segment.ends_at = run.heard_at(end)
+        return Sent(audio, starts_at, end, follows)
+
+    def _follows(self, now: float) -> bool:
+        """Whether what is sent now finds the far side playing."""
+        return self._run is not None and now + self.wire.seconds <= self._empties_at
+
+    def _begin(self, sent_at: float) -> Run:
+        """What comes is heard after a pause."""
+        self.wire.begin()
+        rate, delay = self.format.bytes_per_ms * 1000, self.wire.seconds
+        self._run = run = Run(self._sent, sent_at, rate, delay, delay)
+        self._empties_at = run.heard_at(self._sent)
+        return run
 
     @property
     def _room_at(self) -> float:
-        """When the next piece of paced sound fits into the lead."""
-        return self._empties_at - (self.lead_seconds or 0.0) + PIECE_MS / 1000
+        """When the next piece of paced sound fits into the lead, which the wire does not eat."""
+        delay = 0.0 if self._run is None else self._run.delay
+        return self._empties_at - delay - (self.lead_seconds or 0.0) + PIECE_MS / 1000
 
     @property
     def deadline(self) -> float | None:
@@ -202,15 +229,35 @@ class PlayoutLedger:
                 break  # those before it were heard too; their echoes were lost
             self._spoil([placed])
         self._heard = max(self._heard, position)
-        self._empties_at = now + self._seconds(self._sent - position)
-        for segment in self.segments:
-            if segment.stretches and segment.stretches[-1][1] <= position:
-                segment.ends_at = now
+        if self._run is not None and position > self._run.begins:
+            self._came_back(self._run, position, now)
         return True
+
+    def _came_back(self, run: Run, position: int, now: float) -> None:
+        """The clock is set right: an echo says when its sound was heard, and so all the run's."""
+        excess = run.excess(position, now)
+        self.wire.came_back(excess)
+        run.came_back(excess, self.wire.seconds)
+        self._empties_at = run.heard_at(self._sent)
+        for segment in self.segments:
+            begun = bool(segment.stretches) and not segment.heard_before
+            if begun and segment.stretches[0][0] >= run.begins:
+                segment.starts_at = run.heard_at(segment.stretches[0][0])
+            if segment.stretches and segment.stretches[-1][1] > run.begins:
+                segment.ends_at = run.heard_at(segment.stretches[-1][1])
+
+    def moved(self) -> float:
+        """How much later than foretold the sound sent last is heard, since last asked."""
+        run = self._run
+        if run is None or abs(run.delay - run.told) < WORTH_TELLING_SECONDS:
+            return 0.0
+        by, run.told = run.delay - run.told, run.delay
+        return by
 
     def silent_until(self, at: float) -> None:
         """The far side has silence to play until then, which is no part's."""
-        self._empties_at = max(self._empties_at, at)
+        if at + self.wire.seconds > self._empties_at:
+            self._begin(at)
 
     def heard_position(self, now: float) -> int:
         """Bytes of this epoch that have reached the ear; never runs backwards."""
@@ -220,11 +267,10 @@ class PlayoutLedger:
         return self._heard
 
     def _position(self, now: float) -> int:
-        ahead_ms = max(0.0, (self._empties_at - now) * 1000)
-        position = self._sent - round(ahead_ms * self.format.bytes_per_ms)
+        position = self._sent - self._bytes(max(0.0, self._empties_at - now))
         for _, held, due in self._marks:
             if now < due + MARK_PATIENCE_SECONDS:
-                position = min(position, held)
+                position = min(position, held + self._bytes(self.wire.seconds))
                 break  # the others are further on; those before it are taken to be lost
         return max(self._heard, position)
 
@@ -292,9 +338,11 @@ class PlayoutLedger:
         self.paused = False
         first = self._waiting[0][1] if self._waiting else None
         silence = silence_byte(self.format) * (-len(first or b"") % frame_bytes)
-        starts_at = max(now, self._empties_at)
-        self._sent += len(silence)
-        self._empties_at = starts_at + self._seconds(len(silence))
+        if silence:
+            run = self._begin(now)
+            starts_at = self._empties_at
+            self._sent += len(silence)
+            self._empties_at = run.heard_at(self._sent)
         found = self.release(now)
         if silence and isinstance(found[0], Sent):
             whole = Audio.of(silence + found[0].audio.raw, self.format)
@@ -331,7 +379,7 @@ class PlayoutLedger:
         self._spoil([name for name, _, _ in self._marks])
         self._marks.clear()
         self._sent = self._heard = 0
-        self._empties_at = now
+        self._empties_at, self._run = now, None
 
     def _spoil(self, names: list[str]) -> None:
         """Their echoes will say nothing, but they are ours."""
@@ -343,6 +391,9 @@ class PlayoutLedger:
         if segment.sent != segment.taken:
             return False
         return not segment.stretches or segment.stretches[-1][1] <= position
+
+    def _bytes(self, seconds: float) -> int:
+        return round(seconds * 1000 * self.format.bytes_per_ms)
 
     def _seconds(self, size_bytes: int) -> float:
         return size_bytes / (self.format.bytes_per_ms * 1000)

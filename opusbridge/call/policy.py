@@ -35,6 +35,8 @@ class TelephonyTraits:
     """It tells us what was heard. Where it does not, sound is sent paced and the clock rules."""
     lead_seconds: float | None
     """How far ahead of the ear sound is sent; ``None``: at once, the far side buffers."""
+    wire_seconds: float
+    """How long sound is on its way to the ear, until something came back of it."""
     frame_bytes: int
     """Sound goes out in whole multiples of this."""
     rings: bool
@@ -46,11 +48,16 @@ class TelephonyTraits:
     handed over: the stream's end is all there is to see of that."""
 
 
+#: One way, where nothing is known of it: between that of one city (10 ms) and of one continent
+#: (80 to 100 ms), so that it is wrong by no more than half a syllable.
+ASSUMED_WIRE_SECONDS = 0.05
+
 #: 160 bytes are 20 ms of mu-law: odd sizes were heard as clicks (twilio-media-streams 3.5).
 TWILIO = TelephonyTraits(
     "twilio",
     marks=True,
     lead_seconds=None,
+    wire_seconds=ASSUMED_WIRE_SECONDS,
     frame_bytes=160,
     rings=False,
     told_of_speech=False,
@@ -62,6 +69,7 @@ AUDIOCODES = TelephonyTraits(
     "audiocodes",
     marks=False,
     lead_seconds=0.3,
+    wire_seconds=ASSUMED_WIRE_SECONDS,
     frame_bytes=2,
     rings=True,
     told_of_speech=True,

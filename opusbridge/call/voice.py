@@ -13,6 +13,7 @@ from opusbridge.call.media import AgentPath
 from opusbridge.call.playout import Ended, PlayoutLedger, Segment, Sent
 from opusbridge.call.policy import Clip, TelephonyTraits
 from opusbridge.call.transcript import Transcript
+from opusbridge.call.wire_delay import WireDelay
 from opusbridge.effects import Effect, Note
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, Audio, AudioFormat
 
@@ -40,7 +41,7 @@ class AgentVoice:
         self._traits = traits
         self._telephony = telephony
         self._path = AgentPath(model, telephony, traits.frame_bytes)
-        self._ledger = PlayoutLedger(telephony, traits.lead_seconds)
+        self._ledger = PlayoutLedger(telephony, traits.lead_seconds, WireDelay(traits.wire_seconds))
         self._kept = KeptSound() if may_pause else None
         self._ledger.kept = self._kept
         self._on_path: Segment | None = None  # whose sound conversion may hold back
@@ -129,7 +130,7 @@ class AgentVoice:
             if isinstance(one, Ended):
                 found.append(effects.EndPlayout())
                 continue
-            found.append(effects.PlayAudio(one.audio, one.starts_at))
+            found.append(effects.PlayAudio(one.audio, one.starts_at, one.follows))
             if self._traits.marks:
                 found.append(effects.PlaceMark(self._ledger.place_mark(one)))
         self.spoke = self.spoke or bool(found)
@@ -147,7 +148,8 @@ class AgentVoice:
         if not self._ledger.mark_reached(name, now):
             return [Note("stray", "mark")]
         self.settle(now)
-        return []
+        by_seconds = self._ledger.moved()
+        return [effects.MovePlayout(by_seconds)] if by_seconds else []
 
     def play_finished(self, now: float) -> None:
         """Nothing the clock has not said before (playout.py): an occasion to write it down."""

@@ -5,7 +5,9 @@ frame goes where the one before it ended, unless it is too late for that to be t
 
 The agent's sound is laid down where the caller hears it, which is mostly in the future: the
 model speaks faster than real time, and what is cleared before its time was never heard.
-:meth:`StereoTimeline.take` therefore hands out only what nothing can change any more.
+:meth:`StereoTimeline.take` therefore hands out only what nothing can change any more. When
+it turns out that he heard it earlier or later, an utterance is moved whole, with no hole in
+its words, as long as nothing of it was handed out.
 
 Times are seconds from the start of the recording. They may not run backwards: after
 ``take(until_s)`` nothing may be reported that happened before ``until_s``.
@@ -71,7 +73,15 @@ class StereoTimeline:
         ``follows``: it is queued behind that, so there is no silence between.
         """
         tolerance = self._drift if follows and self._agent.end else self._snap
+        self._agent.begin(follows)
         self._lay(self._agent, pcm, self._samples(starts_at_s), tolerance)
+
+    def move(self, by_s: float) -> None:
+        """The agent's sound since the last that did not follow is heard so much later, or earlier.
+
+        What was handed out stays where it is, and so does the rest of its utterance.
+        """
+        self._agent.move(self._samples(by_s), self._taken)
 
     def clear(self, at_s: float) -> None:
         """What of the agent is not heard at ``at_s`` never will be."""
@@ -132,11 +142,19 @@ class _Voice:
     def __init__(self) -> None:
         self.end = 0  # where its last sample ends, taken or not
         self._hole = (0, 0)  # the last pause within it
+        self._utterance = (0, 0)  # the last: where what is before it ends, and where it begins
+        self._begins = True  # with what is laid next
         self._pending = bytearray()  # ends at ``end``, begins where taking stopped or later
+
+    def begin(self, follows: bool) -> None:
+        """What is laid next belongs to what is there, or is an utterance of its own."""
+        self._begins = self._begins or not follows
 
     def lay(self, start: int, pcm: bytes) -> None:
         if start > self.end:
             self._hole = (self.end, start)
+        if self._begins:
+            self._utterance, self._begins = (self.end, start), False
         if self._pending:
             self._pending += bytes(_BYTES * (start - self.end))
         self._pending += pcm
@@ -147,6 +165,20 @@ class _Voice:
             kept = max(len(self._pending) - _BYTES * (self.end - at), 0)
             del self._pending[kept:]
             self.end = at
+
+    def move(self, samples: int, since: int) -> None:
+        """The last utterance comes so much later, if nothing of it is before ``since``."""
+        before, began = self._utterance
+        if not since <= began < self.end:
+            return
+        samples = max(samples, max(before, since) - began)
+        first = _BYTES * (began - self.end) + len(self._pending)
+        if samples > 0:
+            self._pending[first:first] = bytes(_BYTES * samples)
+        else:
+            del self._pending[max(first + _BYTES * samples, 0) : first]
+        self.end += samples
+        self._utterance = (before, began + samples)
 
     def settled(self, earliest: int, tolerance: int) -> int:
         """Up to where nothing can change, if what comes yet starts at ``earliest`` or later.

@@ -51,7 +51,13 @@ Entry = tuple[float, str, str, Any]
 
 _NOTHING: frozenset[type] = frozenset()
 _SOUND: frozenset[type] = frozenset(
-    {events.CallArrived, events.CallerSpoke, effects.PlayAudio, effects.ClearPlayout}
+    {
+        events.CallArrived,
+        events.CallerSpoke,
+        effects.PlayAudio,
+        effects.MovePlayout,
+        effects.ClearPlayout,
+    }
 )
 _PAUSES: frozenset[type] = frozenset({effects.PauseRecording, effects.ResumeRecording})
 
@@ -305,7 +311,10 @@ class _Files:
                     case events.CallerSpoke():
                         soundtrack.caller_spoke(what.audio, t)
                     case effects.PlayAudio():
-                        soundtrack.agent_played(what.audio, what.starts_at - self._started_at, t)
+                        starts_at = what.starts_at - self._started_at
+                        soundtrack.agent_played(what.audio, starts_at, t, what.follows)
+                    case effects.MovePlayout():
+                        soundtrack.agent_moved(what.by_seconds)
                     case effects.ClearPlayout():
                         soundtrack.cleared(t)
                     case effects.PauseRecording():

@@ -45,10 +45,14 @@ class Soundtrack:
         self._flush_if_due(at)
         self._timeline.caller(self._caller.pcm(audio), at)
 
-    def agent_played(self, audio: Audio, starts_at: float, now: float) -> None:
+    def agent_played(self, audio: Audio, starts_at: float, now: float, follows: bool) -> None:
         self._flush_if_due(now)
         # What is sent now was not heard before now, whatever the ledger hopes.
-        self._timeline.agent(self._agent.pcm(audio), max(starts_at, now), follows=starts_at > now)
+        self._timeline.agent(self._agent.pcm(audio), max(starts_at, now), follows)
+
+    def agent_moved(self, by_seconds: float) -> None:
+        """What was played last is heard at another time than was foretold."""
+        self._timeline.move(by_seconds)
 
     def cleared(self, now: float) -> None:
         self._timeline.clear(now)

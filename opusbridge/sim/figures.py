@@ -25,6 +25,10 @@ _PROBE_MS, _EVERY_MS = 160, 1_000
 #: Sound is looked for so far from where the ear heard it.
 _NEAR_SECONDS = 1.0
 
+#: The recorder goes to the disk so often, and changes nothing that it wrote.
+_TAKEN_SECONDS = 1.0
+_SOUND = (events.CallerSpoke, effects.PlayAudio)
+
 _DECODE = {Encoding.PCMU: pcmu_decode, Encoding.PCMA: pcma_decode, Encoding.PCM: bytes}
 
 
@@ -60,7 +64,11 @@ class Timeline(Protocol):
 
     def agent(self, pcm: bytes, starts_at_s: float, follows: bool = False) -> None: ...
 
+    def move(self, by_s: float) -> None: ...
+
     def clear(self, at_s: float) -> None: ...
+
+    def take(self, until_s: float) -> bytes: ...
 
     def finish(self, until_s: float) -> bytes: ...
 
@@ -72,6 +80,8 @@ class Measure:
         """``timeline`` makes one for so many samples a second."""
         self._make_timeline = timeline
         self._timeline: Timeline | None = None
+        self._frames = bytearray()
+        self._taken_at = 0.0
         self._refused = 0
         self._ended_at: float | None = None
 
@@ -87,12 +97,16 @@ class Measure:
                 self._record(self._timeline, what, now)
 
     def _record(self, timeline: Timeline, what: Event | Effect, now: float) -> None:
+        if now - self._taken_at >= _TAKEN_SECONDS and isinstance(what, _SOUND):
+            self._taken_at = now
+            self._frames += timeline.take(now)
         match what:
             case events.CallerSpoke():
                 timeline.caller(_pcm(what.audio), now)
             case effects.PlayAudio():
-                starts_at = max(what.starts_at, now)
-                timeline.agent(_pcm(what.audio), starts_at, follows=starts_at > now)
+                timeline.agent(_pcm(what.audio), max(what.starts_at, now), what.follows)
+            case effects.MovePlayout():
+                timeline.move(what.by_seconds)
             case effects.ClearPlayout():
                 timeline.clear(now)
 
@@ -106,7 +120,7 @@ class Measure:
         found.heard_after_clear = len(cut_speech_unheard(_cuts(call), call.witness.items, heard))
         if self._timeline is not None and self._ended_at is not None:
             rate = self._timeline.rate_hz
-            frames = self._timeline.finish(self._ended_at)
+            frames = bytes(self._frames) + self._timeline.finish(self._ended_at)
             found.length.append(1000 * (len(frames) / (4 * rate) - self._ended_at))
             found.placed = _placed(_right(frames), rate, heard)
         return found

@@ -354,6 +354,8 @@ class SimulatedCall:
                 self._after(self.surroundings.rest_seconds, self._transfer_by_rest)
             case effects.PauseRecording() | effects.ResumeRecording() | effects.DeliverDigits():
                 pass  # for whoever keeps it, or waits for it, and sees it by observing
+            case effects.MovePlayout():
+                pass  # the same
             case effects.Note():
                 self.notes.append(effect)
             case effects.ReplaceModel():

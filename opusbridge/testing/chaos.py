@@ -74,8 +74,9 @@ class Recording:
             case events.CallerSpoke() if self._timeline is not None:
                 self._timeline.caller(_pcm(what.audio), now)
             case effects.PlayAudio() if self._timeline is not None:
-                starts_at = max(what.starts_at, now)
-                self._timeline.agent(_pcm(what.audio), starts_at, follows=starts_at > now)
+                self._timeline.agent(_pcm(what.audio), max(what.starts_at, now), what.follows)
+            case effects.MovePlayout() if self._timeline is not None:
+                self._timeline.move(what.by_seconds)
             case effects.ClearPlayout() if self._timeline is not None:
                 self._timeline.clear(now)
             case effects.EndCall():

@@ -1,5 +1,7 @@
 """A line without any delay, to play a conversation on: who speaks when, and what is heard."""
 
+from dataclasses import replace
+
 from opusbridge import effects, events
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, ResponsePolicy
@@ -22,7 +24,7 @@ def confirming(
     by_model: bool = False,
 ) -> CallPolicy:
     return CallPolicy(
-        AUDIOCODES if audiocodes else TWILIO,
+        replace(AUDIOCODES if audiocodes else TWILIO, wire_seconds=0.0),
         SessionConfig(
             "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, ms is None)
         ),
@@ -40,7 +42,7 @@ class Line:
 
     def __init__(self, policy: CallPolicy | None = None) -> None:
         policy = policy or confirming()
-        self.format: AudioFormat = PCM_24K if policy.telephony is AUDIOCODES else PCMU_8K
+        self.format: AudioFormat = PCM_24K if policy.telephony.name == AUDIOCODES.name else PCMU_8K
         self.talk = Conversation(
             policy, self.format, Transcript(), lambda at: round(at * 1000), 0.0
         )

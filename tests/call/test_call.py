@@ -372,7 +372,7 @@ def test_the_transcript_can_be_followed_while_the_agent_is_heard() -> None:
 
     item = call.transcript_changes(2.0)["items"]["item_2"]
 
-    assert (item["heard"], item["unheard"], item["started_ms"]) == ("one two", "six ten", 1000)
+    assert (item["heard"], item["unheard"], item["started_ms"]) == ("one two", "six ten", 1050)
     assert call.transcript_changes(2.5)["items"]["item_2"]["heard"] == "one two six"
 
 

@@ -37,14 +37,16 @@ SESSION = SessionConfig(
     "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
 )
 LADDER = SilencePolicy((5.0, 5.0, 5.0), ("Ask.", "Warn."), "Say goodbye.")
-POLICY = CallPolicy(TWILIO, SESSION, clips=CLIPS, clip_words={"greeting": WORDS})
+#: Told of no wire: what is sent is heard at once.
+NEAR = replace(TWILIO, wire_seconds=0.0)
+POLICY = CallPolicy(NEAR, SESSION, clips=CLIPS, clip_words={"greeting": WORDS})
 READY = (events.SessionCreated("sess_1"), events.SessionConfigured(PCMU_8K, PCMU_8K))
 
 
 def started(policy: CallPolicy, ready: bool = True) -> tuple[Call, list[Effect]]:
     """At 0.0, with what that led to."""
     call = Call(policy, 0.0)
-    form = PCMU_8K if policy.telephony is TWILIO else PCM_16K
+    form = PCMU_8K if policy.telephony is NEAR else PCM_16K
     found = call.handle(events.CallArrived("provider-1", form), 0.0)
     if ready:
         for event in READY:

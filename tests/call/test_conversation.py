@@ -53,7 +53,7 @@ def sound(ms: int) -> Audio:
 
 def policy(barge_in: bool = True, by_model: bool = False) -> CallPolicy:
     return CallPolicy(
-        TWILIO,
+        replace(TWILIO, wire_seconds=0.0),
         SESSION,
         ResponsePolicy(model_creates=by_model, interrupts=barge_in),
         barge_in=barge_in,
@@ -380,7 +380,7 @@ def test_barge_in_after_the_response_was_done_still_cuts_what_is_heard() -> None
     assert without_notes(found) == [
         ClearPlayout(),
         TellSpeechStarted(),
-        TruncateItem("item_2", 0, 400),
+        TruncateItem("item_2", 0, 350),
     ]
 
 

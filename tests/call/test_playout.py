@@ -4,6 +4,7 @@ import pytest
 
 from opusbridge.call import playout as module
 from opusbridge.call.playout import Ended, PlayoutLedger, Segment, Sent
+from opusbridge.call.wire_delay import WireDelay
 from opusbridge.sound import PCMU_8K, Audio
 
 
@@ -12,13 +13,13 @@ def sound(ms: int) -> Audio:
 
 
 def buffering() -> PlayoutLedger:
-    """For a far side that buffers and reports marks."""
-    return PlayoutLedger(PCMU_8K, lead_seconds=None)
+    """For a far side that buffers and reports marks, at the end of no wire."""
+    return PlayoutLedger(PCMU_8K, lead_seconds=None, wire=WireDelay(0.0))
 
 
 def paced() -> PlayoutLedger:
     """For a far side that reports nothing."""
-    return PlayoutLedger(PCMU_8K, lead_seconds=0.3)
+    return PlayoutLedger(PCMU_8K, lead_seconds=0.3, wire=WireDelay(0.0))
 
 
 def say(
@@ -51,7 +52,7 @@ def test_sound_sent_ahead_is_heard_behind_what_was_sent_before() -> None:
     first, _ = say(ledger, "item_1", 500, now=1.0)
     second, leaving = say(ledger, "item_2", 500, now=1.1)
 
-    assert leaving == [Sent(sound(500), 1.5)]
+    assert leaving == [Sent(sound(500), 1.5, follows=True)]
     assert ledger.heard_ms(first, 1.7) == 500
     assert ledger.heard_ms(second, 1.7) == pytest.approx(200, abs=0.2)
     assert second.starts_at == 1.5
@@ -129,7 +130,7 @@ def test_a_mark_outstanding_holds_the_clock_and_its_echo_sets_it_right() -> None
 
     assert ledger.heard_ms(segment, 1.18) == 100  # the far side is behind
     assert ledger.mark_reached(mark, 1.18)
-    assert ledger.heard_ms(segment, 1.18) == 100
+    assert ledger.heard_ms(segment, 1.18) == pytest.approx(100, abs=0.2)
     assert ledger.heard_ms(segment, 1.23) == pytest.approx(150, abs=0.2)
     assert ledger.silent_at(1.18) == pytest.approx(1.28)
 
@@ -413,3 +414,148 @@ def test_a_cut_tells_how_much_was_heard_of_each_and_forgets_the_rest() -> None:
     assert second.ends_at == 1.7
     assert not ledger.audible(1.7)
     assert ledger.cut(1.7) == []
+
+
+# --- The wire ---------------------------------------------------------------------------
+
+
+def far() -> PlayoutLedger:
+    """For a far side that reports marks, 50 ms away as far as is known."""
+    return PlayoutLedger(PCMU_8K, lead_seconds=None, wire=WireDelay(0.05))
+
+
+def test_sound_is_heard_one_way_after_it_was_sent() -> None:
+    ledger = far()
+    segment, leaving = say(ledger, "item_1", 100, now=1.0)
+
+    assert leaving == [Sent(sound(100), 1.05)]
+    assert ledger.heard_ms(segment, 1.05) == 0
+    assert ledger.heard_ms(segment, 1.1) == pytest.approx(50, abs=0.2)
+    assert ledger.silent_at(1.0) == pytest.approx(1.15)  # who waits for the last word waits so long
+    assert ledger.audible(1.14)
+    assert not ledger.audible(1.16)
+
+
+def test_an_echo_says_what_was_heard_one_way_ago() -> None:
+    ledger = far()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    mark = ledger.place_mark()
+    say(ledger, "item_1", 300, now=1.0)
+
+    ledger.mark_reached(mark, 1.16)  # 30 ms there, 30 ms back
+
+    assert ledger.heard_ms(segment, 1.16) == pytest.approx(130, abs=0.2)
+    assert segment.starts_at == pytest.approx(1.03)
+    assert segment.ends_at == ledger.silent_at(1.16) == pytest.approx(1.43)
+    _, (later,) = say(ledger, "item_2", 100, now=3.0)
+    assert isinstance(later, Sent)
+    assert later.starts_at == pytest.approx(3.03)
+
+
+def test_a_mark_outstanding_holds_the_clock_one_way_beyond_it() -> None:
+    ledger = far()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    ledger.place_mark()
+    say(ledger, "item_1", 900, now=1.0)
+
+    assert ledger.heard_ms(segment, 1.19) == pytest.approx(140, abs=0.2)
+    assert ledger.heard_ms(segment, 1.9) == 150
+
+
+def test_what_was_heard_stays_heard_when_the_way_turns_out_longer() -> None:
+    ledger = far()
+    segment, _ = say(ledger, "item_1", 1000, now=1.0)
+    mark = ledger.place_mark()
+    say(ledger, "item_1", 1000, now=1.0)
+    assert ledger.heard_ms(segment, 2.2) == 1050
+
+    ledger.mark_reached(mark, 2.2)  # there 150 ms, not 50
+
+    assert ledger.heard_ms(segment, 2.2) == pytest.approx(1050, abs=0.2)
+    assert ledger.heard_ms(segment, 2.25) == pytest.approx(1100, abs=0.2)
+
+
+def test_the_echoes_of_an_earlier_run_do_not_move_a_later_one() -> None:
+    ledger = far()
+    first, _ = say(ledger, "item_1", 100, now=1.0)
+    mark = ledger.place_mark()
+    _, (leaving,) = say(ledger, "item_2", 100, now=1.12)
+    assert isinstance(leaving, Sent)
+    assert not leaving.follows
+
+    ledger.mark_reached(mark, 1.5)
+
+    assert ledger.heard_ms(first, 1.5) == 100
+    assert ledger.silent_at(1.5) == pytest.approx(1.27)
+    assert ledger.wire.seconds == 0.05
+
+
+def test_the_marks_a_clear_brings_back_say_nothing_of_the_way() -> None:
+    ledger = far()
+    say(ledger, "item_1", 5000, now=1.0)
+    flushed = ledger.place_mark()
+    ledger.cut(1.2)
+    ledger.mark_reached(flushed, 1.21)
+
+    assert ledger.wire.seconds == 0.05
+    _, (leaving,) = say(ledger, "item_2", 100, now=1.21)
+    assert leaving == Sent(sound(100), 1.26)
+
+
+def test_who_was_told_when_sound_is_heard_is_told_how_far_it_moved() -> None:
+    ledger = far()
+    assert ledger.moved() == 0.0
+    say(ledger, "item_1", 100, now=1.0)
+    marks = [ledger.place_mark()]
+    say(ledger, "item_1", 100, now=1.0)
+    marks.append(ledger.place_mark())
+    assert ledger.moved() == 0.0
+
+    ledger.mark_reached(marks[0], 1.16)
+    assert ledger.moved() == pytest.approx(-0.02)
+    assert ledger.moved() == 0.0
+    ledger.mark_reached(marks[1], 1.258)  # quicker, but not worth a word
+    assert ledger.moved() == 0.0
+
+
+def test_a_part_said_before_a_pause_and_after_it_began_when_it_did() -> None:
+    ledger = far()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    say(ledger, "item_1", 100, now=2.0)
+    mark = ledger.place_mark()
+    other, _ = say(ledger, "item_2", 100, now=2.0)
+    waiting = ledger.segment("resp_1", "item_3", 0)
+
+    ledger.mark_reached(mark, 2.14)
+
+    assert segment.starts_at == pytest.approx(1.05)
+    assert segment.ends_at == pytest.approx(2.12)
+    assert other.starts_at == pytest.approx(2.12)
+    assert waiting.starts_at == 0.0
+
+
+def test_the_end_of_an_earlier_run_is_not_moved_by_a_later_ones_echo() -> None:
+    ledger = far()
+    before, _ = say(ledger, "item_1", 100, now=1.0)
+    say(ledger, "item_2", 100, now=2.0)
+    ledger.mark_reached(ledger.place_mark(), 2.14)
+
+    assert before.ends_at == pytest.approx(1.15)
+
+
+def test_silence_the_far_side_has_to_play_comes_before_what_is_said() -> None:
+    ledger = far()
+    ledger.silent_until(1.2)
+    ledger.silent_until(1.1)
+    _, (leaving,) = say(ledger, "item_1", 100, now=1.0)
+
+    assert isinstance(leaving, Sent)
+    assert leaving.starts_at == pytest.approx(1.25)
+
+
+def test_the_wire_does_not_eat_the_lead() -> None:
+    near, away = paced(), PlayoutLedger(PCMU_8K, lead_seconds=0.3, wire=WireDelay(0.25))
+    for ledger in (near, away):
+        say(ledger, "item_1", 1000, now=1.0)
+
+    assert near.deadline == pytest.approx(away.deadline)

@@ -231,8 +231,8 @@ def test_the_filler_of_a_tool_is_played_after_a_while_and_the_usual_words_after_
 
     found = wait(call, 17.0)
     assert fillers(found) == [3.0]  # it lasts three seconds, and would be played again at 22.5
-    assert [at for at, one in found if isinstance(one, PlayAudio)] == [3.0, 12.0]
-    assert [at for at, one in found if one == Note("hold")] == [12.0]
+    assert [at for at, one in found if isinstance(one, PlayAudio)] == [3.0, 12.05]
+    assert [at for at, one in found if one == Note("hold")] == [12.05]
 
 
 def test_a_filler_stops_when_the_answer_begins() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from opusbridge import effects
@@ -30,10 +32,15 @@ class Speaking:
         traits: TelephonyTraits = TWILIO,
         telephony: AudioFormat = PCMU_8K,
         model: AudioFormat = PCMU_8K,
+        wire_seconds: float = 0.0,
     ) -> None:
         self.transcript = Transcript()
         self.voice = AgentVoice(
-            traits, telephony, model, self.transcript, lambda at: round(1000 * at)
+            replace(traits, wire_seconds=wire_seconds),
+            telephony,
+            model,
+            self.transcript,
+            lambda at: round(1000 * at),
         )
 
     def hears(
@@ -67,8 +74,20 @@ def test_what_is_said_after_the_silence_that_answered_the_phone_is_heard_after_i
     speaking = Speaking(AUDIOCODES)
     assert speaking.voice.answer(1.0) == [effects.AnswerCall()]
 
-    assert speaking.hears("item_1", sound(100), 1.05) == [PlayAudio(sound(100), 1.2)]
+    assert speaking.hears("item_1", sound(100), 1.05) == [PlayAudio(sound(100), 1.2, follows=True)]
     assert speaking.voice.silent_at(1.05) == pytest.approx(1.3)
+
+
+def test_speech_is_heard_one_way_after_it_left_and_what_follows_it_behind_it() -> None:
+    speaking = Speaking(AUDIOCODES, wire_seconds=0.05)
+    (first,) = speaking.hears("item_1", sound(100), 1.0)
+    (second,) = speaking.hears("item_1", sound(50), 1.0)
+
+    assert isinstance(first, PlayAudio)
+    assert isinstance(second, PlayAudio)
+    assert first.starts_at == pytest.approx(1.05)
+    assert second.starts_at == pytest.approx(1.15)
+    assert [first.follows, second.follows] == [False, True]
 
 
 def test_speech_is_played_and_marked_where_marks_come_back() -> None:
@@ -220,11 +239,13 @@ def test_what_was_heard_to_its_end_is_written_down_with_its_times() -> None:
         speaking.voice.sound_done(item_id, 0, 1.2)
     assert speaking.voice.audible(2.4)
 
-    assert speaking.voice.mark_reached(mark, 2.6) == []
+    (moved,) = speaking.voice.mark_reached(mark, 2.6)
 
+    assert isinstance(moved, effects.MovePlayout)
+    assert moved.by_seconds == pytest.approx(0.1)
     item = speaking.item("item_2")
     assert (item["heard"], item["unheard"]) == ("Well, yes.", "")
-    assert (item["started_ms"], item["ended_ms"]) == (2000, 2600)
+    assert (item["started_ms"], item["ended_ms"]) == (2100, 2600)
     assert not speaking.voice.audible(2.6)
 
 

@@ -212,6 +212,70 @@ def test_a_clock_gone_wrong_does_not_fill_the_memory() -> None:
     assert voices(timeline.finish(1.0)) == ([], [(500, 600)])
 
 
+# --- Heard at another time than foretold ------------------------------------------------
+
+
+def test_an_utterance_heard_later_or_earlier_is_moved_whole() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(100), 0.1)
+    timeline.agent(sound(100), 0.5)
+    timeline.agent(sound(100), 0.6, follows=True)
+    timeline.move(0.06)
+    timeline.move(-0.02)
+    timeline.agent(sound(100), 0.7, follows=True)
+
+    assert voices(timeline.finish(1.0)) == ([], [(100, 200), (540, 840)])
+
+
+def test_the_first_utterance_is_moved_too() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(100), 0.5)
+    timeline.move(-0.02)
+    timeline.move(0.12)
+
+    assert voices(timeline.finish(1.0)) == ([], [(600, 700)])
+
+
+def test_an_utterance_is_not_moved_into_what_was_heard_before_it() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(100, 700), 0.1)
+    timeline.agent(sound(100, 900), 0.25)
+    timeline.move(-0.2)
+
+    frames = np.frombuffer(timeline.finish(1.0), dtype="<i2").reshape(-1, 2)[:, 1]
+    assert [int(np.count_nonzero(frames == level)) for level in (700, 900)] == [800, 800]
+    assert stretches(frames) == [(100, 300)]
+
+
+def test_an_utterance_is_not_moved_to_before_what_was_handed_out() -> None:
+    timeline = StereoTimeline(RATE)
+    frames = timeline.take(1.4)
+    timeline.agent(sound(100), 0.5)
+    timeline.move(-0.3)
+
+    assert voices(frames + timeline.finish(1.0)) == ([], [(400, 500)])
+
+
+def test_an_utterance_of_which_a_part_was_handed_out_gets_no_hole() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(1000), 0.1)
+    frames = timeline.take(1.5)
+    timeline.move(0.1)
+
+    assert voices(frames + timeline.finish(2.0)) == ([], [(100, 1100)])
+
+
+def test_what_was_cut_before_it_began_is_not_moved() -> None:
+    timeline = StereoTimeline(RATE)
+    timeline.agent(sound(100), 0.1)
+    timeline.agent(sound(100), 0.5)
+    timeline.clear(0.3)
+    timeline.move(0.1)
+    timeline.agent(sound(100), 0.35)
+
+    assert voices(timeline.finish(1.0)) == ([], [(100, 200), (350, 450)])
+
+
 # --- Pauses -----------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from opusbridge import effects, events
 from opusbridge.audio.formats import Transcoder
-from opusbridge.effects import ClearPlayout, Note, PlayAudio
+from opusbridge.effects import ClearPlayout, MovePlayout, Note, PlayAudio
 from opusbridge.events import CallerSpoke
 from opusbridge.recording.flight import read_flight
 from opusbridge.recording.recorder import CallRecorder
@@ -91,6 +91,21 @@ def names_in(folder: Path) -> set[str]:
 
 def loud(voice: Samples, rate_hz: int, begin: float, end: float) -> bool:
     return bool(np.any(np.abs(voice[round(begin * rate_hz) : round(end * rate_hz)]) > 40))
+
+
+async def test_the_agent_is_where_an_echo_says_that_he_was_heard(
+    tmp_path: Path, writer: Writer
+) -> None:
+    call = recorder(tmp_path, PCMU_8K, writer)
+    agent = noise(0.4, 8000, 2)
+    for number, frame in enumerate(frames(encoded(agent, PCMU_8K), PCMU_8K, 100)):
+        call.observe(PlayAudio(frame, START + 0.55 + 0.1 * number, number > 0), START + 0.5)
+    call.observe(MovePlayout(0.06), START + 0.7)
+    call.finish({}, {}, START + 1.5)
+    await call.closed()
+
+    rate, _, right = voices(tmp_path / "recording.wav")
+    assert begins_at(right, agent, rate) == pytest.approx(0.61, abs=0.005)
 
 
 @pytest.mark.slow

@@ -44,8 +44,9 @@ class Recorder:
             case events.CallerSpoke() if self.timeline is not None:
                 self.timeline.caller(pcm(what.audio), now)
             case effects.PlayAudio() if self.timeline is not None:
-                starts_at = max(what.starts_at, now)
-                self.timeline.agent(pcm(what.audio), starts_at, follows=starts_at > now)
+                self.timeline.agent(pcm(what.audio), max(what.starts_at, now), what.follows)
+            case effects.MovePlayout() if self.timeline is not None:
+                self.timeline.move(what.by_seconds)
             case effects.ClearPlayout() if self.timeline is not None:
                 self.timeline.clear(now)
             case _:
