@@ -1,5 +1,6 @@
 """Text in, text out: a whole engine, with the texts the peers would send."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -274,3 +275,24 @@ def test_a_new_session_is_met_with_a_new_protocol() -> None:
 def test_the_model_speaks_the_lines_own_format_where_it_can() -> None:
     assert model_format(PCMU_8K) == PCMU_8K
     assert model_format(PCM_16K) == PCM_24K
+
+
+def test_a_call_that_is_configured_first_has_its_frames_kept_and_its_model_dialled() -> None:
+    policy = CallPolicy(TWILIO, SESSION, configure_seconds=3.0)
+    engine = Engine(Call(policy, 0.0), TwilioProtocol(), RealtimeProtocol())
+    assert not engine.wants_model
+    assert engine.telephony_said(START, 1.0).effects == [effects.ConfigureCall()]
+    assert (engine.wants_model, engine.configurable, engine.deadline) == (True, True, 4.0)
+    assert engine.frame(media("/" * 160)) is None  # the short cut leads past the prelude
+    engine.telephony_said(media("/" * 160), 1.1)
+    assert engine.model_said(said("session.created", session={"id": "s"}), 1.2).to_model == []
+
+    other = replace(policy, session=replace(SESSION, instructions="Speak Danish."))
+    (update,) = engine.configured(other, 2.0).to_model
+
+    assert "Speak Danish." in update
+    assert (engine.configurable, engine.wants_model) == (False, True)
+    appended = engine.model_said(READY, 2.1).to_model
+    assert ["input_audio_buffer.append" in one for one in appended] == [True]
+    late = engine.configured(None, 3.0).effects
+    assert late == [Note("stray", "configured")]
