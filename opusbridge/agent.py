@@ -286,9 +286,11 @@ class Agent(BaseModel):
 def _complaint(error: ValidationError) -> str:
     """The first mistake in words: the key, and never its value."""
     first = error.errors()[0]
-    key = ".".join(map(str, first["loc"]))
+    key = ".".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":
         return f"agent: {key} is not a key of an agent"
+    if first["type"] == "missing":
+        return f"agent: {key} is missing"
     return f"agent: {key}: {first['msg'].removeprefix('Value error, ')}"
 
 

@@ -71,6 +71,12 @@ def _a_rule(written: str) -> str:
     return written
 
 
+def _a_key(written: str) -> str:
+    if len(written) != 1 or written not in "0123456789*#ABCD":
+        raise ValueError("is no key of a telephone: one of 0 to 9, *, # and A to D")
+    return written
+
+
 #: The keys of a telephone, and what one of them does.
-Key = Annotated[str, Field(pattern=r"^[0-9*#A-D]$")]
+Key = Annotated[str, AfterValidator(_a_key)]
 Rule = Annotated[str, AfterValidator(_a_rule)]

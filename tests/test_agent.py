@@ -128,6 +128,7 @@ def test_what_cannot_be_dialled_is_refused_without_repeating_it(target: str) -> 
         ({"give_up": "transfer:home"}, "agent: give_up must be wait, hang_up or transfer:NAME"),
         ({"give_up": "wait:billing"}, "agent: give_up must be wait, hang_up or transfer:NAME"),
         ({"name": ""}, "agent: name: "),
+        ({"keys": {"12": "hang_up"}}, "agent: keys.12: is no key of a telephone: one of 0 to 9"),
         ({"voice": 3}, "agent: voice: "),
         ({"tools": [look_up, look_up]}, "agent: tools: two tools have the name look_up"),
         ({"tools": [print]}, "agent: tools: print is not a tool; decorate"),
@@ -265,7 +266,7 @@ def test_a_python_file_may_import_its_neighbours_and_be_looked_up_by_name(tmp_pa
         ("x = 1\nx ===\n", "not valid Python (bad.py line 2)"),
         ("import nowhere_at_all\n", "there is no module nowhere_at_all"),
         ("x = 1\nraise KeyError('+15550100300')\n", "KeyError in line 2"),
-        (AGENT.replace("name", "title"), "agent: name: "),
+        (AGENT.replace("name", "title"), "agent: name is missing"),
         ("from opusbridge.tools import tool\n@tool\ndef f(a): ...\n", "parameter a needs a type"),
     ],
 )

@@ -62,7 +62,10 @@ def _show(console: Console, finding: Finding) -> None:
 def _explain(console: Console, word: str) -> None:
     found = explained(word)
     if found is None:
-        raise ConfigurationError("--explain: neither a code nor a slug that we know")
+        raise ConfigurationError(
+            "--explain: not known; it takes a code of Twilio's, such as 31920, or the reason of a "
+            "refusal or an ending, such as bad-signature or model-refused-us"
+        )
     console.print(f"{escape(word)}: {escape(found.meaning)}")
     console.print(f"→ {escape(found.cure)}")
     if found.source:

@@ -1,6 +1,7 @@
 """``opusbridge model``: the Realtime simulator on a real socket, for anyone's client."""
 
 import asyncio
+import os
 import sys
 from random import Random
 from shlex import quote
@@ -55,7 +56,8 @@ async def _serve(host: str, port: int, knobs: Knobs, random: Random) -> None:
             typer.echo(f"try it: OPUSBRIDGE_REALTIME_URL={served.url} {_command()} serve")
             await asyncio.Event().wait()
     except OSError as error:
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {why}") from None
 
 
 def _command() -> str:

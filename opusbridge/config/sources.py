@@ -55,6 +55,9 @@ def variable(field: str) -> str:
     return "OPENAI_API_KEY" if field == "openai_api_key" else f"{PREFIX}{field.upper()}"
 
 
+_NO_NUMBER = {"int_parsing": "a whole number", "float_parsing": "a number"}
+
+
 def complaint(error: ErrorDetails) -> str:
     """One mistake in words, with the variable's name and without its value."""
     place = str(error["loc"][0]) if error["loc"] else ""
@@ -63,5 +66,7 @@ def complaint(error: ErrorDetails) -> str:
     name = variable(place) if place.islower() else place
     if error["type"].startswith("bool"):
         return f"{name} must be true or false"
+    if error["type"] in _NO_NUMBER:
+        return f"{name} must be {_NO_NUMBER[error['type']]}"
     text = error["msg"].removeprefix("Value error, ").removeprefix("Input should ")
     return f"{name}: {'must ' if text != error['msg'] and text.startswith('be ') else ''}{text}"

@@ -42,7 +42,7 @@ class CallRefused(OpusbridgeError):
         self.status = status
 
     def __str__(self) -> str:
-        return f"the call was refused ({self.status or 'no answer'})"
+        return f"it answered {self.status}" if self.status else "no answer"
 
 
 def bearer(token: str | None) -> dict[str, str]:

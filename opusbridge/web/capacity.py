@@ -10,6 +10,7 @@ from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 
 _MOST_BYTES = 64 * 1024
+_NAME = "OPUSBRIDGE_CAPACITY_FILE"
 
 
 def write(path: Path, calls: int, machine: Mapping[str, Any]) -> None:
@@ -35,10 +36,10 @@ def read(path: Path) -> int:
         with path.open("rb") as file:
             told = orjson.loads(file.read(_MOST_BYTES))
     except OSError as error:
-        raise ConfigurationError(f"the capacity file cannot be read: {error.strerror}") from None
+        raise ConfigurationError(f"{_NAME}: it cannot be read: {error.strerror}") from None
     except orjson.JSONDecodeError:
         told = None
     calls = told.get("calls") if isinstance(told, dict) else None
     if type(calls) is not int or calls < 1:
-        raise ConfigurationError("the capacity file is not one that opusbridge bench wrote")
+        raise ConfigurationError(f"{_NAME}: that file is not one that opusbridge bench wrote")
     return calls

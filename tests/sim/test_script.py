@@ -294,8 +294,10 @@ def test_a_script_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
 
     mine = load(tmp_path / "mine.toml")
     assert (mine.name, mine.file) == ("mine", str(tmp_path / "mine.toml"))
-    with pytest.raises(ConfigurationError, match=r"no script other\.toml; there are "):
+    with pytest.raises(ConfigurationError, match=r"other\.toml: there is no such file"):
         load(tmp_path / "other.toml")
+    with pytest.raises(ConfigurationError, match=r"no script other; there are "):
+        load("other")
 
 
 # --- For editors ------------------------------------------------------------------------

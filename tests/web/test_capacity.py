@@ -45,7 +45,7 @@ def test_a_file_that_bench_did_not_write_is_refused(tmp_path: Path, text: str) -
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match="OPUSBRIDGE_CAPACITY_FILE: it cannot be read"):
         read(tmp_path / "none.json")
     with pytest.raises(ConfigurationError, match="cannot write"):
         write(tmp_path / "no" / "folder.json", 1, {})

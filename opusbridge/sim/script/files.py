@@ -105,6 +105,8 @@ def load(script: str | Path) -> CallScript:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
+        if path.suffix:
+            raise ConfigurationError(f"{path}: there is no such file, or no text in it") from None
         raise ConfigurationError(
             f"no script {path.name}; there are {', '.join(shipped())}"
         ) from None
