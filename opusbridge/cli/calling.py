@@ -261,7 +261,7 @@ def narrator(telephony: str, tell: Tell) -> Observer:
             case events.ModelWords(_, _, _, text, True):
                 tell(telephony, "agent", text.value)
             case effects.Note("barge-in"):
-                tell(telephony, "bridge", "the caller cut in: silence, cancel, truncate")
+                tell(telephony, "bridge", "the caller cut in: the agent is silenced")
             case effects.RunTool(_, name):
                 tell(telephony, "agent", f"[{name}]")
             case effects.EndCall(how):

@@ -103,7 +103,7 @@ def _expect(
 
 
 def _promise(tried: Sequence[Tried], console: Console) -> None:
-    table = Table("guarantee", "what it says", "held")
+    table = Table("promise", "what it says", "held")
     for guarantee in GUARANTEES:
         broken = [(one.name, why) for one in tried for why in one.broken[guarantee.name]]
         told = [f"{name}: {why}" for name, why in broken[:SHOWN]]
