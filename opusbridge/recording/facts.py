@@ -11,59 +11,59 @@ from opusbridge import effects, events
 
 Fact = dict[str, Any]
 
-_FACTS: dict[type, Callable[[Any], Fact]] = {
-    effects.Note: lambda note: {
-        "note": note.kind,
-        "reason": note.reason,
-        "ids": list(note.ids),
-        "value": note.value,
-    },
-    effects.RunTool: lambda tool: {
-        "note": "tool-started",
-        "reason": tool.name,
-        "ids": [tool.tool_call_id],
-    },
+#: What each is called; a note brings its own name (:data:`opusbridge.effects.NOTES`).
+NAMES: dict[type, str] = {
+    effects.RunTool: "tool-started",
+    events.ToolFinished: "tool-finished",
+    effects.ConfigureCall: "configure-asked",
+    events.CallConfigured: "configured",
+    effects.PauseRecording: "recording-paused",
+    effects.ResumeRecording: "recording-resumed",
+    events.HangUpRequested: "hang-up-requested",
+    events.DTMFRequested: "dtmf-requested",
+    events.PlayRequested: "play-requested",
+    events.DigitsWanted: "digits-wanted",
+    effects.DeliverDigits: "digits-delivered",
+    events.TransferRequested: "transfer-requested",
+    events.TextInjected: "text-injected",
+    events.MessageRejected: "message-rejected",
+    events.PeerStalled: "peer-stalled",
+    events.Broke: "broke",
+    events.TelephonyLost: "telephony-lost",
+    events.ModelLost: "model-lost",
+    effects.EndCall: "ended",
+}
+
+FACTS: frozenset[type] = frozenset({effects.Note, *NAMES})
+
+#: What is told of it besides its name.
+_DETAILS: dict[type, Callable[[Any], Fact]] = {
+    effects.RunTool: lambda tool: {"reason": tool.name, "ids": [tool.tool_call_id]},
     events.ToolFinished: lambda tool: {
-        "note": "tool-finished",
         "reason": "failed" if tool.failed else "",
         "ids": [tool.tool_call_id],
     },
-    effects.ConfigureCall: lambda _: {"note": "configure-asked"},
-    events.CallConfigured: lambda what: {
-        "note": "configured",
-        "reason": "changed" if what.changed else "",
-    },
-    effects.PauseRecording: lambda _: {"note": "recording-paused"},
-    effects.ResumeRecording: lambda _: {"note": "recording-resumed"},
-    events.HangUpRequested: lambda what: {"note": "hang-up-requested", "reason": what.reason},
-    events.DTMFRequested: lambda _: {"note": "dtmf-requested"},
-    events.PlayRequested: lambda _: {"note": "play-requested"},
-    events.DigitsWanted: lambda what: {
-        "note": "digits-wanted",
-        "reason": "secret" if what.secret else "",
-    },
-    effects.DeliverDigits: lambda what: {"note": "digits-delivered", "reason": what.how},
-    events.TransferRequested: lambda _: {"note": "transfer-requested"},
-    events.TextInjected: lambda _: {"note": "text-injected"},
-    events.MessageRejected: lambda what: {
-        "note": "message-rejected",
-        "reason": f"{what.peer}:{what.kind}",
-    },
-    events.PeerStalled: lambda what: {"note": "peer-stalled", "reason": what.peer},
-    events.Broke: lambda _: {"note": "broke"},
-    events.TelephonyLost: lambda _: {"note": "telephony-lost"},
-    events.ModelLost: lambda what: {"note": "model-lost", "reason": what.reason},
+    events.CallConfigured: lambda what: {"reason": "changed" if what.changed else ""},
+    events.HangUpRequested: lambda what: {"reason": what.reason},
+    events.DigitsWanted: lambda what: {"reason": "secret" if what.secret else ""},
+    effects.DeliverDigits: lambda what: {"reason": what.how},
+    events.MessageRejected: lambda what: {"reason": f"{what.peer}:{what.kind}"},
+    events.PeerStalled: lambda what: {"reason": what.peer},
+    events.ModelLost: lambda what: {"reason": what.reason},
     effects.EndCall: lambda what: {
-        "note": "ended",
         "outcome": what.ending.outcome,
         "reason": what.ending.reason,
     },
 }
 
-FACTS: frozenset[type] = frozenset(_FACTS)
-
 
 def fact(what: object) -> Fact | None:
     """The line for ``what``, without its time; ``None`` if the sockets tell it already."""
-    make = _FACTS.get(type(what))
-    return make(what) if make else None
+    if isinstance(what, effects.Note):
+        ids = list(what.ids)
+        return {"note": what.kind, "reason": what.reason, "ids": ids, "value": what.value}
+    kind = type(what)
+    name, details = NAMES.get(kind), _DETAILS.get(kind)
+    if name is None:
+        return None
+    return {"note": name} | (details(what) if details else {})

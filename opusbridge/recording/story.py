@@ -44,8 +44,17 @@ MARKS: dict[str, str] = {
     "hang-up-requested": "plain",
     "transfer-requested": "plain",
     "text-injected": "plain",
+    "configure-asked": "plain",
+    "configured": "plain",
+    "digits-wanted": "plain",
+    "digits-delivered": "plain",
+    "dtmf-requested": "plain",
+    "play-requested": "plain",
     "ended": "end",
 }
+
+#: Notes that are drawn as stretches of time, not as marks.
+STRETCHES = frozenset({"tool-started", "tool-finished", "pending-wait"})
 
 
 @dataclass(slots=True)

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from opusbridge.effects import NOTES
-from opusbridge.recording.facts import FACTS
-from opusbridge.recording.story import MARKS, Mark, Span, read_story
+from opusbridge.recording.facts import NAMES
+from opusbridge.recording.story import MARKS, STRETCHES, Mark, Span, read_story
 
 Line = dict[str, Any]
 
@@ -143,12 +143,19 @@ def test_what_tells_nothing_is_passed_over(line: Line) -> None:
     )
 
 
-def test_every_note_that_is_drawn_exists() -> None:
-    others = {"message-rejected", "peer-stalled", "broke", "telephony-lost", "model-lost"}
-    others |= {"hang-up-requested", "transfer-requested", "text-injected", "ended"}
-    others |= {"flight-gap", "flight-full", "recording-paused", "recording-resumed"}
-    others |= {"digits-wanted", "digits-delivered"}
-    others |= {"dtmf-requested", "play-requested"}
+def test_every_note_that_is_drawn_can_occur() -> None:
+    the_recorders_own = {"flight-gap", "flight-full"}
+    can_occur = {*NOTES, *NAMES.values(), *the_recorders_own}
 
-    assert set(MARKS) <= set(NOTES) | others
-    assert len(others) == len(FACTS) + 2 - 3  # without notes and the two of tools
+    assert set(MARKS) | STRETCHES <= can_occur
+
+
+def test_whatever_happened_beside_the_sockets_is_drawn_under_a_name_of_its_own() -> None:
+    names = sorted(NAMES.values())
+
+    assert names == sorted(set(names)), "two facts under one name cannot be told apart"
+    assert set(names) <= set(MARKS) | STRETCHES
+
+
+def test_a_name_of_a_fact_is_no_note_s_name_as_well() -> None:
+    assert not set(NAMES.values()) & set(NOTES)
