@@ -51,7 +51,7 @@ async def _serve(host: str, port: int, knobs: Knobs, random: Random) -> None:
         )
 
     try:
-        async with ModelServer(make, host, port) as served:
+        async with ModelServer(make, host, port, kept=0) as served:
             typer.echo(f"simulated Realtime model: {served.url}")
             typer.echo(f"try it: OPUSBRIDGE_REALTIME_URL={served.url} {_command()} serve")
             await asyncio.Event().wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -77,9 +78,13 @@ class ModelServer:
         port: int = 0,
         azure: Azure | None = None,
         changed: Callable[[], None] | None = None,
+        kept: int | None = None,
     ) -> None:
-        """``changed`` is called after a session has begun or ended."""
-        self.finished: list[SimulatedModel] = []
+        """``changed`` is called after a session has begun or ended.
+
+        So many sessions that are over are ``kept`` to be looked at: the last ones, or all.
+        """
+        self.finished: deque[SimulatedModel] = deque(maxlen=kept)
         """Sessions that are over, oldest first."""
         self.live: list[SimulatedModel] = []
         self._make = make or accept_anyone

@@ -108,11 +108,11 @@ def _no_doors(lifespan: Lifespan[FastAPI]) -> FastAPI:
 
 
 def _add_telephony(app: FastAPI, telephony: Telephony) -> None:
-    app.add_api_route(VOICE, telephony.voice, methods=["POST"])
-    app.add_api_route(AUDIOCODES, telephony.bot_api, methods=["GET", "POST"])
-    app.add_api_websocket_route(AUDIOCODES, telephony.audiocodes)
-    for path in (MEDIA, MEDIA + "/"):  # Twilio may add a slash to the URL it was given
-        app.add_api_websocket_route(path, telephony.media)
+    for slash in ("", "/"):  # people write one in a console, and Twilio may add one to a URL
+        app.add_api_route(VOICE + slash, telephony.voice, methods=["POST"])
+        app.add_api_route(AUDIOCODES + slash, telephony.bot_api, methods=["GET", "POST"])
+        app.add_api_websocket_route(AUDIOCODES + slash, telephony.audiocodes)
+        app.add_api_websocket_route(MEDIA + slash, telephony.media)
 
 
 def _add_live(app: FastAPI, live: Live) -> None:

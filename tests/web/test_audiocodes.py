@@ -13,10 +13,11 @@ INITIATE = (
 )
 
 
+@pytest.mark.parametrize("path", ["/audiocodes", "/audiocodes/"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_the_plain_http_check_is_answered(method: str) -> None:
+async def test_the_plain_http_check_is_answered(method: str, path: str) -> None:
     async with house(audiocodes_token=TOKEN) as server:
-        answer = await server.http.request(method, "/audiocodes")
+        answer = await server.http.request(method, path)
 
         assert answer.status_code == 200
         assert answer.json() == {"type": "ac-bot-api", "success": True}
@@ -43,11 +44,14 @@ async def test_a_wrong_bearer_is_refused_with_401_before_acceptance(
     assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_initiate_becomes_a_call_that_reads_it_itself(scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "path"),
+    [("Bearer", "/audiocodes"), ("bearer", "/audiocodes/"), ("BEARER", "/audiocodes")],
+)
+async def test_initiate_becomes_a_call_that_reads_it_itself(scheme: str, path: str) -> None:
     async with house(audiocodes_token=TOKEN) as server:
         headers = {"Authorization": f"{scheme} {TOKEN}"}
-        socket = await server.upgrade("/audiocodes", headers)
+        socket = await server.upgrade(path, headers)
         await socket.send(INITIATE)
         await socket.send('{"type": "userStream.start"}')
         bridge = await server.bridges.get()

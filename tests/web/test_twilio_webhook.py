@@ -31,10 +31,10 @@ async def test_a_webhook_signed_by_twilios_library_is_answered_with_our_stream()
         assert len(found["token"]) >= 32
 
 
-async def test_a_query_in_the_configured_webhook_takes_part_in_its_signature() -> None:
+@pytest.mark.parametrize("path", ["/twilio/voice?site=a%20b", "/twilio/voice/"])
+async def test_the_webhook_may_be_configured_with_a_query_or_a_slash(path: str) -> None:
     async with house(**twilio()) as server:
         form = voice_form(CALL)
-        path = "/twilio/voice?site=a%20b"
         signature = RequestValidator(TOKEN).compute_signature(PUBLIC + path, form)
 
         answer = await server.http.post(path, data=form, headers={"X-Twilio-Signature": signature})

@@ -101,6 +101,24 @@ async def test_a_session_that_is_over_can_be_looked_at() -> None:
         assert model.verdict() == []
 
 
+async def test_only_the_last_sessions_are_kept_where_so_many_are_enough() -> None:
+    changes: asyncio.Queue[None] = asyncio.Queue()
+    async with ModelServer(changed=lambda: changes.put_nowait(None), kept=1) as server:
+        for sent in ('{"type": "response.cancel"}', ""):
+            async with connect(
+                f"{server.url}?model=gpt-realtime", additional_headers=KEY
+            ) as socket:
+                await heard(socket)
+                await socket.send(sent)
+                await heard(socket)
+            async with asyncio.timeout(15):
+                for _begun_and_ended in range(2):
+                    await changes.get()
+
+        (model,) = server.finished
+        assert "response.cancel" not in [happening.type for happening in model.history]
+
+
 @pytest.mark.parametrize(
     ("query", "headers", "code", "reason"),
     [
