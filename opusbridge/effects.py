@@ -265,6 +265,11 @@ class ReplaceModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseModel:
+    """Give the model's socket up: nobody may need it again. If somebody does, ``ReplaceModel``."""
+
+
+@dataclass(frozen=True, slots=True)
 class PauseRecording:
     """Keep nothing of what is said from now on."""
 
@@ -342,6 +347,7 @@ ToShell = (
     | DeliverDigits
     | ConfigureCall
     | ReplaceModel
+    | ReleaseModel
     | PauseRecording
     | ResumeRecording
     | MovePlayout
@@ -380,6 +386,8 @@ NOTES: dict[str, str] = {
     "turn-interval": "a turn's answer began: how long this took (reason: what, value: seconds)",
     "withheld": "items said while the recording was paused: their words are not kept",
     "transfer-failed": "the other party was not reached (reason)",
+    "away": "the caller's line left us for another party, and may come back",
+    "model-released": "nobody may need the model's session again: it was closed",
     "farewell-cancelled": "the caller spoke before the agent could hang up",
     "hold": "an answer is owed and the caller heard nothing: one moment please (reason: filler)",
     "key": "a key of the agent's map was pressed (reason: what it does)",

@@ -84,6 +84,7 @@ CORNERS: dict[tuple[str, str], set[str]] = {
     # The web asks who may come in; what is said is the engine's to read.
     ("web", "protocols"): {
         "protocols.audiocodes.messages",
+        "protocols.twilio.dial",
         "protocols.twilio.messages",
         "protocols.twilio.signature",
         "protocols.twilio.twiml",

@@ -20,9 +20,10 @@ from opusbridge.bridge.conduct import call_policy
 from opusbridge.bridge.control import Control
 from opusbridge.bridge.hooks import OnOutcome, configured, tell_of_end
 from opusbridge.bridge.keeping import keep_frame, keep_sent, keep_told, write_as_it_goes
+from opusbridge.bridge.line import TelephonyLine
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel, ModelLink
-from opusbridge.bridge.outbox import Outbox, Socket, read_all
+from opusbridge.bridge.outbox import Socket
 from opusbridge.bridge.summary import complete, describe, show_note, summary
 from opusbridge.bridge.tools import SideWork, run_tool
 from opusbridge.call.call import Call
@@ -88,7 +89,7 @@ class RealtimeBridge(Asking):
         self._started_at = datetime.now(UTC)
         self._clock_began = 0.0
         self._alarm = Alarm(self._wake)
-        self._over = asyncio.Event()
+        self._over, self._finished = asyncio.Event(), asyncio.Event()
         self._broke = False
         self._bad_messages = BadMessages("opusbridge.bridge")
         self._state: dict[str, Any] = {}
@@ -168,7 +169,7 @@ class RealtimeBridge(Asking):
         """A frame of the telephony side could not even be read as text."""
         self._asked(events.MessageRejected(self.traits.name, kind))
 
-    def _asked(self, event: events.FromShell) -> None:
+    def _asked(self, event: events.FromShell | events.FromTelephony) -> None:
         """From outside the call's tasks: what comes of it is logged as the call's all the same,
         by the timer and the tasks it begins, too."""
         with of_call(self.call_id):
@@ -189,7 +190,12 @@ class RealtimeBridge(Asking):
             self._recorder = make(self.call_id, self._started_at, self._clock_began)
             self._recorder.follow(call.transcript_changes, self._policy)
             observers.append(self._recorder.observe)
-        self._telephony_out = Outbox(lambda: self._happened(events.PeerStalled("telephony")))
+        self._line = TelephonyLine(
+            self._telephony_socket,
+            self._telephony_said,
+            lambda: self._happened(events.TelephonyLost()),
+            lambda: self._happened(events.PeerStalled("telephony")),
+        )
         self._model = ModelLink(
             self._connect_model,
             self._model_said,
@@ -212,35 +218,27 @@ class RealtimeBridge(Asking):
         async with asyncio.TaskGroup() as tasks:
             self._side_work = SideWork(tasks)
             running = [
-                tasks.create_task(self._read_telephony()),
-                tasks.create_task(self._telephony_out.send_all(self._telephony_socket)),
+                tasks.create_task(self._line.carry()),
                 tasks.create_task(self._model.carry()),
                 tasks.create_task(write_as_it_goes(self._recorder)),
             ]
             self._set_alarm()
             await self._over.wait()
-            await self._telephony_out.emptied(FLUSH_SECONDS)
+            await self._line.emptied(FLUSH_SECONDS)
             # Nobody waits for the model, which answers a close late or never.
-            await self._telephony_socket.close()
+            await self._line.socket.close()
             for task in running:
                 task.cancel()
             self._side_work.cancel()
 
-    async def _read_telephony(self) -> None:
+    def _telephony_said(self, text: str) -> None:
         engine = self._engine
         assert engine is not None
-        now = asyncio.get_running_loop().time
-
-        def said(text: str) -> None:
-            if (event := engine.frame(text)) is not None:
-                self._frame(event, text, now())
-            else:
-                self._step("telephony", text, engine.telephony_said, now())
-
-        try:
-            await read_all(self._telephony_socket, said)
-        except PeerGone:
-            self._happened(events.TelephonyLost())
+        now = asyncio.get_running_loop().time()
+        if (event := engine.frame(text)) is not None:
+            self._frame(event, text, now)
+        else:
+            self._step("telephony", text, engine.telephony_said, now)
 
     def _model_said(self, text: str) -> None:
         assert self._engine is not None
@@ -296,7 +294,7 @@ class RealtimeBridge(Asking):
 
     def _carry(self, out: Outgoing) -> None:
         if out.to_telephony:
-            self._telephony_out.put(out.to_telephony)
+            self._line.put(out.to_telephony)
         if out.to_model:
             self._model.put(out.to_model)
         for effect in out.effects:
@@ -325,6 +323,8 @@ class RealtimeBridge(Asking):
             case effects.ReplaceModel(reason):
                 log.warning("model session replaced", reason=reason)
                 self._model.replace()
+            case effects.ReleaseModel():
+                self._model.release()
             case effects.PauseRecording() | effects.ResumeRecording():
                 log.info("recording paused or resumed", what=type(effect).__name__)
             case effects.MovePlayout():
@@ -391,9 +391,10 @@ class RealtimeBridge(Asking):
     async def _close(self) -> None:
         self._alarm.set(None)
         try:
-            await self._telephony_socket.close()
+            await self._line.socket.close()
             if self._recorder is not None:
                 await self._recorder.closed()
         finally:
+            self._finished.set()
             if self._outcome is not None:
                 await tell_of_end(self.agent.on_end, self._on_outcome, self._outcome)

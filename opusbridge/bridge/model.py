@@ -42,11 +42,15 @@ class ModelLink:
 
         The old socket is closed meanwhile: some answer a close late or never.
         """
+        self.release()
+        self._wanted.set()
+
+    def release(self) -> None:
+        """Give the session up, and dial none before :meth:`replace` is called."""
         self._out.drop()
         self._out = Outbox(self._stalled)
         if self._session is not None:
             self._session.cancel()
-        self._wanted.set()
 
     def put(self, texts: Iterable[str]) -> None:
         """For the model, in order."""

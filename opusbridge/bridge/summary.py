@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from opusbridge import effects
+from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine
 from opusbridge.effects import Handover
 from opusbridge.errors import Ending
@@ -31,13 +32,19 @@ def describe(
         "caller": call.caller.value if call and call.caller else None,
         "callee": call.callee.value if call and call.callee else None,
         "started_at": started_at.isoformat(),
-        "state": "answered" if call and call.answered_at is not None else "ringing",
+        "state": _state(call),
         "response_active": talk is not None and talk.response.response_active,
         "response_id": talk.response.response_id if talk else None,
         "pending_user_input": pending.why if pending else None,
         "recording_paused": call is not None and call.transcript.paused,
         "turns": len(engine.tally.turns) if engine else 0,
     }
+
+
+def _state(call: Call | None) -> str:
+    if call is None or call.answered_at is None:
+        return "ringing"
+    return "transferring" if call.departure.away else "answered"
 
 
 def summary(
@@ -54,7 +61,7 @@ def summary(
         "started_at": started_at.astimezone(UTC).isoformat(),
         "answered_at": instant(engine.call.answered_at),
         "ended_at": instant(now),
-        **({"handover": _handover(handed)} if (handed := engine.call.handover) else {}),
+        **({"handover": _handover(handed)} if (handed := engine.call.departure.handover) else {}),
         "ending": {"outcome": how.outcome.value, "reason": how.reason},
         **engine.tally.shown(engine.call.transcript.started_ms),
     }

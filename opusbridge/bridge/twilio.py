@@ -1,6 +1,7 @@
 """Twilio Media Streams carried to the Realtime API."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from opusbridge import effects, events
 from opusbridge.agent import Agent
@@ -16,6 +17,7 @@ from opusbridge.config import Settings
 from opusbridge.errors import TransferRefused, WishRefused
 from opusbridge.logs import Log
 from opusbridge.protocols.twilio import twiml
+from opusbridge.protocols.twilio.dial import dial_result
 from opusbridge.protocols.twilio.protocol import TwilioProtocol
 
 log = Log("opusbridge.bridge")
@@ -26,7 +28,8 @@ class TwilioRealtimeBridge(RealtimeBridge):
 
     The stream cannot hang up or transfer; with ``rest`` Twilio's REST interface does. Without
     it a hang-up closes the stream, behind which our TwiML has nothing that keeps the line,
-    and a transfer is refused.
+    and a transfer is refused. With ``after_url`` too, at which Twilio asks how to go on after a
+    transfer (:meth:`dial_ended`), a caller whom nobody took comes back (:meth:`resume`).
     """
 
     traits = TWILIO
@@ -44,7 +47,11 @@ class TwilioRealtimeBridge(RealtimeBridge):
         on_outcome: OnOutcome | None = None,
         call_id: str | None = None,
         rest: TwilioRest | None = None,
+        after_url: str | None = None,
     ) -> None:
+        # A model session that cannot be dialled again is not given up while he is away.
+        may_return = after_url is not None and rest is not None and callable(connect_model)
+        self.traits = replace(TWILIO, transfers_return=may_return)
         super().__init__(
             telephony_socket,
             connect_model,
@@ -56,7 +63,32 @@ class TwilioRealtimeBridge(RealtimeBridge):
             on_outcome=on_outcome,
             call_id=call_id,
         )
-        self._rest = rest
+        self._rest, self._after_url = rest, after_url
+
+    # --- After a transfer ---------------------------------------------------------------
+
+    def dial_ended(self, fields: Mapping[str, str]) -> bool:
+        """Twilio asks how to go on after a transfer, and says in ``fields`` what came of it.
+
+        Whether it is to open another stream to us, for :meth:`resume`; else it may hang up.
+        """
+        call = self._call
+        if call is None or self.ended or not call.departure.handing_over:
+            return False
+        self._line.let_go()
+        self._asked(dial_result(fields))
+        return not self.ended
+
+    async def resume(self, socket: Socket) -> None:
+        """The call goes on on ``socket``, another stream of it. Returns when the call is over."""
+        if self._engine is None or self.ended:
+            await socket.close()
+            return
+        self._engine.telephony = self._protocol()
+        self._line.go_on(socket)
+        await self._finished.wait()
+
+    # --- What its wire cannot carry -----------------------------------------------------
 
     def _protocol(self) -> TelephonyProtocol:
         return TwilioProtocol()
@@ -85,7 +117,7 @@ class TwilioRealtimeBridge(RealtimeBridge):
                 log.warning("hang-up by REST failed", status=error.status, code=error.code)
             else:
                 return  # Twilio ends the stream, and that ends the call
-        await self._telephony_socket.close()
+        await self._line.socket.close()
         self._happened(events.TelephonyLost())
 
     async def _redirect(self, call_sid: str, effect: effects.TransferCall) -> None:
@@ -93,9 +125,13 @@ class TwilioRealtimeBridge(RealtimeBridge):
             self._happened(events.TransferFailed("error"))
             return
         try:
-            await self._rest.redirect(call_sid, twiml.dial(effect.target.value))
+            document = twiml.dial(effect.target.value, action=self._after_url)
+            await self._rest.redirect(call_sid, document)
         except TwilioRestError as error:
             log.warning("transfer by REST failed", status=error.status, code=error.code)
-            self._happened(events.TransferFailed("error"))
+            # An answer that was lost says nothing: the caller may be on his way.
+            unsure = error.status is None and self.traits.transfers_return
+            self._happened(events.TransferUnderWay() if unsure else events.TransferFailed("error"))
         else:
-            self._happened(events.TransferSucceeded())
+            returns = self.traits.transfers_return
+            self._happened(events.TransferUnderWay() if returns else events.TransferSucceeded())

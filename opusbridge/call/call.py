@@ -54,8 +54,8 @@ class Call:
         self._answer_at: float | None = None
         self._too_long_at: float | None = None
         self._arrival_due: float | None = now + ARRIVAL_SECONDS
-        self._departure = Departure()
-        self._wishes = Wishes(policy, self._departure)
+        self.departure = Departure()
+        self._wishes = Wishes(policy, self.departure)
         self._bad: dict[str, int] = {}
         self._company = Company(policy)
         self._reckoned = False  # whether ``_due`` still holds
@@ -69,7 +69,7 @@ class Call:
             return [Note("stray", "after-end")] if late else []
         if type(event) is events.CallerSpoke:
             talk = self.conversation
-            if talk is None or self._departure.closing is not None or self._wishes.held:
+            if talk is None or self.departure.closing is not None or self._wishes.held:
                 return []
             if talk.barge_in.judges:
                 self._reckoned = False
@@ -77,7 +77,7 @@ class Call:
             if not talk.barge_in.floor_taken():
                 return found
             self._reckoned = False
-            return found + self._departure.caller_spoke(talk) + self._conclude(now)
+            return found + self.departure.caller_spoke(talk) + self._conclude(now)
         self._reckoned = False
         found = self._decide(event, now)
         if self.ended is None:
@@ -116,11 +116,14 @@ class Call:
             case _:
                 pass
         if talk.barge_in.floor_taken():
-            found += self._departure.caller_spoke(talk)
+            found += self.departure.caller_spoke(talk)
         return found
 
     def _from_telephony(self, event: events.FromTelephony, now: float) -> list[Effect]:
         talk = self.conversation
+        told = self.departure.told(event, talk, now)
+        if told is not None:
+            return self._end(told, now) if isinstance(told, Ending) else told
         match event:
             case events.MarkReached(name):
                 return talk.voice.mark_reached(name, now) if talk else []
@@ -137,15 +140,17 @@ class Call:
                 if talk:
                     talk.voice.play_finished(now)
             case events.TransferSucceeded():
-                self._departure.transfer_succeeded(now)
+                self.departure.transfer_succeeded(now)
             case events.TransferFailed(reason):
                 return self._transfer_failed(reason, now)
             case events.CallerHungUp(reason):
-                told = self.policy.telephony.tells_who_ended
-                return self._end(self._departure.ending(reason, told), now)
+                known = self.policy.telephony.tells_who_ended
+                return self._end(self.departure.ending(reason, known), now)
             case events.TelephonyLost():
-                return self._end(self._departure.ending("telephony-lost"), now)
-            case events.CallerStreamStarted() | events.NoInputReported() | events.CallerSpoke():
+                return self._end(self.departure.ending("telephony-lost"), now)
+            case events.TransferUnderWay() | events.CallerReturns() | events.CallerSpoke():
+                pass
+            case events.CallerStreamStarted() | events.NoInputReported():
                 pass
             case _:
                 assert_never(event)
@@ -159,12 +164,14 @@ class Call:
             case events.ToolFinished() | events.ApprovalDecided():
                 return talk.tools.told(event, now) if talk else []
             case events.HangUpRequested(reason, goodbye):
+                if goodbye and self.departure.with_another:
+                    return self._end(ending("transferred"), now)  # he is in good hands
                 if goodbye:
                     return self._part(ending(reason), ("goodbye",), now)
-                return self._departure.wish(effects.HangUp(reason), talk, now)
+                return self.departure.wish(effects.HangUp(reason), talk, now)
             case events.TransferRequested(target, reason, summary):
                 then = effects.TransferCall(target, reason, summary)
-                return self._departure.wish(then, talk, now)
+                return self.departure.wish(then, talk, now)
             case events.RecordingPauseRequested(by):
                 heard = talk.voice.being_heard if talk else ()
                 news = self.transcript.pause(by, self.call_ms(now), heard)
@@ -199,16 +206,18 @@ class Call:
 
     def _arrived(self, event: events.CallArrived, now: float) -> list[Effect]:
         if self.conversation is not None:
-            return [Note("stray", "arrival")]
+            return [] if self.departure.away else [Note("stray", "arrival")]
         self.provider_call_id, self.caller = event.provider_call_id, event.caller
         form, transcript = event.audio_format, self.transcript
         talk = self.conversation = Conversation(self.policy, form, transcript, self.call_ms, now)
-        if self._departure.closing is not None:
+        if self.departure.closing is not None:
             return talk.close(now)  # there are only last words to say
         return talk.model.created() if self._session_waits else []
 
     def _call_started(self, event: events.CallStarted, now: float) -> list[Effect]:
         talk = self.conversation
+        if talk is not None and self.departure.away:
+            return self._transfer_failed(self.departure.back(talk), now)
         if talk is None or self._started:
             return [Note("stray", "start")]
         self._started, self._arrival_due = True, None
@@ -219,8 +228,8 @@ class Call:
             found += self.answered(now)
         elif self.answered_at is None:
             self._answer_at = now + (ANSWER_SECONDS if self.policy.greet else 0.0)
-        if self._departure.closing is not None:
-            return found + say_stored(talk, self._departure.unsaid, now)
+        if self.departure.closing is not None:
+            return found + say_stored(talk, self.departure.unsaid, now)
         self._company.call_ends(self._too_long_at)
         return found + (greet(talk, now) if self.policy.greet else [])
 
@@ -232,7 +241,7 @@ class Call:
     def adopt(self, policy: CallPolicy) -> None:
         """Be conducted in this way; only before the call arrives."""
         self.policy, self._company = policy, Company(policy)
-        self._wishes = Wishes(policy, self._departure)
+        self._wishes = Wishes(policy, self.departure)
 
     def answered(self, now: float) -> list[Effect]:
         self.answered_at, self._answer_at = now, None
@@ -244,11 +253,6 @@ class Call:
     def secret(self) -> bool:
         """Whether what the caller's line carries now may be a secret he types."""
         return self._wishes.keys.secret
-
-    @property
-    def handover(self) -> effects.Handover | None:
-        """What went with the latest transfer, if there was one."""
-        return self._departure.handover
 
     def _rejected(self, peer: str, kind: str, now: float) -> list[Effect]:
         found: list[Effect] = [Note("bad-message", f"{peer}:{kind}")]
@@ -264,23 +268,23 @@ class Call:
         return self._part(ending(reason), ("sorry", "goodbye"), now)
 
     def _part(self, how: Ending, clips: tuple[str, ...], now: float) -> list[Effect]:
-        return self._departure.part(how, clips, self.conversation, self._started, now)
+        return self.departure.part(how, clips, self.conversation, self._started, now)
 
     def _conclude(self, now: float) -> list[Effect]:
         """After everything: is it hopeless, or has the last word been heard?"""
         talk = self.conversation
         if talk is None:
             return []
-        found = self._look_after(talk, now) + self._departure.look(talk, self._started, now)
+        found = self._look_after(talk, now) + self.departure.look(talk, self._started, now)
         if talk.voice.spoke and self.answered_at is None:
             found += self.answered(now)
         return found
 
     def _look_after(self, talk: Conversation, now: float) -> list[Effect]:
         """Is there still a model that will answer, and does the caller hear something?"""
-        if self._departure.under_way:
+        if self.departure.under_way:
             self._company.nobody(now)
-            if self._departure.closing is not None:
+            if self.departure.closing is not None:
                 self._rescue.ready()  # nor is anybody dialled for last words
             return self._dial_again(now)
         if talk.model.failure:
@@ -290,16 +294,16 @@ class Call:
         # A server that fails may still be asked; one that says nothing may not.
         if worn_out and (self._rescue.possible or worn_out != "model-failed"):
             found = talk.lost(now) + self._replace_model(worn_out, False, now)
-            return found + self._company.keep(talk, self._departure, self._started, now)
+            return found + self._company.keep(talk, self.departure, self._started, now)
         if given_up:
-            return self._apologise(talk, now)
+            return self.departure.apologise(talk, self._started, now)
         found, wishes = self._dial_again(now), self._wishes
         wishes.keys.look(talk.voice.silent_at(now))
         typing, held = wishes.keys.collecting, wishes.held
-        return found + self._company.keep(talk, self._departure, self._started, now, typing, held)
+        return found + self._company.keep(talk, self.departure, self._started, now, typing, held)
 
     def _replace_model(self, reason: str, permanent: bool, now: float) -> list[Effect]:
-        leaving = self._departure
+        leaving = self.departure
         if leaving.closing is not None or (leaving.parting and not self._rescue.under_way):
             return []  # should a transfer fail, that is soon enough
         again = not permanent and self._rescue.lost(reason, now)
@@ -310,25 +314,11 @@ class Call:
         dial: list[Effect] = [Note("model-replaced", reason), effects.ReplaceModel(reason)]
         return dial if self._rescue.dial_due(now) else []
 
-    def _apologise(self, talk: Conversation, now: float) -> list[Effect]:
-        """The retries are spent: say so, then do as the agent's policy says."""
-        talk.response.forgive()
-        noted = Note("apology", self.policy.give_up)
-        if self.policy.give_up == "hang_up":
-            return [noted, *self._part_badly("model-failed", now)]
-        found, target = [noted, *say_stored(talk, ("sorry",), now)], self.policy.give_up_target
-        if self.policy.give_up == "transfer" and target is not None:
-            found += self._departure.wish(effects.TransferCall(target, "no answer"), talk, now)
-        return found
-
     def _transfer_failed(self, reason: str, now: float) -> list[Effect]:
         talk = self.conversation
-        if talk is None or not self._departure.transfer_failed():
+        found = self.departure.give_back(reason, talk, now) if talk is not None else None
+        if talk is None or found is None:
             return [Note("stray", "transfer")]
-        talk.barge_in.leaving = False
-        words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
-        noted = Note("transfer-failed", reason)
-        found = [noted, *talk.add_text(Why.TEXT, "system", words, now)]
         if not talk.model.ready and not self._rescue.under_way:
             found += self._replace_model("model-lost", False, now)  # while we waited
         return found
@@ -371,7 +361,7 @@ class Call:
             self._answer_at,
             self._arrival_due,
             self._too_long_at,
-            self._departure.deadline,
+            self.departure.deadline,
             self._company.deadline,
             self._rescue.deadline,
         )
@@ -379,10 +369,10 @@ class Call:
 
     def _timed_out(self, now: float) -> list[Effect]:
         if is_due(self._arrival_due, now):
-            return self._end(self._departure.ending("no-start"), now)
+            return self._end(self.departure.ending("no-start"), now)
         found: list[Effect] = []
-        if self._departure.overdue(now):
-            followed = self._departure.followed()
+        if self.departure.overdue(now):
+            followed = self.departure.followed()
             if followed is not None:
                 return self._end(followed, now)
             found += self._transfer_failed("no-answer", now)
@@ -391,10 +381,14 @@ class Call:
         found += self._wishes.timed_out(self.conversation, now)
         if self.conversation is not None:
             found += self.conversation.timed_out(now)
+            again = self._rescue.possible and not self._rescue.under_way
+            found += self.departure.release_model(self.conversation, again, now)
         if self._rescue.expired(now):
             found += self._part_badly(self._rescue.reason, now)
+        if is_due(self._too_long_at, now) and self.departure.with_another:
+            return self._end(ending("transferred"), now)
         if is_due(self._too_long_at, now):
             # While we hand over or hang up, that decides; a transfer may fail.
-            self._too_long_at = self._departure.gone_at
+            self._too_long_at = self.departure.gone_at
             found += self._part(ending("too-long"), ("goodbye",), now)
         return found

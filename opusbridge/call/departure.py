@@ -7,16 +7,30 @@ Three stages, each with its own way back:
 * *closing* has none: only the last words remain to be heard;
 * *parting* is after the telephony side was told. It has to follow within its time, and only
   a transfer may still come back.
+
+Where a transfer takes the caller's line from us, he is *away* from then on: nothing is heard or
+said, and the call waits for what came of it. Refused there, he comes back on another line.
 """
 
-from opusbridge import effects
+from opusbridge import effects, events
 from opusbridge.call.conversation import Conversation
-from opusbridge.call.farewell import HANG_UP_SECONDS, LOOK_SECONDS, TRANSFER_SECONDS, Farewell
+from opusbridge.call.farewell import (
+    HANG_UP_SECONDS,
+    KEEP_MODEL_SECONDS,
+    LEAVE_SECONDS,
+    LOOK_SECONDS,
+    RETURN_SECONDS,
+    TRANSFER_SECONDS,
+    Farewell,
+)
 from opusbridge.call.handover import with_handover
 from opusbridge.call.machines import is_due
+from opusbridge.call.pending import Why
 from opusbridge.call.stored import say_stored
 from opusbridge.effects import Effect, Note
 from opusbridge.errors import Ending, ending
+from opusbridge.events import FromTelephony
+from opusbridge.privacy import Private
 
 #: Hang-ups of the agent's own: a caller who speaks keeps the line.
 GIVES_WAY = frozenset({"agent-hung-up", "no-input"})
@@ -32,6 +46,10 @@ class Departure:
         """The clips of the last words, for a line that is not ours yet."""
         self.handover: effects.Handover | None = None
         """What went with the latest transfer, if there was one."""
+        self.away = False
+        """The caller's line has left us with a transfer, and he may come back."""
+        self._comes_back: str | None = None  # he does, for this reason
+        self._release_at: float | None = None  # when nobody may need the model any more
         self._farewell: Farewell | None = None
         self._transferring = False  # of the two ways to part, the one that may fail
         self._look_at: float | None = None
@@ -75,6 +93,11 @@ class Departure:
         """Once everything was heard; the agent's own wish gives way to the caller's speech."""
         gives_way = isinstance(then, effects.TransferCall) or then.reason in GIVES_WAY
         by_agent = gives_way and not by_caller
+        if self.with_another and isinstance(then, effects.HangUp):
+            # There is a line to close, if not to us, and nobody on ours to wait for.
+            self._transferring = self.away = False
+            self.parting, self._gone_at = ending(then.reason), now + HANG_UP_SECONDS
+            return [then]
         if self.under_way:
             return []
         if by_agent and talk is not None and talk.barge_in.keeps_the_line:
@@ -110,6 +133,19 @@ class Departure:
         if talk is None:
             return []
         return talk.close(now) + (say_stored(talk, clips, now) if started else [])
+
+    def apologise(self, talk: Conversation, started: bool, now: float) -> list[Effect]:
+        """The retries are spent: say so, then do as the agent's policy says."""
+        talk.response.forgive()
+        how, target = talk.policy.give_up, talk.policy.give_up_target
+        noted = Note("apology", how)
+        if how == "hang_up":
+            failed = ending("model-failed")
+            return [noted, *self.part(failed, ("sorry", "goodbye"), talk, started, now)]
+        found = [noted, *say_stored(talk, ("sorry",), now)]
+        if how == "transfer" and target is not None:
+            found += self.wish(effects.TransferCall(target, "no answer"), talk, now)
+        return found
 
     # --- Parting ------------------------------------------------------------------------
 
@@ -147,11 +183,87 @@ class Departure:
         self._transferring = False
         return True
 
+    def give_back(self, reason: str, talk: Conversation, now: float) -> list[Effect] | None:
+        """The transfer failed: the agent is told, and is to say so. ``None``: there was none."""
+        if not self.transfer_failed():
+            return None
+        talk.barge_in.leaving = False
+        words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
+        noted = Note("transfer-failed", reason)
+        return [noted, *talk.add_text(Why.TEXT, "system", words, now)]
+
+    # --- Away ---------------------------------------------------------------------------
+
+    @property
+    def handing_over(self) -> bool:
+        """A transfer is on its way, and nobody has said yet what came of it."""
+        return self._transferring
+
+    @property
+    def with_another(self) -> bool:
+        """The caller is away, and nobody has said yet that he comes back."""
+        return self.away and self._comes_back is None
+
+    def told(
+        self, event: FromTelephony, talk: Conversation | None, now: float
+    ) -> list[Effect] | Ending | None:
+        """What follows from it for a caller who is away, or about to be; ``None``: nothing."""
+        if not (self._transferring and talk and talk.policy.telephony.transfers_return):
+            return None
+        match event:
+            case events.TransferUnderWay():
+                self._gone_at = self._gone_at if self.away else now + LEAVE_SECONDS
+                return []
+            case events.CallerHungUp() | events.TelephonyLost() if not self.away:
+                return self._leave(talk, now)
+            case events.CallerHungUp(reason):
+                return ending(reason)
+            case events.TelephonyLost():
+                return []  # the line that he left
+            case events.TransferSucceeded():
+                return ending("transferred")
+            case events.TransferFailed(reason) if self.away:
+                # Refused when his line was gone already: most likely he hung up.
+                return self._expect(reason, now)
+            case events.CallerReturns(reason):
+                return ([] if self.away else self._leave(talk, now)) + self._expect(reason, now)
+            case _:
+                return None
+
+    def back(self, talk: Conversation) -> str:
+        """His line is ours again, another one. Why nobody took him."""
+        reason, self._comes_back = self._comes_back or "error", None
+        self.away = talk.response.door.away = False
+        self._release_at = None
+        talk.line.restarts()
+        return reason
+
+    def _leave(self, talk: Conversation, now: float) -> list[Effect]:
+        self.away = talk.response.door.away = True
+        self._gone_at, self._release_at = None, now + KEEP_MODEL_SECONDS
+        # There is no line any more to clear.
+        told = [one for one in talk.hush(now) if not isinstance(one, effects.ClearPlayout)]
+        return [Note("away"), *told]
+
+    def _expect(self, reason: str, now: float) -> list[Effect]:
+        self._comes_back, self._gone_at = reason, now + RETURN_SECONDS
+        self._release_at = None
+        return []
+
+    def release_model(self, talk: Conversation, again: bool, now: float) -> list[Effect]:
+        """The session of a caller who is away for long, once, if there may be another ``again``."""
+        if not is_due(self._release_at, now):
+            return []
+        self._release_at = None
+        if not (again and talk.model.ready):
+            return []
+        return [*talk.lost(now), Note("model-released"), effects.ReleaseModel()]
+
     # --- Time ---------------------------------------------------------------------------
 
     @property
     def deadline(self) -> float | None:
-        due = (self._look_at, self._gone_at)
+        due = (self._look_at, self._gone_at, self._release_at)
         return min((at for at in due if at is not None), default=None)
 
     @property
@@ -164,4 +276,6 @@ class Departure:
 
     def followed(self) -> Ending | None:
         """How the call ended when nothing more came; ``None``: a transfer came to nothing."""
+        if self.away:
+            return ending("telephony-lost")
         return None if self._transferring else self.parting

@@ -23,7 +23,7 @@ class Door:
         self.turn = CallerTurn()
         self.waiting = Waiting()
         self.retries = Retries(policy.backoff)
-        self.ready = self.closed = self.on_hold = False
+        self.ready = self.closed = self.on_hold = self.away = False
         self._requests = 0
 
     @property
@@ -32,6 +32,7 @@ class Door:
         holds = {
             "ending": self.closed,
             "hold": self.on_hold,
+            "away": self.away,
             "session": not self.ready,
             "response": self.response.state is not Response.NONE,
             "request": self.request.state is not Request.NONE,

@@ -230,7 +230,7 @@ class Engine:
         elif kind in TO_TELEPHONY and kind not in self.telephony.by_other_means:
             self.telephony.send(effect)  # type: ignore[arg-type]  # by TO_TELEPHONY
         else:
-            if kind is effects.ReplaceModel:
+            if kind is effects.ReplaceModel or kind is effects.ReleaseModel:
                 # Ids and formats of the old socket mean nothing on the new one.
                 self.model = RealtimeProtocol()
             for_shell.append(effect)

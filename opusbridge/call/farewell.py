@@ -17,6 +17,12 @@ LOOK_SECONDS = 0.1
 HANG_UP_SECONDS = 5.0
 #: A transfer that is neither answered nor refused by then has failed: longer than a phone rings.
 TRANSFER_SECONDS = 90.0
+#: Where a transferred caller may come back: his line leaves us within this, or never.
+LEAVE_SECONDS = 10.0
+#: Nobody took his call, and his line is to be ours again: it is within this, or he is gone.
+RETURN_SECONDS = 15.0
+#: While he is away the model's session is kept for so long: longer than a telephone rings.
+KEEP_MODEL_SECONDS = 30.0
 
 
 @dataclass(slots=True)

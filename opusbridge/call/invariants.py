@@ -132,7 +132,9 @@ class Invariants:
                 self._active.difference_update(note.ids)
         return None
 
-    def _lost(self, what: events.ModelLost | effects.ReplaceModel) -> str | None:
+    def _lost(
+        self, what: events.ModelLost | effects.ReplaceModel | effects.ReleaseModel
+    ) -> str | None:
         """A new session knows of nothing: it may be told again what the old one was."""
         self._unanswered, self._speaking = None, False
         self._active.clear()
@@ -149,6 +151,7 @@ _CHECKS: dict[type, Callable[[Invariants, Any], str | None]] = {
     effects.PlaceMark: Invariants._mark,
     effects.EndCall: Invariants._end,
     effects.ReplaceModel: Invariants._lost,
+    effects.ReleaseModel: Invariants._lost,
     Note: Invariants._gave_up_waiting,
     events.ResponseCreated: Invariants._created,
     events.OutputItemAdded: Invariants._unannounced,

@@ -46,6 +46,9 @@ class TelephonyTraits:
     tells_who_ended: bool
     """Its end is said with its cause. Where not, a line that ends while it is handed over was
     handed over: the stream's end is all there is to see of that."""
+    transfers_return: bool = False
+    """A transfer takes the caller's line from us, and what came of it is told later: he may come
+    back, on another."""
 
 
 #: One way, where nothing is known of it: between that of one city (10 ms) and of one continent

@@ -102,7 +102,8 @@ class ResponseLifecycle:
 
     def may_play(self, response_id: str) -> bool:
         """Whether sound of this response is for the caller's ear."""
-        return self.response is Response.ACTIVE and response_id == self.response_id
+        current = self.response is Response.ACTIVE and response_id == self.response_id
+        return current and not self.door.away
 
     # --- What the caller and the call did -----------------------------------------------
 

@@ -68,6 +68,10 @@ class CallerLine:
         self.dropped_ms += self._held.hold(audio)
         return found
 
+    def restarts(self) -> None:
+        """The provider's clock begins anew: what it says is no hole."""
+        self._expected_ms = None
+
     def open(self, now: float) -> list[Effect]:
         """A session is ready, with a clock of its own: what was held goes first."""
         dropped = self.dropped_ms

@@ -57,6 +57,7 @@ from opusbridge.events.shell import (
 from opusbridge.events.telephony import (
     CallArrived,
     CallerHungUp,
+    CallerReturns,
     CallerSpoke,
     CallerStreamStarted,
     CallerStreamStopped,
@@ -69,6 +70,7 @@ from opusbridge.events.telephony import (
     TelephonyLost,
     TransferFailed,
     TransferSucceeded,
+    TransferUnderWay,
 )
 
 Event = FromTelephony | FromModel | FromShell
@@ -81,6 +83,7 @@ __all__ = [
     "CallConfigured",
     "CallStarted",
     "CallerHungUp",
+    "CallerReturns",
     "CallerSpoke",
     "CallerStreamStarted",
     "CallerStreamStopped",
@@ -133,6 +136,7 @@ __all__ = [
     "TransferFailed",
     "TransferRequested",
     "TransferSucceeded",
+    "TransferUnderWay",
     "TurnCommitted",
     "Wish",
 ]

@@ -84,6 +84,20 @@ class TransferFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferUnderWay:
+    """The provider was asked to take the caller, or may have been: if it does, his line leaves
+    us within seconds, and what came of it is told later."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerReturns:
+    """Nobody took the call: the provider is told to open another line to us, which follows."""
+
+    reason: str
+    """As in :class:`TransferFailed`."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallerHungUp:
     """The telephony side ended the call, properly; ``reason`` is one of errors.REASONS."""
 
@@ -107,6 +121,8 @@ FromTelephony = (
     | NoInputReported
     | TransferSucceeded
     | TransferFailed
+    | TransferUnderWay
+    | CallerReturns
     | CallerHungUp
     | TelephonyLost
 )

@@ -27,6 +27,7 @@ VOICE = "/twilio/voice"
 MEDIA = "/twilio/media"
 STATUS = "/twilio/status"
 MACHINE = "/twilio/machine"
+AFTER = "/twilio/after"
 AUDIOCODES = "/audiocodes"
 
 _log = structlog.get_logger(__name__)
@@ -73,7 +74,7 @@ class Access:
         """Those that answer 403 to everybody, for one warning each when we start."""
         closed = [] if self._audiocodes_may_be_open else [AUDIOCODES]
         if not self._twilio_may_be_open:
-            closed += [VOICE, MEDIA]
+            closed += [VOICE, MEDIA, AFTER]
         if self._settings.admin_token is None and not self._local:
             closed += ["/api", "/metrics"]
         return closed

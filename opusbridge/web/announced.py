@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from opusbridge.bridge.outbox import Socket
-from opusbridge.web.calls import Calls, ConnectModel, Place
+from opusbridge.web.calls import Calls, ConnectModel, Place, TwilioBridge
 from opusbridge.web.tokens import StreamTokens
 
 #: Each holds an open model session; a stream follows its webhook within a second or two.
@@ -59,6 +59,13 @@ class _Announcement:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """A stream that continues a call of ours."""
+
+    bridge: TwilioBridge
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """What a stream gets for its token. Whoever has it releases ``model`` in the end."""
 
@@ -74,7 +81,8 @@ class Announcements:
         self._dial = dial
         self._tokens = tokens
         self._waiting: dict[str, _Announcement] = {}
-        self._streaming: set[str] = set()
+        self._streaming: dict[str, TwilioBridge | None] = {}
+        self._returning: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
 
     @asynccontextmanager
@@ -102,7 +110,25 @@ class Announcements:
             return None
         return self._tokens.issue(call_sid)
 
-    def claim(self, call_sid: str, token: str) -> Claimed | str:
+    def began(self, call_sid: str, bridge: TwilioBridge) -> None:
+        """The call that claimed this stream."""
+        self._streaming[call_sid] = bridge
+
+    def living(self, call_sid: str) -> TwilioBridge | None:
+        """The call whose stream was claimed, wherever its caller is now."""
+        return self._streaming.get(call_sid)
+
+    @property
+    def awaits_return(self) -> bool:
+        """Whether a stream is announced that continues a call."""
+        return bool(self._returning)
+
+    def announce_return(self, call_sid: str) -> str:
+        """A token for another stream of a call that lives, and goes on with it."""
+        self._returning.add(call_sid)
+        return self._tokens.issue(call_sid)
+
+    def claim(self, call_sid: str, token: str) -> Claimed | Returned | str:
         """The announced call, which is streaming from now on, or the reason why not (a slug).
 
         A good token is used up in either case. Say :meth:`stream_ended` afterwards.
@@ -110,16 +136,21 @@ class Announcements:
         if not self._tokens.redeem(call_sid, token):
             return "bad-token"
         if call_sid in self._streaming:
-            return "already-streaming"  # the first stream wins
+            bridge = self._streaming[call_sid]
+            if bridge is None or call_sid not in self._returning:
+                return "already-streaming"  # the first stream wins
+            self._returning.discard(call_sid)
+            return Returned(bridge)
         if call_sid not in self._waiting and not self._begin(call_sid, until=0.0):
             return "full"
         announcement = self._waiting.pop(call_sid)
         announcement.claimed.set()
-        self._streaming.add(call_sid)
+        self._streaming[call_sid] = None
         return Claimed(announcement.model, announcement.place)
 
     def stream_ended(self, call_sid: str) -> None:
-        self._streaming.discard(call_sid)
+        self._streaming.pop(call_sid, None)
+        self._returning.discard(call_sid)
 
     def _begin(self, call_sid: str, until: float) -> bool:
         place = self._calls.reserve() if len(self._waiting) < MAX_ANNOUNCED else None

@@ -17,7 +17,7 @@ from opusbridge.bridge.twilio_rest import TwilioRest
 from opusbridge.bridge.which import which_sockets
 from opusbridge.config import Settings
 from opusbridge.version import VERSION
-from opusbridge.web.access import AUDIOCODES, MACHINE, MEDIA, STATUS, VOICE, Access
+from opusbridge.web.access import AFTER, AUDIOCODES, MACHINE, MEDIA, STATUS, VOICE, Access
 from opusbridge.web.announced import Announcements
 from opusbridge.web.calls import Calls, ConnectModel
 from opusbridge.web.journal import Journal
@@ -108,6 +108,7 @@ def _no_doors(lifespan: Lifespan[FastAPI]) -> FastAPI:
 
 
 def _add_telephony(app: FastAPI, telephony: Telephony) -> None:
+    app.add_api_route(AFTER, telephony.after, methods=["POST"])
     for slash in ("", "/"):  # people write one in a console, and Twilio may add one to a URL
         app.add_api_route(VOICE + slash, telephony.voice, methods=["POST"])
         app.add_api_route(AUDIOCODES + slash, telephony.bot_api, methods=["GET", "POST"])

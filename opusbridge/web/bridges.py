@@ -21,7 +21,7 @@ from opusbridge.recording.files import call_folder
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.tools.outcome import CallOutcome
-from opusbridge.web.access import MACHINE, STATUS, VOICE, Access
+from opusbridge.web.access import AFTER, MACHINE, STATUS, VOICE, Access
 from opusbridge.web.calls import ConnectModel
 from opusbridge.web.journal import Order
 from opusbridge.web.outbound import Dial
@@ -56,6 +56,8 @@ class Bridges:
         self._dial_out = _dial_out(settings)
         self._courier = _courier(settings)
         self._on_outcome = None if self._courier is None else self._send
+        # Where Twilio cannot reach us it need not ask.
+        self._after_url = settings.public_url and settings.public_url.rstrip("/") + AFTER
 
     def audiocodes(
         self, socket: Socket, connect: ConnectModel, call_id: str | None = None
@@ -86,6 +88,7 @@ class Bridges:
             on_outcome=self._on_outcome,
             call_id=call_id,
             rest=self.rest,
+            after_url=self._after_url,
         )
 
     def running(self) -> AbstractAsyncContextManager[None]:

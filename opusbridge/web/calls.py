@@ -6,7 +6,7 @@ run, so that two callers cannot both be promised the last one.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from opusbridge.bridge.outbox import Socket
@@ -51,6 +51,17 @@ BridgeFactory = Callable[[Socket, ConnectModel, str | None], Bridge]
 """With the call's id, if it has one already: that of a call we placed."""
 
 
+class TwilioBridge(Bridge, Protocol):
+    """A transfer takes a call off its stream, and may bring it back on another."""
+
+    def dial_ended(self, fields: Mapping[str, str]) -> bool: ...
+
+    async def resume(self, socket: Socket) -> None: ...
+
+
+TwilioBridgeFactory = Callable[[Socket, ConnectModel, str | None], TwilioBridge]
+
+
 class Place:
     """Room for one call that has not begun. Give it back, or run a call on it."""
 
@@ -69,7 +80,7 @@ class Calls:
     def __init__(
         self,
         audiocodes: BridgeFactory,
-        twilio: BridgeFactory,
+        twilio: TwilioBridgeFactory,
         *,
         max_calls: int = 0,
         recent_calls: int = RECENT_CALLS,

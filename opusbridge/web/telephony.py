@@ -21,7 +21,9 @@ from opusbridge.errors import PeerGone, RemoteProtocolError
 from opusbridge.logs import BadMessages
 from opusbridge.protocols.audiocodes import messages as vaic
 from opusbridge.protocols.twilio import messages, twiml
+from opusbridge.protocols.twilio.dial import ANSWERED
 from opusbridge.web.access import (
+    AFTER,
     AUDIOCODES,
     CLOSED,
     DRAINING,
@@ -31,7 +33,7 @@ from opusbridge.web.access import (
     Access,
     Refusal,
 )
-from opusbridge.web.announced import Announcements
+from opusbridge.web.announced import Announcements, Returned
 from opusbridge.web.bodies import read_form
 from opusbridge.web.calls import Bridge, Calls, ConnectModel, Place
 from opusbridge.web.outbound import Outbound
@@ -54,6 +56,7 @@ POLICY_VIOLATION = 1008
 TWILIO_SUBPROTOCOL = "audio.twilio.com"
 
 BUSY = "All our lines are busy at the moment. Please call again in a few minutes. Goodbye."
+NOT_PUT_THROUGH = "Nobody could take your call. Please call again later. Goodbye."
 BOT_API = {"type": "ac-bot-api", "success": True}
 VALIDATED = orjson.dumps({"type": "connection.validated", "success": True}).decode()
 NOT_FOUND = orjson.dumps({"type": "session.error", "reason": "conversation not found"}).decode()
@@ -106,19 +109,41 @@ class Telephony:
     # --- Twilio ---------------------------------------------------------------------------
 
     async def voice(self, request: Request) -> Response:
+        form = await self._form(VOICE, request)
+        if isinstance(form, Response):
+            return form
+        call_sid = form["CallSid"]
+        self._outbound.expects(request.query_params.get("call", ""), "twilio", call_sid)
+        return self._welcome(call_sid, form)
+
+    async def after(self, request: Request) -> Response:
+        """A transfer is over: is the caller ours again?"""
+        form = await self._form(AFTER, request)
+        if isinstance(form, Response):
+            return form
+        call_sid = form["CallSid"]
+        bridge = self._announcements.living(call_sid)
+        if bridge is not None and bridge.dial_ended(form):
+            token = self._announcements.announce_return(call_sid)
+            document = twiml.connect_stream(self._access.stream_url, {"token": token})
+        elif bridge is not None or form.get("DialCallStatus") in ANSWERED:
+            document = twiml.hang_up()
+        else:  # his call is over, with this process or another, and he is still there
+            document = twiml.say_and_hang_up(NOT_PUT_THROUGH)
+        return Response(document, media_type="text/xml")
+
+    async def _form(self, endpoint: str, request: Request) -> dict[str, str] | Response:
+        """The fields of a webhook with a ``CallSid`` among them, or the refusal."""
         fields = await read_form(request)
         if isinstance(fields, Refusal):
-            return self._access.answer(VOICE, fields)
+            return self._access.answer(endpoint, fields)
         form = dict(fields)
         refusal = CLOSED if self._voice_closed else self._access.refuse_webhook(request, fields)
         refusal = refusal or self._access.refuse_account(form.get("AccountSid", ""))
         call_sid = form.get("CallSid", "")
         if refusal is None and not 0 < len(call_sid) <= MAX_SID_LENGTH:
             refusal = Refusal(400, "no-call-sid")
-        if refusal is not None:
-            return self._access.answer(VOICE, refusal)
-        self._outbound.expects(request.query_params.get("call", ""), "twilio", call_sid)
-        return self._welcome(call_sid, form)
+        return form if refusal is None else self._access.answer(endpoint, refusal)
 
     def _welcome(self, call_sid: str, form: dict[str, str]) -> Response:
         token = self._announcements.announce(call_sid)
@@ -135,7 +160,10 @@ class Telephony:
         return Response(document, media_type="text/xml")
 
     async def media(self, socket: WebSocket) -> None:
-        refusal = self._access.refuse_stream(socket) or self._no_room(self._calls.crowded)
+        refusal = self._access.refuse_stream(socket)
+        # Which call it is of is said later: one that comes back is let in, however full it is.
+        if refusal is None and not self._announcements.awaits_return:
+            refusal = self._no_room(self._calls.crowded)
         if refusal is not None:
             return await self._deny(socket, MEDIA, refusal)
         offered = TWILIO_SUBPROTOCOL in socket.scope["subprotocols"]
@@ -149,11 +177,15 @@ class Telephony:
         claimed = self._announcements.claim(opening.call_sid, opening.token)
         if isinstance(claimed, str):
             return await self._close(seam, MEDIA, claimed)
+        seam.unread(opening.texts)
+        if isinstance(claimed, Returned):
+            seam.on_bad = claimed.bridge.rejected
+            return await claimed.bridge.resume(seam)
         try:
-            seam.unread(opening.texts)
             call_id = self._outbound.placed_as("twilio", opening.call_sid)
             bridge = self._calls.twilio(seam, claimed.model.connect, call_id)
             seam.on_bad = bridge.rejected
+            self._announcements.began(opening.call_sid, bridge)
             await self._run(bridge, claimed.place)
         finally:
             claimed.place.release()

@@ -380,7 +380,7 @@ def test_a_caller_who_does_not_take_what_we_send_does_not_hold_us_up(
 
         await stage.until(lambda: bool(stage.at(events.CallStarted)))
         stage.telephony.send_text = stuck  # type: ignore[method-assign]  # the peer is stuck
-        stage.bridge._telephony_out.put(["{}"] * (MOST_WAITING + 2))
+        stage.bridge._line.put(["{}"] * (MOST_WAITING + 2))
 
     stage, how = in_virtual_time(play(bridge, [Wait(30.0)], during=during))
 

@@ -134,6 +134,26 @@ def test_a_session_given_up_is_heard_no_more_and_another_is_dialled_at_once(
     assert new.closed
 
 
+def test_a_session_that_is_released_is_closed_and_another_is_dialled_on_demand() -> None:
+    house = House(old := Line(), new := Line())
+
+    async def story() -> None:
+        house.link.want()
+        await asyncio.sleep(1.0)
+        house.link.release()
+        old.says("too late")
+        await asyncio.sleep(60.0)
+        house.link.want()
+        assert (house.dialled, old.closed) == (1, True)
+        house.link.replace()
+        new.says("hello")
+        await asyncio.sleep(1.0)
+
+    played(house, story())
+
+    assert (house.dialled, house.heard, house.lost) == (2, ["hello"], [])
+
+
 def test_what_a_session_said_in_one_breath_with_its_end_is_not_heard() -> None:
     house = House(old := Line(), new := Line())
     house.replaces_when = "expired"

@@ -140,7 +140,7 @@ def caller_for(
 ) -> Caller:
     """A person who does this on the telephony side that the bridge is for."""
     person = Person(steps, patience_seconds=patience_seconds)
-    if bridge_class is TwilioRealtimeBridge:
+    if issubclass(bridge_class, TwilioRealtimeBridge):
         return SimulatedTwilio(person, "CA" + "1" * 32, "MZ" + "2" * 32, {}, Random(1))
     return SimulatedAudioCodes(person, "call-1", Random(1), AudioCodesHabits())
 

@@ -197,7 +197,7 @@ def test_what_was_heard_and_found_out_goes_with_the_caller() -> None:
     call.handle(events.SpeechStarted("item_5", 0), 3.0)  # two of four seconds were heard
     call.handle(events.DigitsPressed(Private("12#")), 3.2)
     call.handle(events.TransferRequested(TARGET, "a bill", "Paid twice."), 3.5)
-    assert call.handover is None  # the caller speaks: he keeps the line
+    assert call.departure.handover is None  # the caller speaks: he keeps the line
     call.handle(events.TurnCommitted("item_5"), 4.0)
     call.handle(events.TransferRequested(TARGET, "a bill", "Paid twice."), 4.1)
     (transfer,) = of(TransferCall, wait(call, 40.0))
@@ -206,5 +206,5 @@ def test_what_was_heard_and_found_out_goes_with_the_caller() -> None:
     packet = Handover("a bill", "Paid twice.", heard, (("look", "paid twice"),))
     assert isinstance(transfer, TransferCall)
     assert (transfer.summary, transfer.handover) == ("Paid twice.", packet)
-    assert call.handover == packet
+    assert call.departure.handover == packet
     assert "bill" not in repr(packet)

@@ -64,6 +64,7 @@ class PretendBridge:
         self.heard: list[str] = []
         self.done: list[tuple[str, ...]] = []
         self.models: list[Socket] = []
+        self.resumed: list[Socket] = []
         self.reason = ""
         self.socket = socket
         self._connect_model = connect_model
@@ -87,6 +88,11 @@ class PretendBridge:
         async with self._changed:
             await self._changed.wait_for(lambda: len(self.heard) >= count)
         return self.heard
+
+    async def has_resumed(self, count: int) -> list[Socket]:
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.resumed) >= count)
+        return self.resumed
 
     def describe(self) -> dict[str, Any]:
         return {"call_id": self.call_id, "state": "ended" if self.ended else "live"}
@@ -112,6 +118,17 @@ class PretendBridge:
     def say_goodbye(self, reason: str, *, aloud: bool = True) -> None:
         self.done.append(("say_goodbye", reason))
         self._end(reason)
+
+    def dial_ended(self, fields: Mapping[str, str]) -> bool:
+        self.done.append(("dial_ended", fields["DialCallStatus"]))
+        return fields["DialCallStatus"] == "busy"
+
+    async def resume(self, socket: Socket) -> None:
+        self.resumed.append(socket)
+        await self._tell()
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.ended)
+        await socket.close()
 
     def rejected(self, kind: str) -> None:
         self.done.append(("rejected", kind))

@@ -41,8 +41,22 @@ def say_and_hang_up(message: str) -> str:
     return _document(response)
 
 
-def dial(target: str, caller_id: str | None = None, timeout: int = RING_SECONDS) -> str:
+def hang_up() -> str:
+    response = Element("Response")
+    SubElement(response, "Hangup")
+    return _document(response)
+
+
+def dial(
+    target: str,
+    caller_id: str | None = None,
+    timeout: int = RING_SECONDS,
+    action: str | None = None,
+) -> str:
     """Hand the caller over to ``target``, which rings for ``timeout`` seconds at most.
+
+    Twilio asks at the URL ``action`` how to go on when the call there is over, or nobody took
+    it; without one the caller is hung up then.
 
     ``target`` is an E.164 number (``+…`` or ``tel:+…``) or a ``sip:`` address, from the
     agent's list and never the model's own text; anything else is a ValueError.
@@ -51,6 +65,9 @@ def dial(target: str, caller_id: str | None = None, timeout: int = RING_SECONDS)
     response = Element("Response")
     # The caller goes on hearing the ringing until the other party really answers.
     dialled = SubElement(response, "Dial", answerOnBridge="true", timeout=str(timeout))
+    if action is not None:
+        dialled.set("action", _clean(action))
+        dialled.set("method", "POST")
     if caller_id is not None:
         dialled.set("callerId", _clean(caller_id))
     if _E164.fullmatch(number):

@@ -90,6 +90,23 @@ def test_a_number_is_dialled_as_the_library_would(target: str) -> None:
     assert same(twiml.dial(target), response)
 
 
+def test_twilio_asks_how_to_go_on_after_a_dial_where_it_is_told_to() -> None:
+    where = "https://voice.example.com/twilio/after"
+    response = VoiceResponse()
+    dialled = Dial(answer_on_bridge=True, timeout=20, action=where, method="POST")
+    dialled.number("+15550100300")
+    response.append(dialled)
+
+    assert same(twiml.dial("+15550100300", action=where), response)
+
+
+def test_a_caller_is_hung_up_without_a_word() -> None:
+    response = VoiceResponse()
+    response.hangup()
+
+    assert same(twiml.hang_up(), response)
+
+
 @pytest.mark.parametrize("target", ["sip:front@example.com;transport=tls?X-A=1&X-B=2", "sips:a@b"])
 def test_an_address_is_dialled_as_the_library_would(target: str) -> None:
     response = VoiceResponse()

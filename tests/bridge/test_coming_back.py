@@ -1,0 +1,221 @@
+"""A transfer over Twilio that nobody takes: the caller's next stream continues his call."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import structlog
+
+from opusbridge import effects
+from opusbridge.agent import Agent
+from opusbridge.bridge.twilio import TwilioRealtimeBridge
+from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
+from opusbridge.errors import ending
+from opusbridge.privacy import Private
+from opusbridge.sim.callers import HangUp, SimulatedTwilio, Step, Wait, WaitForAgent
+from opusbridge.sim.model import Reply, ReplyScript, ToolCallReply
+from opusbridge.tools.telephony import transfer_call
+from tests.bridge.virtual import PartySocket, Stage, in_virtual_time, play
+
+AFTER = "https://voice.example.com/twilio/after"
+CALL = "CA" + "1" * 32
+BUSY = {"DialCallStatus": "busy", "CallStatus": "in-progress"}
+
+AGENT = Agent(
+    name="front-desk",
+    instructions="Be kind.",
+    greeting="Say hello.",
+    tools=[transfer_call],
+    destinations={"billing": "+15550100300"},
+)
+TRANSFER = Reply(
+    "One moment.",
+    None,
+    (ToolCallReply("transfer_call", '{"reason": "a bill", "destination": "billing"}'),),
+)
+REPLIES = [TRANSFER, Reply("The line is busy, I am sorry.")]
+STEPS: list[Step] = [WaitForAgent(), WaitForAgent(), HangUp()]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
+
+
+class Rest(TwilioRest):
+    """Takes the caller off his stream, or not; the answer may be lost on its way to us."""
+
+    def __init__(self, does_it: bool = True, answers: bool = True) -> None:
+        super().__init__("AC1", Private("secret"), "http://127.0.0.1:9")
+        self.does_it, self.answers = does_it, answers
+        self.asked: list[str] = []
+        self.stage: Stage | None = None
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        self.asked.append(twiml)
+        assert self.stage is not None
+        caller = self.stage.caller
+        assert isinstance(caller, SimulatedTwilio)
+        if self.does_it:
+            caller.new_twiml(asyncio.get_running_loop().time())
+            self.stage.telephony._stirred.set()
+        if not self.answers:
+            raise TwilioRestError("run other TwiML", None)
+
+    async def hang_up(self, call_sid: str) -> None:
+        self.asked.append("completed")
+
+
+class Story:
+    """A caller who is transferred at once; ``tell`` says what happens then."""
+
+    def __init__(self, rest: Rest | None = None) -> None:
+        self.rest = rest or Rest()
+        self.next: SimulatedTwilio | None = None
+        story = self
+
+        class Bridge(TwilioRealtimeBridge):
+            def __init__(self, *given: Any, **more: Any) -> None:
+                super().__init__(*given, **more, rest=story.rest, after_url=AFTER)
+
+        self.kind = Bridge
+
+    @property
+    def bridge(self) -> TwilioRealtimeBridge:
+        assert self.rest.stage is not None
+        bridge = self.rest.stage.bridge
+        assert isinstance(bridge, TwilioRealtimeBridge)
+        return bridge
+
+    async def leaves(self, stage: Stage) -> None:
+        self.rest.stage = stage
+        await stage.until(lambda: stage.bridge.describe()["state"] == "transferring")
+
+    async def returns(self, stage: Stage) -> None:
+        """On a stream of his own, by Twilio's other TwiML."""
+        caller = stage.caller
+        assert isinstance(caller, SimulatedTwilio)
+        again = SimulatedTwilio(caller.person, CALL, "MZ" + "3" * 32, {}, Random(2))
+        self.next, socket = again, PartySocket(again)
+        await self.bridge.resume(socket)
+        assert self.bridge.ended
+
+
+@pytest.mark.slow
+def test_a_refused_caller_is_told_so_by_the_same_agent_on_his_next_stream(tmp_path: Path) -> None:
+    story = Story()
+
+    async def during(stage: Stage) -> None:
+        await story.leaves(stage)
+        await asyncio.sleep(12.0)
+        assert story.bridge.dial_ended(BUSY)
+        await story.returns(stage)
+
+    stage, how = in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert how == ending("caller-hung-up")
+    (twiml,) = story.rest.asked
+    assert f'action="{AFTER}"' in twiml
+    assert stage.verdict() == []
+    assert story.next is not None
+    assert story.next.violations == []
+    assert story.next.heard, "nothing was said on the stream he came back on"
+    # One session, one conversation: nothing was dialled or told again.
+    assert stage.at(effects.ReplaceModel) == stage.at(effects.ReleaseModel) == []
+    assert "The transfer failed (busy)" in str(stage.to_model("conversation.item.create"))
+    # The numbers of its marks go on, and its frames are the new stream's.
+    assert not set(story.next.marks) & set(getattr(stage.caller, "marks", ()))
+
+
+@pytest.mark.slow
+def test_a_transfer_that_was_answered_ends_the_call_when_twilio_says_so() -> None:
+    story = Story()
+
+    async def during(stage: Stage) -> None:
+        await story.leaves(stage)
+        await asyncio.sleep(300.0)
+        assert not story.bridge.dial_ended({"DialCallStatus": "completed"})
+        assert not story.bridge.dial_ended(BUSY), "it is over"
+
+    _, how = in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert how == ending("transferred")
+
+
+@pytest.mark.slow
+def test_a_lost_answer_is_no_refusal_where_the_caller_left_all_the_same() -> None:
+    story = Story(Rest(answers=False))
+
+    async def during(stage: Stage) -> None:
+        await story.leaves(stage)
+        await asyncio.sleep(15.0)
+        assert story.bridge.dial_ended(BUSY)
+        assert story.bridge.dial_ended(BUSY), "it may be asked twice"
+        await story.returns(stage)
+
+    _, how = in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert how == ending("caller-hung-up")
+    assert len(story.rest.asked) == 1, "what may have been done is not asked for again"
+
+
+@pytest.mark.slow
+def test_a_lost_answer_is_a_refusal_where_the_caller_is_still_there() -> None:
+    story = Story(Rest(does_it=False, answers=False))
+    steps: list[Step] = [WaitForAgent(), Wait(11.0), WaitForAgent(), HangUp()]
+
+    async def during(stage: Stage) -> None:
+        story.rest.stage = stage
+
+    stage, how = in_virtual_time(
+        play(story.kind, steps, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert how == ending("caller-hung-up")
+    assert len(story.rest.asked) == 1
+    assert "The transfer failed (no-answer)" in str(stage.to_model("conversation.item.create"))
+    assert not story.bridge.dial_ended(BUSY), "there is no transfer any more"
+
+
+@pytest.mark.slow
+def test_a_stream_for_a_call_that_is_over_is_closed() -> None:
+    story = Story()
+
+    async def during(stage: Stage) -> None:
+        await story.leaves(stage)
+        story.bridge.say_goodbye("drained")
+        await story.returns(stage)
+
+    _, how = in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert how == ending("transferred")
+
+
+@pytest.mark.slow
+def test_an_operators_hang_up_reaches_a_caller_who_is_away() -> None:
+    story = Story()
+
+    async def during(stage: Stage) -> None:
+        await story.leaves(stage)
+        story.bridge.hang_up("hung-up-by-operator")
+
+    _, how = in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert how == ending("hung-up-by-operator")
+    assert story.rest.asked[-1] == "completed"

@@ -1,0 +1,308 @@
+"""A caller whom a transfer takes from our line, and who may come back on another."""
+
+from dataclasses import replace
+
+import pytest
+
+from opusbridge import effects, events
+from opusbridge.call.call import Call
+from opusbridge.call.farewell import (
+    HANG_UP_SECONDS,
+    KEEP_MODEL_SECONDS,
+    LEAVE_SECONDS,
+    RETURN_SECONDS,
+)
+from opusbridge.call.policy import TWILIO, CallPolicy, Clip, SilencePolicy
+from opusbridge.effects import AddText, CreateResponse, Effect, EndCall, HangUp, Note, SessionConfig
+from opusbridge.errors import ending
+from opusbridge.privacy import Private
+from opusbridge.sound import PCM_24K, PCMU_8K, Audio
+
+RETURNING = replace(TWILIO, transfers_return=True)
+POLICY = CallPolicy(
+    RETURNING,
+    SessionConfig("Be kind.", PCM_24K),
+    no_input=SilencePolicy((5.0, 5.0), ("Ask.",), None),
+    clips={"goodbye": Clip(24_000, bytes(4_800))},
+)
+TARGET = Private("+15550100300")
+LEFT = 1.1
+"""When the caller's line leaves us, in most stories."""
+
+
+def transferring(policy: CallPolicy = POLICY) -> Call:
+    """Twilio was asked at 1.0 to take the caller."""
+    call = Call(policy, 0.0)
+    call.handle(events.CallArrived("CA1", PCMU_8K), 0.0)
+    call.handle(events.SessionCreated("sess_1"), 0.0)
+    call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
+    call.handle(events.CallStarted(), 0.0)
+    found = call.handle(events.TransferRequested(TARGET), 1.0)
+    assert effects.TransferCall(TARGET, "") in found
+    return call
+
+
+def away(policy: CallPolicy = POLICY) -> Call:
+    call = transferring(policy)
+    found = call.handle(events.CallerHungUp("caller-hung-up"), LEFT)
+    assert found == [Note("away")]
+    return call
+
+
+def passes(call: Call, until: float) -> list[tuple[float, Effect]]:
+    """Nothing happens but time, and a model that says it is there when it is asked."""
+    found: list[tuple[float, Effect]] = []
+    while (due := call.deadline) is not None and due <= until:
+        done = call.handle(events.DeadlineReached(), due)
+        found += [(due, one) for one in done]
+        if effects.FeelPulse() in done:
+            call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), due)
+    return found
+
+
+def told(found: list[Effect]) -> list[str]:
+    return [one.text.value for one in found if isinstance(one, AddText)]
+
+
+def comes_back(call: Call, at: float, reason: str = "busy") -> list[Effect]:
+    assert call.handle(events.CallerReturns(reason), at) == []
+    assert call.handle(events.CallArrived("CA1", PCMU_8K), at + 0.5) == []
+    return call.handle(events.CallStarted(), at + 0.5)
+
+
+def sounds(found: list[Effect]) -> list[type]:
+    return [type(one) for one in found if isinstance(one, effects.ToTelephony)]
+
+
+# --- Leaving ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "event", [events.CallerHungUp("caller-hung-up"), events.TelephonyLost()], ids=["stop", "close"]
+)
+def test_a_line_that_ends_while_it_is_handed_over_is_not_the_end(
+    event: events.CallerHungUp | events.TelephonyLost,
+) -> None:
+    call = transferring()
+
+    assert call.handle(event, LEFT) == [Note("away")]
+    assert call.handle(events.TelephonyLost(), LEFT + 0.1) == []
+    assert call.ended is None
+
+
+def test_where_nobody_comes_back_the_end_of_the_line_is_the_end() -> None:
+    call = transferring(replace(POLICY, telephony=TWILIO))
+
+    found = call.handle(events.CallerHungUp("caller-hung-up"), LEFT)
+    assert found == [EndCall(ending("transferred"))]
+
+
+def test_while_he_is_away_nobody_nudges_warns_or_hangs_up() -> None:
+    call = away(replace(POLICY, max_call_seconds=600.0, warning_seconds=60.0))
+
+    done = [one for _, one in passes(call, 590.0) if not isinstance(one, effects.FeelPulse)]
+    assert done == [Note("model-released"), effects.ReleaseModel()]
+
+
+def test_twilio_that_was_asked_and_does_nothing_gives_the_caller_back() -> None:
+    call = transferring()
+    assert call.handle(events.TransferUnderWay(), 1.2) == []
+
+    found = passes(call, 1.2 + LEAVE_SECONDS)
+    assert found[-1][0] == pytest.approx(1.2 + LEAVE_SECONDS)
+    assert Note("transfer-failed", "no-answer") in [one for _, one in found]
+
+
+def test_that_twilio_took_him_may_be_heard_after_it_is_seen() -> None:
+    call = away()
+    assert call.handle(events.TransferUnderWay(), LEFT + 0.2) == []
+
+    assert [one for _, one in passes(call, 25.0) if isinstance(one, Note)] == []
+    assert call.departure.away
+
+
+def test_what_he_did_not_hear_is_cut_without_a_word_to_a_line_that_is_gone() -> None:
+    call = transferring()
+    call.handle(events.TurnCommitted("item_1"), 1.01)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 1.02)
+    audio = Audio.of(bytes(8_000), PCMU_8K)
+    call.handle(events.ModelSpoke("resp_1", "item_2", 0, audio), 1.03)
+
+    found = call.handle(events.CallerHungUp("caller-hung-up"), LEFT)
+    assert sounds(found) == []
+    assert effects.CancelResponse("resp_1") in found
+    assert any(isinstance(one, effects.TruncateItem | effects.DeleteItem) for one in found)
+
+
+def test_sound_for_a_caller_who_is_away_is_for_nobody() -> None:
+    call = away()
+    call.handle(events.ResponseCreated("resp_9", None), 2.0)
+
+    audio = Audio.of(bytes(8_000), PCMU_8K)
+    assert sounds(call.handle(events.ModelSpoke("resp_9", "item_9", 0, audio), 2.1)) == []
+
+
+# --- What came of it --------------------------------------------------------------------
+
+
+def test_a_transfer_that_was_answered_ends_the_call_as_one() -> None:
+    found = away().handle(events.TransferSucceeded(), 300.0)
+
+    assert found == [EndCall(ending("transferred"))]
+
+
+def test_who_hangs_up_while_it_still_rings_there_hung_up() -> None:
+    found = away().handle(events.CallerHungUp("caller-hung-up"), 12.0)
+
+    assert found == [EndCall(ending("caller-hung-up"))]
+
+
+def test_a_caller_nobody_took_comes_back_to_the_same_conversation() -> None:
+    call = away()
+
+    found = comes_back(call, 20.0)
+    assert Note("transfer-failed", "busy") in found
+    assert told(found) == ["The transfer failed (busy): the caller is still with you. Say so."]
+    assert [type(one) for one in found][-1] is CreateResponse
+    assert not call.departure.away
+    # From now on his line is ours, and its end the end.
+    assert call.handle(events.CallerHungUp("caller-hung-up"), 30.0) == [
+        EndCall(ending("caller-hung-up"))
+    ]
+
+
+def test_the_word_that_he_comes_back_may_overtake_the_end_of_his_line() -> None:
+    call = transferring()
+
+    assert call.handle(events.CallerReturns("busy"), LEFT) == [Note("away")]
+    found = call.handle(events.CallStarted(), 2.0)
+    assert Note("transfer-failed", "busy") in found
+
+
+def test_who_came_back_may_be_transferred_again() -> None:
+    call = away()
+    comes_back(call, 20.0)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 20.6)
+    call.handle(events.ResponseDone("resp_1", "completed"), 21.0)
+
+    found = call.handle(events.TransferRequested(TARGET), 22.0)
+    assert effects.TransferCall(TARGET, "") in found
+    assert call.handle(events.CallerHungUp("caller-hung-up"), 22.1) == [Note("away")]
+
+
+def test_a_caller_who_was_to_come_back_and_does_not_is_lost() -> None:
+    call = away()
+    call.handle(events.CallerReturns("busy"), 20.0)
+
+    (*_, (at, end)) = passes(call, 100.0)
+    assert (at, end) == (20.0 + RETURN_SECONDS, EndCall(ending("telephony-lost")))
+
+
+def test_a_transfer_refused_when_his_line_is_gone_already_is_the_end_soon() -> None:
+    call = away()
+    assert call.handle(events.TransferFailed("error"), 2.0) == []
+
+    (*_, (at, _)) = passes(call, 100.0)
+    assert at == 2.0 + RETURN_SECONDS
+
+
+def test_the_clock_of_the_new_line_makes_no_hole() -> None:
+    call = transferring()
+    silence = Audio.of(bytes(160), PCMU_8K)
+    call.handle(events.CallerSpoke(silence, 20), 1.05)
+    call.handle(events.CallerHungUp("caller-hung-up"), LEFT)
+    comes_back(call, 20.0)
+
+    found = call.handle(events.CallerSpoke(silence, 5_000), 20.6)
+    assert [type(one) for one in found] == [effects.AppendAudio]
+
+
+def test_whatever_is_owed_waits_until_he_is_back() -> None:
+    call = away()
+
+    found = call.handle(events.TextInjected(Private("Mention the sale.")), 2.0)
+    assert told(found) == ["Mention the sale."]
+    assert Note("pending", "away") in found
+    assert CreateResponse in [type(one) for one in comes_back(call, 20.0)]
+
+
+def test_the_word_of_a_transfer_there_is_none_of_changes_nothing() -> None:
+    call = away()
+    comes_back(call, 20.0)
+
+    for event in (events.TransferUnderWay(), events.CallerReturns("busy")):
+        assert call.handle(event, 21.0) == []
+    assert call.ended is None
+
+
+def test_a_late_mark_of_the_line_he_left_is_a_stray() -> None:
+    call = away()
+
+    assert call.handle(events.MarkReached("mark-9"), 2.0) == [Note("stray", "mark")]
+
+
+# --- The model meanwhile ----------------------------------------------------------------
+
+
+def test_the_models_session_is_kept_while_it_may_still_ring() -> None:
+    call = away()
+
+    done = [(at, one) for at, one in passes(call, 120.0) if isinstance(one, effects.ReleaseModel)]
+    assert [at for at, _ in done] == [pytest.approx(LEFT + KEEP_MODEL_SECONDS)]
+
+
+def test_who_comes_back_late_finds_another_session_and_nothing_is_forgotten() -> None:
+    call = away()
+    passes(call, 100.0)
+
+    found = comes_back(call, 100.0)
+    assert effects.ReplaceModel in [type(one) for one in found]
+    call.handle(events.SessionCreated("sess_2"), 101.0)
+    found = call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 101.1)
+    assert told(found)[-1].startswith("The transfer failed (busy)")
+    assert type(found[-1]) is CreateResponse
+
+
+def test_a_session_lost_while_he_is_away_is_replaced_when_he_is_back() -> None:
+    call = away()
+    call.handle(events.ModelLost("model-lost", permanent=False), 5.0)
+    assert passes(call, 60.0) == []
+
+    assert effects.ReplaceModel in [type(one) for one in comes_back(call, 60.0)]
+
+
+def test_a_session_that_would_not_be_replaced_is_not_given_up() -> None:
+    call = away(replace(POLICY, resume_grace=0.0))
+
+    assert effects.ReleaseModel() not in [one for _, one in passes(call, 120.0)]
+
+
+# --- Ends from our side -----------------------------------------------------------------
+
+
+def test_nobody_waits_for_a_caller_longer_than_a_call_may_last() -> None:
+    call = away(replace(POLICY, max_call_seconds=900.0))
+
+    assert passes(call, 1000.0)[-1] == (900.0, EndCall(ending("transferred")))
+
+
+def test_a_process_that_ends_leaves_him_where_he_is() -> None:
+    found = away().handle(events.HangUpRequested("drained", goodbye=True), 5.0)
+
+    assert found == [EndCall(ending("transferred"))]
+
+
+def test_an_operator_may_hang_up_on_a_caller_who_is_away() -> None:
+    call = away()
+
+    assert call.handle(events.HangUpRequested("hung-up-by-operator"), 5.0) == [
+        HangUp("hung-up-by-operator")
+    ]
+    end = EndCall(ending("hung-up-by-operator"))
+    assert passes(call, 60.0)[-1] == (5.0 + HANG_UP_SECONDS, end)
+
+
+def test_a_wish_that_is_no_hang_up_is_not_for_a_caller_who_is_away() -> None:
+    call = away()
+
+    assert call.handle(events.TransferRequested(TARGET), 5.0) == []
