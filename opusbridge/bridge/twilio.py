@@ -129,8 +129,10 @@ class TwilioRealtimeBridge(RealtimeBridge):
             await self._rest.redirect(call_sid, document)
         except TwilioRestError as error:
             log.warning("transfer by REST failed", status=error.status, code=error.code)
-            # An answer that was lost says nothing: the caller may be on his way.
-            unsure = error.status is None and self.traits.transfers_return
+            # An answer that was lost, or a server's own trouble, says nothing of what was done:
+            # the caller may be on his way.
+            known = error.status is not None and error.status < 500
+            unsure = self.traits.transfers_return and not known
             self._happened(events.TransferUnderWay() if unsure else events.TransferFailed("error"))
         else:
             returns = self.traits.transfers_return

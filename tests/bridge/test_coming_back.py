@@ -51,7 +51,7 @@ def _quiet() -> Iterator[None]:
 class Rest(TwilioRest):
     """Takes the caller off his stream, or not; the answer may be lost on its way to us."""
 
-    def __init__(self, does_it: bool = True, answers: bool = True) -> None:
+    def __init__(self, does_it: bool = True, answers: int | None = 200) -> None:
         super().__init__("AC1", Private("secret"), "http://127.0.0.1:9")
         self.does_it, self.answers = does_it, answers
         self.asked: list[str] = []
@@ -65,8 +65,8 @@ class Rest(TwilioRest):
         if self.does_it:
             caller.new_twiml(asyncio.get_running_loop().time())
             self.stage.telephony._stirred.set()
-        if not self.answers:
-            raise TwilioRestError("run other TwiML", None)
+        if self.answers != 200:
+            raise TwilioRestError("run other TwiML", self.answers)
 
     async def hang_up(self, call_sid: str) -> None:
         self.asked.append("completed")
@@ -152,9 +152,12 @@ def test_a_transfer_that_was_answered_ends_the_call_when_twilio_says_so() -> Non
     assert how == ending("transferred")
 
 
+@pytest.mark.parametrize("answer", [None, 503], ids=["none", "trouble"])
 @pytest.mark.slow
-def test_a_lost_answer_is_no_refusal_where_the_caller_left_all_the_same() -> None:
-    story = Story(Rest(answers=False))
+def test_a_lost_answer_is_no_refusal_where_the_caller_left_all_the_same(
+    answer: int | None,
+) -> None:
+    story = Story(Rest(answers=answer))
 
     async def during(stage: Stage) -> None:
         await story.leaves(stage)
@@ -173,7 +176,7 @@ def test_a_lost_answer_is_no_refusal_where_the_caller_left_all_the_same() -> Non
 
 @pytest.mark.slow
 def test_a_lost_answer_is_a_refusal_where_the_caller_is_still_there() -> None:
-    story = Story(Rest(does_it=False, answers=False))
+    story = Story(Rest(does_it=False, answers=None))
     steps: list[Step] = [WaitForAgent(), Wait(11.0), WaitForAgent(), HangUp()]
 
     async def during(stage: Stage) -> None:

@@ -1,0 +1,154 @@
+"""What a call asks of the shell around it; and the notes it makes, for whoever counts and keeps."""
+
+from dataclasses import dataclass
+
+from opusbridge.errors import Ending
+from opusbridge.privacy import Private
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    tool_call_id: str
+    name: str
+    arguments: Private[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverDigits:
+    """To whoever waits for them; nobody else is told."""
+
+    collection_id: str
+    digits: Private[str]
+    how: str
+    """How it ended: ``length``, ``terminator``, ``timeout``, or ``busy``: others collect."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigureCall:
+    """Ask how this call is to be conducted, now that it is known who calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskApproval:
+    """Ask the agent's policy whether the model may use an MCP server's tool."""
+
+    item_id: str
+    server_label: str
+    name: str
+    arguments: Private[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceModel:
+    """Give the model's socket up and dial another; the call will restore the conversation."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseModel:
+    """Give the model's socket up: nobody may need it again. If somebody does, ``ReplaceModel``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRecording:
+    """Keep nothing of what is said from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRecording:
+    """Keep what is said from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class MovePlayout:
+    """For the recording: what was played last, and what follows it, is heard at another time.
+
+    That is all the sound since the last :class:`PlayAudio` that did not follow another.
+    """
+
+    by_seconds: float
+    """How much later than foretold; less than nothing: earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth counting and tracing; changes nothing in the world.
+
+    ``kind`` is from a closed list (:data:`NOTES`); ``reason`` is a slug, ``ids`` are the
+    wire's identifiers, ``value`` is in seconds or a count.
+    """
+
+    kind: str
+    reason: str = ""
+    ids: tuple[str, ...] = ()
+    value: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Nothing more will be asked: close what is open."""
+
+    ending: Ending
+
+
+ToShell = (
+    RunTool
+    | AskApproval
+    | DeliverDigits
+    | ConfigureCall
+    | ReplaceModel
+    | ReleaseModel
+    | PauseRecording
+    | ResumeRecording
+    | MovePlayout
+    | Note
+    | EndCall
+)
+
+#: What a :class:`Note` may be about, and what it means.
+NOTES: dict[str, str] = {
+    "pending": "input had to wait for a response (reason: what it waits for)",
+    "coalesced": "one request answers several inputs",
+    "pending-wait": "a request left after its input had waited (value: seconds)",
+    "conflict": "the model refused a request: a response is active",
+    "retry": "a failed or empty response is asked for again (value: attempt)",
+    "gave-up": "the retries are spent",
+    "orphan": "a response nobody wants any more was cancelled by id",
+    "watchdog": "the model did not answer in time (reason: rung)",
+    "barge-in": "the caller spoke over the agent",
+    "paused": "the caller made a sound over the agent, and it may be speech (ids: his turn)",
+    "resumed": "he fell silent: the agent goes on from the heard byte",
+    "false-interruption": "what he uttered was no turn (ids: it; value: seconds of voice)",
+    "truncated": "the model was told what was heard (value: ms heard)",
+    "violation": "an invariant of the response lifecycle does not hold: a bug of ours",
+    "refused": "the model refused something harmless (reason: code)",
+    "audio-dropped": "the caller's audio was dropped while the model was not ready (value: ms)",
+    "gap-filled": "silence was put where the line sent nothing (value: ms)",
+    "stray": "a message about something unknown or long over (reason: kind)",
+    "bad-message": "a peer's message could not be used (reason: peer:kind)",
+    "unknown-message": "a peer's message is of a kind we do not know (reason: peer)",
+    "configure-overdue": "nobody said in time how this call is to be conducted: as it is",
+    "answered": "the call was answered",
+    "speech-ended": "the caller's last sound of a turn (value: seconds ago)",
+    "turn-latency": "caller's last sound to the first sound sent to him (value: seconds)",
+    "turn-interval": "a turn's answer began: how long this took (reason: what, value: seconds)",
+    "withheld": "items said while the recording was paused: their words are not kept",
+    "transfer-failed": "the other party was not reached (reason)",
+    "away": "the caller's line left us for another party, and may come back",
+    "model-released": "nobody may need the model's session again: it was closed",
+    "farewell-cancelled": "the caller spoke before the agent could hang up",
+    "hold": "an answer is owed and the caller heard nothing: one moment please (reason: filler)",
+    "key": "a key of the agent's map was pressed (reason: what it does)",
+    "on-hold": "the caller was put on hold",
+    "off-hold": "the caller was taken back (value: seconds on hold)",
+    "no-input": "the caller said nothing (reason: nudge or goodbye; value: how often by now)",
+    "warned": "the caller is to be told that the call must end soon (value: seconds left)",
+    "apology": "the caller was told that it did not work (reason: what follows)",
+    "model-replaced": "a new model session was dialled (reason: why)",
+    "restored": "the conversation was put into a new session (value: items)",
+    "repaired": "what the model had lost was sent again in another form (reason: code)",
+    "unknown-error": "the model refused for a reason we do not know, first time in this call",
+    "mcp": "about a tool of an MCP server (reason: unlisted, approved, refused, overdue, lost)",
+    "dropped-tool": "a tool call was refused (reason)",
+}
