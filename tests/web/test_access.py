@@ -28,7 +28,7 @@ def closed(host: str, **values: Any) -> list[str]:
     return access.closed_endpoints()
 
 
-TELEPHONY = ["/audiocodes", "/twilio/voice", "/twilio/media"]
+TELEPHONY = ["/audiocodes", "/twilio/voice", "/twilio/media", "/twilio/after"]
 ADMIN_ROOMS = ["/api", "/metrics"]
 
 
