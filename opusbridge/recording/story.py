@@ -43,6 +43,7 @@ MARKS: dict[str, str] = {
     "answered": "good",
     "hang-up-requested": "plain",
     "transfer-requested": "plain",
+    "caller-returns": "plain",
     "text-injected": "plain",
     "configure-asked": "plain",
     "configured": "plain",
