@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Share = Annotated[float, Field(ge=-0.001, le=0.001)]
-SomeSeconds = Annotated[float, Field(gt=0, le=600)]
+Share = Annotated[float, Field(strict=True, ge=-0.001, le=0.001)]
+SomeSeconds = Annotated[float, Field(strict=True, gt=0, le=600)]
 
 #: What may befall a connection, and what it means.
 MISHAPS: dict[str, str] = {
@@ -47,7 +47,7 @@ class Mishap(_Block):
 
     kind: Literal["drop", "stall", "half-open", "slow"]
     side: Literal["telephony", "model"]
-    at: Annotated[float, Field(ge=0, le=36_000)]
+    at: Annotated[float, Field(strict=True, ge=0, le=36_000)]
     """Seconds from the beginning of the call."""
     seconds: SomeSeconds = 3.0
     """How long it lasts; of no meaning for ``drop`` and ``half-open``."""
@@ -73,10 +73,10 @@ class Faults(_Block):
     """The same for the model's socket."""
     clock_skew: Share = 0.0
     """By what share the telephony side's clock is faster than ours: 0.001 is 3.6 s an hour."""
-    reorder: Annotated[float, Field(ge=0, le=30)] = 0.0
+    reorder: Annotated[float, Field(strict=True, ge=0, le=30)] = 0.0
     """Events of the model's that depend on nothing (transcriptions, rate limits) come up to so
     many seconds late, and others overtake them."""
-    refused_dials: Annotated[int, Field(ge=0, le=100)] = 0
+    refused_dials: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
     """So many attempts to open another model session are refused (429)."""
     network: tuple[Mishap, ...] = ()
 

@@ -18,7 +18,8 @@ SETTINGS: frozenset[str] = frozenset(Settings.model_fields) - {
     *("openai_api_key", "realtime_url", "realtime_auth", "model", "agent", "public_url"),
     *(name for name in Settings.model_fields if name.startswith(("twilio_", "audiocodes_"))),
     *("admin_token", "allow_unauthenticated", "data_dir", "record", "flight", "drain_seconds"),
-    *("max_calls", "log_format", "log_level", "speech_dir"),
+    *("max_calls", "log_format", "log_level", "speech_dir", "sockets", "capacity_file"),
+    *(name for name in Settings.model_fields if name.startswith(("webhook_", "outbound_"))),
 }
 
 #: Keys of an agent that a script may set; its tools are Python.

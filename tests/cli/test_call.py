@@ -63,7 +63,8 @@ def test_an_expectation_that_fails_is_told_and_counted() -> None:
         "bad.toml:10: never heard: I am the walrus (at "
     )
     assert "bad.toml:11: 0 turns, at least 7 expected" in (failure.text or "")
-    assert (bad.get("file"), float(bad.get("time") or 0) > 1) == ("bad.toml", True)
+    assert float(bad.get("time") or 0) > 1
+    assert {key for case in (good, bad) for key in case.attrib} == {"name", "classname", "time"}
 
 
 @pytest.mark.slow

@@ -244,10 +244,7 @@ class Knobs:
                 parsed = _parsed(name, _KNOB_TYPES[name], value if equals else "true")
                 knobs = replace(knobs, **{attribute: parsed})
             else:
-                raise ValueError(
-                    "there is no such fault; choose among "
-                    + ", ".join(sorted([*_FAULT_NAMES, *_KNOB_TYPES]))
-                )
+                raise ValueError("there is no such fault; choose among " + ", ".join(NAMES))
         return replace(knobs, faults=MappingProxyType(faults)) if faults else knobs
 
 
@@ -256,6 +253,9 @@ _FAULT_NAMES = frozenset(kind.value for kind in FaultKind)
 _KNOB_TYPES: dict[str, Any] = {
     name.replace("_", "-"): kind for name, kind in get_type_hints(Knobs).items() if name != "faults"
 }
+
+#: All that :meth:`Knobs.parse` knows.
+NAMES = tuple(sorted([*_FAULT_NAMES, *_KNOB_TYPES]))
 
 
 def _often_short(random: Random, most: float) -> float:

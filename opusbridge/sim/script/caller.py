@@ -17,26 +17,43 @@ from opusbridge.sim.callers.person import (
     WaitForSound,
 )
 from opusbridge.sim.script.sounds import SOUNDS, Seconds, SoundTable
-from opusbridge.sim.script.table import Table
+from opusbridge.sim.script.table import Table, only_one_of
 
 #: Seconds a person waits for the agent where the script does not say.
 PATIENCE = 30.0
 
 
+_WORDS_OF = {"words": ["wav"]}
+
+
 class InterruptTable(SoundTable):
-    after_ms: Annotated[int, Field(ge=0)]
+    model_config = only_one_of(*SOUNDS, **_WORDS_OF)
+
+    after_ms: Annotated[int, Field(strict=True, ge=0)]
     """Of the agent's speech, as heard."""
 
     @model_validator(mode="after")
     def _one_sound(self) -> "InterruptTable":
         if sum(getattr(self, name) is not None for name in SOUNDS) != 1:
             raise ValueError(f"an interruption has exactly one of {', '.join(SOUNDS)}")
+        if self.words is not None and self.wav is None:
+            raise ValueError("words belongs to a wav")
         return self
+
+
+#: What a step may be: exactly one of these.
+STEPS = (
+    *SOUNDS,
+    *("wait", "wait_for_agent", "wait_for_sound", "wait_for_silence"),
+    *("interrupt", "press", "drop_line", "hang_up"),
+)
 
 
 class StepTable(SoundTable):
     """One step: exactly one of these (``words`` belongs to ``wav``, ``back_after`` to
     ``drop_line``)."""
+
+    model_config = only_one_of(*STEPS, **_WORDS_OF, back_after=["drop_line"])
 
     wait: Seconds | None = None
     """Seconds."""
@@ -59,9 +76,8 @@ class StepTable(SoundTable):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "StepTable":
-        kinds = [name for name in type(self).model_fields if name not in ("words", "back_after")]
-        if sum(getattr(self, name) is not None for name in kinds) != 1:
-            raise ValueError(f"a step is exactly one of {', '.join(kinds)}")
+        if sum(getattr(self, name) is not None for name in STEPS) != 1:
+            raise ValueError(f"a step is exactly one of {', '.join(STEPS)}")
         if self.words is not None and self.wav is None:
             raise ValueError("words belongs to a wav")
         if self.back_after is not None and not self.drop_line:
@@ -93,7 +109,7 @@ class StepTable(SoundTable):
 
 class CallerTable(Table):
     steps: tuple[StepTable, ...]
-    repeat: Annotated[int, Field(ge=1, le=1000)] = 1
+    repeat: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
     """The steps so many times over, but for a last ``hang_up``."""
     patience: Seconds = PATIENCE
     """After the last step the person stays on the line for so many seconds of silence."""

@@ -10,21 +10,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from opusbridge.errors import REASONS
 from opusbridge.sim.evidence import Evidence, Lapse
 from opusbridge.sim.script.places import Path
 from opusbridge.sim.script.table import Table
 
-Count = Annotated[int, Field(ge=0)]
-Limit = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Limit = Annotated[float, Field(strict=True, gt=0)]
 
 
 def _reason(text: str) -> str:
     if text not in REASONS:
         raise ValueError(f"no such reason; there are {', '.join(sorted(REASONS))}")
     return text
+
+
+_REASONS: dict[str, JsonValue] = {"enum": [*sorted(REASONS)]}
 
 
 def _words(text: str) -> str:
@@ -70,12 +73,16 @@ class ToolExpectation(Table):
 class ItemExpectation(Table):
     """An item that must be in the transcript: all that is said here must be true of it."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     speaker: Literal["caller", "agent", "tool"] | None = None
     text: str | None = None
     """Among its words; likewise ``heard`` and ``unheard``."""
     heard: str | None = None
     unheard: str | None = None
-    status: str | None = None
+    status: (
+        Literal["completed", "interrupted", "failed", "incomplete", "empty", "in_progress"] | None
+    ) = None
 
     @model_validator(mode="after")
     def _something(self) -> "ItemExpectation":
@@ -112,7 +119,7 @@ class ExpectTable(Table):
     transfer: str | None = None
     """Where the caller was handed over to, as the agent's ``destinations`` have it; empty:
     nowhere."""
-    ending: Annotated[str, AfterValidator(_reason)] | None = None
+    ending: Annotated[str, AfterValidator(_reason), Field(json_schema_extra=_REASONS)] | None = None
     longest_silence: Limit | None = None
     """Seconds in which neither is heard."""
     latency: Limit | None = None

@@ -1,6 +1,5 @@
 """A whole script, read from its file."""
 
-import re
 import tomllib
 from functools import lru_cache
 from importlib.abc import Traversable
@@ -8,12 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, PrivateAttr, ValidationError
+from pydantic import AfterValidator, Field, JsonValue, PrivateAttr, ValidationError
 
 from opusbridge.errors import ConfigurationError
 from opusbridge.sim.callers.person import Person
 from opusbridge.sim.faults import Faults
 from opusbridge.sim.model.replies import ReplyScript
+from opusbridge.sim.script import mistakes
 from opusbridge.sim.script.caller import CallerTable
 from opusbridge.sim.script.expect import ExpectTable
 from opusbridge.sim.script.model import ModelTable, ToolTable, TransferOutcome
@@ -26,15 +26,29 @@ Telephony = Literal["twilio", "audiocodes"]
 BOTH: tuple[Telephony, ...] = ("twilio", "audiocodes")
 
 
+def _name(text: str) -> str:
+    if text.strip(". ") != text or not text.isprintable() or set(text) & set("/\\"):
+        raise ValueError("a folder will be called so: no / and no dot or blank at either end")
+    return text
+
+
+def _no_two(tools: tuple[ToolTable, ...]) -> tuple[ToolTable, ...]:
+    names = [tool.name for tool in tools]
+    for nth, name in enumerate(names):
+        if name in names[:nth]:
+            raise mistakes.Misplaced((nth, "name"), f"there is a tool {name} above already")
+    return tools
+
+
 class CallScript(Table):
     """A written call."""
 
-    name: str = ""
+    name: Annotated[str, AfterValidator(_name)] = ""
     """Filled with the file's name where the script has none."""
     description: str = ""
     telephony: Annotated[tuple[Telephony, ...], Field(min_length=1)] = BOTH
     """Where it makes sense; it is skipped elsewhere."""
-    seed: int = 1
+    seed: Annotated[int, Field(strict=True)] = 1
     """Of everything that is left to chance."""
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """Settings of the bridge for this call, by the names of ``docs/settings.md`` in lower case
@@ -45,7 +59,7 @@ class CallScript(Table):
     """What comes of a transfer."""
     caller: CallerTable
     model: ModelTable = ModelTable()
-    tools: tuple[ToolTable, ...] = ()
+    tools: Annotated[tuple[ToolTable, ...], AfterValidator(_no_two)] = ()
     faults: Faults = Faults()
     expect: ExpectTable = ExpectTable()
 
@@ -84,12 +98,11 @@ def parse(text: str, name: str, file: str | None = None, folder: Path | None = N
             {"name": name, **table}, context={"folder": folder or Path()}
         )
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{file}: not TOML: {error}") from None
+        raise ConfigurationError(mistakes.not_toml(error, text, file)) from None
     except RecursionError:
         raise ConfigurationError(f"{file}: not TOML for us: nested too deeply") from None
     except ValidationError as error:
-        found = places(text)
-        raise ConfigurationError("\n".join(_complaints(error, found, file))) from None
+        raise ConfigurationError("\n".join(mistakes.complaints(error, text, file))) from None
     script._file, script._text = file, text
     return script
 
@@ -104,9 +117,12 @@ def load(script: str | Path) -> CallScript:
     path = Path(script)
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{path}:{line}: not TOML: it is no UTF-8 text") from None
+    except OSError as error:
         if path.suffix:
-            raise ConfigurationError(f"{path}: there is no such file, or no text in it") from None
+            raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
         raise ConfigurationError(
             f"no script {path.name}; there are {', '.join(shipped())}"
         ) from None
@@ -138,50 +154,3 @@ def _places(text: str) -> dict[Key, int]:
 
 def _scripts() -> Traversable:
     return files("opusbridge.sim") / "scripts"
-
-
-def _complaints(error: ValidationError, found: dict[Key, int], file: str) -> list[str]:
-    told: dict[str, None] = {}  # the branches of a union complain of the same thing
-    for one in error.errors(include_url=False, include_input=False):
-        location = _in_script(one["loc"], found)
-        line = nearest(found, location) or 1
-        told[f"{file}:{line}: {_key(location)}: {_said(one['msg'])}"] = None
-    return list(told)
-
-
-def _in_script(location: tuple[int | str, ...], found: dict[Key, int]) -> Key:
-    """Without the names of the branches of unions, which pydantic puts in; a key that is
-    missing from the file is the last."""
-    kept: Key = ()
-    for part in location:
-        known = isinstance(part, int) or (*kept, part) in found
-        if known or (part == location[-1] and part not in _BRANCHES and _KEY.fullmatch(str(part))):
-            kept = (*kept, part)
-    return kept
-
-
-_KEY = re.compile(r"[A-Za-z0-9_-]+")
-
-#: What pydantic calls the members of a union.
-_BRANCHES = frozenset({"float", "int", "str", "bool", "dict", "list", "literal"})
-
-#: Its words for what is called otherwise in TOML.
-_TOML = {
-    "Extra inputs are not permitted": "there is no such key",
-    "Input should be a valid tuple": "Input should be a list",
-    "Input should be a valid dictionary": "Input should be a table",
-    "Field required": "this key is missing",
-}
-
-
-def _key(location: Key) -> str:
-    """``caller.steps[2].wait`` from what pydantic says."""
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".") or "the script"
-
-
-def _said(message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    return next((ours for theirs, ours in _TOML.items() if message.startswith(theirs)), message)

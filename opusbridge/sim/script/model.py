@@ -5,10 +5,12 @@ from json import dumps
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
+from opusbridge.sim.model.knobs import NAMES as KNOBS
 from opusbridge.sim.model.knobs import Fault, FaultKind, Knobs
 from opusbridge.sim.model.replies import Reply, ReplyScript, ToolCallReply
+from opusbridge.sim.script.mistakes import Misplaced
 from opusbridge.sim.script.sounds import Line, for_model
 from opusbridge.sim.script.table import Table
 
@@ -29,6 +31,14 @@ class ToolCallTable(Table):
 class ReplyTable(Table):
     """One response of the model, in order."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": [name]} for name in ("text", "voice", "tool", "tools")],
+            "dependentRequired": {"arguments": ["tool"]},
+            "not": {"required": ["tool", "tools"]},
+        }
+    )
+
     text: str = ""
     """The words, hummed; with a ``voice`` only where they differ from its line."""
     voice: Line | None = None
@@ -38,7 +48,7 @@ class ReplyTable(Table):
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     tools: tuple[ToolCallTable, ...] = ()
     """Several calls at once; in place of ``tool``."""
-    delay: Annotated[float, Field(ge=0, le=600)] = 0.0
+    delay: Annotated[float, Field(strict=True, ge=0, le=600)] = 0.0
     """Seconds the model thinks longer than usual."""
 
     @model_validator(mode="after")
@@ -64,7 +74,7 @@ class ReplyTable(Table):
 class FaultTable(Table):
     """What befalls one response."""
 
-    response: Annotated[int, Field(ge=1)]
+    response: Annotated[int, Field(strict=True, ge=1)]
     """Its number; the repetition of a failed one is a response of its own."""
     kind: FaultKind
     detail: str = ""
@@ -76,7 +86,11 @@ class FaultTable(Table):
 
 
 def _knobs(given: dict[str, Any]) -> dict[str, Any]:
-    _parsed(given)
+    for name, value in given.items():
+        try:
+            _parsed({name: value})
+        except ValueError as error:
+            raise Misplaced((name,), str(error)) from error
     return given
 
 
@@ -93,9 +107,11 @@ class ModelTable(Table):
     usual: tuple[ReplyTable, ...] = ()
     """Said in a ring when the replies are used up; empty: small talk."""
     faults: tuple[FaultTable, ...] = ()
-    knobs: Annotated[dict[str, str | bool | float], AfterValidator(_knobs)] = Field(
-        default_factory=dict
-    )
+    knobs: Annotated[
+        dict[str, str | bool | float],
+        AfterValidator(_knobs),
+        Field(json_schema_extra={"propertyNames": {"enum": [*KNOBS]}}),
+    ] = Field(default_factory=dict)
     """How the service behaves where it may behave either way, as ``opusbridge model --fault``
     names it."""
 
@@ -114,12 +130,14 @@ class ModelTable(Table):
 class ToolTable(Table):
     """A tool of the agent: played by the script, or the agent's own with a duration."""
 
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["output", "error"]}})
+
     name: ToolName
     output: JsonValue = None
     """What it gives. With neither this nor ``error`` the agent's own tool is run."""
     error: str | None = None
     """It fails, and this is what the model is told."""
-    seconds: Annotated[float, Field(ge=0, le=3600)] = 0.2
+    seconds: Annotated[float, Field(strict=True, ge=0, le=3600)] = 0.2
     """How long it takes, in virtual time too."""
 
     @model_validator(mode="after")

@@ -57,13 +57,13 @@ def _wav(text: str, info: ValidationInfo) -> str:
 
 Line = Annotated[str, AfterValidator(_line)]
 WavFile = Annotated[str, AfterValidator(_wav)]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=3600)]
 
 
 class ToneTable(Table):
     """A sine at the level of speech."""
 
-    hz: Annotated[float, Field(ge=20, le=3400)]
+    hz: Annotated[float, Field(strict=True, ge=20, le=3400)]
     seconds: Seconds
 
 

@@ -1,0 +1,103 @@
+"""What is wrong with a script: the file, the line, the key, and what was expected there.
+
+The tables of a script are pydantic's; what it says of them is put here into the words of TOML,
+one sentence for each place.
+"""
+
+import re
+import tomllib
+
+from pydantic import ValidationError
+
+from opusbridge.sim.script.places import Path, nearest, places
+
+
+class Misplaced(ValueError):
+    """Raised by a validator of a table about something inside it, at ``below``."""
+
+    def __init__(self, below: Path, why: str) -> None:
+        super().__init__(why)
+        self.below = below
+
+
+def not_toml(error: tomllib.TOMLDecodeError, text: str, file: str) -> str:
+    """The parser says where; ours stands in front, as everywhere."""
+    what, _, where = str(error).rpartition(" (at ")
+    if found := re.match(r"line (\d+), column (\d+)", where):
+        return f"{file}:{found[1]}: not TOML: {what} (column {found[2]})"
+    return f"{file}:{len(text.splitlines()) or 1}: not TOML: {what or error}, at the end"
+
+
+def complaints(error: ValidationError, text: str, file: str) -> list[str]:
+    """One for each place, in the order in which pydantic met them."""
+    found = places(text)
+    told: dict[Path, list[str]] = {}
+    empty: set[Path] = set()
+    for one in error.errors(include_url=False, include_input=False):
+        location = _in_script(one["loc"], found)
+        cause = (one.get("ctx") or {}).get("error")
+        if isinstance(cause, Misplaced):
+            location = (*location, *cause.below)
+        if one["type"] == "too_short":
+            empty.add(location)
+        told.setdefault(location, []).append(_said(one["msg"]))
+    return [
+        f"{file}:{nearest(found, place) or 1}: {_key(place)}: {_together(sentences)}"
+        for place, sentences in told.items()
+        # A list whose only entry was refused is not empty: the entry is the mistake.
+        if not (place in empty and any(inner[:-1] == place for inner in told))
+    ]
+
+
+def _in_script(location: tuple[int | str, ...], found: dict[Path, int]) -> Path:
+    """Without the names of the branches of unions, which pydantic puts in; a key that is
+    missing from the file is the last."""
+    kept: Path = ()
+    for part in location:
+        known = isinstance(part, int) or (*kept, part) in found
+        if known or (part == location[-1] and part not in _BRANCHES and _KEY.fullmatch(str(part))):
+            kept = (*kept, part)
+    return kept
+
+
+_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+#: What pydantic calls the members of a union.
+_BRANCHES = frozenset({"float", "int", "str", "bool", "dict", "list", "literal"})
+
+#: Its words for what is called otherwise in TOML, or by people.
+_TOML = {
+    "Extra inputs are not permitted": "there is no such key",
+    "Input should be a valid tuple": "Input should be a list",
+    "Tuple should have at least 1 item": "Input should be a list with something in it",
+    "Input should be a valid dictionary": "Input should be a table",
+    "Input should be True": "Input should be true",
+    "Field required": "this key is missing",
+    "String should match pattern '^[0-9*#A-D]": "keys are 0 to 9, *, # and A to D",
+    "String should match pattern '^[A-Za-z0-9_-]{1,64}$'": (
+        "a tool's name has letters, digits, _ and -, 64 at most"
+    ),
+}
+
+
+def _said(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return next((ours for theirs, ours in _TOML.items() if message.startswith(theirs)), message)
+
+
+def _together(sentences: list[str]) -> str:
+    """The branches of a union complain one by one of the same thing."""
+    first, *rest = dict.fromkeys(sentences)
+    begin = "Input should be "
+    if not all(one.startswith(begin) for one in (first, *rest)):
+        return "; ".join([first, *rest])
+    *most, last = (one.removeprefix(begin) for one in (first, *rest))
+    return begin + (f"{', '.join(most)} or {last}" if most else last)
+
+
+def _key(location: Path) -> str:
+    """``caller.steps[2].wait`` from what pydantic says."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".") or "the script"
