@@ -37,6 +37,8 @@ class Company:
         self._ladder = Ladder(policy.no_input)
         self._warning_seconds = policy.warning_seconds
         self._warn_at: float | None = None
+        self._doubt_at: float | None = None
+        """When the session, asked whether it is there, is taken to be deaf."""
 
     def call_ends(self, at: float) -> None:
         """The latest end of the call is known."""
@@ -49,6 +51,7 @@ class Company:
     def nobody(self, now: float) -> None:
         """The call is being left: nobody is kept waiting, nudged or warned."""
         self._warn_at = None if is_due(self._warn_at, now) else self._warn_at
+        self._doubt_at = None
         self._hold.look(False, now, now)
         self._filler.look(False, now, now)
         self._ladder.look(False, now, now)
@@ -69,14 +72,18 @@ class Company:
         """
         silent_at = talk.voice.silent_at(now)
         deaf = not talk.model.ready or talk.model.pulse.weak(now)
-        owed = started and (held or (talk.owes_sound and not typing))
+        asked = talk.model.pulse.asked and not deaf
+        self._doubt_at = talk.model.pulse.due(busy=False) if asked else None
+        # Of somebody who was speaking when the session froze it does not tell that he has stopped.
+        awaits = talk.owes_sound or (deaf and not talk.quiet)
+        owed = started and (held or (awaits and not typing))
         since = now if held else talk.owes_since
         self._hold.look(owed, silent_at, now, since, deaf)
         quiet = started and not departure.wished and talk.quiet and not held
         self._ladder.look(quiet, silent_at, now)
         found = self._fill(talk, owed and not held, silent_at, now)
         if not found and self._hold.due(now):
-            found += [Note("hold"), *self._ask_to_hold(talk, departure, now)]
+            found += self._ask_to_hold(talk, departure, now)
         if is_due(self._warn_at, now):
             found += self._warn(talk, departure, now)
         if self._ladder.due(now):
@@ -92,9 +99,10 @@ class Company:
 
     def _ask_to_hold(self, talk: Conversation, departure: Departure, now: float) -> list[Effect]:
         if departure.hanging_up is None:
-            return say_stored(talk, ("one-moment",), now)
+            return [Note("hold"), *say_stored(talk, ("one-moment",), now)]
         # The agent's own goodbye does not come.
-        return departure.part(departure.hanging_up, ("goodbye",), talk, True, now)
+        parted = departure.part(departure.hanging_up, ("goodbye",), talk, True, now)
+        return [Note("hold", "goodbye"), *parted]
 
     def _nudge(self, talk: Conversation, departure: Departure, now: float) -> list[Effect]:
         words, spent = self._ladder.words, self._ladder.spent
@@ -119,5 +127,5 @@ class Company:
     @property
     def deadline(self) -> float | None:
         silences = (self._hold.deadline, self._filler.deadline, self._ladder.deadline)
-        due: Iterable[float | None] = (*silences, self._warn_at)
+        due: Iterable[float | None] = (*silences, self._warn_at, self._doubt_at)
         return min((at for at in due if at is not None), default=None)

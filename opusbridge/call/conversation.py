@@ -192,6 +192,7 @@ class Conversation:
         self.unheard_since = self.model.pulse.heard_at
         self.line.close(1000 * (now - self.unheard_since))
         over = self.response.response_id
+        self.voice.session_lost()
         turn, resumed = self.barge_in.session_lost(now)
         begun = over == self._sounding and self.transcript.has_words(self._sounding_item)
         # Of what was said only the rest is to follow; after a tool call that is its reply.

@@ -17,6 +17,8 @@ class Hold:
     deadline: float | None = None
     _owed_since: float | None = None
     _said_at: float | None = None
+    _was_deaf: bool = False
+    """Since it was said: he may have spoken again, and wait anew."""
 
     def look(
         self, owed: bool, silent_at: float, now: float, since: float = inf, deaf: bool = False
@@ -28,12 +30,13 @@ class Hold:
         if not owed:
             self.deadline = self._owed_since = self._said_at = None
             return
+        self._was_deaf = self._was_deaf or deaf
         if self._owed_since is None:
             self._owed_since = min(now, since)
         if self._said_at is None:
             self.deadline = max(self._owed_since, silent_at) + self.after_seconds
         else:
-            again = min(self.after_seconds, AGAIN_SECONDS) if deaf else AGAIN_SECONDS
+            again = min(self.after_seconds, AGAIN_SECONDS) if self._was_deaf else AGAIN_SECONDS
             self.deadline = max(self._said_at, silent_at) + again
 
     def due(self, now: float) -> bool:
@@ -41,4 +44,5 @@ class Hold:
         if self.deadline is None or now < self.deadline:
             return False
         self._said_at, self.deadline = now, now + AGAIN_SECONDS
+        self._was_deaf = False
         return True

@@ -80,6 +80,11 @@ class AgentVoice:
                 found += self._finish(segment, now)
         return found
 
+    def session_lost(self) -> None:
+        """What conversion holds back is no more than a click in what has become silence."""
+        self._path.flush()
+        self._on_path = None
+
     def say(self, name: str, clip: Clip, words: str, now: float) -> list[Effect]:
         """Stored speech, through the same ledger as everything the caller hears."""
         self._clips += 1

@@ -138,7 +138,7 @@ NOTES: dict[str, str] = {
     "away": "the caller's line left us for another party, and may come back",
     "model-released": "nobody may need the model's session again: it was closed",
     "farewell-cancelled": "the caller spoke before the agent could hang up",
-    "hold": "an answer is owed and the caller heard nothing: one moment please (reason: filler)",
+    "hold": "an answer is owed and the caller heard nothing: he was told (reason: filler, goodbye)",
     "key": "a key of the agent's map was pressed (reason: what it does)",
     "on-hold": "the caller was put on hold",
     "off-hold": "the caller was taken back (value: seconds on hold)",

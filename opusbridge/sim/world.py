@@ -148,6 +148,7 @@ class SimulatedCall:
                 self.surroundings.slowest_telephony + self.faults.lateness(self.world.now),
                 self.caller.slowest_clear,
                 parted=self._telephony_cut
+                or any(note.kind == "hold" and note.reason == "goodbye" for note in self.notes)
                 or any(ending.reason in checks.OVER_ITS_HEAD for ending in self.endings),
             ),
         ]

@@ -7,7 +7,15 @@ import pytest
 from opusbridge import events
 from opusbridge.call.call import Call
 from opusbridge.call.farewell import TAIL_SECONDS
-from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, SilencePolicy
+from opusbridge.call.policy import (
+    AUDIOCODES,
+    TWILIO,
+    CallPolicy,
+    Clip,
+    ResponsePolicy,
+    SilencePolicy,
+)
+from opusbridge.call.pulse import ANSWER_SECONDS, ASK_SECONDS, BUSY_ANSWER_SECONDS
 from opusbridge.effects import (
     AddText,
     AnswerCall,
@@ -19,6 +27,7 @@ from opusbridge.effects import (
     HangUp,
     Note,
     PlayAudio,
+    ReplaceModel,
     SessionConfig,
     TurnDetection,
 )
@@ -84,6 +93,27 @@ def answer(call: Call, request: int, at: float, ms: int = 500) -> None:
     call.handle(events.OutputItemDone(response, item, "message", "completed"), at)
     call.handle(events.ModelAudioDone(response, item, 0), at)
     call.handle(events.ResponseDone(response, "completed"), at)
+
+
+# --- Holding ----------------------------------------------------------------------------
+
+
+def test_a_session_that_froze_while_the_caller_spoke_is_not_believed_that_he_still_does() -> None:
+    whose = ResponsePolicy(model_creates=True, interrupts=False)
+    call, _ = started(replace(POLICY, barge_in=False, responses=whose))
+    call.handle(events.SpeechStarted("item_1", 0), 1.0)
+    call.handle(events.TurnCommitted("item_1", None), 2.0)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 2.5)
+    call.handle(events.SpeechStarted("item_2", 2400), 3.0)
+
+    found = []
+    while (due := call.deadline) is not None and due < 13.0:
+        found += [(due, effect) for effect in call.handle(events.DeadlineReached(), due)]
+
+    (asked,) = of(FeelPulse, found)
+    assert asked == 3.0 + ASK_SECONDS
+    assert of(PlayAudio, found)[0] == asked + ANSWER_SECONDS  # one moment please
+    assert of(ReplaceModel, found) == [asked + BUSY_ANSWER_SECONDS]
 
 
 # --- The greeting -----------------------------------------------------------------------

@@ -60,3 +60,13 @@ def test_an_answer_begins_the_count_anew() -> None:
     hold.look(owed=True, silent_at=18.0, now=30.0)
 
     assert hold.deadline == 36.0
+
+
+def test_who_may_have_spoken_unnoticed_is_asked_again_as_early_as_the_first_time() -> None:
+    hold = waiting(since=10.0)
+    hold.due(16.0)
+    hold.look(owed=True, silent_at=17.0, now=18.0, deaf=True)
+    hold.look(owed=True, silent_at=17.0, now=20.0)  # another session has come, which is not
+
+    assert hold.due(23.0)
+    assert hold.deadline == 23.0 + AGAIN_SECONDS

@@ -448,8 +448,9 @@ def test_an_agent_whose_goodbye_does_not_come_has_a_stored_one_said_for_it() -> 
 
     told = played(story(steps, Knobs(), replies=[REPLIES[0], hangs_up, late]))
 
-    (held,) = told.notes("hold")
-    assert held[0] < told.call.caller.spoken[0].ended_at + 8.0
+    ((at, held),) = told.notes("hold")
+    assert held.reason == "goodbye"
+    assert at < told.call.caller.spoken[0].ended_at + 8.0
     assert told.clips() == [("goodbye", WORDS["goodbye"])]
     assert told.reasons() == ["agent-hung-up"]
 

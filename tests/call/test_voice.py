@@ -178,6 +178,16 @@ def test_a_response_that_is_over_ends_whatever_of_it_was_left_open() -> None:
     assert speaking.voice.response_over("resp_2", 1.0) == [EndPlayout()]
 
 
+def test_the_click_that_a_lost_session_leaves_behind_is_not_played_into_the_silence() -> None:
+    speaking = Speaking()
+    speaking.hears("item_1", sound(25), 1.0)
+
+    speaking.voice.session_lost()
+
+    assert speaking.voice.response_over("resp_1", 9.0) == [EndPlayout()]
+    assert played(speaking.hears("item_2", sound(20, b"\x02"), 10.0)) == sound(20, b"\x02").raw
+
+
 def test_speech_is_converted_for_a_line_of_another_format() -> None:
     speaking = Speaking(TWILIO, PCMU_8K, PCM_24K)
     found = speaking.hears("item_1", Audio.of(bytes(48 * 100), PCM_24K), 1.0)

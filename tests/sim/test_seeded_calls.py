@@ -19,9 +19,11 @@ from opusbridge.sound import Audio, Encoding
 
 #: Seeds that once found something: the answer to tools that came apart from what waited with it
 #: when a response was given up on (216, 292), marks of what was sent again that told of the end
-#: of it all (258), and four that found the checks at fault. What
+#: of it all (258), callers who waited for more than 8 s because a session had frozen in
+#: mid-turn (2887), the last click of a dead session was taken for speech (3275), or they had spoken
+#: again unnoticed (3514, 4264), and five that found the checks at fault. What
 #: earlier ones found, before calls were drawn as they are now, has tests of its own.
-REGRESSION_SEEDS = (18, 126, 134, 216, 258, 292, 1527)
+REGRESSION_SEEDS = (18, 126, 134, 216, 258, 292, 1527, 2887, 3275, 3514, 3809, 4264)
 
 SEEDS = range(300)
 CHUNK = 10
