@@ -42,7 +42,7 @@ PCM_16K = AudioFormat(Encoding.PCM, 16_000)
 PCM_24K = AudioFormat(Encoding.PCM, 24_000)
 
 
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
 
 def is_base64(text: str) -> bool:
@@ -52,8 +52,15 @@ def is_base64(text: str) -> bool:
     """
     if not text or len(text) % 4 or not text.isascii():
         return False
-    surplus = text.encode("ascii").translate(None, _BASE64)
-    return not surplus or (surplus in (b"=", b"==") and text.endswith(surplus.decode("ascii")))
+    if text.encode().translate(None, _BASE64):
+        return False
+    pads = text.find("=")
+    return pads < 0 or text[pads:] in ("=", "==")
+
+
+def sound_bytes(text: str) -> int:
+    """How many bytes well-formed base64 stands for."""
+    return len(text) * 3 // 4 - text.count("=", -2)
 
 
 class Audio:
@@ -95,9 +102,8 @@ class Audio:
         """How many bytes of sound, without decoding."""
         if self._raw is not None:
             return len(self._raw)
-        text = self._text
-        assert text is not None
-        return len(text) * 3 // 4 - text[-2:].count("=")
+        assert self._text is not None
+        return sound_bytes(self._text)
 
     @property
     def ms(self) -> float:

@@ -19,7 +19,7 @@ from opusbridge.bridge.asking import Asking
 from opusbridge.bridge.conduct import call_policy
 from opusbridge.bridge.control import Control
 from opusbridge.bridge.hooks import OnOutcome, configured, tell_of_end
-from opusbridge.bridge.keeping import keep_frame, keep_sent, keep_told, write_as_it_goes
+from opusbridge.bridge.keeping import keep_sent, keep_told, write_as_it_goes
 from opusbridge.bridge.line import TelephonyLine
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel, ModelLink
@@ -35,7 +35,7 @@ from opusbridge.effects import Effect
 from opusbridge.errors import Ending, PeerGone, ending
 from opusbridge.events import Event
 from opusbridge.logs import BadMessages, Log, of_call, places
-from opusbridge.protocols.realtime.protocol import RealtimeProtocol
+from opusbridge.protocols.realtime.protocol import RealtimeProtocol, append
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.outcome import CallOutcome
@@ -181,15 +181,15 @@ class RealtimeBridge(Asking):
         """The whole call. Returns how it ended; its files are complete by then."""
         loop = asyncio.get_running_loop()
         self._clock_began = loop.time()
-        observers: list[Observer] = list(self._observers)
+        bystanders: list[Observer] = []
         if self._metrics is not None:
             self._metrics.call_began()
-            observers.append(self._metrics.observe)
+            bystanders.append(self._metrics.observe)
         call = Call(self._policy, self._clock_began)
         if (make := self._recorder_factory) is not None:
             self._recorder = make(self.call_id, self._started_at, self._clock_began)
             self._recorder.follow(call.transcript_changes, self._policy)
-            observers.append(self._recorder.observe)
+            bystanders.append(self._recorder.observe)
         self._line = TelephonyLine(
             self._telephony_socket,
             self._telephony_said,
@@ -202,7 +202,8 @@ class RealtimeBridge(Asking):
             self._model_gone,
             lambda: self._happened(events.PeerStalled("model")),
         )
-        self._engine = Engine(call, self._protocol(), RealtimeProtocol(), observers)
+        made = self._protocol(), RealtimeProtocol(), self._observers, bystanders
+        self._engine = Engine(call, *made)
         with of_call(self.call_id):
             log.info("call began", telephony=self.traits.name)
             try:
@@ -235,10 +236,16 @@ class RealtimeBridge(Asking):
         engine = self._engine
         assert engine is not None
         now = asyncio.get_running_loop().time()
-        if (event := engine.frame(text)) is not None:
-            self._frame(event, text, now)
-        else:
-            self._step("telephony", text, engine.telephony_said, now)
+        try:
+            frame = engine.passes(text, now)
+        except Exception as error:  # noqa: BLE001  # the outermost loop of the shell
+            return self._step_broke(error)
+        if frame is None:
+            return self._step("telephony", text, engine.telephony_said, now)
+        # Of the caller's sound, fifty times a second, nothing else comes.
+        self._model.put_one(append(frame[0]))
+        if self._recorder is not None:
+            self._recorder.passed(engine.telephony.frame_kind, frame, now)
 
     def _model_said(self, text: str) -> None:
         assert self._engine is not None
@@ -248,18 +255,6 @@ class RealtimeBridge(Asking):
         self._happened(events.ModelLost(gone.reason, gone.permanent))
 
     # --- One step -----------------------------------------------------------------------
-
-    def _frame(self, event: events.CallerSpoke, text: str, now: float) -> None:
-        """As :meth:`_step`, for what comes fifty times a second."""
-        if self._ended is not None or (engine := self._engine) is None:
-            return
-        try:
-            out = engine.caller_spoke(event, now)
-        except Exception as error:  # noqa: BLE001  # the outermost loop of the shell
-            self._step_broke(error)
-            return
-        keep_frame(self._recorder, engine.telephony.frame_kind, (event, text), out, now)
-        self._carry(out)
 
     def _step(
         self, peer: str, text: str, said: Callable[[str, float], Outgoing], now: float
@@ -345,7 +340,11 @@ class RealtimeBridge(Asking):
         self._alarm.set(engine.deadline if engine is not None and self._ended is None else None)
 
     def _wake(self, at: float) -> None:
-        self._happened(events.DeadlineReached(), at)
+        due = self._engine.deadline if self._engine is not None else None
+        if due is None or due > at:
+            self._set_alarm()  # frames that passed have put it off
+        else:
+            self._happened(events.DeadlineReached(), at)
 
     # --- Tools --------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from opusbridge import events
 from opusbridge.call.engine import Outgoing
 from opusbridge.events import Event
 from opusbridge.recording.recorder import CallRecorder
@@ -14,24 +13,6 @@ async def write_as_it_goes(recorder: CallRecorder | None) -> None:
     while recorder is not None:
         await asyncio.sleep(max(0.0, recorder.hand_over_at - clock()))
         recorder.hand_over_if_due(clock())
-
-
-def keep_frame(
-    recorder: CallRecorder | None,
-    kind: str,
-    frame: tuple[events.CallerSpoke, str],
-    out: Outgoing,
-    now: float,
-) -> None:
-    """A caller's frame, with the text of that ``kind`` it came in, and what it led to."""
-    if recorder is None:
-        return
-    event, text = frame
-    if out.passed(event):
-        recorder.passed(kind, event, now)
-    else:
-        recorder.said("telephony", "in", text, now)
-        keep_sent(recorder, out, now)
 
 
 def keep_told(

@@ -56,6 +56,9 @@ class ModelLink:
         """For the model, in order."""
         self._out.put(texts)
 
+    def put_one(self, text: str) -> None:
+        self._out.put_one(text)
+
     async def carry(self) -> None:
         """Until cancelled: one session after the other. A bug in one ends them all."""
         async with asyncio.TaskGroup() as sessions:

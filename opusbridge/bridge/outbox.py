@@ -64,6 +64,10 @@ class Outbox:
         self._gone = False
         self._send_now: Callable[[str], bool] | None = None
 
+    def put_one(self, text: str) -> None:
+        if self._send_now is None or self._waiting or not self._send_now(text):
+            self.put((text,))
+
     def put(self, texts: Iterable[str]) -> None:
         if self._gone:
             return

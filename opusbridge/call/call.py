@@ -12,12 +12,14 @@ from opusbridge import effects, events
 from opusbridge.call.company import Company
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure
-from opusbridge.call.machines import is_due
+from opusbridge.call.machines import earliest, is_due
+from opusbridge.call.patience import Patience
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.rescue import Rescue
 from opusbridge.call.stored import greet, say_stored
 from opusbridge.call.transcript import Transcript
+from opusbridge.call.turns import CallerLine
 from opusbridge.call.wishes import Wishes
 from opusbridge.effects import Effect, Note
 from opusbridge.errors import Ending, ending
@@ -28,8 +30,6 @@ from opusbridge.privacy import Private
 ARRIVAL_SECONDS = 10.0
 #: How long the greeting may keep the phone ringing before silence answers it.
 ANSWER_SECONDS = 0.25
-#: Messages of one peer that we could not use; more and it does not speak our language.
-MOST_BAD_MESSAGES = 100
 
 FROM_MODEL = frozenset(get_args(events.FromModel))
 
@@ -56,7 +56,7 @@ class Call:
         self._arrival_due: float | None = now + ARRIVAL_SECONDS
         self.departure = Departure()
         self._wishes = Wishes(policy, self.departure)
-        self._bad: dict[str, int] = {}
+        self._patience = Patience()
         self._company = Company(policy)
         self._reckoned = False  # whether ``_due`` still holds
         self._due: float | None = None
@@ -69,7 +69,7 @@ class Call:
             return [Note("stray", "after-end")] if late else []
         if type(event) is events.CallerSpoke:
             talk = self.conversation
-            if talk is None or self.departure.closing is not None or self._wishes.held:
+            if talk is None or self._wishes.unheard:
                 return []
             if talk.barge_in.judges:
                 self._reckoned = False
@@ -254,13 +254,18 @@ class Call:
         """Whether what the caller's line carries now may be a secret he types."""
         return self._wishes.keys.secret
 
+    @property
+    def open_line(self) -> CallerLine | None:
+        """The caller's line, while all that comes of his sound is that it goes on to the model."""
+        talk, wishes = self.conversation, self._wishes
+        if talk is None or self.ended is not None or wishes.deaf or talk.barge_in.judges:
+            return None
+        return talk.line if talk.line.as_it_comes else None
+
     def _rejected(self, peer: str, kind: str, now: float) -> list[Effect]:
         found: list[Effect] = [Note("bad-message", f"{peer}:{kind}")]
-        side = "model" if peer == "model" else "telephony"
-        self._bad[side] = self._bad.get(side, 0) + 1
-        if self._bad[side] == MOST_BAD_MESSAGES + 1:
-            found += self._part_badly(f"{side}-unintelligible", now)
-        return found
+        lost = self._patience.tried("model" if peer == "model" else "telephony")
+        return found + (self._part_badly(lost, now) if lost else [])
 
     # --- Ending -------------------------------------------------------------------------
 
@@ -349,23 +354,16 @@ class Call:
         if not self._reckoned:
             self._reckoned, self._due = True, self._other_deadline()
         line = self.conversation.line.deadline if self.conversation is not None else None
-        if line is None or self._due is None:
-            return self._due if line is None else line
-        return min(line, self._due)
+        return earliest(line, self._due)
 
     def _other_deadline(self) -> float | None:
         """Of all but the caller's line: only that changes with each frame of his."""
-        due = (
-            self.conversation.deadline if self.conversation else None,
-            self._wishes.keys.deadline,
-            self._answer_at,
-            self._arrival_due,
-            self._too_long_at,
-            self.departure.deadline,
-            self._company.deadline,
-            self._rescue.deadline,
+        talk, wishes = self.conversation, self._wishes
+        return earliest(
+            *(talk.deadline if talk else None, wishes.keys.deadline, self._answer_at),
+            *(self._arrival_due, self._too_long_at, self.departure.deadline),
+            *(self._company.deadline, self._rescue.deadline),
         )
-        return min((at for at in due if at is not None), default=None)
 
     def _timed_out(self, now: float) -> list[Effect]:
         if is_due(self._arrival_due, now):

@@ -17,11 +17,12 @@ from opusbridge.call.invariants import Invariants
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.prelude import Prelude
 from opusbridge.call.tally import Tally
+from opusbridge.call.turns import CallerLine
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending, RemoteProtocolError
 from opusbridge.events import Event
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
-from opusbridge.sound import Audio
+from opusbridge.sound import sound_bytes
 
 Observer = Callable[[Event | Effect, float], None]
 
@@ -53,10 +54,11 @@ class TelephonyProtocol(Protocol):
     def frame_kind(self) -> str:
         """What the wire calls the messages of :meth:`frame`."""
 
-    def frame(self, text: str) -> events.CallerSpoke | None:
-        """What :meth:`receive` would make of a plain frame of the caller's sound.
+    def frame(self, text: str) -> tuple[str, int | None] | None:
+        """The whole samples of a plain frame of the caller's, in base64, and its wire's clock.
 
-        ``None``, and as if never asked, for everything else.
+        :meth:`receive` would make a ``CallerSpoke`` of them. ``None``, and as if never asked, for
+        everything else.
         """
 
     def masked(self, text: str) -> str:
@@ -75,16 +77,14 @@ class Outgoing:
     to_model: list[str]
     effects: list[Effect]
     """For the shell: tools to run, what the wire cannot carry, notes, and the end."""
-    appended: Audio | None = None
-    """The step was nothing but this sound of the caller's going to the model, in ``to_model``."""
-
-    def passed(self, event: events.CallerSpoke) -> bool:
-        """Whether all that happened is that his frame went on to the model as it came."""
-        return self.appended is event.audio
 
 
 class Engine:
-    """``now`` is in seconds on the shell's clock. Observers see every event and effect."""
+    """``now`` is in seconds on the shell's clock. Observers see every event and effect.
+
+    Bystanders see them, too, but not the caller's sound where all that comes of it is that it
+    goes on to the model: whoever asks :meth:`passes` knows of that.
+    """
 
     def __init__(
         self,
@@ -92,6 +92,7 @@ class Engine:
         telephony: TelephonyProtocol,
         model: RealtimeProtocol,
         observers: Sequence[Observer] = (),
+        bystanders: Sequence[Observer] = (),
     ) -> None:
         self.call = call
         self.telephony = telephony
@@ -99,7 +100,10 @@ class Engine:
         self.tally = Tally()
         self._prelude = Prelude(call)
         self._invariants = Invariants()
-        self._observers = tuple(observers)
+        self._observers = (*observers, *bystanders)
+        self._watched = bool(observers)
+        self._looked = False  # whether ``_line`` is of now
+        self._line: CallerLine | None = None
 
     @property
     def ended(self) -> Ending | None:
@@ -136,34 +140,24 @@ class Engine:
         unknown = self.telephony.unknown_messages != known
         return self._step(found, now, self.telephony.peer if unknown else None)
 
-    def frame(self, text: str) -> events.CallerSpoke | None:
-        """The caller's frame in ``text``, for :meth:`caller_spoke`; ``None``: say it all the same.
+    def passes(self, text: str, now: float) -> tuple[str, int | None] | None:
+        """A short cut for what comes fifty times a second: a frame of which nothing comes but
+        that its sound goes on to the model (:func:`~.realtime.protocol.append`).
 
-        A short cut for what comes fifty times a second. Whoever does not take it has no loss:
-        :meth:`telephony_said` reads every text, and keeps a secret's tones to itself.
+        Its sound, in base64, and what its wire's clock said. ``None``, and as if never asked,
+        for everything else: hand it to :meth:`telephony_said`, which makes the same of all.
         """
-        if not self._prelude.over or self.call.secret or len(text) > LONGEST_TELEPHONY_TEXT:
+        if not self._looked:
+            self._looked = True
+            open_to_all = self._prelude.over and not self._watched
+            self._line = self.call.open_line if open_to_all else None
+        line = self._line
+        if line is None or len(text) > LONGEST_TELEPHONY_TEXT:
             return None
-        return self.telephony.frame(text)
-
-    def caller_spoke(self, event: events.CallerSpoke, now: float) -> Outgoing:
-        """The same as :meth:`telephony_said` of the text that :meth:`frame` found it in.
-
-        Neither the tally nor the invariants count the caller's sound, so what it leads to is
-        shown to the observers only, unless it is more than the sound going on to the model.
-        """
-        for observer in self._observers:
-            observer(event, now)
-        found = self.call.handle(event, now)
-        append = found[0] if len(found) == 1 else None
-        if type(append) is not effects.AppendAudio:
-            return self._carried(found, now)
-        for observer in self._observers:
-            observer(append, now)
-        self.model.send(append)
-        owed, to_model = self.telephony.messages_to_send(), self.model.messages_to_send()
-        alone = not owed and len(to_model) == 1
-        return Outgoing(owed, to_model, [], append.audio if alone else None)
+        found = self.telephony.frame(text)
+        if found is None or not line.passes(sound_bytes(found[0]), found[1], now):
+            return None
+        return found
 
     def for_the_record(self, text: str) -> str:
         """A text of the telephony side as it may be written down, before it is handed in."""
@@ -192,16 +186,10 @@ class Engine:
         """Something of the shell's: a tool finished, an operator asked for something."""
         return self._step([event], now)
 
-    def _carried(self, found: Sequence[Effect], now: float) -> Outgoing:
-        for_shell: list[Effect] = []
-        for effect in found:
-            self._show(effect, now, for_shell)
-            self._route(effect, for_shell)
-        return self._outgoing(for_shell)
-
     def _step(
         self, found: Sequence[Event], now: float, unknown_from: str | None = None
     ) -> Outgoing:
+        self._looked = False
         for_shell: list[Effect] = []
         if unknown_from is not None:
             note = effects.Note("unknown-message", unknown_from)
@@ -216,9 +204,6 @@ class Engine:
             for effect in decider.handle(event, now):
                 self._show(effect, now, for_shell)
                 self._route(effect, for_shell)
-        return self._outgoing(for_shell)
-
-    def _outgoing(self, for_shell: list[Effect]) -> Outgoing:
         # Acknowledgements the protocols owe by themselves leave here too.
         to_telephony = self.telephony.messages_to_send()
         return Outgoing(to_telephony, self.model.messages_to_send(), for_shell)

@@ -240,5 +240,10 @@ class CallerTurn:
         return superseded
 
 
+def earliest(*due: float | None) -> float | None:
+    """Of several deadlines; ``None``: nothing is waited for."""
+    return min((at for at in due if at is not None), default=None)
+
+
 def is_due(at: float | None, now: float) -> bool:
     return at is not None and at <= now

@@ -27,6 +27,11 @@ class CallerPath:
         self._transcoder = Transcoder(telephony, model)
         self._carrying = False
 
+    @property
+    def as_it_comes(self) -> bool:
+        """Whether whole samples go on as the text they come as."""
+        return self._same and not self._carrying
+
     def convert(self, audio: Audio) -> Audio | None:
         """What to append; ``None`` while less than a sample has come."""
         if self._same:

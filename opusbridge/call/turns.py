@@ -36,6 +36,7 @@ class CallerLine:
 
     def __init__(self, telephony: AudioFormat, model: AudioFormat) -> None:
         self._path = CallerPath(telephony, model)
+        self._bytes_per_ms = telephony.bytes_per_ms
         self._held = HeldAudio()
         self._open = False
         self.dropped_ms = 0.0
@@ -71,6 +72,31 @@ class CallerLine:
     def restarts(self) -> None:
         """The provider's clock begins anew: what it says is no hole."""
         self._expected_ms = None
+
+    @property
+    def as_it_comes(self) -> bool:
+        """Whether his sound goes on to the model as it comes; then ask :meth:`passes`."""
+        return self._open and self._path.as_it_comes
+
+    def passes(self, size_bytes: int, at_ms: int | None, now: float) -> bool:
+        """The same as :meth:`spoke` of whole samples that go on as they came.
+
+        ``False``, and as if never asked, where more than that would come of them.
+        """
+        ms, expected = size_bytes / self._bytes_per_ms, self._expected_ms
+        if self._speaking and self._feed_at is None:
+            return False
+        if at_ms is not None:
+            if expected is not None and at_ms - expected - self._fed_ms >= HOLE_MS:
+                return False
+            self._expected_ms = at_ms + ms
+        if self._speaking:
+            self._feed_at = now + QUIET_SECONDS
+        self._came_at, self._fed_ms = now, 0
+        self._appended_ms += ms
+        self._uncommitted_ms += ms
+        self._line_ms = self._appended_ms
+        return True
 
     def open(self, now: float) -> list[Effect]:
         """A session is ready, with a clock of its own: what was held goes first."""

@@ -36,6 +36,16 @@ class Wishes:
         """Whether the caller is on hold: nobody listens to him."""
         return self._held_since is not None
 
+    @property
+    def unheard(self) -> bool:
+        """Whether nobody listens to the caller, or ever will again."""
+        return self.held or self._departure.closing is not None
+
+    @property
+    def deaf(self) -> bool:
+        """The same, or what he types now is not for everybody."""
+        return self.unheard or self.keys.secret
+
     def pressed(self, digits: Private[str], talk: Conversation | None, now: float) -> list[Effect]:
         return self._typed(self.keys.press(digits, now), talk, now)
 

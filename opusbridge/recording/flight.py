@@ -93,6 +93,7 @@ class FlightRecording:
         self._run_ends = inf  # the first of them
         #: By what stands before its sound: the run of what leaves, and what stands after it.
         self._leaving: dict[str, tuple[_Run, str]] = {}
+        self._passing: _Run | None = None  # the latest run of what left as it came
         self._lines: list[bytes] = []
         self._shaper = Shaper()
         self._levels: Line | None = None
@@ -134,22 +135,31 @@ class FlightRecording:
             self._levels.said(shaped.line.get("text"))
         self._line(line | shaped.line, t)
 
-    def passed(self, kind: str, sound: bytes, at_ms: int | None, now: float) -> None:
-        """A caller's frame, a message of that ``kind``, that went on to the model as it came."""
-        self._next(now)
-        keeps = self._whole and not self._shaper.paused
-        key = (PASSED, kind, at_ms is None, keeps)
-        if (run := self._runs.get(key)) is None:
-            head = {"peer": "telephony", "dir": "in", "media": kind, "passed": True}
-            run = self._run(key, head, now)
-            run.keeps = keeps
-        run.add(self._number, now)
-        self._number += 1  # of what left
-        run.sounds.append(sound)
+    def passed(self, kind: str, text: str, at_ms: int | None, now: float) -> None:
+        """A caller's frame, a message of that ``kind``, that went on to the model as it came.
+
+        ``text``: its sound in base64, which is looked at when the second is over.
+        """
+        if now >= self._run_ends:
+            self._end_runs(now)
+        run = self._passing
+        if run is None or run.stamped is (at_ms is None):
+            run = self._passing = self._passing_run(kind, at_ms is not None, now)
+        run.numbers.append(self._number + 1)
+        self._number += 2  # of what came and what left
+        run.times.append(now)
+        run.texts.append(text)
         if at_ms is not None:
             run.stamps.append(at_ms)
         if self._levels is not None:
-            run.levels.append(self._levels.levels("telephony", sound))
+            run.levels.append(self._levels.levels("telephony", a2b_base64(text)))
+
+    def _passing_run(self, kind: str, stamped: bool, now: float) -> "_Run":
+        keeps = self._whole and not self._shaper.paused
+        head = {"peer": "telephony", "dir": "in", "media": kind, "passed": True}
+        run = self._run((PASSED, kind, stamped, keeps), head, now)
+        run.keeps, run.stamped = keeps, stamped
+        return run
 
     def happened(self, event: events.Event, now: float, policy: Any = None) -> None:
         """The shell told the call: a tool finished, the deadline has come, …
@@ -183,10 +193,10 @@ class FlightRecording:
 
     def pause(self) -> None:
         """Keep the shape of what is said from now on, and none of its words."""
-        self._shaper.paused = True
+        self._shaper.paused, self._passing = True, None
 
     def resume(self) -> None:
-        self._shaper.paused = False
+        self._shaper.paused, self._passing = False, None
 
     def withhold(self, ids: Iterable[str]) -> None:
         """Whatever is said of these items, now or later, is not kept."""
@@ -251,7 +261,7 @@ class FlightRecording:
         for key in over:
             run = self._runs.pop(key)
             self._line(run.line(), run.t)
-        self._leaving = {}
+        self._leaving, self._passing = {}, None
         left = (run.began + RUN_SECONDS for run in self._runs.values())
         self._run_ends = min(left, default=inf)
 
@@ -272,24 +282,27 @@ class _Run:
     def __init__(self, t: float, began: float, head: dict[str, Any]) -> None:
         self.t, self.began = t, began
         self._head = head
-        self._numbers: list[int] = []
-        self._times: list[float] = []
+        self.numbers: list[int] = []
+        self.times: list[float] = []
         self.sounds: list[bytes] = []
+        self.texts: list[str] = []
+        """Sound, too, in base64."""
         self.stamps: list[int] = []
         self.levels: list[list[int]] = []
-        self.keeps = False
+        self.keeps = self.stamped = False
 
     def add(self, number: int, now: float) -> None:
-        self._numbers.append(number)
-        self._times.append(now)
+        self.numbers.append(number)
+        self.times.append(now)
 
     def line(self) -> dict[str, Any]:
-        line: dict[str, Any] = {"t": self.t, "n": self._numbers[0], **self._head}
-        line["gaps"] = _gaps(self._numbers)
-        if not self.sounds:
-            return line | {"wakes": len(self._numbers), "at": self._exact_times()}
+        line: dict[str, Any] = {"t": self.t, "n": self.numbers[0], **self._head}
+        line["gaps"] = _gaps(self.numbers)
+        if not self.sounds and not self.texts:
+            return line | {"wakes": len(self.numbers), "at": self._exact_times()}
+        self.sounds += map(a2b_base64, self.texts)
         sound, sizes = b"".join(self.sounds), [len(one) for one in self.sounds]
-        line["ms"] = [round((at - self.began) * 1000) for at in self._times]
+        line["ms"] = [round((at - self.began) * 1000) for at in self.times]
         line["bytes"] = len(sound)
         line["sizes"] = sizes[0] if len(set(sizes)) == 1 else sizes
         line["sha256"] = hashlib.sha256(sound).hexdigest()
@@ -304,7 +317,7 @@ class _Run:
         return line
 
     def _exact_times(self) -> str:
-        return b64encode(struct.pack(f"<{len(self._times)}d", *self._times)).decode()
+        return b64encode(struct.pack(f"<{len(self.times)}d", *self.times)).decode()
 
 
 def _gaps(numbers: list[int]) -> list[list[int]]:

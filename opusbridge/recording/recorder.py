@@ -26,7 +26,7 @@ from opusbridge.recording.facts import FACTS, fact
 from opusbridge.recording.flight import FlightRecording
 from opusbridge.recording.soundtrack import Soundtrack
 from opusbridge.recording.writer import Writer
-from opusbridge.sound import PCMU_8K, AudioFormat
+from opusbridge.sound import PCMU_8K, Audio, AudioFormat
 
 #: How long things come together before the writer gets them: a thread woken for every frame
 #: would take the processor from the calls; with the writing itself a crash costs a second.
@@ -52,14 +52,16 @@ Entry = tuple[float, str, str, Any]
 _NOTHING: frozenset[type] = frozenset()
 _SOUND: frozenset[type] = frozenset(
     {
-        events.CallArrived,
         events.CallerSpoke,
         effects.PlayAudio,
         effects.MovePlayout,
         effects.ClearPlayout,
     }
 )
-_PAUSES: frozenset[type] = frozenset({effects.PauseRecording, effects.ResumeRecording})
+#: What everything after it depends on.
+_VITAL: frozenset[type] = frozenset(
+    {events.CallArrived, effects.PauseRecording, effects.ResumeRecording}
+)
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +98,7 @@ class CallRecorder:
         self._writer = writer
         self._flight = bool(flight)
         self._record = record
-        self._wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING) | _PAUSES
+        self._wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING) | _VITAL
         self._changes: Callable[[float], dict[str, Any]] | None = None
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
         self._entries: list[Entry] = []
@@ -144,13 +146,14 @@ class CallRecorder:
         if self._flight:
             self._keep((now, peer, direction, text), ENTRY_BYTES + len(text))
 
-    def passed(self, kind: str, frame: events.CallerSpoke, now: float) -> None:
+    def passed(self, kind: str, frame: tuple[str, int | None], now: float) -> None:
         """A caller's frame, a message of that ``kind``, went to the model as it came.
 
-        The same as :meth:`said` of both texts, without either.
+        The same as :meth:`said` of both texts, and :meth:`observe` of what they mean, without
+        either: ``frame`` is the sound in base64, and what its wire's clock said.
         """
-        if self._flight:
-            self._keep((now, PASSED, kind, frame), ENTRY_BYTES + frame.audio.size_bytes * 4 // 3)
+        if self._flight or self._record:
+            self._keep((now, PASSED, kind, frame), ENTRY_BYTES + len(frame[0]))
 
     def told(self, event: Event, now: float, policy: object = None) -> None:
         """The shell is about to hand this to the call: what came over neither socket.
@@ -321,6 +324,9 @@ class _Files:
                         soundtrack.pause(t)
                     case effects.ResumeRecording():
                         soundtrack.resume(t)
+            elif peer == PASSED:
+                audio = Audio(what[0], self._format or PCMU_8K)
+                soundtrack.caller_spoke(audio, now - self._started_at)
 
     def _note(self, flight: FlightRecording, entries: list[Entry], dropped: int) -> None:
         if dropped > self._dropped:
@@ -328,7 +334,8 @@ class _Files:
             flight.lost(lost, self._written_until)
         for now, peer, direction, what in _yielding(entries):
             if peer == PASSED:
-                flight.passed(direction, what.audio.raw, what.at_ms, now)
+                text, at_ms = what
+                flight.passed(direction, text, at_ms, now)
                 continue
             if peer == SHELL:
                 flight.happened(what[0], now, what[1])
@@ -369,7 +376,7 @@ class _Files:
 
 
 def _is_vital(what: object) -> bool:
-    return type(what) in _PAUSES or (isinstance(what, effects.Note) and what.kind == "withheld")
+    return type(what) in _VITAL or (isinstance(what, effects.Note) and what.kind == "withheld")
 
 
 def _format_of(entries: list[Entry]) -> AudioFormat | None:

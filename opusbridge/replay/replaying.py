@@ -205,7 +205,7 @@ class _Player:
         if moment.passed and moment.sound is not None:
             sound = self._heard(moment.sound, moment)
             audio = Audio.of(sound.raw, self._line.telephony)
-            return engine.caller_spoke(events.CallerSpoke(audio, sound.stamp_ms), now)
+            return engine.happened(events.CallerSpoke(audio, sound.stamp_ms), now)
         text = moment.text if moment.sound is None else composed(self._heard(moment.sound, moment))
         self._shaper.shape(moment.peer, "in", text)  # what it is about may have to be withheld
         said = engine.telephony_said if moment.peer == "telephony" else engine.model_said

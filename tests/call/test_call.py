@@ -9,7 +9,6 @@ from opusbridge import events
 from opusbridge.call.call import (
     ANSWER_SECONDS,
     ARRIVAL_SECONDS,
-    MOST_BAD_MESSAGES,
     Call,
 )
 from opusbridge.call.farewell import (
@@ -19,6 +18,7 @@ from opusbridge.call.farewell import (
     TAIL_SECONDS,
     TRANSFER_SECONDS,
 )
+from opusbridge.call.patience import MOST_BAD_MESSAGES
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, TelephonyTraits
 from opusbridge.call.pulse import ASK_SECONDS, BUSY_ANSWER_SECONDS
 from opusbridge.effects import (

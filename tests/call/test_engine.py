@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from opusbridge import effects, events
-from opusbridge.call.call import MOST_BAD_MESSAGES, Call
+from opusbridge.call.call import Call
 from opusbridge.call.engine import LONGEST_TELEPHONY_TEXT, Engine, Observer, Outgoing
+from opusbridge.call.patience import MOST_BAD_MESSAGES
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, model_format
 from opusbridge.effects import Effect, Note, SessionConfig, TurnDetection
 from opusbridge.errors import ending
@@ -283,7 +284,7 @@ def test_a_call_that_is_configured_first_has_its_frames_kept_and_its_model_diall
     assert not engine.wants_model
     assert engine.telephony_said(START, 1.0).effects == [effects.ConfigureCall()]
     assert (engine.wants_model, engine.configurable, engine.deadline) == (True, True, 4.0)
-    assert engine.frame(media("/" * 160)) is None  # the short cut leads past the prelude
+    assert engine.passes(media("/" * 160), 1.1) is None  # the short cut leads past the prelude
     engine.telephony_said(media("/" * 160), 1.1)
     assert engine.model_said(said("session.created", session={"id": "s"}), 1.2).to_model == []
 

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from opusbridge import effects, events
 from opusbridge.call.call import Call
-from opusbridge.call.engine import LONGEST_TELEPHONY_TEXT, Engine, Outgoing
+from opusbridge.call.engine import LONGEST_TELEPHONY_TEXT, Engine, Observer, Outgoing
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy
 from opusbridge.call.tally import COUNTED
+from opusbridge.call.turns import QUIET_SECONDS
 from opusbridge.effects import Effect, SessionConfig, TurnDetection
 from opusbridge.events import Event
 from opusbridge.protocols.audiocodes import AudioCodesProtocol
 from opusbridge.protocols.realtime import RealtimeProtocol
+from opusbridge.protocols.realtime.protocol import append
 from opusbridge.protocols.twilio import TwilioProtocol
 from opusbridge.sound import PCM_24K
 
@@ -78,19 +80,32 @@ def engine(line: str, seen: Seen) -> Engine:
     twilio = line == "twilio"
     call = Call(CallPolicy(TWILIO if twilio else AUDIOCODES, session), 0.0)
     protocol = TwilioProtocol() if twilio else AudioCodesProtocol()
-    made = Engine(call, protocol, RealtimeProtocol(), [lambda what, now: seen.append((what, now))])
+    watch: Observer = lambda what, now: seen.append((what, now))  # noqa: E731
+    made = Engine(call, protocol, RealtimeProtocol(), (), [watch])
     for text in OPENINGS[line]:
         made.telephony_said(text, 0.0)
     return made
 
 
 def fast(made: Engine, text: str, now: float) -> Outgoing:
-    event = made.frame(text)
-    return made.telephony_said(text, now) if event is None else made.caller_spoke(event, now)
+    frame = made.passes(text, now)
+    return made.telephony_said(text, now) if frame is None else Outgoing([], [append(frame[0])], [])
 
 
 def same(out: Outgoing) -> tuple[list[str], list[str], list[Effect]]:
     return out.to_telephony, out.to_model, out.effects
+
+
+def of_others(seen: Seen) -> Seen:
+    """Without what nobody but :meth:`Engine.passes` tells of."""
+    return [one for one in seen if type(one[0]) not in (events.CallerSpoke, effects.AppendAudio)]
+
+
+def reckoning(made: Engine) -> dict[str, Any]:
+    """What the caller's line knows of the sound it has taken."""
+    talk = made.call.conversation
+    kept = {} if talk is None else vars(talk.line)
+    return {name: value for name, value in kept.items() if name not in ("_path", "_held")}
 
 
 def media(raw: bytes, at_ms: object = "20", **changed: Any) -> str:
@@ -160,7 +175,8 @@ def test_whatever_comes_the_short_cut_and_the_long_way_say_the_same(
             now += float(what)
             assert same(quick.deadline_reached(now)) == same(slow.deadline_reached(now))
         assert quick.deadline == slow.deadline
-    assert seen_fast == seen_slow
+        assert reckoning(quick) == reckoning(slow)
+    assert of_others(seen_fast) == of_others(seen_slow)
     assert quick.ended == slow.ended
 
 
@@ -171,65 +187,113 @@ def in_conversation(line: str) -> Engine:
     return made
 
 
-@pytest.mark.parametrize(("line", "text"), [("twilio", media(b"1")), ("audiocodes", chunk(b"12"))])
-def test_an_ordinary_frame_takes_the_short_cut_and_passes_as_it_came(line: str, text: str) -> None:
+@pytest.mark.parametrize("line", ["twilio", "audiocodes"])
+def test_an_ordinary_frame_takes_the_short_cut(line: str) -> None:
     made = in_conversation(line)
-    event = made.frame(text)
-    assert event is not None
+    texts = [chunk(b"12"), chunk(b"34")] if line == "audiocodes" else [media(b"12"), media(b"34")]
+    made.telephony_said(texts[0], 1.0)
 
-    out = made.caller_spoke(event, 1.0)
-
-    assert out.passed(event)
-    assert out.to_model == [f'{{"type":"input_audio_buffer.append","audio":"{event.audio.text}"}}']
+    assert made.passes(texts[1], 1.0) == (encoded(b"34"), 20 if line == "twilio" else None)
 
 
-def test_a_frame_that_was_converted_did_not_pass_as_it_came() -> None:
-    made = in_conversation("audiocodes, 16 kHz")
-    event = made.frame(chunk(bytes(640)))
-    assert event is not None
-
-    out = made.caller_spoke(event, 1.0)
-
-    assert len(out.to_model) == 1
-    assert not out.passed(event)
-
-
-def test_what_a_protocol_owes_leaves_with_a_frame_and_is_no_part_of_it() -> None:
+def test_twilio_may_name_the_stream_before_the_sound_or_after_it() -> None:
     made = in_conversation("twilio")
-    event = made.frame(media(b"1"))
-    assert event is not None
-    made.telephony.send(effects.ClearPlayout())
+    before = media(b"1", "40")
+    named = '"streamSid":"MZ1",'
+    after = before.replace(named, "")[:-1] + "," + named[:-1] + "}"
+    both, neither = before[:-1] + "," + named[:-1] + "}", before.replace(named, "")
 
-    out = made.caller_spoke(event, 1.0)
+    assert made.passes(before, 1.0) == (encoded(b"1"), 40)
+    assert made.passes(after, 1.0) == (encoded(b"1"), 40)
+    assert made.passes(both, 1.0) is None
+    assert made.passes(neither, 1.0) is None
 
-    assert len(out.to_telephony) == 1
-    assert not out.passed(event)
+
+def test_a_chunk_passes_that_begins_as_the_one_before_it() -> None:
+    made = in_conversation("audiocodes")
+    assert made.passes(chunk(b"12"), 1.0) is None  # nobody has seen how they begin
+
+    made.telephony_said(chunk(b"12"), 1.0)
+
+    assert made.passes(chunk(b"34"), 1.0) == (encoded(b"34"), None)
+    assert made.passes(chunk(b"3"), 1.0) is None  # half a sample
+    made.telephony_said(chunk(b"3"), 1.0)
+    assert made.passes(chunk(b"34"), 1.0) is None  # for the other half comes first
+
+
+@pytest.mark.parametrize(
+    "misleading",
+    [
+        '{"type":"userStream.chunk","conversationId":"c","audioChunk":"VVVV","note":"VVVV"}',
+        '{"type":"userStream.chunk","conversationId":"c","audioChunk":"VVVV","a":{"b":1}}',
+        '{"type":"userStream.chunk","conversationId":"c","x":"\\u0041","audioChunk":"VVVV"}',
+    ],
+)
+def test_a_chunk_that_does_not_plainly_end_with_its_sound_is_no_example(misleading: str) -> None:
+    made = in_conversation("audiocodes")
+    made.telephony_said(misleading, 1.0)
+
+    assert made.passes(misleading, 1.0) is None
+
+
+def test_sound_that_must_be_converted_takes_no_short_cut() -> None:
+    made = in_conversation("audiocodes, 16 kHz")
+    made.telephony_said(chunk(bytes(640)), 1.0)
+
+    assert made.passes(chunk(bytes(640)), 1.0) is None
 
 
 def test_a_frame_that_is_too_long_is_no_frame() -> None:
     made = in_conversation("twilio")
 
-    assert made.frame(media(bytes(LONGEST_TELEPHONY_TEXT))) is None
+    assert made.passes(media(bytes(LONGEST_TELEPHONY_TEXT)), 1.0) is None
 
 
 def test_before_the_call_has_begun_nothing_takes_the_short_cut() -> None:
     assert TwilioProtocol().frame(media(b"1")) is None
     assert AudioCodesProtocol().frame(chunk(b"12")) is None
+    assert engine("twilio", []).passes(media(b"1"), 1.0) is None  # there is no model yet
+
+
+def test_nothing_takes_the_short_cut_past_an_observer() -> None:
+    made = in_conversation("twilio")
+    watched = Engine(made.call, made.telephony, made.model, [lambda what, now: None])
+
+    assert watched.passes(media(b"1"), 1.0) is None
+    assert made.passes(media(b"1"), 1.0) is not None
 
 
 def test_nobody_counts_what_the_short_cut_does_not_show() -> None:
     assert not {events.CallerSpoke, effects.AppendAudio} & COUNTED
 
 
-def test_a_hole_in_the_line_is_filled_on_the_short_cut_too() -> None:
+def test_a_hole_in_the_line_is_no_matter_of_the_short_cut() -> None:
     made = in_conversation("twilio")
     for at in ("0", "20"):
         made.telephony_said(media(bytes(160), at), 1.0)
-    event = made.frame(media(bytes(160), "200"))
-    assert event is not None
 
-    out = made.caller_spoke(event, 1.2)
+    assert made.passes(media(bytes(160), "200"), 1.2) is None
 
+    out = made.telephony_said(media(bytes(160), "200"), 1.2)
     assert [type(one) for one in out.effects] == [effects.Note]
     assert len(out.to_model) == 2
-    assert not out.passed(event)
+
+
+def test_a_frame_of_who_is_heard_to_speak_puts_off_the_silence_in_its_place() -> None:
+    made = in_conversation("twilio")
+    made.telephony_said(media(bytes(160), "0"), 1.0)
+    made.model_said(MODEL["begins"], 1.01)
+
+    assert made.passes(media(bytes(160), "20"), 1.02) is not None
+
+    assert made.deadline == pytest.approx(1.02 + QUIET_SECONDS)
+
+
+def test_keys_that_are_a_secret_take_no_short_cut() -> None:
+    made = in_conversation("twilio")
+    assert made.passes(media(b"1"), 1.0) is not None
+
+    made.happened(events.DigitsWanted("x", 4, "#", 5.0, True), 1.0)
+
+    assert made.call.secret
+    assert made.passes(media(b"1"), 1.1) is None

@@ -51,6 +51,20 @@ def test_a_frame_goes_to_the_model_as_it_came() -> None:
     assert effect.audio is spoken.audio
 
 
+def test_who_speaks_on_when_no_silence_is_fed_any_more_does_not_just_pass() -> None:
+    line = in_mid_speech()
+    assert line.passes(160, None, 1.02)
+    assert line.deadline == 1.02 + QUIET_SECONDS
+
+    line.feed(1.02 + QUIET_SECONDS + MOST_FED_MS / 1000)
+    line.feed(1.02 + QUIET_SECONDS + 2 * MOST_FED_MS / 1000)
+
+    assert line.deadline is None
+    assert not line.passes(160, None, 40.0)
+    line.spoke(frame(), 40.0)
+    assert line.deadline == 40.0 + QUIET_SECONDS
+
+
 def test_less_than_a_sample_is_nothing_yet() -> None:
     line = CallerLine(PCM_24K, PCM_24K)
     line.open(0.0)

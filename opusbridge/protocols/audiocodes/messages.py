@@ -22,9 +22,6 @@ from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat, is_
 
 PEER = "audiocodes"
 
-#: Where a message says what it is, wherever that stands among its short fields.
-_PEEK = 160
-
 #: The formats we speak, best first. The first two pass to the model and back as they are;
 #: the ``wav/`` ones are never chosen, because where their headers stand is not known.
 MEDIA_FORMATS: dict[str, AudioFormat] = {
@@ -248,21 +245,29 @@ def sound(chunk: object) -> str:
     return chunk
 
 
-def plain_chunk(text: str, conversation_id: str | None, participant: str | None) -> str | None:
-    """The sound of an ordinary ``userStream.chunk`` of this call and party.
+_END = '"}'
+
+
+def head_of_chunk(text: str, chunk: str) -> str:
+    """What stands before this sound in a ``userStream.chunk``; empty, if it is not its end.
+
+    VAIC begins each chunk of a call with the same words: a text with other sound behind them is
+    the same message with other sound.
+    """
+    head = text.removesuffix(chunk + _END)
+    alike = head != text and head.endswith('"audioChunk":"') and "\\" not in head
+    return head if alike else ""
+
+
+def plain_chunk(text: str, head: str) -> str | None:
+    """The sound of a ``userStream.chunk`` that begins like another one, by its ``head``.
 
     ``None`` for all other texts, bad ones too: they are for :func:`parse` to judge.
     """
-    if text.find('"userStream.chunk"', 0, _PEEK) < 0:
+    if not head or not (text.startswith(head) and text.endswith(_END)):
         return None
-    try:
-        message = orjson.loads(text)
-        ours = message["conversationId"] == conversation_id
-        if not ours or message.get("participant") != participant:
-            return None
-        return sound(message["audioChunk"]) if message["type"] == "userStream.chunk" else None
-    except (orjson.JSONDecodeError, KeyError, TypeError, RemoteProtocolError):
-        return None
+    chunk = text[len(head) : -len(_END)]
+    return chunk if is_base64(chunk) else None
 
 
 #: Characters of a header's value; a SIP message should fit into one UDP packet.

@@ -19,7 +19,7 @@ from opusbridge.errors import LocalProtocolError, RemoteProtocolError
 from opusbridge.events import FromTelephony, MessageRejected
 from opusbridge.privacy import Private
 from opusbridge.protocols.audiocodes import messages
-from opusbridge.sound import PCMU_8K, Audio, AudioFormat
+from opusbridge.sound import PCMU_8K, Audio, AudioFormat, sound_bytes
 
 #: What a message means: events of the telephony side, and what was wrong with parts of it.
 Heard = list[FromTelephony | MessageRejected]
@@ -66,6 +66,8 @@ class AudioCodesProtocol:
         self._caller_stream = CallerStream.NEVER
         self._participant: str | None = None
         self._spare = b""
+        self._sample_bytes = 1
+        self._chunk_head = ""  # of the latest that was read
         self._streams_opened = 0
         self._end_told = False
         self._outbox: list[str] = []
@@ -90,7 +92,7 @@ class AudioCodesProtocol:
         if message.get("conversationId") != self.conversation_id:
             self._must_not_be_of_another_call(message)
         if kind == "userStream.chunk":
-            return self._chunk(message)
+            return self._chunk(message, text)
         if kind == "session.end":
             return self._end(message)
         if self._stage is Stage.REFUSED:
@@ -101,19 +103,16 @@ class AudioCodesProtocol:
             return self._before_acceptance(kind, message)
         return self._during_call(kind, message)
 
-    def frame(self, text: str) -> events.CallerSpoke | None:
-        """The caller's whole samples in ``text``, or ``None`` for what :meth:`receive` must read.
+    def frame(self, text: str) -> tuple[str, None] | None:
+        """The caller's whole samples in ``text``; ``None``: :meth:`receive` must read.
 
         The same as :meth:`receive` where both find them; nothing is raised or remembered.
         """
-        if self._stage is not Stage.ACCEPTED or self._caller_stream is not CallerStream.OPEN:
+        if self._caller_stream is not CallerStream.OPEN or self._spare:
             return None
-        chunk = messages.plain_chunk(text, self.conversation_id, self._participant)
-        assert self.audio_format is not None
-        audio = None if chunk is None or self._spare else Audio(chunk, self.audio_format)
-        if audio is None or audio.size_bytes % self.audio_format.sample_bytes:
-            return None
-        return events.CallerSpoke(audio)
+        chunk = messages.plain_chunk(text, self._chunk_head)
+        whole = chunk is not None and sound_bytes(chunk) % self._sample_bytes == 0
+        return (chunk, None) if chunk is not None and whole else None
 
     def masked(self, text: str) -> str:
         """The message without sound and keys, and without what we do not understand."""
@@ -231,6 +230,7 @@ class AudioCodesProtocol:
         self._stage = Stage.ACCEPTED
         self.media_format = common[0]
         self.audio_format = messages.MEDIA_FORMATS[common[0]]
+        self._sample_bytes = self.audio_format.sample_bytes
         self._caller = Private(said.caller) if said.caller else None
         self._queue({"type": "session.accepted", "mediaFormat": self.media_format})
         return [events.CallArrived(said.conversationId, self.audio_format, self._caller)]
@@ -241,7 +241,8 @@ class AudioCodesProtocol:
         return [events.CallerHungUp(reason)]
 
     def _end(self, message: dict[str, Any]) -> Heard:
-        self._stage, self.open_stream = Stage.ENDED, None
+        self._stage, self._caller_stream = Stage.ENDED, CallerStream.STOPPED
+        self.open_stream = None
         if self._end_told:
             return []
         # Read by hand: an end is an end, however garbled its reason.
@@ -256,7 +257,7 @@ class AudioCodesProtocol:
         if self._caller_stream is CallerStream.OPEN:
             return []  # a second party's, perhaps: answered, and not listened to
         self._caller_stream, self._participant = CallerStream.OPEN, said.participant
-        self._spare = b""
+        self._chunk_head, self._spare = "", b""
         return [events.CallerStreamStarted()]
 
     def _stream_stopped(self, said: messages.UserStream) -> Heard:
@@ -266,7 +267,7 @@ class AudioCodesProtocol:
         self._caller_stream = CallerStream.STOPPED
         return [events.CallerStreamStopped()]
 
-    def _chunk(self, message: dict[str, Any]) -> Heard:
+    def _chunk(self, message: dict[str, Any], text: str) -> Heard:
         if self._caller_stream is CallerStream.NEVER:
             raise RemoteProtocolError(self.peer, "media-before-start")
         heard = message.get("participant") == self._participant
@@ -274,7 +275,9 @@ class AudioCodesProtocol:
             self.stray_chunks += 1
             return []
         assert self.audio_format is not None
-        audio = Audio(messages.sound(message.get("audioChunk")), self.audio_format)
+        chunk = messages.sound(message.get("audioChunk"))
+        self._chunk_head = messages.head_of_chunk(text, chunk)
+        audio = Audio(chunk, self.audio_format)
         if self._spare or audio.size_bytes % self.audio_format.sample_bytes:
             return self._realigned(audio.raw, self.audio_format)
         return [events.CallerSpoke(audio)]

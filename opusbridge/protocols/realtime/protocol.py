@@ -157,11 +157,7 @@ class RealtimeProtocol:
         """
         match effect:
             case effects.AppendAudio(audio):
-                # Base64 needs no escaping, so what came is what goes; it has no event_id,
-                # fifty times a second.
-                self._outbox.append(
-                    '{"type":"input_audio_buffer.append","audio":"' + audio.text + '"}'
-                )
+                self._outbox.append(append(audio.text))
             case effects.ConfigureSession(session):
                 self._say(client_events.session_update(self._id("cfg"), session))
                 self._output_format = session.audio_format
@@ -203,6 +199,12 @@ class RealtimeProtocol:
         if len(self._sent) == SENT_EVENTS_KEPT:
             del self._sent[next(iter(self._sent))]
         self._sent[event["event_id"]] = event["type"]
+
+
+def append(sound: str) -> str:
+    """The client event that appends this sound, in base64, to what the model hears."""
+    # Base64 needs no escaping, so what came is what goes; it has no event_id, fifty times a second.
+    return '{"type":"input_audio_buffer.append","audio":"' + sound + '"}'
 
 
 def _of_item(item_id: str) -> str:

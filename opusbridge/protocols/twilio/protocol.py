@@ -82,15 +82,14 @@ class TwilioProtocol:
                 self.unknown_messages += 1
                 return []
 
-    def frame(self, text: str) -> events.CallerSpoke | None:
-        """The caller's frame in ``text``, or ``None`` for whatever :meth:`receive` must read.
+    def frame(self, text: str) -> tuple[str, int | None] | None:
+        """The caller's sound in ``text``, and Twilio's clock; ``None``: :meth:`receive` must read.
 
-        The same as :meth:`receive` where both find one; nothing is raised or remembered.
+        The same as :meth:`receive` where both find it; nothing is raised or remembered.
         """
-        if self._stage is not Stage.LIVE:
+        if self._stage is not Stage.LIVE or self.stream_sid is None:
             return None
-        found = messages.plain_media(text, self.stream_sid)
-        return None if found is None else events.CallerSpoke(Audio(found[0], PCMU_8K), found[1])
+        return messages.plain_media(text, self.stream_sid)
 
     def masked(self, text: str) -> str:
         """The message without sound and keys, and without what we do not understand."""
