@@ -16,13 +16,19 @@ _WAVE_HEIGHT = 72
 _TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 _CHARACTER = 6.6  # pixels, of a mark's label
 
+#: Beyond this, silence would look like speech.
+_MOST_HIGHER = 10.0
+#: Less is not worth a word.
+LOUDER = 1.5
+
 #: An answer that ended so near to a barge-in was cut by it.
 CUT_SECONDS = 1.0
 _SPEAKERS = {"caller": "caller", "agent": "agent"}
 
 Item = dict[str, Any]
 Box = tuple[float, float, str]
-"""Where it begins and ends, in pixels, and its HTML, in which ``{place}`` is its style."""
+"""Where it begins and ends, in pixels, and its HTML, in which ``{place}`` is its style and
+``{room}`` the pixels until the next one in its row begins."""
 
 
 class Lanes:
@@ -35,19 +41,22 @@ class Lanes:
         self._tick = next((t for t in _TICKS if t * self._scale >= 70), _TICKS[-1])
 
     def html(self, story: Story, items: list[Item], wav: bytes | None) -> str:
-        voices = outlines(wav, min(int(self.width), MOST_POINTS)) if wav else (None, None)
+        voices = outlines(wav, min(int(self.width), MOST_POINTS)) if wav else ()
+        higher = _magnified(voices)
+        caller, agent = voices or (None, None)
         barged = [mark for mark in story.marks if mark.label.startswith("barge-in")]
         cuts = [self._line(mark, items) for mark in barged]
         speech = [self._shade(span) for span in story.speech]
         of = {who: [i for i in items if i.get("speaker") == who] for who in _SPEAKERS}
+        heard = self._heard(of["agent"])
         rows = [
             self._ruler(),
-            self._wave("Caller", "caller", voices[0], [*speech, *cuts]),
-            self._wave("Agent, as heard", "agent", voices[1], [*self._heard(of["agent"]), *cuts]),
+            self._wave("Caller", "caller", caller, higher, [*speech, *cuts]),
+            self._wave("Agent, as heard", "agent", agent, higher, [*heard, *cuts]),
             self._stacked("Caller's words", [self._words(item) for item in of["caller"]]),
             self._stacked("Agent's words", [self._words(item) for item in of["agent"]]),
             self._stacked("Requests", [self._span(span) for span in story.requests]),
-            self._stacked("Responses", [self._span(span) for span in story.responses]),
+            self._stacked("Responses", [self._span(span, span.kind) for span in story.responses]),
             self._stacked("Waiting input", [self._span(span) for span in story.waits]),
             self._stacked("Tools", [self._span(span) for span in story.tools]),
             self._lane("Marks", _ROW, "".join(self._echo(span) for span in story.echoes)),
@@ -55,7 +64,11 @@ class Lanes:
         ]
         tick = f"--tick:{self._tick * self._scale:.2f}px"
         scale = f'data-pixels-a-second="{self._scale:.4f}"'
-        return f'<div class="lanes" style="{tick}" {scale}>{"".join(rows)}</div>'
+        told = (
+            'tabindex="0" role="group" aria-label="Time line: the arrow keys move by a second, '
+            'with Shift by five; the space bar plays and stops"'
+        )
+        return f'<div class="lanes" style="{tick}" {scale} {told}>{"".join(rows)}</div>'
 
     def _lane(self, name: str, height: float, content: str) -> str:
         field = f'<div class="field" style="width:{self.width:.0f}px;height:{height:.0f}px">'
@@ -70,29 +83,37 @@ class Lanes:
         )
         return self._lane("", 22, "".join(ticks))
 
-    def _wave(self, name: str, voice: str, outline: Outline | None, over: list[str]) -> str:
+    def _wave(
+        self, name: str, voice: str, outline: Outline | None, higher: float, over: list[str]
+    ) -> str:
+        if higher >= LOUDER:
+            name += f' <span title="drawn so many times as high as it is loud">×{higher:.1f}</span>'
         drawn = '<span class="tick">no recording</span>'
         if outline is not None:
             box = f"0 0 {max(len(outline.highs) - 1, 1)} {_WAVE_HEIGHT}"
             drawn = (
                 f'<svg width="{self._x(outline.seconds):.1f}" height="{_WAVE_HEIGHT}" '
                 f'viewBox="{box}" preserveAspectRatio="none" aria-hidden="true">'
-                f'<path class="wave {voice}" d="{svg_path(outline, _WAVE_HEIGHT)}"/></svg>'
+                f'<path class="wave {voice}" d="{svg_path(outline, _WAVE_HEIGHT, higher)}"/></svg>'
             )
         return self._lane(name, _WAVE_HEIGHT, drawn + "".join(over))
 
     def _stacked(self, name: str, boxes: Iterable[Box]) -> str:
         """What overlaps goes into the next row; beyond the last row it is drawn over."""
-        free_at: list[float] = []
+        rows: list[list[Box]] = []
+        for box in sorted(boxes):
+            row = next((n for n, others in enumerate(rows) if others[-1][1] <= box[0]), len(rows))
+            if row == len(rows) < _ROWS_MOST:
+                rows.append([])
+            rows[min(row, _ROWS_MOST - 1)].append(box)
         drawn = []
-        for start, end, html in sorted(boxes):
-            row = next((n for n, free in enumerate(free_at) if free <= start), len(free_at))
-            if row == len(free_at) < _ROWS_MOST:
-                free_at.append(0.0)
-            row = min(row, _ROWS_MOST - 1)
-            free_at[row] = end
-            drawn.append(html.replace("{place}", f"left:{start:.1f}px;top:{row * _ROW + 2}px", 1))
-        return self._lane(name, max(len(free_at), 1) * _ROW, "".join(drawn))
+        for row, others in enumerate(rows):
+            ends = [*(start for start, _, _ in others[1:]), self.width]
+            for (start, _, html), until in zip(others, ends, strict=True):
+                place = f"left:{start:.1f}px;top:{row * _ROW + 2}px"
+                room = f"{max(until - start - 4, 0):.0f}px"
+                drawn.append(html.replace("{place}", place, 1).replace("{room}", room, 1))
+        return self._lane(name, max(len(rows), 1) * _ROW, "".join(drawn))
 
     def _words(self, item: Item) -> Box:
         start = milliseconds(item.get("started_ms"))
@@ -100,28 +121,36 @@ class Lanes:
         kind = _SPEAKERS[str(item["speaker"])]
         return self._box(start, end, kind, words(item), str(item.get("text") or ""))
 
-    def _span(self, span: Span) -> Box:
+    def _span(self, span: Span, shown: str = "") -> Box:
         end, kind = (
             (self._seconds, f"{span.kind} open") if span.end is None else (span.end, span.kind)
         )
         title = " · ".join(filter(None, (span.label, span.details, f"{end - span.start:.2f} s")))
-        return self._box(span.start, end, kind, escape(span.label), title)
+        return self._box(span.start, end, kind, escape(shown or span.label), title)
 
     def _box(self, start: float, end: float, kind: str, html: str, title: str) -> Box:
+        """What is told in it may be longer than it, as long as nothing follows."""
         left, width = self._x(start), max(self._x(end) - self._x(start), 3.0)
-        if width < 24:
-            kind, html = f"{kind} thin", ""
         style = f"{{place}};width:{width:.1f}px"
         at = f'data-at="{start:.3f}" title="{escape(title)}"'
-        return left, left + width, f'<div class="block {kind}" style="{style}" {at}>{html}</div>'
+        told = f'<span style="max-width:{{room}}">{html}</span>'
+        return left, left + width, f'<div class="block {kind}" style="{style}" {at}>{told}</div>'
 
     def _mark(self, mark: Mark) -> Box:
         left = self._x(mark.at)
         label = escape(mark.label)
         title = f"{mark.at:.2f} s: {label}"
         at = f'data-at="{mark.at:.3f}" title="{title}"'
+        width = 12 + _CHARACTER * len(mark.label)
+        if left + width > self.width and width < left:  # at the end there is room before it only
+            style = f'style="{{place}};width:{width:.0f}px"'
+            return (
+                left - width,
+                left,
+                f'<div class="mark before {mark.kind}" {style} {at}>{label}</div>',
+            )
         html = f'<div class="mark {mark.kind}" style="{{place}}" {at}>{label}</div>'
-        return left, left + 12 + _CHARACTER * len(mark.label), html
+        return left, left + width, html
 
     def _line(self, mark: Mark, items: list[Item]) -> str:
         title = escape(" · ".join(["barge-in", *_cut_words(mark.at, items)]))
@@ -152,6 +181,12 @@ class Lanes:
 
     def _x(self, seconds: float) -> float:
         return min(max(seconds, 0.0), self._seconds) * self._scale
+
+
+def _magnified(voices: Iterable[Outline]) -> float:
+    """How many times as high both are drawn as they are loud: a quiet line is to be seen, too."""
+    loudest = max((max(*one.highs, -min(one.lows)) for one in voices), default=0.0)
+    return min(max(1.0, 0.95 / loudest), _MOST_HIGHER) if loudest else 1.0
 
 
 def words(item: Item) -> str:

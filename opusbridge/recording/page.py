@@ -44,9 +44,9 @@ audio { width: 100%; height: 40px; margin: 4px 0; }
   font-variant-numeric: tabular-nums; }
 .speech { top: 0; bottom: 0; background: color-mix(in srgb, var(--caller) 12%, transparent); }
 .cut { top: 0; bottom: 0; border-left: 2px dashed var(--bad); }
-.block { height: 22px; padding: 0 6px; font-size: 12px; line-height: 22px; border-radius: 4px;
-  overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
-.block.thin { padding: 0; }
+.block { height: 22px; font-size: 12px; line-height: 22px; border-radius: 4px; }
+.block > span { display: block; width: max-content; padding: 0 5px; overflow: hidden;
+  white-space: nowrap; text-overflow: ellipsis; }
 .block.caller { background: color-mix(in srgb, var(--caller) 20%, transparent);
   border-left: 3px solid var(--caller); }
 .block.agent { background: color-mix(in srgb, var(--agent) 20%, transparent);
@@ -60,12 +60,15 @@ audio { width: 100%; height: 40px; margin: 4px 0; }
 .active { background: var(--active); border: 1px dashed var(--done); }
 .completed { background: color-mix(in srgb, var(--done) 32%, transparent); }
 .cancelled { background: color-mix(in srgb, var(--cancel) 40%, transparent); }
-.failed, .incomplete, .tool-failed { background: color-mix(in srgb, var(--bad) 38%, transparent); }
+.failed, .incomplete, .tool-failed, .lost {
+  background: color-mix(in srgb, var(--bad) 38%, transparent); }
 .wait { background: color-mix(in srgb, var(--wait) 38%, transparent); }
 .tool { background: color-mix(in srgb, var(--tool) 32%, transparent); }
 .open { border-right: 2px dotted var(--bad); }
 .mark { height: 20px; font-size: 12px; line-height: 20px; padding-left: 6px; white-space: nowrap;
   border-left: 2px solid currentColor; }
+.mark.before { padding: 0 6px 0 0; text-align: right; border-width: 0 2px 0 0;
+  border-right: 2px solid currentColor; }
 .mark.caller { color: var(--caller); } .mark.bad { color: var(--bad); }
 .mark.good { color: var(--done); } .mark.plain { color: var(--soft); }
 .mark.end { color: var(--ink); }
@@ -80,13 +83,20 @@ th { font-weight: 600; font-size: 12px; color: var(--soft); }
 .commit_to_request { background: var(--wait); }
 .request_to_first_audio { background: var(--agent); }
 .first_audio_to_heard { background: var(--cancel); }
+.key { display: inline-block; width: 9px; height: 9px; border-radius: 2px; }
 .scroll { overflow-x: auto; }
+button { all: unset; border-radius: 3px; }
+.audible button { cursor: pointer; text-decoration: underline dotted; }
+:focus-visible { outline: 2px solid var(--caller); outline-offset: 1px; }
 .heard { top: 0; bottom: 0; background: color-mix(in srgb, var(--agent) 12%, transparent); }
 .echo { top: 7px; width: 6px; height: 12px; border-left: 2px solid var(--soft); }
 .echo.open { border-color: var(--bad); }
 .audible .field, .audible [data-at] { cursor: pointer; }
 .head { display: none; top: 0; bottom: 0; width: 2px; background: var(--ink); z-index: 1;
   pointer-events: none; }
+@media (max-width: 600px) {
+  main { padding: 16px 12px 40px; } .name { width: 76px; padding: 4px 6px; }
+  .tiles { gap: 6px; } .tile { padding: 4px 9px; min-width: 72px; } th, td { padding: 3px 7px; } }
 .audible .head { display: block; left: calc(var(--at, 0) * 1px); }
 """
 
@@ -97,7 +107,14 @@ if (sound && lanes) {
   const perSecond = Number(lanes.dataset.pixelsASecond);
   document.body.classList.add("audible");
   const show = () => lanes.style.setProperty("--at", sound.currentTime * perSecond);
-  const follow = () => { show(); if (!sound.paused) requestAnimationFrame(follow); };
+  const inSight = () => {
+    const at = sound.currentTime * perSecond, wide = lanes.clientWidth - 120;
+    if (at < lanes.scrollLeft || at > lanes.scrollLeft + wide) lanes.scrollLeft = at - wide / 8;
+  };
+  const follow = () => {
+    show(); inSight();
+    if (!sound.paused) requestAnimationFrame(follow);
+  };
   sound.addEventListener("play", follow);
   sound.addEventListener("seeked", show);
   document.addEventListener("click", (event) => {
@@ -106,6 +123,17 @@ if (sound && lanes) {
     const across = field && (event.clientX - field.getBoundingClientRect().left) / perSecond;
     sound.currentTime = timed ? Number(timed.dataset.at) : Math.max(across, 0);
     sound.play();
+  });
+  lanes.addEventListener("keydown", (event) => {
+    const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (way) {
+      const last = sound.duration || Infinity, by = way * (event.shiftKey ? 5 : 1);
+      sound.currentTime = Math.min(Math.max(sound.currentTime + by, 0), last);
+      inSight();
+    } else if (event.key === " ") {
+      if (sound.paused) sound.play(); else sound.pause();
+    } else return;
+    event.preventDefault();
   });
 }
 """

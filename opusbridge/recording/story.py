@@ -91,6 +91,9 @@ class Story:
     marks: list[Mark] = field(default_factory=list)
     ends_at: float = 0.0
     """When the last thing happened."""
+    outcome: str = ""
+    """How the call ended, and why; empty: the recording does not say."""
+    reason: str = ""
 
 
 def read_story(lines: Iterable[Line]) -> Story:
@@ -197,6 +200,26 @@ class _Reader:
             case _ if note in MARKS:
                 label = ": ".join(filter(None, (note, reason)))
                 self.story.marks.append(Mark(t, MARKS[note], label))
+        if note in ("model-lost", "model-replaced", "ended"):
+            self._session_over(t)
+        if note == "ended":
+            self._ended(str(line.get("outcome") or ""), reason)
+
+    def _session_over(self, t: float) -> None:
+        """What was asked of that session, and what it was saying, nobody will finish."""
+        for span in (*self._requests.values(), *self._responses.values()):
+            span.end, span.kind = t, "lost"
+        self._requests.clear()
+        self._responses.clear()
+        if self._speech is not None:
+            self._speech.end, self._speech = t, None
+
+    def _ended(self, outcome: str, reason: str) -> None:
+        self.story.outcome, self.story.reason = outcome, reason
+        for mark in self.story.marks:
+            # Of a call that was over anyway, the line had to go some time.
+            if mark.label == "telephony-lost" and reason != "telephony-lost":
+                mark.kind = "plain"
 
 
 def _inner(value: Line, key: str) -> Line:

@@ -16,7 +16,7 @@ from opusbridge.recording import files
 from opusbridge.recording.flight import read_flight
 from opusbridge.recording.lanes import Lanes, clock, milliseconds, words
 from opusbridge.recording.page import page
-from opusbridge.recording.story import Line, read_story
+from opusbridge.recording.story import Line, Story, read_story
 from opusbridge.recording.waveform import outlines
 
 PAGE = "timeline.html"
@@ -74,7 +74,7 @@ def render(
     )
     call_id = str(call.get("call_id") or (lines[0].get("call_id") if lines else "") or "unknown")
     parts = [
-        _head(call, call_id, seconds),
+        _head(call, story, call_id, seconds),
         _tiles(call),
         _sound(wav, where, embed) if wav else "",
         "<h2>Time line</h2>",
@@ -103,28 +103,39 @@ def _sound(wav: bytes, where: str, embed: bool) -> str:
         source = f"data:audio/wav;base64,{b64encode(wav).decode()}"
     return (
         f'<audio controls preload="{load}" src="{source}"></audio>\n'
-        '<p class="soft">Click on anything in the time line to hear it from there.</p>'
+        '<p class="soft">Click on anything in the time line to hear it from there. In it, the '
+        "arrow keys move by a second, with Shift by five, and the space bar plays and stops.</p>"
     )
 
 
-def _head(call: Line, call_id: str, seconds: float) -> str:
+def _head(call: Line, story: Story, call_id: str, seconds: float) -> str:
     ending = call.get("ending")
+    if not isinstance(ending, dict):
+        ending = {"outcome": story.outcome, "reason": story.reason} if story.outcome else None
     badge = '<span class="badge">no ending recorded</span>'
-    if isinstance(ending, dict):
+    if ending is not None:
         kind = "good" if ending.get("outcome") == "completed" else "bad"
         told = f"{ending.get('outcome')}: {ending.get('reason')}"
         badge = f'<span class="badge {kind}">{escape(told)}</span>'
-    started = str(call.get("started_at") or "").replace("T", " ")
-    facts = [call.get("telephony"), started, f"{clock(seconds)} min"]
+    facts = [call.get("telephony"), _when(call.get("started_at")), f"{clock(seconds)} min"]
     if call.get("caller") or call.get("callee"):
         facts.append(f"{call.get('caller') or 'unknown'} → {call.get('callee') or 'unknown'}")
     told = " · ".join(str(known) for known in facts if known)
     return f'<h1>Call {escape(call_id)}{badge}</h1>\n<p class="soft">{escape(told)}</p>'
 
 
+def _when(started_at: object) -> str:
+    """To the second, as people write it."""
+    try:
+        return datetime.fromisoformat(str(started_at)).strftime("%Y-%m-%d %H:%M:%S %Z")
+    except ValueError:
+        return str(started_at or "")
+
+
 def _tiles(call: Line) -> str:
     responses, usage = call.get("responses"), call.get("usage")
-    counted = [("turns", len(_dicts(call.get("turns")))), ("barge-ins", call.get("barge_ins"))]
+    turns = len(call["turns"]) if isinstance(call.get("turns"), list) else None
+    counted = [("turns", turns), ("barge-ins", call.get("barge_ins"))]
     if isinstance(responses, dict):
         counted += [(str(name), count) for name, count in responses.items()]
     if isinstance(usage, dict):
@@ -141,7 +152,9 @@ def _tiles(call: Line) -> str:
 def _turns(turns: list[Line]) -> str:
     if not turns:
         return ""
-    head = "".join(f"<th>{name}, ms</th>" for name in _LATENCIES.values())
+    head = "".join(
+        f'<th><i class="key {key}"></i> {name}, ms</th>' for key, name in _LATENCIES.items()
+    )
     longest = max(sum(_latencies(turn).values()) for turn in turns) or 1.0
     rows = []
     for number, turn in enumerate(turns, 1):
@@ -155,7 +168,7 @@ def _turns(turns: list[Line]) -> str:
         )
         began = turn.get("started_ms")
         timed = isinstance(began, int | float)
-        at = clock(milliseconds(began)) if timed else "–"
+        at = _button(milliseconds(began)) if timed else "–"
         click = f' data-at="{milliseconds(began):.3f}"' if timed else ""
         rows.append(
             f"<tr{click}><td>{number}</td><td>{at}</td>{cells}"
@@ -164,7 +177,8 @@ def _turns(turns: list[Line]) -> str:
         )
     return (
         '<h2>Turns</h2>\n<div class="scroll"><table><thead><tr><th>turn</th><th>at</th>'
-        f"{head}<th>all, ms</th><th></th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f"{head}<th>all, ms</th><th>one after the other</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
@@ -173,7 +187,7 @@ def _said(items: list[Line]) -> str:
         return ""
     rows = "".join(
         f'<tr data-at="{milliseconds(item.get("started_ms")):.3f}">'
-        f"<td>{clock(milliseconds(item.get('started_ms')))}</td>"
+        f"<td>{_button(milliseconds(item.get('started_ms')))}</td>"
         f"<td>{escape(str(item.get('speaker') or ''))}</td>"
         f'<td class="text">{words(item)}</td>'
         f'<td class="soft">{escape(str(item.get("status") or ""))}</td></tr>'
@@ -183,6 +197,11 @@ def _said(items: list[Line]) -> str:
         '<h2>What was said</h2>\n<p class="soft">Struck through: the caller did not hear it.</p>\n'
         f'<div class="scroll"><table class="words"><tbody>{rows}</tbody></table></div>'
     )
+
+
+def _button(seconds: float) -> str:
+    """For those who have no mouse."""
+    return f'<button type="button" data-at="{seconds:.3f}">{clock(seconds)}</button>'
 
 
 def _latencies(turn: Line) -> dict[str, float]:

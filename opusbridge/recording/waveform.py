@@ -31,12 +31,12 @@ def outlines(wav: bytes, points: int) -> tuple[Outline, Outline]:
     return _outline(frames[:, 0], seconds, points), _outline(frames[:, 1], seconds, points)
 
 
-def svg_path(outline: Outline, height: float) -> str:
-    """The ``d`` of a closed path, one unit wide for each stretch."""
-    middle = height / 2
+def svg_path(outline: Outline, height: float, higher: float = 1.0) -> str:
+    """The ``d`` of a closed path, one unit wide for each stretch; ``higher`` magnifies it."""
+    middle, reach = height / 2, height / 2 * higher
     # Silence is a line, not nothing.
-    highs = [middle - max(high * middle, 0.4) for high in outline.highs]
-    lows = [middle - min(low * middle, -0.4) for low in outline.lows]
+    highs = [middle - max(high * reach, 0.4) for high in outline.highs]
+    lows = [middle - min(low * reach, -0.4) for low in outline.lows]
     there = (f"{x} {y:.1f}" for x, y in enumerate(highs))
     back = (f"{x} {y:.1f}" for x, y in reversed(list(enumerate(lows))))
     return "M" + "L".join([*there, *back]) + "Z"

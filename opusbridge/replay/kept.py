@@ -56,6 +56,7 @@ class KeptEngine:
 
     def happened(self, event: Event, now: float) -> Outgoing:
         self._flight.happened(event, now)
+        self._told(event, now)
         return self._kept(self._engine.happened(event, now), now)
 
     def finish(self) -> None:
@@ -78,5 +79,8 @@ class KeptEngine:
                 self._flight.resume()
             case effects.Note("withheld", _, ids):
                 self._flight.withhold(ids)
-        if (line := fact(effect)) is not None:
+        self._told(effect, now)
+
+    def _told(self, what: Event | Effect, now: float) -> None:
+        if (line := fact(what)) is not None:
             self._flight.noted(line, now)

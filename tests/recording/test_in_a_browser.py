@@ -62,6 +62,12 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             await self.ask("Input.dispatchMouseEvent", type=kind, **where)
 
+    async def press(self, key: str, *, shift: bool = False) -> None:
+        text = {"Enter": "\r", " ": " "}.get(key)
+        what: Line = {"key": key, "modifiers": 8 if shift else 0} | ({"text": text} if text else {})
+        for kind in ("keyDown", "keyUp"):
+            await self.ask("Input.dispatchKeyEvent", type=kind, **what)
+
 
 @asynccontextmanager
 async def browser(folder: Path) -> AsyncIterator[Browser]:
@@ -209,6 +215,43 @@ async def test_everything_is_where_and_what_it_should_be_and_a_click_plays_it(
         await clicked(shown, ".wave.agent", 2.5 / 8.0, 2.5)
         await clicked(shown, ".mark.bad", 0.2, 1.2)
         await clicked(shown, "table:not(.words) tbody tr:last-child", 0.5, 4.0)
+
+
+async def test_whoever_has_no_mouse_finds_every_moment_with_the_keyboard(tmp_path: Path) -> None:
+    page = call_of(8, tmp_path)
+    now = "document.querySelector('audio').currentTime"
+    async with browser(tmp_path / "profile") as shown:
+        await shown.open(page)
+
+        await shown.evaluate("document.querySelector('.lanes').focus()")
+        assert await shown.evaluate("document.activeElement.className") == "lanes"
+        await shown.press("ArrowRight")
+        assert await shown.evaluate(now) == 1.0
+        await shown.press("ArrowRight", shift=True)
+        assert await shown.evaluate(now) == 6.0
+        await shown.press("ArrowLeft")
+        assert await shown.evaluate(now) == 5.0
+        await shown.press(" ")
+        assert await shown.evaluate("document.querySelector('audio').paused") is False
+        await shown.press(" ")
+        assert await shown.evaluate("document.querySelector('audio').paused") is True
+
+        await shown.evaluate("document.querySelector('.words button').focus()")
+        await shown.press("Enter")
+        assert await shown.evaluate(now) == pytest.approx(2.0, abs=0.5)
+        assert await shown.evaluate("document.querySelector('audio').paused") is False
+
+
+async def test_in_a_narrow_window_only_the_time_line_scrolls_sideways(tmp_path: Path) -> None:
+    page = call_of(8, tmp_path)
+    phone: Line = {"width": 420, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    async with browser(tmp_path / "profile") as shown:
+        await shown.ask("Emulation.setDeviceMetricsOverride", **phone)
+        await shown.open(page)
+
+        assert await shown.evaluate("innerWidth") == 420
+        assert await shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert await shown.evaluate("document.querySelector('.lanes').scrollWidth > 1000")
 
 
 async def clicked(shown: Browser, selector: str, across: float, seconds: float) -> None:

@@ -123,6 +123,43 @@ def test_notes_become_marks_and_unknown_ones_do_not() -> None:
     assert story.marks == [Mark(1.0, "caller", "barge-in"), Mark(2.0, "bad", "watchdog: created")]
 
 
+def test_what_a_lost_session_owed_ends_with_it() -> None:
+    story = read_story(
+        [
+            asked(1.0, "r1"),
+            created(1.5, "a", "r1"),
+            asked(2.0, "r2"),
+            model_said(2.5, "input_audio_buffer.speech_started"),
+            {"t": 3.0, "note": "model-lost", "reason": "model-lost"},
+            asked(4.0, "r3"),
+            created(4.5, "b", "r3"),
+            {"t": 5.0, "note": "ended", "outcome": "completed", "reason": "caller-hung-up"},
+            done(6.0, "b", "completed"),
+        ]
+    )
+
+    assert [(span.end, span.kind) for span in story.responses] == [(3.0, "lost"), (5.0, "lost")]
+    assert [(span.end, span.kind) for span in story.requests] == [
+        *((1.5, "request"), (3.0, "lost"), (4.5, "request"))
+    ]
+    assert [(span.start, span.end) for span in story.speech] == [(2.5, 3.0)]
+    assert (story.outcome, story.reason) == ("completed", "caller-hung-up")
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"), [("agent-hung-up", "plain"), ("telephony-lost", "bad")]
+)
+def test_a_line_that_goes_when_the_call_is_over_is_no_loss(reason: str, kind: str) -> None:
+    story = read_story(
+        [
+            {"t": 2.0, "note": "telephony-lost"},
+            {"t": 2.0, "note": "ended", "outcome": "completed", "reason": reason},
+        ]
+    )
+
+    assert [mark.kind for mark in story.marks] == [kind, "end"]
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -166,8 +166,25 @@ def test_the_waveforms_are_as_long_as_the_recording_on_the_scale_of_the_call() -
     widths = [at["width"] for tag, at in page.elements if tag == "svg"]
     assert widths == ["620.0", "620.0"]
     caller, agent = (str(at["d"]) for tag, at in page.elements if tag == "path")
-    assert caller.startswith("M0 18.0L1 18.0")
+    assert caller.startswith("M0 1.8L1 1.8")
     assert agent.startswith("M0 35.6L1 35.6")
+
+
+@pytest.mark.parametrize(
+    ("level", "top", "told"),
+    [(32767, "0.0", None), (26000, "1.8", None), (3277, "1.8", "×9.5"), (50, "35.5", "×10.0")],
+)
+def test_a_quiet_line_is_drawn_higher_for_both_voices_alike_and_that_is_said(
+    level: int, top: str, told: str | None
+) -> None:
+    frames = np.zeros((8000, 2), dtype="<i2")
+    frames[:, 0], frames[:, 1] = level, level // 2
+    page = Page(render([], CALL, {}, wav_bytes(frames.tobytes(), 8000, 2)))
+
+    caller, agent = (str(at["d"]) for tag, at in page.elements if tag == "path")
+    assert caller.startswith(f"M0 {top}L")
+    assert 36 - float(agent[3:].partition("L")[0]) == pytest.approx((36 - float(top)) / 2, abs=0.2)
+    assert page.text.count(told) == 2 if told else "×" not in page.text
 
 
 def test_blocks_are_where_they_were_and_do_not_cover_each_other() -> None:
@@ -178,6 +195,30 @@ def test_blocks_are_where_they_were_and_do_not_cover_each_other() -> None:
     first, second = page.of_class("tool")
     assert ("top:2px" in str(first["style"]), "top:28px" in str(second["style"])) == (True, True)
     assert "open" in str(first["class"])
+
+
+def test_a_text_has_the_room_until_the_next_one_of_its_row() -> None:
+    notes: list[Line] = []
+    for at, until in ((1.0, 1.1), (4.0, 4.1)):
+        notes += [{"t": at, "note": "tool-started", "ids": [str(at)], "reason": "look_up"}]
+        notes += [{"t": until, "note": "tool-finished", "ids": [str(at)]}]
+
+    html = render(notes, CALL, {}, None)
+    assert 'width:6.2px" data-at="1.000"' in html  # 62 pixels a second
+    assert html.index("max-width:182px") < html.index("max-width:988px")
+
+
+def test_what_happened_at_the_end_is_told_before_it() -> None:
+    notes: list[Line] = [
+        {"t": 1.0, "note": "hold"},
+        {"t": 19.9, "note": "hang-up-requested", "reason": "agent-hung-up"},
+    ]
+
+    early, late = Page(render(notes, CALL, {}, None)).of_class("mark")
+    assert ("before" in str(early["class"]), "before" in str(late["class"])) == (False, True)
+    left, _, width = (part.partition(":")[2] for part in str(late["style"]).split(";"))
+    ends = float(left.removesuffix("px")) + float(width.removesuffix("px"))
+    assert ends == pytest.approx(19.9 * 62, abs=1)
 
 
 def test_more_at_once_than_there_are_rows_is_drawn_over_the_last() -> None:
@@ -205,10 +246,26 @@ def test_short_and_long_calls_have_a_page_that_can_be_drawn(seconds: float) -> N
 
 
 def test_a_call_of_which_nothing_is_known_has_a_page_that_says_so() -> None:
-    page = Page(render([], {}, {}, stereo(0)))
+    page = Page(render([], {"started_at": "some day"}, {}, stereo(0)))
 
     assert "Call unknown" in page.text
     assert "no ending recorded" in page.text
+    assert "some day" in page.text
+
+
+def test_a_flight_alone_says_how_the_call_ended_and_claims_no_number_of_turns() -> None:
+    ended = {"t": 3.0, "note": "ended", "outcome": "model", "reason": "model-lost"}
+    page = Page(render([ended], {}, {}, None))
+
+    assert page.of_class("badge") == [{"class": "badge bad"}]
+    assert "model: model-lost" in page.text
+    assert page.of_class("tile") == []
+
+
+def test_when_it_began_is_told_to_the_second() -> None:
+    began = {"started_at": "2026-11-20T12:00:00.123456+00:00"}
+
+    assert "2026-11-20 12:00:00 UTC" in Page(render([], began, {}, None)).text
 
 
 def test_a_call_that_ended_badly_says_so() -> None:
