@@ -106,7 +106,8 @@ class BargeIn:
         self._turn = event.item_id
         self._line.speech_started(now)
         ago = self._line.seconds_since(event.audio_start_ms, now)
-        self._transcript.began(event.item_id, self._call_ms(now - ago))
+        sounding_at = now - self._line.seconds_since(event.audio_start_ms + PREFIX_MS, now)
+        self._transcript.began(event.item_id, self._call_ms(sounding_at))
         spared = self._spares_greeting(now)
         # Of what is to be heard out AudioCodes must not hear that it is spoken over: it would
         # cut it.
@@ -117,7 +118,6 @@ class BargeIn:
             self._passed_over = event.item_id if self._unheeded else None
             self._spared = event.item_id if spared else None
             return [*found, *self._response.caller_began(now, doubtful=True)]
-        sounding_at = now - self._line.seconds_since(event.audio_start_ms + PREFIX_MS, now)
         if self._judge is not None and self._voice.may_pause(sounding_at, now):
             return [*found, *self._paused(self._judge, event.item_id, now - ago, tell, now)]
         self._floor_taken = True
@@ -135,7 +135,7 @@ class BargeIn:
         ago = self._line.seconds_since(event.audio_end_ms - waited, now)
         self.fell_silent_at = now - ago
         item = self._transcript.item(event.item_id, "caller")
-        item.ended_ms = self._call_ms(self.fell_silent_at)
+        item.ended_ms = max(self._call_ms(self.fell_silent_at), item.started_ms or 0)
         over = self._speech_over(now)
         tell: list[Effect] = [effects.TellSpeechStopped()] if self._told_started else []
         note = Note("speech-ended", "", (event.item_id,), ago)
