@@ -112,9 +112,14 @@ class Staged:
 
 
 def _caller(script: CallScript, telephony: str, random: Random) -> Caller:
-    person = script.person()
-    if telephony == "twilio":
-        call_sid, stream_sid = (f"{kind}{random.getrandbits(128):032x}" for kind in ("CA", "MZ"))
-        return SimulatedTwilio(person, call_sid, stream_sid, {}, random)
+    if telephony != "twilio":
+        return audiocodes_caller(script, random)
+    call_sid, stream_sid = (f"{kind}{random.getrandbits(128):032x}" for kind in ("CA", "MZ"))
+    return SimulatedTwilio(script.person(), call_sid, stream_sid, {}, random)
+
+
+def audiocodes_caller(script: CallScript, random: Random) -> SimulatedAudioCodes:
+    """Who calls, and what comes of a transfer: the same in virtual time and on sockets."""
     habits = AudioCodesHabits(transfer_outcome=script.transfer_outcome)
-    return SimulatedAudioCodes(person, f"{random.getrandbits(128):032x}", random, habits)
+    name = f"{random.getrandbits(128):032x}"
+    return SimulatedAudioCodes(script.person(), name, random, habits)

@@ -6,16 +6,17 @@ from random import Random
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.privacy import Private
-from opusbridge.sim.callers import Caller, SimulatedAudioCodes
+from opusbridge.sim.callers import Caller
 from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.evidence import seen_from_outside
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.sockets import OnEvent, bearer, place_call
+from opusbridge.sim.staged import audiocodes_caller
 from opusbridge.sim.telephone import Telephone
 from opusbridge.testing.result import CallResult
 
 #: What only the bridge's own script can have; a caller from outside has no means for it.
-_INSIDE = ("settings", "agent", "tools", "faults")
+_INSIDE = ("settings", "agent", "model", "tools", "faults")
 
 
 async def dial(
@@ -30,10 +31,10 @@ async def dial(
     :raises TwiMLRefused: Twilio's webhook did not give a stream.
     :raises CallRefused: the socket could not be opened.
     """
-    random, person = Random(script.seed), script.person()
+    random = Random(script.seed)
     if telephony == "twilio":
-        return await _telephone(settings, base).call(person, random, on_event=on_event)
-    caller = SimulatedAudioCodes(person, f"{random.getrandbits(128):032x}", random)
+        return await _telephone(settings, base).call(script.person(), random, on_event=on_event)
+    caller = audiocodes_caller(script, random)
     token = _text(settings.audiocodes_token)
     await place_call(caller, f"{base}/audiocodes", headers=bearer(token), on_event=on_event)
     return caller

@@ -1,6 +1,7 @@
 """Call scripts: what is written is what happens, and mistakes are named."""
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -20,6 +21,7 @@ from opusbridge.sim.callers import (
 )
 from opusbridge.sim.model import Fault, FaultKind
 from opusbridge.sim.script import CallScript, load, parse, schema, spoken
+from opusbridge.sim.staged import audiocodes_caller
 
 EVERYTHING = """
 description = "One of each."
@@ -93,6 +95,19 @@ def test_the_model_says_what_is_written_and_hears_what_is_said() -> None:
     assert list(script.heard) == [
         voices.LINES[slug] for slug in ("opening-hours", "sundays-too", "one-more-thing")
     ]
+
+
+def test_silence_that_is_said_makes_no_turn_and_has_no_words() -> None:
+    steps = "{ silence = 0.5 }, { say = 'yes-please' }, { tone = { hz = 440, seconds = 1 } }"
+    script = parse(f"[caller]\nsteps = [{steps}]", "silent")
+
+    assert list(script.reply_script().heard) == [voices.LINES["yes-please"], ""]
+
+
+def test_what_comes_of_a_transfer_is_the_callers_side_to_know() -> None:
+    script = load("transfer-refused")
+
+    assert audiocodes_caller(script, Random(1)).habits.transfer_outcome == "busy"
 
 
 def test_parallel_tools_and_arguments_that_are_no_json_can_be_written() -> None:

@@ -121,9 +121,9 @@ class CallerTable(Table):
         return steps * self.repeat + last
 
     def words(self) -> list[str]:
-        """What is said, one entry for each turn."""
+        """What is said, one entry for each turn; nobody makes a turn of digital silence."""
         said = [step.say if isinstance(step, Interrupt) else step for step in self.taken()]
-        return [one.text for one in said if isinstance(one, Say)]
+        return [one.text for one in said if isinstance(one, Say) and any(one.pcm)]
 
 
 def _seconds(patience: bool | float) -> float:
