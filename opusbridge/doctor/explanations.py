@@ -121,7 +121,8 @@ TWILIO = dict(
     )
 )
 
-#: Why we turned somebody away (``opusbridge_rejected_total``), endpoint by endpoint.
+#: Why we turned somebody away (``opusbridge_rejected_total``); before the colon, the endpoint
+#: at which it means something of its own.
 REFUSALS = {
     "closed": Explanation(
         "the endpoint has no secret, and so is closed",
@@ -157,6 +158,52 @@ REFUSALS = {
         "OPUSBRIDGE_MAX_CALLS calls were going on", "raise it, or add another process"
     ),
     "draining": Explanation("the process was stopping", "nothing: a balancer asks the next one"),
+    "twilio-media:bad-token": Explanation(
+        "a stream came without the one-use token of a call announced here, or after its minute",
+        "let Twilio's webhook and its stream reach the same process; scanners get this, too",
+    ),
+    "no-call-sid": Explanation(
+        "the webhook was asked without a CallSid", "not Twilio: a scanner, or a test by hand"
+    ),
+    "too-many-waiting": Explanation(
+        "more sockets were open that had not begun a call than any telephone needs",
+        "somebody opens sockets and says nothing: look at the addresses in the proxy's log",
+    ),
+    "no-start": Explanation(
+        "a socket opened and no call began on it within ten seconds",
+        "not a telephone: a scanner, or a proxy that holds messages back",
+    ),
+    "gone-before-start": Explanation(
+        "a socket went before a call began on it",
+        "a caller who hung up at once; if there are many, a health check that opens sockets",
+    ),
+    "unintelligible": Explanation(
+        "what came before a call began was nothing we could use",
+        "is the right provider connected to the right path?",
+    ),
+    "slow-request": Explanation(
+        "a request took longer to arrive than any of ours should",
+        "nothing, if seldom; often: somebody holds connections open, so put a proxy in front",
+    ),
+    "too-large": Explanation("a request's body was too large", "not one of ours: see who sends it"),
+    "bad-form": Explanation(
+        "a webhook's form could not be read", "not Twilio, or something between changes it"
+    ),
+    **{
+        slug: Explanation(
+            f"an order for a call was refused: {why}", "whoever placed it was answered so"
+        )
+        for slug, why in (
+            ("bad-body", "its JSON has not what it must have"),
+            ("unknown-agent", "there is no such agent"),
+            ("no-from", "no number to call from"),
+            ("not-set-up", "the provider's credentials are not set"),
+            ("key-used-for-another-call", "its Idempotency-Key was used for another"),
+            ("too-many-calls-today", "OPUSBRIDGE_OUTBOUND_PER_DAY"),
+            ("too-many-calls-to-this-number", "OPUSBRIDGE_OUTBOUND_PER_NUMBER"),
+            ("cannot-be-written-down", "the disk is full or not ours, and no call goes unwritten"),
+        )
+    },
 }
 
 #: Endings of calls (``call.json``) that speak of something to mend.
@@ -190,6 +237,40 @@ ENDINGS = {
     "model-failed": Explanation(
         "the model failed, and asking again did not help",
         "its status page and the account's rate limits",
+    ),
+    "model-lost": Explanation(
+        "the model's socket ended in mid-call, and no other could take its place in time",
+        "the network or the model's status page; OPUSBRIDGE_RESUME_GRACE bridges more",
+    ),
+    "model-too-slow": Explanation(
+        "the model did not take what we sent, a thousand messages long",
+        "the network to the model is too slow or broken: look at its loss and its firewall",
+    ),
+    "model-unintelligible": Explanation(
+        "the model sent over 100 messages we could not use",
+        "is there a Realtime API, and nothing else, at OPUSBRIDGE_REALTIME_URL?",
+    ),
+    "session-expired": Explanation(
+        "the model's session was over, and another could not be had",
+        "the model's limits for sessions; OPUSBRIDGE_MAX_CALL_SECONDS can end calls before",
+    ),
+    "telephony-error": Explanation(
+        "the telephony side said that something went wrong, or could not place the call",
+        "its own log says what: Twilio's debugger, or Live Hub's call log",
+    ),
+    "telephony-too-slow": Explanation(
+        "the telephony side did not take what we sent, a thousand messages long",
+        "something between holds the stream back: a proxy that buffers, or a line too slow",
+    ),
+    "stream-replaced": Explanation(
+        "another stream took the call over", "nothing, unless your own TwiML has two <Stream>s"
+    ),
+    "cancelled": Explanation(
+        "the process was ended at once, in the middle of the call",
+        "end it by SIGTERM, and give it OPUSBRIDGE_DRAIN_SECONDS",
+    ),
+    "unknown": Explanation(
+        "the telephony side gave a reason nobody has heard of", "see the end of flight.jsonl"
     ),
     "internal-error": Explanation(
         "our own code failed", "report it with the log's lines of that call_id"

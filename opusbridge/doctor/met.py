@@ -12,6 +12,9 @@ from opusbridge.doctor.explanations import ENDINGS, REFUSALS
 from opusbridge.doctor.findings import Finding, fine, skipped, warning
 from opusbridge.errors import REASONS, Outcome
 
+#: Nothing that anybody could mend.
+ORDINARY = frozenset({"telephony-lost", "not-answered", "machine-detected"})
+
 #: How many days of calls are looked at, today's included.
 CALL_DAYS = 7
 
@@ -41,7 +44,7 @@ async def check_refusals(settings: Settings, host: str, port: int) -> list[Findi
 
 
 def _refusal(about: str, endpoint: str, reason: str, times: int) -> Finding:
-    known = REFUSALS.get(reason)
+    known = REFUSALS.get(f"{endpoint}:{reason}") or REFUSALS.get(reason)
     what = f"{endpoint}: {reason}, {times} times"
     if known is None:
         return warning(about, what, "see the lines `refused` in its log")
@@ -66,7 +69,7 @@ def check_endings(settings: Settings) -> list[Finding]:
     found = [
         _ending(about, reason, times)
         for reason, times in reasons.most_common()
-        if REASONS.get(reason) is not Outcome.COMPLETED and reason != "telephony-lost"
+        if REASONS.get(reason) is not Outcome.COMPLETED and reason not in ORDINARY
     ]
     return found or [fine(about, f"{total} in {CALL_DAYS} days, all of them ended well")]
 

@@ -1,6 +1,7 @@
 """The doctor finds what is wrong, names the cure, and says nothing that is private."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,17 +14,18 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from opusbridge import web
 from opusbridge.agent import Agent
 from opusbridge.config import Settings
 from opusbridge.doctor.examination import examine
 from opusbridge.doctor.explanations import ENDINGS, REFUSALS, TWILIO, explained
 from opusbridge.doctor.findings import Finding, State
 from opusbridge.doctor.here import check_disk, check_doors
-from opusbridge.doctor.met import check_endings, check_refusals
+from opusbridge.doctor.met import ORDINARY, _refusal, check_endings, check_refusals
 from opusbridge.doctor.model_session import check_model
 from opusbridge.doctor.outside import check_public_url
 from opusbridge.doctor.twilio_account import check_twilio
-from opusbridge.errors import REASONS
+from opusbridge.errors import REASONS, Outcome
 from opusbridge.sim.model import Knobs, SimulatedModel
 from opusbridge.sim.model_server import ModelServer, Upgrade
 from opusbridge.web.server import listen
@@ -265,7 +267,7 @@ def test_calls_that_ended_badly_are_explained(tmp_path: Path) -> None:
     assert states(check_endings(settings)) == [State.SKIPPED]
 
     day = tmp_path / "calls" / datetime.now(UTC).strftime("%Y-%m-%d")
-    reasons = ["caller-hung-up", "text-mode", "text-mode", "machine-detected"]
+    reasons = ["caller-hung-up", "text-mode", "text-mode", "not-answered", "of-another-version"]
     for number, reason in enumerate(reasons):
         (day / str(number)).mkdir(parents=True)
         text = json.dumps({"ending": {"outcome": "x", "reason": reason}})
@@ -278,7 +280,7 @@ def test_calls_that_ended_badly_are_explained(tmp_path: Path) -> None:
 
     assert [one.what.split(":")[0] for one in found] == [
         "text-mode, 2 times",
-        "machine-detected, 1 times",
+        "of-another-version, 1 times",
     ]
     assert "voice streaming" in found[0].cure
 
@@ -331,7 +333,34 @@ async def test_everything_is_looked_at_in_order(tmp_path: Path) -> None:
 
 def test_every_explanation_is_of_something_that_exists() -> None:
     assert set(ENDINGS) <= set(REASONS)
+    assert {one.partition(":")[2] or one for one in REFUSALS} <= counted_refusals()
     assert all(one.meaning and one.cure for one in [*TWILIO.values(), *REFUSALS.values()])
+
+
+def counted_refusals() -> set[str]:
+    """Every slug that the doors count, as their code has it."""
+    made = r'Refusal\([^)"]+"([a-z-]+)"(?: if [^)]* else "([a-z-]+)")?\)'
+    closed = r'return "((?:[a-z]+-)*[a-z]+)"'
+    slugs: set[str] = set()
+    for path in Path(web.__path__[0]).glob("*.py"):
+        patterns = [made] + [closed] * (path.name in ("announced.py", "telephony.py"))
+        for found in (one for what in patterns for one in re.finditer(what, path.read_text())):
+            slugs |= set(filter(None, found.groups()))
+    return slugs - {"no-type", "media-before-start", "out-of-order"}  # kinds of bad messages
+
+
+def test_every_refusal_and_every_bad_ending_that_is_counted_is_explained() -> None:
+    assert len(counted_refusals()) > 20
+    assert counted_refusals() <= set(REFUSALS)
+    to_mend = {one for one, how in REASONS.items() if how is not Outcome.COMPLETED} - ORDINARY
+    assert to_mend == set(ENDINGS)
+
+
+def test_a_token_means_another_thing_at_another_door() -> None:
+    (stream,) = (one for one in REFUSALS if ":" in one)
+
+    assert _refusal("refusals", "twilio-media", "bad-token", 1).cure == REFUSALS[stream].cure
+    assert _refusal("refusals", "audiocodes", "bad-token", 1).cure == REFUSALS["bad-token"].cure
 
 
 def test_a_word_is_understood_however_it_was_copied() -> None:
