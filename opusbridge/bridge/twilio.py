@@ -84,7 +84,6 @@ class TwilioRealtimeBridge(RealtimeBridge):
         if self._engine is None or self.ended:
             await socket.close()
             return
-        self._engine.telephony = self._protocol()
         self._line.go_on(socket)
         await self._finished.wait()
 

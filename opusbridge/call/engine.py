@@ -184,6 +184,9 @@ class Engine:
 
     def happened(self, event: Event, now: float) -> Outgoing:
         """Something of the shell's: a tool finished, an operator asked for something."""
+        if type(event) is events.CallerReturns:
+            # Ids and clocks of the line he left mean nothing on the one he comes back on.
+            self.telephony = type(self.telephony)()
         return self._step([event], now)
 
     def _step(

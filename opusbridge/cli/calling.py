@@ -22,7 +22,9 @@ from opusbridge.events import Event
 from opusbridge.privacy import Private
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.recording import files, timeline
+from opusbridge.sim.account import Account, TwiMLRefused
 from opusbridge.sim.callers import Caller
+from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.evidence import Evidence, Watch, seen_from_inside
 from opusbridge.sim.faults import Faults
 from opusbridge.sim.model import SimulatedModel
@@ -31,7 +33,7 @@ from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.caller import CallerTable
 from opusbridge.sim.script.model import ModelTable
 from opusbridge.sim.sockets import CallRefused
-from opusbridge.sim.telephone import TwiMLRefused
+from opusbridge.sim.switchboard import Switchboard
 from opusbridge.testing.conduct import agent_for, settings_for
 from opusbridge.testing.dialling import call_bridge, dial
 from opusbridge.testing.result import CallResult
@@ -122,14 +124,17 @@ async def play(
     began = time.perf_counter()
     async with AsyncExitStack() as stack:
         model: ModelServer | None = None
+        account = Account()
+        board = Switchboard(Random(script.seed), on_update=account.update)
+        rest = await stack.enter_async_context(board.open())
         if real is None:
             model = await stack.enter_async_context(own_model(script))
-            settings = own_settings(model.url, script)
+            settings = own_settings(model.url, script, rest)
         else:
-            settings = _with_model_of(real, script)
+            settings = _with_model_of(real, script, rest)
             played.not_played += ["model"] if script.model != ModelTable() else []
         async with own_bridge(settings, folder, tell, agent, played.watch) as base:
-            await _place(played, settings, base, tell)
+            await _place(played, settings, base, tell, account)
     played.seconds = time.perf_counter() - began
     if model is not None:
         played.problems += [f"model: {what}" for one in model.finished for what in one.verdict()]
@@ -212,29 +217,37 @@ async def own_bridge(
         await task
 
 
-def own_settings(model_url: str, script: CallScript | None = None) -> Settings:
-    """The defaults, whatever the environment says, with the script's own and with secrets."""
+def own_settings(
+    model_url: str, script: CallScript | None = None, rest_url: str | None = None
+) -> Settings:
+    """The defaults, whatever the environment says, with the script's own and with secrets.
+
+    ``rest_url``: where a pretend Twilio is told of calls; without it they end with their streams.
+    """
     given = script or CallScript(caller=CallerTable(steps=()))
-    return settings_for(
-        given,
-        realtime_url=model_url,
-        openai_api_key=Private("the-simulator-takes-any-key"),
-        twilio_auth_token=Private(TWILIO_SECRET),
-        audiocodes_token=Private(AUDIOCODES_SECRET),
-    )
+    key = Private("the-simulator-takes-any-key")
+    return settings_for(given, realtime_url=model_url, openai_api_key=key, **_telephony(rest_url))
 
 
-def _with_model_of(real: Settings, script: CallScript) -> Settings:
+def _with_model_of(real: Settings, script: CallScript, rest_url: str) -> Settings:
     asked = ("realtime_url", "realtime_auth", "openai_api_key", "model")
     return settings_for(
-        script,
-        **{name: getattr(real, name) for name in asked},
-        twilio_auth_token=Private(TWILIO_SECRET),
-        audiocodes_token=Private(AUDIOCODES_SECRET),
+        script, **{name: getattr(real, name) for name in asked}, **_telephony(rest_url)
     )
 
 
-async def _place(played: Played, settings: Settings, base: str, tell: Tell) -> None:
+def _telephony(rest_url: str | None) -> dict[str, Any]:
+    rest = {"twilio_api_url": rest_url, "twilio_account_sid": ACCOUNT_SID} if rest_url else {}
+    return {
+        "twilio_auth_token": Private(TWILIO_SECRET),
+        "audiocodes_token": Private(AUDIOCODES_SECRET),
+        **rest,
+    }
+
+
+async def _place(
+    played: Played, settings: Settings, base: str, tell: Tell, account: Account
+) -> None:
     """Dial with the secrets and under the names of ``settings``; ``base`` is where it listens."""
 
     def deed(kind: str, text: str) -> None:
@@ -242,7 +255,7 @@ async def _place(played: Played, settings: Settings, base: str, tell: Tell) -> N
             tell(played.telephony, "caller", DEEDS[kind])
 
     try:
-        played.caller = await dial(played.script, played.telephony, base, settings, deed)
+        played.caller = await dial(played.script, played.telephony, base, settings, deed, account)
     except (TwiMLRefused, CallRefused) as refused:
         played.problems.append(f"the call was refused: {refused}")
         return

@@ -10,14 +10,21 @@ from opusbridge.call.policy import CallPolicy
 from opusbridge.protocols.audiocodes.protocol import AudioCodesProtocol
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.protocols.twilio.protocol import TwilioProtocol
-from opusbridge.sim.callers import AudioCodesHabits, Caller, SimulatedAudioCodes, SimulatedTwilio
+from opusbridge.sim.callers import (
+    AudioCodesHabits,
+    Caller,
+    SimulatedAudioCodes,
+    SimulatedTwilio,
+    TwilioHabits,
+)
 from opusbridge.sim.clock import World
 from opusbridge.sim.evidence import Evidence, Watch, seen_from_inside
 from opusbridge.sim.faults import Faults
 from opusbridge.sim.model import SimulatedModel
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.expect import Finding
-from opusbridge.sim.world import SimulatedCall, Surroundings
+from opusbridge.sim.surroundings import Surroundings
+from opusbridge.sim.world import SimulatedCall
 
 #: Virtual seconds beyond which a call has not come to rest.
 LONGEST_CALL = 7200.0
@@ -75,7 +82,6 @@ class Staged:
             return SimulatedModel(behaviour, chance, replies, now=now)
 
         given = cast(self) if cast is not None else Cast()
-        fails = script.transfer_outcome
         self.call = SimulatedCall(
             World(seed),
             self.caller,
@@ -84,7 +90,7 @@ class Staged:
             tools=given.tools,
             durations=given.durations,
             dial=session,
-            surroundings=replace(ORDINARY, transfer_fails=None if fails == "answered" else fails),
+            surroundings=_surroundings(script, policy),
             faults=faults,
         )
 
@@ -111,15 +117,28 @@ class Staged:
         return self.script.expect.findings(self.evidence())
 
 
+def _surroundings(script: CallScript, policy: CallPolicy) -> Surroundings:
+    """Whom Twilio does not give back it does not take, either."""
+    outcome = script.transfer_outcome
+    if policy.telephony.transfers_return:
+        return replace(ORDINARY, transfers_return=True)
+    return replace(ORDINARY, transfer_fails=None if outcome == "answered" else outcome)
+
+
 def _caller(script: CallScript, telephony: str, random: Random) -> Caller:
     if telephony != "twilio":
         return audiocodes_caller(script, random)
     call_sid, stream_sid = (f"{kind}{random.getrandbits(128):032x}" for kind in ("CA", "MZ"))
-    return SimulatedTwilio(script.person(), call_sid, stream_sid, {}, random)
+    return SimulatedTwilio(script.person(), call_sid, stream_sid, {}, random, twilio_habits(script))
+
+
+def twilio_habits(script: CallScript) -> TwilioHabits:
+    """What comes of a transfer: the same in virtual time and on sockets."""
+    return TwilioHabits(transfer_outcome=script.transfer_outcome)
 
 
 def audiocodes_caller(script: CallScript, random: Random) -> SimulatedAudioCodes:
-    """Who calls, and what comes of a transfer: the same in virtual time and on sockets."""
+    """Who calls, and what comes of a transfer; likewise."""
     habits = AudioCodesHabits(transfer_outcome=script.transfer_outcome)
     name = f"{random.getrandbits(128):032x}"
     return SimulatedAudioCodes(script.person(), name, random, habits)

@@ -1,13 +1,15 @@
-"""Where calls are ordered: Twilio's ``Calls`` resource and AudioCodes' dial-out, pretended.
+"""Where calls are ordered and changed: Twilio's ``Calls`` resource and AudioCodes' dial-out.
 
 A small HTTP server that takes the order, answers as the provider does, and leaves what follows
-(who answers, or that nobody does) to :attr:`Switchboard.on_order`.
+(who answers, or that nobody does) to :attr:`Switchboard.on_order`. What is to become of a call
+under way goes to ``on_update``.
 """
 
 import asyncio
 import json
+import re
 from base64 import b64decode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,6 +21,7 @@ from urllib.parse import parse_qsl
 MOST_BYTES = 65_536
 
 DIAL_OUT = "/api/v1/actions/dialout"
+_CALL = re.compile(r"/2010-04-01/Accounts/[^/]+/Calls/([^/]+)\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +36,21 @@ class Ordered:
 
 
 OnOrder = Callable[[Ordered], Awaitable[None]]
+#: Whose call, and what was posted about it; returns the HTTP status of the answer.
+OnUpdate = Callable[[str, Mapping[str, str]], int]
 
 
 class Switchboard:
     """``on_order`` runs for each order after it was answered; ``answers`` are the statuses of the
     next orders, 0 for none at all, and then all are taken."""
 
-    def __init__(self, random: Random, on_order: OnOrder | None = None) -> None:
-        self.on_order = on_order
+    def __init__(
+        self,
+        random: Random,
+        on_order: OnOrder | None = None,
+        on_update: OnUpdate | None = None,
+    ) -> None:
+        self.on_order, self.on_update = on_order, on_update
         self.answers: list[int] = []
         self.orders: list[Ordered] = []
         self.url = ""
@@ -74,18 +84,18 @@ class Switchboard:
         status = self.answers.pop(0) if self.answers else 201
         if status == 0:
             return
+        changed = _CALL.fullmatch(path)
+        if changed is not None and self.on_update is not None:
+            status = self.on_update(changed[1], dict(parse_qsl(body.decode())))
+            said = {"sid": changed[1]} if status == 200 else {"code": 20404}
+            await _write(writer, status, said)
+            return
         ordered = self._read(path, headers, body)
         if ordered is None:
             status = 404
         taken = ordered if status < 300 else None
         name = "sid" if path.endswith("/Calls.json") else "conversationId"
-        told = json.dumps({name: taken.given_id} if taken else {"code": 21216}).encode()
-        writer.write(
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(told)}\r\nConnection: close\r\n\r\n".encode()
-            + told
-        )
-        await writer.drain()
+        await _write(writer, status, {name: taken.given_id} if taken else {"code": 21216})
         if taken is not None:
             self.orders.append(taken)
             if self.on_order is not None:
@@ -107,3 +117,13 @@ class Switchboard:
 
 async def _as_task(work: Awaitable[None]) -> None:
     await work
+
+
+async def _write(writer: asyncio.StreamWriter, status: int, said: dict[str, Any]) -> None:
+    told = json.dumps(said).encode()
+    writer.write(
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(told)}\r\nConnection: close\r\n\r\n".encode()
+        + told
+    )
+    await writer.drain()

@@ -4,6 +4,7 @@ Signs and reads with its own few lines, so that a misunderstanding in the bridge
 cannot agree with itself.
 """
 
+import asyncio
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from xml.etree import ElementTree
 
 import httpx2
 
-from opusbridge.errors import OpusbridgeError
+from opusbridge.sim.account import DIAL_STATUS, Account, TwiMLRefused, read_dial
 from opusbridge.sim.callers import Person, SimulatedTwilio, TwilioHabits
 from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.sockets import CallRefused, OnEvent, place_call
@@ -26,17 +27,6 @@ WEBHOOK_SECONDS = 15.0
 PARAMETER_LIMIT = 500
 
 _STREAM_ATTRIBUTES = {"url", "name", "track", "statusCallback", "statusCallbackMethod"}
-
-
-class TwiMLRefused(OpusbridgeError):
-    """What the webhook answered is not what Twilio takes; ``number`` is Twilio's."""
-
-    def __init__(self, number: int, what: str) -> None:
-        super().__init__(number, what)
-        self.number, self.what = number, what
-
-    def __str__(self) -> str:
-        return f"{self.number}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +124,8 @@ class Telephone:
     habits: TwilioHabits | None = None
     ordered: bool = False
     """The bridge placed the call: who answers it is the callee."""
+    account: Account | None = None
+    """Through which its calls are reached by REST, if they are."""
 
     async def call(
         self,
@@ -158,26 +150,54 @@ class Telephone:
         caller = SimulatedTwilio(
             person, call_sid, stream_sid, twiml.parameters, random, self.habits, self.account_sid
         )
+        if self.account is not None:
+            self.account.knows(caller)
         if on_stream is not None:
             on_stream(caller)
+        await self._stream(caller, twiml.stream_url, on_event)
+        while self.account is not None and (given := self.account.taken_off(call_sid)):
+            twiml = await self._transfer(caller, given)
+            if twiml.stream_url is None:
+                break
+            again, now = f"MZ{random.getrandbits(128):032x}", asyncio.get_running_loop().time()
+            caller.another_stream(again, twiml.parameters, now)
+            await self._stream(caller, twiml.stream_url, on_event)
+        return caller
+
+    async def _stream(self, caller: SimulatedTwilio, url: str, on_event: OnEvent | None) -> None:
         try:
             await place_call(
                 caller,
-                self._reached(twiml.stream_url),
-                headers=self.stream_headers(twiml.stream_url),
+                self._reached(url),
+                headers=self.stream_headers(url),
                 on_event=on_event,
                 user_agent="Twilio.TmeWs/1.0",
             )
         except CallRefused:
             caller.console.append(31920)
-        return caller
+
+    async def _transfer(self, caller: SimulatedTwilio, document: str) -> TwiML:
+        """It rings there, and the bridge is asked what to do then."""
+        dial = read_dial(document)
+        await asyncio.sleep(caller.habits.ring_seconds)
+        if dial.action is None:
+            return TwiML()
+        told = {
+            "CallStatus": "in-progress",
+            "DialCallSid": f"CA{caller.random.getrandbits(128):032x}",
+            "DialCallStatus": DIAL_STATUS[caller.habits.transfer_outcome],
+        }
+        return await self._asked(dial.action, caller.call_sid, **told)
 
     async def ask_webhook(self, call_sid: str) -> TwiML:
         """POST what Twilio posts when a call comes in, and read the answer.
 
         :raises TwiMLRefused:
         """
-        answer = await self.tell(self.webhook_url, call_sid)
+        return await self._asked(self.webhook_url, call_sid)
+
+    async def _asked(self, url: str, call_sid: str, **more: str) -> TwiML:
+        answer = await self.tell(url, call_sid, **more)
         if answer.status_code != 200:
             raise TwiMLRefused(11200, f"the webhook answered {answer.status_code}")
         kind = answer.headers.get("content-type", "").partition(";")[0]

@@ -7,7 +7,7 @@ things take, and that by its seed.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from opusbridge import effects, events
@@ -22,23 +22,11 @@ from opusbridge.sim.clock import Alarm
 from opusbridge.sim.clock import World as World  # which whoever makes a call needs, too
 from opusbridge.sim.faults import INDEPENDENT, MOST_WAITING, Faults, Mishap
 from opusbridge.sim.party import Dial, ModelParty
+from opusbridge.sim.rest import Deed, PretendRest
+from opusbridge.sim.surroundings import Surroundings
 from opusbridge.sim.toolbox import Toolbox, Tools
 from opusbridge.sim.wire import Line
 from opusbridge.sim.witness import Witness
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """How long things take around the engine, in seconds, least and most; and what fails."""
-
-    slowest_telephony: float = 0.12
-    slowest_model: float = 0.12
-    tool_seconds: tuple[float, float] = (0.02, 1.5)
-    rest_seconds: tuple[float, float] = (0.05, 0.4)
-    dial_seconds: tuple[float, float] = (0.1, 0.6)
-    transfer_fails: str | None = None
-    """Twilio: why a transfer does not succeed, as in ``TransferFailed``; ``None``: it does."""
-
 
 #: AudioCodes dials again so long after it lost its socket, unless the script says otherwise.
 BACK_AFTER_SECONDS = 0.5
@@ -78,7 +66,8 @@ class SimulatedCall:
         self.endings: list[Ending] = []
         self.endings_at: list[float] = []
         self.notes: list[effects.Note] = []
-        self.toolbox = Toolbox(tools or {}, destinations or {}, durations or {}, self._happened)
+        self.toolbox = Toolbox(tools or {}, destinations or {}, durations or {}, self.happened)
+        self._rest = PretendRest(caller, self, self.surroundings)
         self._skew = 1.0 + self.faults.clock_skew
         self.witness = Witness(self._skew)
         self._telephony_line = self._lay_telephony_line()
@@ -94,9 +83,12 @@ class SimulatedCall:
             Alarm(world, lambda: self.model.deadline, self._wake_model),
             Alarm(world, lambda: engine.deadline, self._wake_engine),
         )
-        world.at(begins_at, self._begin)
+        self._set_out(begins_at)
+
+    def _set_out(self, begins_at: float) -> None:
+        self.world.at(begins_at, self._begin)
         for mishap in self.faults.network:
-            world.at(begins_at + mishap.at, partial(self._befall, mishap))
+            self.world.at(begins_at + mishap.at, partial(self._befall, mishap))
 
     @property
     def tools_run(self) -> list[str]:
@@ -108,9 +100,18 @@ class SimulatedCall:
         parties = (self.caller.deadline, self.model.deadline, self.engine.deadline)
         return self.engine.ended is not None and parties == (None, None, None)
 
+    def to_caller(self, deed: Deed) -> None:
+        """Something is done to him by another way than his socket, on his own clock."""
+        deed(self._caller_now())
+        self._look_after_caller()
+
+    def let_go(self) -> None:
+        """The bridge wants no more of the caller's line: what is under way is lost."""
+        self._telephony_line.lose()
+
     def happens(self, event: Event, at: float) -> None:
         """Something of the shell's comes between, unless the call has ended by then."""
-        self.world.at(at, partial(self._happened, event))
+        self.world.at(at, partial(self.happened, event))
 
     def run(self, most_seconds: float = 600.0) -> bool:
         """Let the world go on until this call is at rest, but not for longer; whether it is."""
@@ -264,14 +265,14 @@ class SimulatedCall:
         if isinstance(caller, SimulatedAudioCodes) and caller.reconnect_wanted:
             after = caller.back_after
             wait = BACK_AFTER_SECONDS if after is None else after
-            self.world.at(self.world.now + wait, partial(self._back, caller))
+            self.world.at(self.world.now + wait, partial(self.again, caller.resume))
 
-    def _back(self, caller: SimulatedAudioCodes) -> None:
+    def again(self, deed: Deed) -> None:
+        """That is done on the caller's next line, if there is still a call."""
         if self.engine.ended is None:
             self._telephony_line = self._lay_telephony_line()
             self._caller_gone = False
-            caller.resume(self._caller_now())
-            self._look_after_caller()
+            self.to_caller(deed)
 
     def _check_stalled(self) -> None:
         """A peer too far behind is given up, as the shell's outboxes have it."""
@@ -279,7 +280,7 @@ class SimulatedCall:
         for side, line in sides.items():
             if line.to_peer.waiting > MOST_WAITING and not self._stalled:
                 self._stalled = True
-                self._happened(events.PeerStalled(side))
+                self.happened(events.PeerStalled(side))
 
     def _replace_model(self) -> None:
         self.model.gone(self.world.now)
@@ -288,7 +289,7 @@ class SimulatedCall:
         self._sessions += 1
         self._model_line = self._lay_model_line()
         self._model_lost_by_network = False
-        self._after(self.surroundings.dial_seconds, self._dialled)
+        self.later(self.surroundings.dial_seconds, self._dialled)
 
     def _dialled(self) -> None:
         if self.engine.ended is not None:
@@ -327,7 +328,7 @@ class SimulatedCall:
         if self.engine.ended is None:
             self._perform(self.engine.deadline_reached(self.world.now))
 
-    def _happened(self, event: Event) -> None:
+    def happened(self, event: Event) -> None:
         if self.engine.ended is None:
             self._perform(self.engine.happened(event, self.world.now))
 
@@ -348,11 +349,11 @@ class SimulatedCall:
         match effect:
             case effects.RunTool():
                 seconds = self.toolbox.seconds(effect.name, self.surroundings.tool_seconds)
-                self._after(seconds, partial(self._run_tool, effect))
+                self.later(seconds, partial(self._run_tool, effect))
             case effects.HangUp():
-                self._after(self.surroundings.rest_seconds, self._hang_up_by_rest)
+                self._rest.hang_up()
             case effects.TransferCall():
-                self._after(self.surroundings.rest_seconds, self._transfer_by_rest)
+                self._rest.transfer()
             case effects.PauseRecording() | effects.ResumeRecording() | effects.DeliverDigits():
                 pass  # for whoever keeps it, or waits for it, and sees it by observing
             case effects.MovePlayout():
@@ -369,7 +370,7 @@ class SimulatedCall:
             case _:
                 raise AssertionError(f"the world cannot perform {type(effect).__name__}")
 
-    def _after(self, seconds: tuple[float, float], act: Callable[[], None]) -> None:
+    def later(self, seconds: tuple[float, float], act: Callable[[], None]) -> None:
         self.world.at(self.world.now + self.world.random.uniform(*seconds), act)
 
     def _close_caller(self) -> None:
@@ -382,18 +383,4 @@ class SimulatedCall:
 
     def _run_tool(self, effect: effects.RunTool) -> None:
         output, failed = self.toolbox.output_of(effect.name, effect.arguments.value)
-        self._happened(events.ToolFinished(effect.tool_call_id, Private(output), failed))
-
-    def _hang_up_by_rest(self) -> None:
-        assert isinstance(self.caller, SimulatedTwilio), "only Twilio is hung up by REST"
-        self.caller.hang_up_by_rest(self._caller_now())
-        self._look_after_caller()
-
-    def _transfer_by_rest(self) -> None:
-        assert isinstance(self.caller, SimulatedTwilio), "only Twilio is transferred by REST"
-        if self.surroundings.transfer_fails is not None:
-            self._happened(events.TransferFailed(self.surroundings.transfer_fails))
-            return
-        self._happened(events.TransferSucceeded())
-        self.caller.new_twiml(self._caller_now())
-        self._look_after_caller()
+        self.happened(events.ToolFinished(effect.tool_call_id, Private(output), failed))

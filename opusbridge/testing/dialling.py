@@ -1,17 +1,19 @@
 """A scripted caller who dials a bridge on real sockets, as a telephony provider does."""
 
 import time
+from dataclasses import replace
 from random import Random
 
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.privacy import Private
+from opusbridge.sim.account import Account
 from opusbridge.sim.callers import Caller
 from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.evidence import seen_from_outside
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.sockets import OnEvent, bearer, place_call
-from opusbridge.sim.staged import audiocodes_caller
+from opusbridge.sim.staged import audiocodes_caller, twilio_habits
 from opusbridge.sim.telephone import Telephone
 from opusbridge.testing.result import CallResult
 
@@ -25,15 +27,21 @@ async def dial(
     base: str,
     settings: Settings,
     on_event: OnEvent | None = None,
+    account: Account | None = None,
 ) -> Caller:
     """Call with the secrets and under the names of ``settings``; ``base`` is ``ws://HOST:PORT``.
+
+    ``account``: over Twilio, whose REST interface the bridge speaks to.
 
     :raises TwiMLRefused: Twilio's webhook did not give a stream.
     :raises CallRefused: the socket could not be opened.
     """
     random = Random(script.seed)
     if telephony == "twilio":
-        return await _telephone(settings, base).call(script.person(), random, on_event=on_event)
+        telephone = replace(
+            _telephone(settings, base), habits=twilio_habits(script), account=account
+        )
+        return await telephone.call(script.person(), random, on_event=on_event)
     caller = audiocodes_caller(script, random)
     token = _text(settings.audiocodes_token)
     await place_call(caller, f"{base}/audiocodes", headers=bearer(token), on_event=on_event)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,8 @@ from opusbridge.testing.result import CallResult
 from opusbridge.tools.context import CallContext, Digits
 from opusbridge.tools.registry import Tool, ToolFailed
 
-TRAITS = {traits.name: traits for traits in (TWILIO, AUDIOCODES)}
+#: Over Twilio with REST, and where it can ask how to go on after a transfer.
+TRAITS = {traits.name: traits for traits in (replace(TWILIO, transfers_return=True), AUDIOCODES)}
 
 
 def staged(

@@ -64,11 +64,13 @@ class Access:
         assert self._base_url is not None
         return signature.upgrade_urls(self._base_url, MEDIA)[0]
 
-    def webhook_url(self, path: str, call_id: str) -> str | None:
-        """Where Twilio is to ask about a call we place; ``None``: it could not reach us."""
+    def webhook_url(self, path: str, call_id: str | None = None) -> str | None:
+        """Where Twilio is to ask, about that call if we placed it; ``None``: it could not
+        reach us."""
         if not self._twilio_may_be_open:
             return None
-        return f"{self._base_url}{path}?call={call_id}"
+        query = "" if call_id is None else f"?call={call_id}"
+        return f"{self._base_url}{path}{query}"
 
     def closed_endpoints(self) -> list[str]:
         """Those that answer 403 to everybody, for one warning each when we start."""

@@ -21,7 +21,7 @@ from opusbridge.recording.files import call_folder
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.tools.outcome import CallOutcome
-from opusbridge.web.access import AFTER, MACHINE, STATUS, VOICE, Access
+from opusbridge.web.access import MACHINE, STATUS, VOICE, Access
 from opusbridge.web.calls import ConnectModel
 from opusbridge.web.journal import Order
 from opusbridge.web.outbound import Dial
@@ -44,8 +44,10 @@ class Bridges:
         metrics: Metrics,
         folder_of: FolderOf | None = None,
         observers_of: ObserversOf | None = None,
+        after_url: str | None = None,
     ) -> None:
-        """By default files go where the settings say, and nobody observes."""
+        """By default files go where the settings say, and nobody observes. ``after_url``: where
+        Twilio can ask how to go on after a transfer."""
         self._settings = settings
         self._agent = agent
         self._metrics = metrics
@@ -56,8 +58,7 @@ class Bridges:
         self._dial_out = _dial_out(settings)
         self._courier = _courier(settings)
         self._on_outcome = None if self._courier is None else self._send
-        # Where Twilio cannot reach us it need not ask.
-        self._after_url = settings.public_url and settings.public_url.rstrip("/") + AFTER
+        self._after_url = after_url
 
     def audiocodes(
         self, socket: Socket, connect: ConnectModel, call_id: str | None = None

@@ -7,6 +7,7 @@ from opusbridge.agent import Agent
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.config import Settings
 from opusbridge.receptionist import RECEPTIONIST
+from opusbridge.web.access import AFTER, Access
 from opusbridge.web.app import assemble
 from opusbridge.web.bridges import Bridges, FolderOf, ObserversOf
 from opusbridge.web.calls import Calls
@@ -35,7 +36,8 @@ def create_app(
     agent.applied_to(settings)  # whether the two go together shows now, not at the first call
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    bridges = Bridges(settings, agent, metrics, folder_of, observers_of)
+    after = Access(settings, host, port, metrics).webhook_url(AFTER)
+    bridges = Bridges(settings, agent, metrics, folder_of, observers_of, after)
     return assemble(
         settings,
         agent,

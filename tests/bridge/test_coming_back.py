@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +17,10 @@ from opusbridge.bridge.twilio import TwilioRealtimeBridge
 from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
+from opusbridge.recording.files import FLIGHT
+from opusbridge.recording.recorder import CallRecorder
+from opusbridge.recording.writer import Writer
+from opusbridge.replay import assert_replays
 from opusbridge.sim.callers import HangUp, SimulatedTwilio, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Reply, ReplyScript, ToolCallReply
 from opusbridge.tools.telephony import transfer_call
@@ -117,11 +122,26 @@ def test_a_refused_caller_is_told_so_by_the_same_agent_on_his_next_stream(tmp_pa
         assert story.bridge.dial_ended(BUSY)
         await story.returns(stage)
 
+    def recorder(call_id: str, started: datetime, now: float) -> CallRecorder:
+        return CallRecorder(
+            tmp_path, None, now, record=True, flight=True, writer=writer, call_id=call_id
+        )
+
+    writer = Writer()
     stage, how = in_virtual_time(
-        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+        play(
+            story.kind,
+            STEPS,
+            agent=AGENT,
+            replies=ReplyScript(REPLIES),
+            during=during,
+            recorder=recorder,
+        )
     )
+    writer.close()
 
     assert how == ending("caller-hung-up")
+    assert_replays(tmp_path / FLIGHT)
     (twiml,) = story.rest.asked
     assert f'action="{AFTER}"' in twiml
     assert stage.verdict() == []

@@ -17,7 +17,8 @@ from opusbridge.protocols.twilio.protocol import TwilioProtocol
 from opusbridge.sim import tones
 from opusbridge.sim.callers import Caller, Person, Say, SimulatedAudioCodes, SimulatedTwilio, Step
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, SimulatedModel
-from opusbridge.sim.world import SimulatedCall, Surroundings, World
+from opusbridge.sim.surroundings import Surroundings
+from opusbridge.sim.world import SimulatedCall, World
 from opusbridge.sound import PCMU_8K
 
 Seen = TypeVar("Seen")

@@ -297,3 +297,15 @@ def test_a_call_that_is_configured_first_has_its_frames_kept_and_its_model_diall
     assert ["input_audio_buffer.append" in one for one in appended] == [True]
     late = engine.configured(None, 3.0).effects
     assert late == [Note("stray", "configured")]
+
+
+def test_a_caller_who_returns_does_so_on_a_line_of_his_own() -> None:
+    engine = on_twilio()
+    engine.telephony_said(START, 0.0)
+    old = engine.telephony
+    engine.happened(events.TransferUnderWay(), 1.0)
+    assert engine.telephony is old
+    engine.happened(events.CallerReturns("busy"), 2.0)
+
+    assert engine.telephony is not old
+    assert isinstance(engine.telephony, TwilioProtocol)

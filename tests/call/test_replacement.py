@@ -17,7 +17,7 @@ from opusbridge.privacy import Private
 from opusbridge.sim.callers import HangUp, Interrupt, Press, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Knobs, Reply, ToolCallReply
 from opusbridge.sim.model.knobs import Fault, FaultKind
-from opusbridge.sim.world import Surroundings
+from opusbridge.sim.surroundings import Surroundings
 from tests.call.replacing import CLIPS, QUESTION, REPLIES, WORDS, Story, asks, story
 
 HELLO, ANSWER, MORE = (reply.text for reply in REPLIES[:3])

@@ -67,6 +67,42 @@ def test_an_expectation_that_fails_is_told_and_counted() -> None:
     assert {key for case in (good, bad) for key in case.attrib} == {"name", "classname", "time"}
 
 
+REFUSED = """
+transfer_outcome = "no-answer"
+telephony = ["twilio"]
+
+[agent]
+destinations = { billing = "+15550100300" }
+
+[caller]
+steps = [{ wait_for_agent = true }, { wait = 3.5 }, { hang_up = true }]
+
+[[model.replies]]
+voice = "putting-through"
+tool = "transfer_call"
+arguments = { destination = "billing", reason = "a bill" }
+
+[[model.replies]]
+voice = "i-am-here"
+
+[expect]
+heard = ["I will put you through", "I am here"]
+transfer = "+15550100300"
+ending = "caller-hung-up"
+"""
+
+
+@pytest.mark.slow
+def test_a_caller_whom_nobody_took_is_given_back_by_twilio() -> None:
+    Path("refused.toml").write_text(REFUSED, "utf-8")
+
+    ran = run("call", "refused.toml", "--out", "calls")
+
+    assert (ran.status, ran.err) == (0, ""), ran.out
+    replayed = run("replay", "calls/refused/twilio/flight.jsonl")
+    assert replayed.status == 0, replayed.out
+
+
 @pytest.mark.slow
 def test_what_an_earlier_call_left_does_not_pass_for_this_one(
     monkeypatch: pytest.MonkeyPatch,

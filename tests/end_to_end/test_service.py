@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from opusbridge.audio.g711 import pcmu_decode
+from opusbridge.sim.account import TwiMLRefused
 from opusbridge.sim.callers import (
     HangUp,
     Interrupt,
@@ -26,7 +27,7 @@ from opusbridge.sim.callers import (
 )
 from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.sockets import CallRefused, bearer, place_call
-from opusbridge.sim.telephone import Telephone, TwiMLRefused
+from opusbridge.sim.telephone import Telephone
 from opusbridge.sound import PCMU_8K
 from opusbridge.web.telephony import BUSY
 from tests.cli.running import environment, listening_on, running

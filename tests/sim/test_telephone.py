@@ -10,8 +10,9 @@ from twilio.request_validator import RequestValidator
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from opusbridge.sim.account import TwiMLRefused
 from opusbridge.sim.callers import HangUp, Person, SimulatedTwilio, Wait
-from opusbridge.sim.telephone import Telephone, TwiML, TwiMLRefused, read_twiml, sign
+from opusbridge.sim.telephone import Telephone, TwiML, read_twiml, sign
 
 TOKEN = "opusbridge-test-token-0123456789"
 PUBLIC = "https://voice.example.com"

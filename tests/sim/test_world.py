@@ -1,10 +1,12 @@
 """Whole calls in virtual time: the real engine between a pretend caller and a pretend model."""
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
+from opusbridge import events
 from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy
@@ -32,8 +34,9 @@ from opusbridge.sim.clock import MOST_RINGS_AT_ONCE, Alarm, World
 from opusbridge.sim.model.knobs import Knobs
 from opusbridge.sim.model.replies import Reply, ReplyScript, ToolCallReply
 from opusbridge.sim.model.server import SimulatedModel
+from opusbridge.sim.surroundings import Surroundings
 from opusbridge.sim.wire import QUICKEST_SECONDS, Wire
-from opusbridge.sim.world import SimulatedCall, Surroundings
+from opusbridge.sim.world import SimulatedCall
 from opusbridge.sound import PCMU_8K
 
 HELLO = Say(tones.speech("Hello?", 8000), 8000, "Hello?")
@@ -71,7 +74,10 @@ def call(
     else:
         caller = SimulatedAudioCodes(person, "c-1", Random(seed), habits)
     protocol = TwilioProtocol() if telephony == "twilio" else AudioCodesProtocol()
-    engine = Engine(Call(policy(telephony), 0.0), protocol, RealtimeProtocol())
+    around = more.get("surroundings", Surroundings())
+    how = replace(policy(telephony).telephony, transfers_return=around.transfers_return)
+    conduct = replace(policy(telephony), telephony=how)
+    engine = Engine(Call(conduct, 0.0), protocol, RealtimeProtocol())
     model = SimulatedModel(knobs or Knobs(), Random(seed), replies)
     return SimulatedCall(world, caller, model, engine, **more)
 
@@ -236,21 +242,16 @@ def test_a_tool_that_fails_or_does_not_exist_is_answered_too(name: str) -> None:
     assert simulated.verdict() == []
 
 
-TRANSFER = ReplyScript(
-    [
-        GREETING,
-        Reply(
-            "I put you through.",
-            tool_calls=(ToolCallReply("transfer_call", '{"destination": "billing"}'),),
-        ),
-        Reply("They do not answer."),
-    ]
-)
+def transfer(*then: str) -> ReplyScript:
+    """For one call: the model hands over at once, and speaks again only if it must."""
+    wished = ToolCallReply("transfer_call", '{"destination": "billing"}')
+    replies = [GREETING, Reply("I put you through.", tool_calls=(wished,))]
+    return ReplyScript([*replies, *map(Reply, then or ["They do not answer."])])
 
 
 def test_a_transfer_over_twilio_ends_the_stream() -> None:
     simulated = call(
-        "twilio", greeted(HELLO), TRANSFER, destinations={"billing": "tel:+15550100300"}
+        "twilio", greeted(HELLO), transfer(), destinations={"billing": "tel:+15550100300"}
     )
 
     assert simulated.run(60.0)
@@ -262,13 +263,67 @@ def test_a_transfer_that_fails_leaves_the_call_with_the_agent() -> None:
     simulated = call(
         "twilio",
         greeted(HELLO, WaitForAgent(silence_ms=4000), HangUp()),
-        TRANSFER,
+        transfer(),
         destinations={"billing": "tel:+15550100300"},
         surroundings=Surroundings(transfer_fails="busy"),
     )
 
     assert simulated.run(60.0)
+    assert "They do not answer." in simulated.heard_words()
     assert reasons(simulated) == ["caller-hung-up"]
+
+
+RETURNING = Surroundings(transfers_return=True)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"), [("busy", "busy"), ("declined", "busy"), ("no-answer", "no-answer")]
+)
+def test_a_caller_whom_nobody_took_comes_back_on_another_stream(outcome: str, told: str) -> None:
+    simulated = call(
+        "twilio",
+        greeted(HELLO, WaitForAgent(), Wait(5.0), HELLO, WaitForAgent(), HangUp()),
+        transfer("Nobody is there.", "Can I do more?"),
+        destinations={"billing": "tel:+15550100300"},
+        habits=TwilioHabits(transfer_outcome=outcome, ring_seconds=3.0),
+        surroundings=RETURNING,
+    )
+
+    assert simulated.run(60.0)
+    assert [n.reason for n in simulated.notes if n.kind == "transfer-failed"] == [told]
+    assert simulated.heard_words().endswith("Nobody is there. Can I do more?")
+    assert reasons(simulated) == ["caller-hung-up"]
+    assert simulated.verdict() == []
+
+
+def test_a_transfer_that_was_answered_is_over_when_twilio_says_so() -> None:
+    simulated = call(
+        "twilio",
+        greeted(HELLO),
+        transfer(),
+        destinations={"billing": "tel:+15550100300"},
+        surroundings=RETURNING,
+    )
+
+    assert simulated.run(60.0)
+    assert reasons(simulated) == ["transferred"]
+    assert simulated.verdict() == []
+
+
+def test_who_is_hung_up_on_while_it_rings_does_not_come_back() -> None:
+    simulated = call(
+        "twilio",
+        greeted(HELLO),
+        transfer(),
+        destinations={"billing": "tel:+15550100300"},
+        habits=TwilioHabits(transfer_outcome="busy", ring_seconds=20.0),
+        surroundings=RETURNING,
+    )
+    simulated.happens(events.HangUpRequested("hung-up-by-operator"), at=12.0)
+
+    assert simulated.run(60.0)
+    assert "away" in {note.kind for note in simulated.notes}
+    assert reasons(simulated) == ["hung-up-by-operator"]
 
 
 def test_keys_reach_the_model() -> None:

@@ -16,6 +16,7 @@ import orjson
 
 from opusbridge.sim.callers.caller import Caller
 from opusbridge.sim.callers.person import FRAME_SECONDS, Action, DropLine, HangUp, Person, Press
+from opusbridge.sim.callers.playout import Playout
 from opusbridge.sim.callers.sounds import as_text, noise, speech_text
 from opusbridge.sound import PCMU_8K
 
@@ -46,6 +47,10 @@ class TwilioHabits:
     stall_frames: int = 10
     strange_events: bool = False
     """Unknown events, unknown fields, and a mark nobody has placed."""
+    ring_seconds: float = 1.0
+    """How long it rings where a call is transferred to, before somebody answers or does not."""
+    transfer_outcome: str = "answered"
+    """``answered``, or why it failed: ``no-answer``, ``busy``, ``declined``, ``error``."""
 
 
 class SimulatedTwilio(Caller):
@@ -84,6 +89,19 @@ class SimulatedTwilio(Caller):
     def new_twiml(self, now: float) -> None:
         """``Twiml`` or ``Url`` was posted: this stream is over, its buffered sound is lost."""
         self._stop(now)
+
+    def another_stream(
+        self, stream_sid: str, custom_parameters: Mapping[str, str], now: float
+    ) -> None:
+        """The call goes on with TwiML that has a stream; the person has stayed on the line."""
+        self.stream_sid, self.custom_parameters = stream_sid, dict(custom_parameters)
+        self.playout = Playout(self.person.ear)
+        self._closing = self.ended_at = None
+        self._sequence = self._chunk = self._frames = self._hold_frames = 0
+        for kept in (self._outbox, self._digits, self._held, self._pending_clears):
+            kept.clear()
+        self._restart_line(now)
+        self._begin(now)
 
     # --- What we send -------------------------------------------------------------------
 

@@ -275,3 +275,31 @@ def test_what_comes_after_the_end_is_not_looked_at() -> None:
     caller.receive("nonsense", 0.6)
 
     assert caller.violations == []
+
+
+def test_another_stream_of_a_call_begins_its_numbers_and_its_clock_anew() -> None:
+    caller = twilio(Wait(9.0))
+    caller.receive(media(2000), 0.0)
+    caller.receive(mark("m1"), 0.0)
+    caller.new_twiml(0.5)
+    assert said(caller, "stop")
+    caller.another_stream("MZ3", {"token": "u"}, 3.0)
+    let_pass(caller, 3.05)
+
+    _, start, first, *_ = said(caller)
+    assert (start["streamSid"], start["sequenceNumber"]) == ("MZ3", "1")
+    assert start["start"]["customParameters"] == {"token": "u"}
+    assert (first["media"]["chunk"], first["media"]["timestamp"]) == ("1", "100")
+    # What was left of the old one is heard by nobody, and its mark is not sent back.
+    let_pass(caller, 6.0)
+    assert said(caller, "mark") == []
+    assert sum(span.ended_at - span.started_at for span in caller.heard) == pytest.approx(0.5)
+
+
+def test_the_old_streams_name_is_wrong_on_the_new_one() -> None:
+    caller = twilio(Wait(9.0))
+    caller.new_twiml(0.5)
+    caller.another_stream("MZ3", {}, 1.0)
+    caller.receive(media(20), 1.1)
+
+    assert caller.violations == ["31951: media with a wrong streamSid or none"]

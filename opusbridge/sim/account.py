@@ -1,0 +1,101 @@
+"""An account at a pretend Twilio: its calls, as they are reached past their streams.
+
+What its REST interface is told (:meth:`Account.update`, behind a
+:class:`~opusbridge.sim.switchboard.Switchboard`) is done to the caller; what TwiML he was given
+thereby is read here as strictly as Twilio reads it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from opusbridge.errors import OpusbridgeError
+from opusbridge.sim.callers import SimulatedTwilio
+
+#: ``DialCallStatus`` for what a script calls it. Twilio knows of nobody who declines.
+DIAL_STATUS = {
+    "answered": "completed",
+    "busy": "busy",
+    "no-answer": "no-answer",
+    "declined": "busy",
+    "error": "failed",
+}
+
+#: Twilio's limit for TwiML in a request.
+MOST_TWIML = 4000
+
+_DIAL_ATTRIBUTES = {"action", "method", "timeout", "callerId", "answerOnBridge"}
+
+
+class TwiMLRefused(OpusbridgeError):
+    """What the bridge answered is not what Twilio takes; ``number`` is Twilio's."""
+
+    def __init__(self, number: int, what: str) -> None:
+        super().__init__(number, what)
+        self.number, self.what = number, what
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A transfer."""
+
+    target: str
+    action: str | None
+    """Where to ask afterwards; ``None``: the call is over then."""
+
+
+def read_dial(document: str) -> Dial:
+    """The one ``<Dial>`` of a document.
+
+    :raises TwiMLRefused: with the error Twilio would log.
+    """
+    try:
+        response = ElementTree.fromstring(document)
+    except ElementTree.ParseError:
+        raise TwiMLRefused(12100, "not XML") from None
+    verbs = list(response)
+    if response.tag != "Response" or [verb.tag for verb in verbs] != ["Dial"]:
+        raise TwiMLRefused(12200, "no transfer")
+    dial = verbs[0]
+    if set(dial.attrib) - _DIAL_ATTRIBUTES:
+        raise TwiMLRefused(12200, "an unknown attribute of Dial")
+    nouns = list(dial)
+    if len(nouns) != 1 or nouns[0].tag not in ("Number", "Sip") or not nouns[0].text:
+        raise TwiMLRefused(13201, "a Dial without exactly one Number or Sip")
+    return Dial(nouns[0].text, dial.get("action"))
+
+
+class Account:
+    def __init__(self) -> None:
+        self.updates: list[tuple[str, Mapping[str, str]]] = []
+        """Whose call was changed, and how."""
+        self._callers: dict[str, SimulatedTwilio] = {}
+        self._twiml: dict[str, str] = {}
+
+    def knows(self, caller: SimulatedTwilio) -> None:
+        """A call of its own."""
+        self._callers[caller.call_sid] = caller
+
+    def update(self, call_sid: str, form: Mapping[str, str]) -> int:
+        """What was posted about a call; the HTTP status of the answer."""
+        self.updates.append((call_sid, form))
+        caller = self._callers.get(call_sid)
+        if caller is None or caller.closing is not None:
+            return 404
+        now = asyncio.get_running_loop().time()
+        if form.get("Status") == "completed":
+            caller.hang_up_by_rest(now)
+            return 200
+        if not 0 < len(form.get("Twiml", "")) <= MOST_TWIML:
+            return 400
+        self._twiml[call_sid] = form["Twiml"]
+        caller.new_twiml(now)
+        return 200
+
+    def taken_off(self, call_sid: str) -> str | None:
+        """The TwiML for which a stream was ended, once."""
+        return self._twiml.pop(call_sid, None)

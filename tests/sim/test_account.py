@@ -1,0 +1,71 @@
+"""The pretend account at Twilio: what REST may ask of its calls, and how it reads a transfer."""
+
+from random import Random
+
+import pytest
+
+from opusbridge.protocols.twilio import twiml
+from opusbridge.sim.account import Account, Dial, TwiMLRefused, read_dial
+from opusbridge.sim.callers import Person, SimulatedTwilio, Wait
+
+CALL = "CA" + "1" * 32
+
+
+def calling(account: Account) -> SimulatedTwilio:
+    caller = SimulatedTwilio(Person([Wait(60.0)]), CALL, "MZ1", {}, Random(1))
+    account.knows(caller)
+    caller.wake(0.0)
+    return caller
+
+
+async def test_a_completed_call_is_over_and_cannot_be_changed_any_more() -> None:
+    account = Account()
+    caller = calling(account)
+
+    assert account.update(CALL, {"Status": "completed"}) == 200
+    assert caller.closing is not None
+    assert account.update(CALL, {"Status": "completed"}) == 404
+    assert account.taken_off(CALL) is None
+
+
+async def test_other_twiml_takes_a_caller_off_his_stream_once() -> None:
+    account = Account()
+    caller = calling(account)
+
+    assert account.update(CALL, {"Twiml": "<Response/>"}) == 200
+    assert caller.closing is not None
+    assert (account.taken_off(CALL), account.taken_off(CALL)) == ("<Response/>", None)
+
+
+async def test_what_is_nothing_or_too_long_changes_nothing() -> None:
+    account = Account()
+    caller = calling(account)
+
+    assert [account.update(CALL, form) for form in ({}, {"Twiml": "x" * 4001})] == [400, 400]
+    assert account.update("CA-of-somebody", {"Status": "completed"}) == 404
+    assert caller.closing is None
+
+
+def test_our_own_transfers_are_understood() -> None:
+    after = "https://voice.example.com/twilio/after"
+
+    assert read_dial(twiml.dial("+15550100300", action=after)) == Dial("+15550100300", after)
+    assert read_dial(twiml.dial("sip:front@example.com")) == Dial("sip:front@example.com", None)
+
+
+@pytest.mark.parametrize(
+    ("document", "number"),
+    [
+        ("<Response>", 12100),
+        ("<Response><Hangup/></Response>", 12200),
+        ("<Other><Dial><Number>+1</Number></Dial></Other>", 12200),
+        ('<Response><Dial volume="9"><Number>+1</Number></Dial></Response>', 12200),
+        ("<Response><Dial><Number/></Dial></Response>", 13201),
+        ("<Response><Dial><Queue>a</Queue></Dial></Response>", 13201),
+    ],
+)
+def test_what_is_no_transfer_is_refused_with_twilios_number(document: str, number: int) -> None:
+    with pytest.raises(TwiMLRefused) as refused:
+        read_dial(document)
+
+    assert refused.value.number == number
