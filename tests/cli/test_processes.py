@@ -76,6 +76,7 @@ async def test_off_loopback_every_door_without_a_secret_is_closed(tmp_path: Path
                 (await http.get("/metrics")).status_code,
                 (await http.get("/api/calls")).status_code,
                 (await http.post("/twilio/voice", data={"CallSid": "CA1"})).status_code,
+                (await http.post("/twilio/after", data={"CallSid": "CA1"})).status_code,
             ]
         for path in ("/audiocodes", "/twilio/media"):
             with pytest.raises(InvalidStatus) as denied:
@@ -84,12 +85,14 @@ async def test_off_loopback_every_door_without_a_secret_is_closed(tmp_path: Path
         process.send_signal(signal.SIGTERM)
         _, err = await asyncio.to_thread(process.communicate, timeout=30)
 
-    assert (alive, refused) == (200, [403] * 5)
+    assert (alive, refused) == (200, [403] * 6)
     assert process.returncode == 0
     lines = [json.loads(line) for line in err.splitlines()]
     warned = [line["endpoint"] for line in lines if line["event"] == "endpoint closed"]
-    assert set(warned) == {"/audiocodes", "/twilio/voice", "/twilio/media", "/api", "/metrics"}
-    assert len(warned) == 5
+    assert sorted(warned) == [
+        *("/api", "/audiocodes", "/metrics"),
+        *("/twilio/after", "/twilio/media", "/twilio/voice"),
+    ]
 
 
 async def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path: Path) -> None:
