@@ -238,7 +238,9 @@ class ResponseLifecycle:
         if request_id is not None and request_id != self._request.id:
             self.door.not_accepted(request_id, now)
             return [note]
-        self._turn.answer_due = None
+        known = active_response_id or self._response.freed or self.response is Response.ACTIVE
+        if known or self.request is Request.NONE:  # else the model has begun what answers it
+            self._turn.answer_due = None
         if self.request is Request.NONE and self._response.taken_for is not None:
             self.door.not_accepted(self._response.taken_for, now)
         self._request.refused(by_name=request_id is not None)

@@ -525,6 +525,25 @@ def test_a_refusal_without_an_id_waits_for_the_response_we_know_of() -> None:
     assert requests(some.done("resp_1", 2.0)) == ["request-2"]
 
 
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_refusal_without_a_name_while_the_model_is_to_begin_is_of_what_it_began(
+    comes: bool,
+) -> None:
+    some = ready(by_model=True)
+    add(some, KEYS, 1.0)
+    some.item_acknowledged("text_1")
+    speaks_a_turn(some, "item_1", 1.1)
+
+    some.refused(None, None, 1.3)
+    assert requests(some.timed_out(1.4)) == []
+    if comes:
+        some.created("resp_1", None, 2.9)
+        assert waiting(some) == []
+    else:
+        assert some.deadline == 6.2
+        assert requests(some.timed_out(6.2)) == ["request-2"]
+
+
 def test_a_refusal_names_another_response_than_we_know_so_ours_must_be_over() -> None:
     some = answering(by_model=True, barge_in=False)
     speaks_a_turn(some, "item_2", 1.2)
