@@ -79,24 +79,27 @@ def _cast(agent: Agent, call: Staged) -> Cast:
 
 def _run(agent: Agent, call: Staged, tool: Tool, state: dict[str, Any], arguments: str) -> str:
     """:raises ValueError: with what the model is told of the failure."""
+    wishes: list[events.Event] = []
     try:
         if isinstance(tool, ScriptedTool):
             return tool.output
-        return _to_completion(tool.run(arguments, _context(agent, call, state)))
+        return _to_completion(tool.run(arguments, _context(agent, call, state, wishes.append)))
     except ToolFailed as error:
         raise ValueError(str(error)) from error
+    finally:
+        # Before its result, as on real sockets: nobody answers what a goodbye gives back.
+        for wish in wishes:
+            call.call.happened(wish)
 
 
 def _no_such_tool(arguments: str) -> str:
     raise ValueError("there is no such tool")
 
 
-def _context(agent: Agent, call: Staged, state: dict[str, Any]) -> CallContext:
+def _context(
+    agent: Agent, call: Staged, state: dict[str, Any], happened: Callable[[events.Event], None]
+) -> CallContext:
     heart = call.engine.call
-
-    def happened(event: events.Event) -> None:
-        call.call.happens(event, call.call.world.now)
-
     return CallContext(
         "virtual",
         caller=heart.caller.value if heart.caller else None,

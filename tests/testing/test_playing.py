@@ -102,9 +102,14 @@ def test_a_tool_that_nobody_has_is_told_so(call_script: CallScript) -> None:
 
 def test_the_agents_own_tools_act_on_the_call(call_script: CallScript) -> None:
     goodbye = ORDER.replace("look_up", "hang_up").replace('order = "42"', 'reason = "done"')
+    goodbye = goodbye.replace("tool = ", 'voice = "thank-you-for-calling"\ntool = ')
     call = call_script(goodbye, agent=shop(hang_up))
 
     assert call.ending == "agent-hung-up"
+    assert call.evidence is not None
+    assert call.evidence.responses is not None
+    # As on real sockets the wish comes before the tool's result: nobody answers that any more.
+    assert call.evidence.responses["requested"] == 2
 
 
 def test_a_tool_takes_as_long_as_the_script_declares(call_script: CallScript) -> None:
