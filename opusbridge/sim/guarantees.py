@@ -113,6 +113,9 @@ def judged(call: SimulatedCall, said_sorry: bool) -> list[str]:
     if call.faults.lateness(0.0) > 0:
         # An answer that the network holds back is not missing.
         found = [what for what in found if not what.startswith("caller: no answer to")]
+        # And of what it still holds when the line is hung up nobody could know.
+        last = [f" of {item.item_id} were ever heard" for item in call.witness.items[-1:]]
+        found = [what for what in found if not what.endswith(tuple(last))]
     if not hears_everything(call):
         # What is said while the agent is heard never leaves AudioCodes: nobody can answer it.
         found = [what for what in found if "for the agent to speak" not in what]

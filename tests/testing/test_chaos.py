@@ -7,7 +7,7 @@ import pytest
 
 from opusbridge.sim import world
 from opusbridge.sim.faults import MISHAPS, Faults
-from opusbridge.sim.guarantees import GUARANTEES, broken
+from opusbridge.sim.guarantees import GUARANTEES, broken, judged
 from opusbridge.sim.script import parse
 from opusbridge.testing import call_script, chaos
 from opusbridge.testing.virtual import staged
@@ -148,6 +148,31 @@ def test_a_stall_holds_everything_back_and_then_lets_it_go() -> None:
     assert held.ok, held.report
     assert held.evidence is not None
     assert held.evidence.answers[0].seconds > plain.answers[0].seconds + 2
+
+
+GOODBYE = """
+[caller]
+steps = [{ wait_for_agent = true }, { say = "thank-you-goodbye" }, { wait = 10.0 }]
+
+[[model.replies]]
+voice = "front-desk"
+
+[[model.replies]]
+voice = "thank-you-for-calling"
+tool = "hang_up"
+arguments = { reason = "done" }
+"""
+
+
+@pytest.mark.slow
+def test_what_the_network_holds_when_the_line_is_hung_up_is_nobodys_broken_promise() -> None:
+    stall = mishap("stall", "telephony", ", seconds = 4.0").replace("6.0", "7.6")
+    call = staged(parse(f"{GOODBYE}\n[faults]\n{stall}", "cut"), "audiocodes")
+    call.run()
+
+    (lost,) = call.call.verdict()
+    assert lost.endswith("were ever heard")
+    assert judged(call.call, said_sorry=False) == []
 
 
 @pytest.mark.slow
