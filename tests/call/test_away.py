@@ -90,6 +90,16 @@ def test_a_line_that_ends_while_it_is_handed_over_is_not_the_end(
     assert call.ended is None
 
 
+def test_he_is_being_handed_over_until_twilio_says_what_came_of_it() -> None:
+    call = transferring()
+    assert call.departure.handing_over
+
+    call.handle(events.CallerHungUp("caller-hung-up"), LEFT)
+    assert call.departure.handing_over
+    comes_back(call, 5.0)
+    assert not call.departure.handing_over
+
+
 def test_where_nobody_comes_back_the_end_of_the_line_is_the_end() -> None:
     call = transferring(replace(POLICY, telephony=TWILIO))
 
