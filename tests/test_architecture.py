@@ -98,7 +98,7 @@ CORNERS: dict[tuple[str, str], set[str]] = {
     ("recording", "audio"): {"audio.formats", "audio.resampling", "audio.wav"},
     ("bridge", "recording"): {"recording.files", "recording.recorder"},
     # It conducts calls as the bridge does, and carries none.
-    ("testing", "bridge"): {"bridge.conduct", "bridge.control"},
+    ("testing", "bridge"): {"bridge.conduct", "bridge.control", "bridge.hooks"},
     ("testing", "recording"): {"recording.mixing"},
 }
 

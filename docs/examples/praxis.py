@@ -1,6 +1,7 @@
 """An appointment desk in German: what the model reads and says is in the caller's language.
 
-    OPUSBRIDGE_LANGUAGE=de opusbridge serve --agent docs/examples/praxis.py
+    OPUSBRIDGE_LANGUAGE=de OPUSBRIDGE_SPEECH_DIR=docs/examples/speech \\
+        opusbridge serve --agent docs/examples/praxis.py
 
 The tools' names, docstrings and results are German, too: the model then stays in it. Whoever
 calls from a number that is known is greeted by name (``configure``). The calendar is a dict here.

@@ -84,12 +84,17 @@ class Control:
             del self._waiting[name]
             if not waiting.done() or waiting.cancelled():
                 self._happened(events.DigitsUnwanted(name))
-        if delivered.how == "busy":
-            raise RuntimeError("another tool collects digits already")
-        return Digits(delivered.digits.value, delivered.how != "timeout")
+        return as_digits(delivered)
 
     def deliver(self, effect: effects.DeliverDigits) -> None:
         """Whoever waits for them; nobody may any more."""
         waiting = self._waiting.get(effect.collection_id)
         if waiting is not None and not waiting.done():
             waiting.set_result(effect)
+
+
+def as_digits(delivered: effects.DeliverDigits) -> Digits:
+    """For the tool that waited. Raises ``RuntimeError``: another one collects already."""
+    if delivered.how == "busy":
+        raise RuntimeError("another tool collects digits already")
+    return Digits(delivered.digits.value, delivered.how != "timeout")

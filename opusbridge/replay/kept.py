@@ -4,6 +4,7 @@ from pathlib import Path
 
 from opusbridge import effects, events
 from opusbridge.call.engine import Engine, Outgoing
+from opusbridge.call.policy import CallPolicy
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending
 from opusbridge.events import Event
@@ -58,6 +59,12 @@ class KeptEngine:
         self._flight.happened(event, now)
         self._told(event, now)
         return self._kept(self._engine.happened(event, now), now)
+
+    def configured(self, policy: CallPolicy | None, now: float) -> Outgoing:
+        event = events.CallConfigured(policy is not None)
+        self._flight.happened(event, now, policy)
+        self._told(event, now)
+        return self._kept(self._engine.configured(policy, now), now)
 
     def finish(self) -> None:
         self._flight.finish()

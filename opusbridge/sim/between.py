@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from opusbridge.call.policy import CallPolicy
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending
 from opusbridge.events import Event
@@ -39,5 +40,7 @@ class EngineLike(Protocol):
     def model_gone(self, reason: str, permanent: bool, now: float) -> OutgoingLike: ...
 
     def happened(self, event: Event, now: float) -> OutgoingLike: ...
+
+    def configured(self, policy: CallPolicy | None, now: float) -> OutgoingLike: ...
 
     def deadline_reached(self, now: float) -> OutgoingLike: ...

@@ -24,10 +24,14 @@ from opusbridge.sim.model import SimulatedModel
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.expect import Finding
 from opusbridge.sim.surroundings import Surroundings
-from opusbridge.sim.world import SimulatedCall
+from opusbridge.sim.toolbox import Tools
+from opusbridge.sim.world import Configure, SimulatedCall
 
 #: Virtual seconds beyond which a call has not come to rest.
 LONGEST_CALL = 7200.0
+
+#: Who calls whom over Twilio: its stream tells what our TwiML told it.
+PARTIES = {"from": "+15550104477", "to": "+15550100200"}
 
 #: A network and a service on an ordinary day.
 ORDINARY = Surroundings(slowest_telephony=0.05, slowest_model=0.05)
@@ -37,9 +41,13 @@ ORDINARY = Surroundings(slowest_telephony=0.05, slowest_model=0.05)
 class Cast:
     """What the agent brings to a call."""
 
-    tools: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
+    tools: Tools = field(default_factory=dict)
     durations: Mapping[str, float] = field(default_factory=dict)
     """Of the tools, in seconds."""
+    close: Callable[[], None] = lambda: None
+    """When the call is over."""
+    configure: Configure = lambda: None
+    """Asked once it is known who calls, if the policy says so."""
 
 
 class Staged:
@@ -82,6 +90,7 @@ class Staged:
             return SimulatedModel(behaviour, chance, replies, now=now)
 
         given = cast(self) if cast is not None else Cast()
+        self._close, self.traits = given.close, policy.telephony
         self.call = SimulatedCall(
             World(seed),
             self.caller,
@@ -89,6 +98,7 @@ class Staged:
             self.engine,
             tools=given.tools,
             durations=given.durations,
+            configure=given.configure,
             dial=session,
             surroundings=_surroundings(script, policy),
             faults=faults,
@@ -96,7 +106,10 @@ class Staged:
 
     def run(self) -> bool:
         """To its end and beyond, until nobody waits for anything; whether that came."""
-        return self.call.run(LONGEST_CALL)
+        try:
+            return self.call.run(LONGEST_CALL)
+        finally:
+            self._close()
 
     def transcript(self) -> list[dict[str, object]]:
         talk = self.engine.call.conversation
@@ -129,7 +142,8 @@ def _caller(script: CallScript, telephony: str, random: Random) -> Caller:
     if telephony != "twilio":
         return audiocodes_caller(script, random)
     call_sid, stream_sid = (f"{kind}{random.getrandbits(128):032x}" for kind in ("CA", "MZ"))
-    return SimulatedTwilio(script.person(), call_sid, stream_sid, {}, random, twilio_habits(script))
+    habits = twilio_habits(script)
+    return SimulatedTwilio(script.person(), call_sid, stream_sid, PARTIES, random, habits)
 
 
 def twilio_habits(script: CallScript) -> TwilioHabits:

@@ -1,14 +1,26 @@
 """The tools of a simulated call: what they give, and how long they take in virtual time."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from json import JSONDecodeError, dumps, loads
+from typing import Protocol
 
-from opusbridge import events
+from opusbridge import effects, events
 from opusbridge.privacy import Private
+
+
+class Still(Protocol):
+    """A tool that stands still until keys were typed."""
+
+    def expects(self, collection_id: str) -> bool: ...
+
+    def go_on(self, delivered: effects.DeliverDigits) -> "str | Still":
+        """As the tool itself: its output, or itself again."""
+
 
 #: A tool takes the model's JSON text and gives the output text; ValueError means it failed,
 #: and its text is what the model is told.
-Tools = Mapping[str, Callable[[str], str]]
+Tools = Mapping[str, Callable[[str], str | Still]]
 
 
 class Toolbox:
@@ -29,27 +41,53 @@ class Toolbox:
         self._destinations = dict(destinations)
         self._durations = dict(durations)
         self._happened = happened
+        self._still: list[tuple[str, Still]] = []
 
     def seconds(self, name: str, usual: tuple[float, float]) -> tuple[float, float]:
         """The least and the most it takes."""
         known = self._durations.get(name)
         return usual if known is None else (known, known)
 
-    def output_of(self, name: str, arguments: str) -> tuple[str, bool]:
-        """What the model is told, and whether the tool failed."""
-        self.run.append(name)
+    def change(self, tools: Tools, durations: Mapping[str, float]) -> None:
+        """From now on these are the agent's."""
+        self._tools, self._durations = dict(tools), dict(durations)
+
+    def use(self, wanted: effects.RunTool) -> None:
+        """Run it; the model is told at once what came of it, unless it waits for keys."""
+        self.run.append(wanted.name)
+        act = partial(self._output_of, wanted.name, wanted.arguments.value)
+        self._settle(wanted.tool_call_id, act)
+
+    def delivered(self, digits: effects.DeliverDigits) -> None:
+        """To whoever waits for them; nobody may any more."""
+        for waiting in self._still:
+            tool_call_id, tool = waiting
+            if tool.expects(digits.collection_id):
+                self._still.remove(waiting)
+                self._settle(tool_call_id, partial(tool.go_on, digits))
+                return
+
+    def _settle(self, tool_call_id: str, act: Callable[[], str | Still]) -> None:
+        failed = False
+        try:
+            came = act()
+        except ValueError as error:
+            came, failed = dumps({"error": str(error) or "the tool failed"}), True
+        if isinstance(came, str):
+            self._happened(events.ToolFinished(tool_call_id, Private(came), failed))
+        else:
+            self._still.append((tool_call_id, came))
+
+    def _output_of(self, name: str, arguments: str) -> str | Still:
         if name in self._tools:
-            try:
-                return self._tools[name](arguments), False
-            except ValueError as error:
-                return dumps({"error": str(error) or "the tool failed"}), True
+            return self._tools[name](arguments)
         if name == "hang_up":
             self._happened(events.HangUpRequested("agent-hung-up"))
-            return dumps({"status": "hanging up"}), False
+            return dumps({"status": "hanging up"})
         if name == "transfer_call" and (target := self._target(arguments)) is not None:
             self._happened(events.TransferRequested(Private(target)))
-            return dumps({"status": "transferring"}), False
-        return dumps({"error": "no such tool or destination"}), True
+            return dumps({"status": "transferring"})
+        raise ValueError("no such tool or destination")
 
     def _target(self, arguments: str) -> str | None:
         try:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import partial
 
 from opusbridge import effects, events
+from opusbridge.call.policy import CallPolicy
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending
 from opusbridge.events import Event
-from opusbridge.privacy import Private
 from opusbridge.sim import checks
 from opusbridge.sim.between import EngineLike, OutgoingLike
 from opusbridge.sim.callers import Caller, SimulatedAudioCodes, SimulatedTwilio
@@ -27,6 +27,9 @@ from opusbridge.sim.surroundings import Surroundings
 from opusbridge.sim.toolbox import Toolbox, Tools
 from opusbridge.sim.wire import Line
 from opusbridge.sim.witness import Witness
+
+#: How the call is to be conducted; ``None``: as it is.
+Configure = Callable[[], CallPolicy | None]
 
 #: AudioCodes dials again so long after it lost its socket, unless the script says otherwise.
 BACK_AFTER_SECONDS = 0.5
@@ -51,6 +54,7 @@ class SimulatedCall:
         destinations: Mapping[str, str] | None = None,
         durations: Mapping[str, float] | None = None,
         dial: Dial | None = None,
+        configure: Configure | None = None,
         surroundings: Surroundings | None = None,
         faults: Faults | None = None,
         begins_at: float = 0.0,
@@ -67,7 +71,7 @@ class SimulatedCall:
         self.endings_at: list[float] = []
         self.notes: list[effects.Note] = []
         self.toolbox = Toolbox(tools or {}, destinations or {}, durations or {}, self.happened)
-        self._rest = PretendRest(caller, self, self.surroundings)
+        self._rest, self._configure = PretendRest(caller, self, self.surroundings), configure
         self._skew = 1.0 + self.faults.clock_skew
         self.witness = Witness(self._skew)
         self._telephony_line = self._lay_telephony_line()
@@ -324,6 +328,11 @@ class SimulatedCall:
         if self.engine.ended is None and session == self._sessions:
             self._perform(self.engine.model_gone("model-lost", False, self.world.now))
 
+    def _conduct(self) -> None:
+        if self.engine.ended is None:
+            policy = self._configure() if self._configure is not None else None
+            self._perform(self.engine.configured(policy, self.world.now))
+
     def _wake_engine(self) -> None:
         if self.engine.ended is None:
             self._perform(self.engine.deadline_reached(self.world.now))
@@ -349,13 +358,17 @@ class SimulatedCall:
         match effect:
             case effects.RunTool():
                 seconds = self.toolbox.seconds(effect.name, self.surroundings.tool_seconds)
-                self.later(seconds, partial(self._run_tool, effect))
+                self.later(seconds, partial(self.toolbox.use, effect))
             case effects.HangUp():
                 self._rest.hang_up()
             case effects.TransferCall():
                 self._rest.transfer()
-            case effects.PauseRecording() | effects.ResumeRecording() | effects.DeliverDigits():
-                pass  # for whoever keeps it, or waits for it, and sees it by observing
+            case effects.PauseRecording() | effects.ResumeRecording():
+                pass  # for whoever keeps it, and sees it by observing
+            case effects.ConfigureCall():
+                self.world.at(self.world.now, self._conduct)
+            case effects.DeliverDigits():
+                self.world.at(self.world.now, partial(self.toolbox.delivered, effect))
             case effects.MovePlayout():
                 pass  # the same
             case effects.Note():
@@ -380,7 +393,3 @@ class SimulatedCall:
     def _close_model(self) -> None:
         self.model.gone(self.world.now)
         self._look_after_model()
-
-    def _run_tool(self, effect: effects.RunTool) -> None:
-        output, failed = self.toolbox.output_of(effect.name, effect.arguments.value)
-        self.happened(events.ToolFinished(effect.tool_call_id, Private(output), failed))

@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 
 from opusbridge import events
+from opusbridge.agent import Agent
 from opusbridge.replay import Replay, assert_replays, replay
 from opusbridge.replay.kept import KeptEngine
 from opusbridge.replay.regression import write_test
+from opusbridge.sim import script
 from opusbridge.sim.seeded import manner, seeded_call
+from opusbridge.testing.virtual import staged
+from opusbridge.tools.context import CallContext
 
 #: Both sides, each manner of barge-in, responses begun by either party.
 SEEDS = (0, 3, 5, 11)
@@ -321,3 +325,18 @@ def test_a_flight_becomes_a_test_that_holds_and_can_fail(flight: Path, tmp_path:
         run()
     with pytest.raises(FileExistsError):
         write_test(flight, "a-call.1", tmp_path / "calls")
+
+
+def test_a_call_whose_agent_was_chosen_for_it_goes_as_it_went(tmp_path: Path) -> None:
+    def configure(call: CallContext) -> dict[str, str]:
+        return {"greeting": "Greet the caller by name."}
+
+    agent = Agent(name="desk", instructions="Be kind.", greeting="Hello.", configure=configure)
+    call = staged(script.load("greeting"), "twilio", agent)
+    engine = KeptEngine(call.engine, tmp_path / "flight.jsonl")
+    call.call.engine = engine
+    call.run()
+    engine.finish()
+
+    assert_replays(tmp_path / "flight.jsonl")
+    assert "CallConfigured" in (tmp_path / "flight.jsonl").read_text()

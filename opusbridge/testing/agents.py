@@ -1,0 +1,88 @@
+"""An agent in virtual time: its own ``configure`` and its own tools, beside the world."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from opusbridge.agent import Agent
+from opusbridge.bridge.conduct import call_policy
+from opusbridge.bridge.control import Control, as_digits
+from opusbridge.bridge.hooks import configured
+from opusbridge.call.policy import CallPolicy
+from opusbridge.config import Settings
+from opusbridge.sim.staged import Cast, Staged
+from opusbridge.sim.toolbox import Still, Tools
+from opusbridge.testing.aside import Aside, beside
+from opusbridge.testing.conduct import ScriptedTool, durations_for
+from opusbridge.tools.context import CallContext, Digits
+from opusbridge.tools.registry import Tool
+
+
+class AgentAtWork:
+    """For one call, as it was staged."""
+
+    def __init__(self, agent: Agent, given: Settings, call: Staged) -> None:
+        """``given``: the settings before the agent's own."""
+        self._agent, self._given, self._call = agent, given, call
+        self._state: dict[str, Any] = {}
+        self._asides: list[Aside] = []
+
+    def cast(self) -> Cast:
+        durations = durations_for(self._call.script, self._agent)
+        return Cast(self._tools(), durations, self._close, self._configure)
+
+    def _configure(self) -> CallPolicy | None:
+        traits = self._call.traits
+        context = self._context(self._agent, None)
+        agent = beside(configured(self._agent, self._given, traits, context))
+        if agent is None:
+            return None
+        self._agent = agent
+        self._call.call.toolbox.change(self._tools(), durations_for(self._call.script, agent))
+        return call_policy(traits, agent.applied_to(self._given), agent)
+
+    def _tools(self) -> Tools:
+        acts: dict[str, Callable[[str], str | Still]]
+        acts = dict.fromkeys(("hang_up", "transfer_call"), _no_such_tool)
+        return acts | {tool.name: partial(self._act, tool) for tool in self._agent.tools}
+
+    def _act(self, tool: Tool, arguments: str) -> str | Still:
+        aside = Aside(f"digits-{len(self._asides)}", self._call.call.happened)
+        self._asides.append(aside)
+        if isinstance(tool, ScriptedTool):
+            return aside.run(_played(tool))
+        return aside.run(tool.run(arguments, self._context(self._agent, aside)))
+
+    def _context(self, agent: Agent, aside: Aside | None) -> CallContext:
+        heart = self._call.engine.call
+        return CallContext(
+            "virtual",
+            caller=heart.caller.value if heart.caller else None,
+            callee=heart.callee.value if heart.callee else None,
+            parameters=heart.parameters.value,
+            control=None if aside is None else _VirtualControl(agent, aside),
+            state=self._state,
+        )
+
+    def _close(self) -> None:
+        for aside in self._asides:
+            aside.close()
+
+
+async def _played(tool: ScriptedTool) -> str:
+    return tool.output  # at once: the world knows how long it takes
+
+
+def _no_such_tool(arguments: str) -> str:
+    raise ValueError("there is no such tool")
+
+
+class _VirtualControl(Control):
+    def __init__(self, agent: Agent, aside: Aside) -> None:
+        super().__init__(agent, aside.wish, lambda: None, lambda: None)
+        self._aside = aside
+
+    async def collect_digits(
+        self, length: int | None, terminator: str, seconds: float, secret: bool
+    ) -> Digits:
+        return as_digits(await self._aside.keys(length, terminator, seconds, secret))

@@ -1,0 +1,149 @@
+"""An agent's own functions in virtual time: tools that wait for keys, and ``configure``."""
+
+from pathlib import Path
+
+import pytest
+
+from opusbridge import Agent, CallContext, tool
+from opusbridge.testing import call_script
+from opusbridge.tools import ToolFailed
+
+TYPING = """
+[caller]
+steps = [
+    { wait_for_agent = true },
+    { silence = 0.1 },
+    { press = "%s" },
+    { wait_for_agent = true },
+    { hang_up = true },
+]
+
+[[model.replies]]
+text = "Type your number."
+tool = "ask"
+
+[[model.replies]]
+text = "Thank you."
+"""
+EXPECTED = """
+[expect]
+heard = ["Thank you"]
+"""
+
+
+def asking(**wishes: object) -> tuple[Agent, list[tuple[str, bool]]]:
+    typed: list[tuple[str, bool]] = []
+
+    @tool(timeout_seconds=60)
+    async def ask(call: CallContext) -> str:
+        """Ask."""
+        digits = await call.collect_digits(**wishes)  # type: ignore[arg-type]  # as given
+        typed.append((digits.value, digits.complete))
+        if not digits.complete:
+            raise ToolFailed("nobody typed anything")
+        return "typed"
+
+    return Agent(name="asks", instructions="Ask.", greeting="Ask.", tools=[ask]), typed
+
+
+@pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])
+def test_a_tool_gets_the_keys_the_caller_types_in_virtual_time(telephony: str) -> None:
+    agent, typed = asking(length=4, secret=True)
+
+    call = call_script(TYPING % "4711" + EXPECTED, agent=agent, telephony=telephony)
+
+    assert call.ok, call.report
+    assert typed == [("4711", True)]
+    assert "4711" not in str(call.transcript)
+
+
+def test_keys_that_do_not_come_are_waited_for_as_long_as_the_tool_wants() -> None:
+    agent, typed = asking(length=4, timeout=5)
+
+    call = call_script(TYPING % "47" + EXPECTED, agent=agent)
+
+    assert call.ok, call.report
+    assert typed == [("47", False)]
+    assert "nobody typed anything" in str(call.transcript)
+
+
+def test_a_tool_may_ask_twice_and_one_at_a_time() -> None:
+    heard: list[str] = []
+
+    @tool(timeout_seconds=60)
+    async def ask(call: CallContext) -> str:
+        """Ask."""
+        heard.append((await call.collect_digits(length=2)).value)
+        heard.append((await call.collect_digits(length=2)).value)
+        return "typed"
+
+    agent = Agent(name="asks", instructions="Ask.", greeting="Ask.", tools=[ask])
+    call = call_script(TYPING % "1234" + EXPECTED, agent=agent)
+
+    assert call.ok, call.report
+    assert heard == ["12", "34"]
+
+
+def test_a_call_that_ends_ends_the_tool_that_still_waits() -> None:
+    ended: list[str] = []
+
+    @tool(timeout_seconds=60)
+    async def ask(call: CallContext) -> str:
+        """Ask."""
+        try:
+            await call.collect_digits(length=9, timeout=50)
+        finally:
+            ended.append("so did the tool")
+        return "typed"
+
+    agent = Agent(name="asks", instructions="Ask.", greeting="Ask.", tools=[ask])
+    leaving = """
+[caller]
+steps = [{ wait_for_agent = true }, { hang_up = true }]
+
+[[model.replies]]
+text = "Type your number."
+tool = "ask"
+
+[expect]
+ending = "caller-hung-up"
+"""
+    call = call_script(leaving, agent=agent)
+
+    assert call.ok, call.report
+    assert ended == ["so did the tool"]
+
+
+@pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])
+def test_configure_says_who_answers_and_with_which_tools(telephony: str) -> None:
+    asked: list[tuple[str | None, str | None]] = []
+
+    @tool
+    async def ask() -> str:
+        """Ask."""
+        return "the second agent's"
+
+    async def configure(call: CallContext) -> Agent:
+        asked.append((call.caller, call.callee))
+        return Agent(name="other", instructions="Ask.", greeting="Ask.", tools=[ask])
+
+    agent = Agent(name="first", instructions="Wait.", configure=configure)
+    call = call_script(TYPING % "1" + EXPECTED, agent=agent, telephony=telephony)
+
+    assert call.ok, call.report
+    assert asked == [("+15550104477", "+15550100200")]
+    assert "the second agent's" in str(call.transcript)
+
+
+def test_a_configure_that_fails_leaves_the_agent_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def configure(call: CallContext) -> None:
+        raise LookupError
+
+    agent, typed = asking(length=1)
+    call = call_script(TYPING % "1" + EXPECTED, agent=agent.changed({"configure": configure}))
+
+    assert call.ok, call.report
+    assert typed == [("1", True)]
+    assert Path(__file__).name in capsys.readouterr().out
