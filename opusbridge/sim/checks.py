@@ -26,6 +26,9 @@ OVER_ITS_HEAD = frozenset(
 #: A call may end in the middle of what is being said.
 LAST_SECONDS = 0.5
 
+#: Or in a pause of it: an agent that waits whether the caller means to speak has not lost a word.
+PAUSE_SECONDS = 2.0
+
 #: The last frame of an item may be cut by its padding.
 FRAME_MS = 20
 
@@ -176,14 +179,17 @@ def nothing_lost(
     """What the model said was heard to its end, unless the model was ``told`` that it was not.
 
     ``cleared`` and ``slack_ms``: see :func:`heard_of`.
-    The last half second proves nothing: the call may have ended in the middle of it.
+    The last half second proves nothing: the call may have ended in the middle of it; nor do two
+    seconds after a clear.
     """
     found = []
     silent_since = max((span.ended_at for span in heard), default=0.0)
+    paused = any(at > silent_since - LAST_SECONDS for at in cleared)
+    last_seconds = LAST_SECONDS + (PAUSE_SECONDS if paused else 0.0)
     for item in items:
         if item.item_id in told or item.done_at is None:
             continue
-        if max(item.done_at, silent_since) > ended_at - LAST_SECONDS:
+        if max(item.done_at, silent_since) > ended_at - last_seconds:
             continue
         sent_ms = len(item.sound) / item.format.bytes_per_ms
         heard_ms = heard_of(item, heard, inf, cleared, slack_ms)

@@ -165,6 +165,14 @@ def test_the_last_half_second_of_a_call_proves_nothing() -> None:
     assert nothing_lost([FIRST], [], cut, ended_at=9.0) == []  # it never came in whole
 
 
+def test_a_call_that_ends_in_a_pause_of_the_agents_has_lost_nothing() -> None:
+    cut, item = [span(1.0, FIRST.sound[:4000])], replace(FIRST, done_at=1.0)
+
+    assert nothing_lost([item], [], cut, ended_at=3.0, cleared=[1.5]) == []
+    assert nothing_lost([item], [], cut, ended_at=4.5, cleared=[1.5]) != [], "it should go on"
+    assert nothing_lost([item], [], cut, ended_at=3.0, cleared=[0.5]) != [], "another's pause"
+
+
 # --- Going on after a pause -------------------------------------------------------------
 
 
