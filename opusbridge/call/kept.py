@@ -5,18 +5,13 @@ have to be sent again, from the heard byte on; and the caller's line is compared
 was hearing: is that his voice, or our echo?
 """
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
 
 from opusbridge.audio.formats import levels_dbfs
+from opusbridge.call.segments import Segment
 from opusbridge.sound import Audio
-
-if TYPE_CHECKING:
-    from opusbridge.call.playout import Segment  # which keeps its sound here
 
 #: Of sound not yet heard. The longest response is under four minutes; more than this is given
 #: up, for an hour of it would be kept as well.

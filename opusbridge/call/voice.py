@@ -10,8 +10,9 @@ from math import inf
 from opusbridge import effects, events
 from opusbridge.call.kept import KeptSound
 from opusbridge.call.media import AgentPath
-from opusbridge.call.playout import Ended, PlayoutLedger, Segment, Sent
+from opusbridge.call.playout import PlayoutLedger
 from opusbridge.call.policy import Clip, TelephonyTraits
+from opusbridge.call.segments import Ended, Segment, Sent
 from opusbridge.call.transcript import Transcript
 from opusbridge.call.wire_delay import WireDelay
 from opusbridge.effects import Effect, Note

@@ -3,7 +3,7 @@ from math import inf
 import pytest
 
 from opusbridge.call.kept import ECHO_KEPT_SECONDS, MOST_KEPT_MS, KeptSound
-from opusbridge.call.playout import Segment
+from opusbridge.call.segments import Segment
 from opusbridge.sound import PCMU_8K, Audio
 
 SEGMENT = Segment("resp_1", "item_1", 0)

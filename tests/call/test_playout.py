@@ -3,7 +3,8 @@
 import pytest
 
 from opusbridge.call import playout as module
-from opusbridge.call.playout import Ended, PlayoutLedger, Segment, Sent
+from opusbridge.call.playout import PlayoutLedger
+from opusbridge.call.segments import Ended, Segment, Sent
 from opusbridge.call.wire_delay import WireDelay
 from opusbridge.sound import PCMU_8K, Audio
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opusbridge.call.playout import MARK_PATIENCE_SECONDS, Ended, PlayoutLedger, Sent
+from opusbridge.call.playout import MARK_PATIENCE_SECONDS, PlayoutLedger
+from opusbridge.call.segments import Ended, Sent
 from opusbridge.call.wire_delay import WireDelay
 from opusbridge.sound import PCMU_8K, Audio
 
