@@ -5,6 +5,8 @@ from pathlib import Path
 
 from opusbridge import events
 from opusbridge.bridge.control import Control
+from opusbridge.call.call import Call
+from opusbridge.call.pending import PendingUserInput
 from opusbridge.logs import Log, of_call
 from opusbridge.privacy import Private
 from opusbridge.tools.context import KEY_SECONDS, CallContext, Digits
@@ -19,8 +21,47 @@ class Asking(ABC):
     control: Control
 
     @abstractmethod
-    def _asked(self, event: events.FromShell) -> None:
+    def _asked(self, event: events.FromShell | events.FromTelephony) -> None:
         """From outside the call's tasks."""
+
+    @property
+    @abstractmethod
+    def _call(self) -> Call | None:
+        """``None`` before it began."""
+
+    @property
+    def response_active(self) -> bool:
+        """True from a response's ``response.created`` to its ``response.done``."""
+        talk = self._call.conversation if self._call else None
+        return talk is not None and talk.response.response_active
+
+    @property
+    def response_id(self) -> str | None:
+        talk = self._call.conversation if self._call else None
+        return talk.response.response_id if talk else None
+
+    @property
+    def pending_user_input(self) -> PendingUserInput | None:
+        """What waits for the next response, since when, and why."""
+        talk = self._call.conversation if self._call else None
+        return talk.response.pending_user_input if talk else None
+
+    @property
+    def recording_paused(self) -> bool:
+        """Nothing of what is said now is kept."""
+        return self._call is not None and self._call.transcript.paused
+
+    def pause_recording(self, by: str = "operator") -> None:
+        """Keep nothing of what is said from now on: neither sound nor words.
+
+        Files show a silence of the right length and ``[withheld]``. The recording goes on when
+        everybody who paused it (``by``, a slug) has called :meth:`resume_recording`.
+        """
+        self._asked(events.RecordingPauseRequested(by))
+
+    def resume_recording(self, by: str = "operator") -> None:
+        """Keep what is said from now on, if nobody else wants it withheld."""
+        self._asked(events.RecordingResumeRequested(by))
 
     def hang_up(self, reason: str = "hung-up-by-operator") -> None:
         """End the call once the caller has heard what is being said.

@@ -24,12 +24,12 @@ from opusbridge.bridge.line import TelephonyLine
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel, ModelLink
 from opusbridge.bridge.outbox import Socket
+from opusbridge.bridge.pinging import PingSocket
 from opusbridge.bridge.summary import complete, describe, show_note, summary
 from opusbridge.bridge.tools import SideWork, run_tool
 from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine, Observer, Outgoing, TelephonyProtocol
-from opusbridge.call.pending import PendingUserInput
-from opusbridge.call.policy import TelephonyTraits
+from opusbridge.call.policy import CallPolicy, TelephonyTraits
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending, PeerGone, ending
@@ -83,7 +83,7 @@ class RealtimeBridge(Asking):
         self._recorder_factory = recorder
         self._observers = tuple(observers)
         self._recorder: CallRecorder | None = None
-        self._policy = call_policy(self.traits, self.settings, agent)
+        self._policy = self._conducted_by(agent)
         self._engine: Engine | None = None
         self._ended: Ending | None = None
         self._started_at = datetime.now(UTC)
@@ -123,23 +123,6 @@ class RealtimeBridge(Asking):
         return self._ended is not None
 
     @property
-    def response_active(self) -> bool:
-        """True from a response's ``response.created`` to its ``response.done``."""
-        talk = self._call.conversation if self._call else None
-        return talk is not None and talk.response.response_active
-
-    @property
-    def response_id(self) -> str | None:
-        talk = self._call.conversation if self._call else None
-        return talk.response.response_id if talk else None
-
-    @property
-    def pending_user_input(self) -> PendingUserInput | None:
-        """What waits for the next response, since when, and why."""
-        talk = self._call.conversation if self._call else None
-        return talk.response.pending_user_input if talk else None
-
-    @property
     def _call(self) -> Call | None:
         return self._engine.call if self._engine else None
 
@@ -147,23 +130,6 @@ class RealtimeBridge(Asking):
         """The call for an operator, as ``GET /api/calls`` shows it."""
         shown = describe(self.call_id, self.traits.name, self._started_at, self._engine)
         return {**shown, "state": "ended"} if self.ended else shown
-
-    @property
-    def recording_paused(self) -> bool:
-        """Nothing of what is said now is kept."""
-        return self._call is not None and self._call.transcript.paused
-
-    def pause_recording(self, by: str = "operator") -> None:
-        """Keep nothing of what is said from now on: neither sound nor words.
-
-        Files show a silence of the right length and ``[withheld]``. The recording goes on when
-        everybody who paused it (``by``, a slug) has called :meth:`resume_recording`.
-        """
-        self._happened(events.RecordingPauseRequested(by))
-
-    def resume_recording(self, by: str = "operator") -> None:
-        """Keep what is said from now on, if nobody else wants it withheld."""
-        self._happened(events.RecordingResumeRequested(by))
 
     def rejected(self, kind: str) -> None:
         """A frame of the telephony side could not even be read as text."""
@@ -195,6 +161,7 @@ class RealtimeBridge(Asking):
             self._telephony_said,
             lambda: self._happened(events.TelephonyLost()),
             lambda: self._happened(events.PeerStalled("telephony")),
+            lambda name: self._asked(events.PingAnswered(name)),
         )
         self._model = ModelLink(
             self._connect_model,
@@ -324,6 +291,8 @@ class RealtimeBridge(Asking):
                 log.info("recording paused or resumed", what=type(effect).__name__)
             case effects.MovePlayout():
                 pass  # for the recorder, which sees it by observing
+            case effects.PingTelephony(name):
+                self._line.ping(name)
             case effects.Note():
                 show_note(effect, self._bad_messages)
             case effects.EndCall(how):
@@ -360,6 +329,11 @@ class RealtimeBridge(Asking):
             state=self._state,
         )
 
+    def _conducted_by(self, agent: Agent) -> CallPolicy:
+        return call_policy(
+            self.traits, self.settings, agent, pings=isinstance(self._telephony_socket, PingSocket)
+        )
+
     async def _configure(self) -> None:
         """As the agent's own hook says, unless it comes too late."""
         changed = await configured(self.agent, self._given, self.traits, self._context())
@@ -368,7 +342,7 @@ class RealtimeBridge(Asking):
         if changed is not None and engine.configurable:
             self.agent = self.control.agent = changed
             self.settings = changed.applied_to(self._given)
-            policy = call_policy(self.traits, self.settings, changed)
+            policy = self._conducted_by(changed)
         at = keep_told(self._recorder, events.CallConfigured(policy is not None), None, policy)
         self._perform(lambda at: engine.configured(policy, at), at)
 

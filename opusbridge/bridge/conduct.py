@@ -31,8 +31,13 @@ CONFIGURE_SECONDS = 3.0
 WARNING_SHARE = 0.25
 
 
-def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> CallPolicy:
-    """``settings`` are those of :meth:`Agent.applied_to`: the agent's word wins."""
+def call_policy(
+    traits: TelephonyTraits, settings: Settings, agent: Agent, *, pings: bool = False
+) -> CallPolicy:
+    """``settings`` are those of :meth:`Agent.applied_to`: the agent's word wins.
+
+    ``pings``: the telephony side's socket can carry pings.
+    """
     spoken = stored_speech(settings.language, settings.speech_dir)
     clips, words = dict(spoken.clips), dict(spoken.words)
     if agent.greeting_audio is not None:
@@ -55,6 +60,7 @@ def call_policy(traits: TelephonyTraits, settings: Settings, agent: Agent) -> Ca
             backoff=settings.retry_backoff,
             greeting=_greeting(agent),
         ),
+        pings=pings,
         greet=agent.greeting is not None or agent.greeting_audio is not None,
         barge_in=settings.barge_in is not False,
         confirm_ms=settings.barge_in_ms if settings.barge_in == "confirmed" else None,

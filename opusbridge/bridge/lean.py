@@ -72,6 +72,8 @@ class LeanSocket(WSListener):
         self._timer: asyncio.TimerHandle | None = None
         self._ping = b""
         self._lost = asyncio.Event()
+        self.on_pong: Callable[[bytes], None] = _ignore
+        """Told the payload of each pong that is no answer to the pings of ours."""
 
     # --- What differs -------------------------------------------------------------------
 
@@ -140,6 +142,14 @@ class LeanSocket(WSListener):
             if self._gone is not None or not self._slow:
                 raise self._gone or self._loss(None, "", ours=True)
             await self._writable.wait()
+
+    def ping(self, payload: bytes) -> None:
+        """Send one now; none while the peer is slow, or when the end has begun."""
+        transport = self._transport
+        if transport is None or self._slow or self._gone is not None:
+            return
+        if not transport.is_close_frame_sent:
+            transport.send_ping(payload)
 
     def begin_closing(self, code: int = 1000, reason: str = "") -> asyncio.TimerHandle | None:
         """Say goodbye; the peer answers, or the timer hangs up. ``None``: all is over."""
@@ -279,6 +289,8 @@ class LeanSocket(WSListener):
         if self._ping and payload == self._ping:
             self._stop_pinging()
             self._timer = self._loop.call_later(self._ping_seconds, self._send_ping)
+        else:
+            self.on_pong(payload)
 
     def _no_pong(self) -> None:
         """Half a line: the peer will not take anything any more, the close least of all."""
@@ -318,6 +330,10 @@ class LeanSocket(WSListener):
     def _abort(self) -> None:
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
+
+
+def _ignore(payload: bytes) -> None:
+    """Nobody has asked."""
 
 
 class Parser(WSProtocol):  # type: ignore[misc]  # a class written in C

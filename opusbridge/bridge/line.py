@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from opusbridge.bridge.outbox import Outbox, Socket, read_all
+from opusbridge.bridge.pinging import Pinging
 from opusbridge.errors import PeerGone
 
 
@@ -20,9 +22,13 @@ class TelephonyLine:
         said: Callable[[str], None],
         gone: Callable[[], None],
         stalled: Callable[[], None],
+        answered: Callable[[str], None],
     ) -> None:
+        """``answered`` is told of each ping's pong, by its name."""
         self.socket = socket
         self._said, self._gone, self._stalled = said, gone, stalled
+        self._answered = answered
+        self._pinging = Pinging(socket, answered)
         self._out = Outbox(stalled)
         self._opened = asyncio.Event()
         self._opened.set()
@@ -31,6 +37,10 @@ class TelephonyLine:
     def put(self, texts: Iterable[str]) -> None:
         """For the telephony side, in order."""
         self._out.put(texts)
+
+    def ping(self, name: str) -> None:
+        """Behind everything put so far, if the socket can."""
+        self._out.then(partial(self._pinging.send, name))
 
     async def emptied(self, seconds: float) -> None:
         """Returns when everything was sent, or after that long."""
@@ -49,6 +59,7 @@ class TelephonyLine:
         """From now on the line is this socket."""
         self.let_go()
         self.socket, self._out = socket, Outbox(self._stalled)
+        self._pinging = Pinging(socket, self._answered)
         self._opened.set()
 
     async def carry(self) -> None:

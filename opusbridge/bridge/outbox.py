@@ -52,11 +52,11 @@ async def read_all(socket: Socket, take: Callable[[str], None]) -> None:
 
 
 class Outbox:
-    """Texts for one peer, in order."""
+    """Texts for one peer, and what else is to be done between them, in order."""
 
     def __init__(self, stalled: Callable[[], None]) -> None:
         """``stalled`` is called once, when the peer is :data:`MOST_WAITING` texts behind."""
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[str | Callable[[], None]] = deque()
         self._stalled: Callable[[], None] | None = stalled
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
@@ -67,6 +67,16 @@ class Outbox:
     def put_one(self, text: str) -> None:
         if self._send_now is None or self._waiting or not self._send_now(text):
             self.put((text,))
+
+    def then(self, act: Callable[[], None]) -> None:
+        """Do this, which neither waits nor raises, when all that was put so far was sent."""
+        if self._gone:
+            return
+        if self._send_now is not None and not self._waiting:
+            return act()
+        self._waiting.append(act)
+        self._empty.clear()
+        self._wake.set()
 
     def put(self, texts: Iterable[str]) -> None:
         if self._gone:
@@ -97,7 +107,11 @@ class Outbox:
             while True:
                 self._send_now = None  # while one is being sent, the others wait behind it
                 while self._waiting:
-                    await socket.send_text(self._waiting.popleft())
+                    one = self._waiting.popleft()
+                    if isinstance(one, str):
+                        await socket.send_text(one)
+                    else:
+                        one()
                 self._wake.clear()
                 self._empty.set()
                 self._send_now = send_now

@@ -125,8 +125,8 @@ class Call:
         if told is not None:
             return self._end(told, now) if isinstance(told, Ending) else told
         match event:
-            case events.MarkReached(name):
-                return talk.voice.mark_reached(name, now) if talk else []
+            case events.MarkReached() | events.PingAnswered():
+                return talk.voice.echoed(event, now) if talk else []
             case events.CallArrived():
                 return self._arrived(event, now)
             case events.CallStarted():

@@ -50,7 +50,13 @@ class Conversation:
         self.model_format = model_format(telephony)
         self.line = CallerLine(telephony, self.model_format)
         self.voice = AgentVoice(
-            policy.telephony, telephony, self.model_format, transcript, call_ms, policy.confirms
+            policy.telephony,
+            telephony,
+            self.model_format,
+            transcript,
+            call_ms,
+            policy.confirms,
+            policy.pings,
         )
         session = replace(policy.session, audio_format=self.model_format)
         self.model = ModelSide(session, self.transcript)
@@ -81,7 +87,8 @@ class Conversation:
         self.response.model_heard(now)
         self.model.pulse.heard(now)
         before = self.response.response_id
-        return self._understood(event, now) + self._tidied(before, now)
+        found = self._understood(event, now) + self._tidied(before, now)
+        return found + self.voice.ping(now)
 
     def _understood(self, event: events.FromModel, now: float) -> list[Effect]:
         match event:

@@ -15,7 +15,8 @@ bounded time, since a mark may be lost). A clear begins a new epoch: the far sid
 marks of what it threw away too, and those are not "heard", nor tell how long the way is.
 
 Where nothing is reported, sound is kept back here and sent with a bounded lead, so that
-little is lost, or wrongly believed heard, when the caller cuts in; one way is assumed. A "that
+little is lost, or wrongly believed heard, when the caller cuts in; a ping behind the first sound
+tells how long that was on its way. A "that
 prompt was played" (AudioCodes' ``playFinished``) can correct nothing: whether it says of which
 sound, and what it says of cut ones, is not documented, and it would mark newer sound heard.
 """
@@ -68,7 +69,6 @@ class PlayoutLedger:
     _empties_at: float = 0.0
     """When everything sent was heard."""
     _run: Run | None = None
-    """The sound sent last, as far as it is heard without a pause."""
     _heard: int = 0
     _marks: deque[tuple[str, int, float]] = field(default_factory=deque)
     _stale_marks: dict[str, None] = field(default_factory=dict)
@@ -196,6 +196,17 @@ class PlayoutLedger:
         excess = run.excess(position, now)
         self.wire.came_back(excess)
         run.came_back(excess, self.wire.seconds)
+        self._set_right(run)
+
+    def pinged(self, trip: float, run: Run | None) -> None:
+        """A ping took so long, there and back; ``run``: it left with its first sound."""
+        self.wire.begin()
+        self.wire.came_back(trip)
+        if run is not None and run is self._run:
+            run.pinged(trip)
+            self._set_right(run)
+
+    def _set_right(self, run: Run) -> None:
         self._empties_at = run.heard_at(self._sent)
         for segment in self.segments:
             begun = bool(segment.stretches) and not segment.heard_before
@@ -211,6 +222,11 @@ class PlayoutLedger:
             return 0.0
         by, run.told = run.delay - run.told, run.delay
         return by
+
+    @property
+    def run(self) -> Run | None:
+        """The sound sent last, as far as it is heard without a pause."""
+        return self._run
 
     def silent_until(self, at: float) -> None:
         """The far side has silence to play until then, which is no part's."""

@@ -134,6 +134,8 @@ class CallPolicy:
     session: SessionConfig
     """Its ``audio_format`` is replaced by what suits the telephony side's."""
     responses: ResponsePolicy = field(default_factory=ResponsePolicy)
+    pings: bool = False
+    """The telephony side's socket can carry pings of ours."""
     greet: bool = False
     barge_in: bool = True
     confirm_ms: int | None = None

@@ -14,7 +14,7 @@ from opusbridge.call.playout import PlayoutLedger
 from opusbridge.call.policy import Clip, TelephonyTraits
 from opusbridge.call.segments import Ended, Segment, Sent
 from opusbridge.call.transcript import Transcript
-from opusbridge.call.wire_delay import WireDelay
+from opusbridge.call.wire_delay import Pings, WireDelay
 from opusbridge.effects import Effect, Note
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, Audio, AudioFormat
 
@@ -37,12 +37,15 @@ class AgentVoice:
         transcript: Transcript,
         call_ms: Callable[[float], int],
         may_pause: bool = False,
+        pings: bool = False,
     ) -> None:
-        """``may_pause``: a copy of what is on its way is kept, so that it can be sent again."""
+        """``may_pause``: a copy of what is on its way is kept, so that it can be sent again;
+        ``pings``: the wire is asked how long it is."""
         self._traits = traits
         self._telephony = telephony
         self._path = AgentPath(model, telephony, traits.frame_bytes)
         self._ledger = PlayoutLedger(telephony, traits.lead_seconds, WireDelay(traits.wire_seconds))
+        self._pings = Pings(pings, of_every_run=not traits.marks)
         self._kept = KeptSound() if may_pause else None
         self._ledger.kept = self._kept
         self._on_path: Segment | None = None  # whose sound conversion may hold back
@@ -140,19 +143,46 @@ class AgentVoice:
             if self._traits.marks:
                 found.append(effects.PlaceMark(self._ledger.place_mark(one)))
         self.spoke = self.spoke or bool(found)
-        return found
+        return found + self._ping_behind_sound(now)
 
     def answer(self, now: float) -> list[Effect]:
         """Silence answers the phone; what is said is heard after it."""
         answer = effects.AnswerCall()
         self._ledger.silent_until(now + answer.silence_ms / 1000)
-        return [answer]
+        return [answer, *self._ping_behind_sound(now)]
 
     # --- Being heard --------------------------------------------------------------------
+
+    def echoed(self, event: events.MarkReached | events.PingAnswered, now: float) -> list[Effect]:
+        """Something came back that went out with the sound."""
+        if isinstance(event, events.MarkReached):
+            return self.mark_reached(event.name, now)
+        return self.ping_answered(event.name, now)
 
     def mark_reached(self, name: str, now: float) -> list[Effect]:
         if not self._ledger.mark_reached(name, now):
             return [Note("stray", "mark")]
+        return self._set_right(now)
+
+    def ping(self, now: float) -> list[Effect]:
+        """Early in the call, and whether anything is heard or not: how far away is the ear?"""
+        due = self._pings.early_due(now)
+        return [effects.PingTelephony(self._pings.ask(None, now))] if due else []
+
+    def ping_answered(self, name: str, now: float) -> list[Effect]:
+        answered = self._pings.answered(name, now)
+        if answered is None:
+            return [Note("stray", "pong")]
+        self._ledger.pinged(*answered)
+        return self._set_right(now)
+
+    def _ping_behind_sound(self, now: float) -> list[Effect]:
+        run = self._ledger.run
+        due = self._pings.due_behind(run)
+        return [effects.PingTelephony(self._pings.ask(run, now))] if due else []
+
+    def _set_right(self, now: float) -> list[Effect]:
+        """The clock may have been: what was heard by it is written down, and who asked told."""
         self.settle(now)
         by_seconds = self._ledger.moved()
         return [effects.MovePlayout(by_seconds)] if by_seconds else []

@@ -61,6 +61,17 @@ class ResumeRecording:
 
 
 @dataclass(frozen=True, slots=True)
+class PingTelephony:
+    """Send a WebSocket ping behind everything sent so far, where the socket can.
+
+    :class:`events.PingAnswered` tells of its pong; a far side may also never answer.
+    """
+
+    name: str
+    """Its payload."""
+
+
+@dataclass(frozen=True, slots=True)
 class MovePlayout:
     """For the recording: what was played last, and what follows it, is heard at another time.
 
@@ -101,6 +112,7 @@ ToShell = (
     | ReleaseModel
     | PauseRecording
     | ResumeRecording
+    | PingTelephony
     | MovePlayout
     | Note
     | EndCall

@@ -59,6 +59,13 @@ class MarkReached:
 
 
 @dataclass(frozen=True, slots=True)
+class PingAnswered:
+    """The pong of a :class:`effects.PingTelephony`; whoever carries the socket tells of it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlayFinished:
     """AudioCodes says that a prompt was played to its end."""
 
@@ -117,6 +124,7 @@ FromTelephony = (
     | CallerSpoke
     | DigitsPressed
     | MarkReached
+    | PingAnswered
     | PlayFinished
     | NoInputReported
     | TransferSucceeded

@@ -162,6 +162,7 @@ def _policy(how: Manner, random: Random) -> CallPolicy:
             interrupts=how.barge_in,
             greeting="Say hello.",
         ),
+        pings=True,
         greet=how.greets,
         barge_in=how.barge_in,
         confirm_ms=250 if how.confirms else None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from random import Random
 
 from opusbridge.sim.clock import World
 from opusbridge.sim.faults import SLOW_READ_SECONDS
@@ -18,6 +19,7 @@ class Wire:
         "_deliver",
         "_free_at",
         "_lost",
+        "_sent_at",
         "_slow_until",
         "_slowest",
         "_world",
@@ -29,6 +31,7 @@ class Wire:
         self._world, self._deliver, self._slowest = world, deliver, slowest
         self._free_at = self._slow_until = self._aside_until = 0.0
         self._lost = False
+        self._sent_at = -1.0
         self.waiting = 0
         """Texts under way."""
 
@@ -40,9 +43,19 @@ class Wire:
         world = self._world
         late = world.random.uniform(QUICKEST_SECONDS, self._slowest)
         read_at = self._free_at + (SLOW_READ_SECONDS if world.now < self._slow_until else 0.0)
-        self._free_at = max(read_at, world.now + late)
+        self._free_at, self._sent_at = max(read_at, world.now + late), world.now
         self.waiting += 1
         world.at(self._free_at, partial(self._arrive, act))
+
+    def ride(self, act: Callable[[], None], chance: Random) -> None:
+        """Do this at the far end when a few bytes have arrived that leave now: together with a
+        text that left at this instant, or late by themselves."""
+        world, arrives_at = self._world, self._free_at
+        if self._sent_at != world.now:
+            late = chance.uniform(QUICKEST_SECONDS, self._slowest)
+            arrives_at = max(arrives_at, world.now + late)
+        self.waiting += 1
+        world.at(arrives_at, partial(self._arrive, act))
 
     def aside(self, text: str, most_seconds: float) -> None:
         """A text that depends on nothing but others sent so: late by up to so much, and
@@ -83,6 +96,19 @@ class Line:
     ) -> None:
         self.to_bridge = Wire(world, to_bridge, slowest)
         self.to_peer = Wire(world, to_peer, slowest)
+        self._world = world
+        self._of_pings = Random(f"{world.seed} pings")  # whoever sends none changes nothing
+
+    def ping(self, pong: Callable[[], None], takes: float) -> None:
+        """There, and after ``takes`` seconds back: then ``pong``."""
+
+        def answer() -> None:
+            self._world.at(self._world.now + takes, leave)
+
+        def leave() -> None:
+            self.to_bridge.ride(pong, self._of_pings)
+
+        self.to_peer.ride(answer, self._of_pings)
 
     def stall(self, seconds: float) -> None:
         self.to_bridge.stall(seconds)

@@ -363,14 +363,14 @@ class SimulatedCall:
                 self._rest.hang_up()
             case effects.TransferCall():
                 self._rest.transfer()
-            case effects.PauseRecording() | effects.ResumeRecording():
+            case effects.PingTelephony(name):
+                self._ping(name)
+            case effects.PauseRecording() | effects.ResumeRecording() | effects.MovePlayout():
                 pass  # for whoever keeps it, and sees it by observing
             case effects.ConfigureCall():
                 self.world.at(self.world.now, self._conduct)
             case effects.DeliverDigits():
                 self.world.at(self.world.now, partial(self.toolbox.delivered, effect))
-            case effects.MovePlayout():
-                pass  # the same
             case effects.Note():
                 self.notes.append(effect)
             case effects.ReplaceModel():
@@ -382,6 +382,12 @@ class SimulatedCall:
                 self._model_line.to_peer.then(self._close_model)
             case _:
                 raise AssertionError(f"the world cannot perform {type(effect).__name__}")
+
+    def _ping(self, name: str) -> None:
+        takes = self.surroundings.pong_seconds
+        if takes is not None:
+            pong = partial(self._happened, events.PingAnswered(name))
+            self._telephony_line.ping(pong, takes)
 
     def later(self, seconds: tuple[float, float], act: Callable[[], None]) -> None:
         self.world.at(self.world.now + self.world.random.uniform(*seconds), act)

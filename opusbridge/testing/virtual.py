@@ -35,7 +35,7 @@ def staged(
     :raises ConfigurationError: the script asks for an agent or a setting that cannot be.
     """
     agent, given = agent_for(script, agent), settings_for(script)
-    policy = call_policy(TRAITS[telephony], agent.applied_to(given), agent)
+    policy = call_policy(TRAITS[telephony], agent.applied_to(given), agent, pings=True)
 
     def cast(call: Staged) -> Cast:
         return AgentAtWork(agent, given, call).cast()

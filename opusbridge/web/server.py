@@ -23,6 +23,7 @@ from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.web.access import Access, Refusal
 from opusbridge.web.calls import Calls
+from opusbridge.web.pings import PingingProtocol
 
 #: Seconds a request may take to arrive, headers and body; uvicorn itself waits for ever.
 REQUEST_SECONDS = 10.0
@@ -165,9 +166,9 @@ class Server(uvicorn.Server):
 
 
 def _websockets(app: FastAPI) -> Any:
-    """uvicorn's own protocol for them, or the lean one."""
+    """uvicorn's own protocol for them, nearly as it is, or the lean one."""
     if app.state.sockets == "default":
-        return "websockets-sansio"
+        return PingingProtocol
     from opusbridge.web.lean import LeanProtocol  # an extra: only where it was chosen
 
     return LeanProtocol

@@ -22,9 +22,19 @@ CLOSE_SECONDS = 2.0
 
 #: Where the lean protocol (web/lean.py) leaves the way to its sockets in the ASGI scope.
 LEAN = "opusbridge.lean"
+#: And where uvicorn's own, as we have it (web/pings.py), leaves itself.
+PINGS = "opusbridge.pings"
 
 OnBad = Callable[[str], None]
 """Told the kind of each frame that was left out."""
+
+
+class Pinger(Protocol):
+    """What can send WebSocket pings."""
+
+    on_pong: Callable[[bytes], None] | None
+
+    def ping(self, payload: bytes) -> None: ...
 
 
 class Seam(Socket, Protocol):
@@ -48,6 +58,24 @@ class WebSocketSeam:
         self.on_bad = on_bad
         self._gone: PeerGone | None = None
         self._unread: deque[str] = deque()
+        self._pinger: Pinger | None = socket.scope["extensions"].get(PINGS)
+        self._on_pong: Callable[[bytes], None] = _ignore
+
+    @property
+    def on_pong(self) -> Callable[[bytes], None]:
+        """Told the payload of each pong that we have asked for with :meth:`ping`."""
+        return self._on_pong
+
+    @on_pong.setter
+    def on_pong(self, told: Callable[[bytes], None]) -> None:
+        self._on_pong = told
+        if self._pinger is not None:
+            self._pinger.on_pong = told
+
+    def ping(self, payload: bytes) -> None:
+        """Send one now, if the server can; never raises."""
+        if self._pinger is not None:
+            self._pinger.ping(payload)
 
     def unread(self, texts: Iterable[str]) -> None:
         self._unread.extendleft(reversed(list(texts)))
@@ -90,6 +118,10 @@ def seam_over(socket: WebSocket, on_bad: OnBad) -> Seam:
     """The seam over an accepted WebSocket, by the shortest way there is."""
     take: Callable[[OnBad], Seam | None] | None = socket.scope["extensions"].get(LEAN)
     return (take and take(on_bad)) or WebSocketSeam(socket, on_bad)
+
+
+def _ignore(payload: bytes) -> None:
+    """Nobody has asked yet."""
 
 
 def _size(text: str) -> int:

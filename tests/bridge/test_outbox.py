@@ -159,3 +159,38 @@ async def test_a_quick_socket_hands_its_texts_over_itself() -> None:
         await read_all(Quick("a", "b"), heard.append)
 
     assert heard == ["a", "b"]
+
+
+async def test_what_is_to_be_done_behind_the_texts_is_done_behind_them() -> None:
+    far, box = Far(), Outbox(lambda: None)
+    box.put(["a"])
+    box.then(lambda: far.taken.append("done"))
+    box.put(["b"])
+    sending = asyncio.create_task(box.send_all(far))
+
+    await box.emptied(1.0)
+
+    assert far.taken == ["a", "done", "b"]
+    sending.cancel()
+
+
+async def test_on_a_quick_socket_it_is_done_at_once() -> None:
+    far = Quick()
+    box = Outbox(lambda: None)
+    sending = asyncio.create_task(box.send_all(far))
+    await asyncio.sleep(0)
+    box.put(["a"])
+    box.then(lambda: far.taken.append("done"))
+
+    assert far.taken == ["a at once", "done"]
+    sending.cancel()
+
+
+async def test_for_a_peer_that_is_gone_nothing_is_done() -> None:
+    done: list[str] = []
+    box = Outbox(lambda: None)
+    box.drop()
+    box.then(lambda: done.append("done"))
+    await box.emptied(1.0)
+
+    assert done == []

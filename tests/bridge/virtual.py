@@ -92,6 +92,10 @@ class PartySocket:
         """By the bridge, with the time; sound left out."""
         self.after_each: Callable[[str], None] = lambda text: None
         """Called when the bridge has dealt with a text, with that text."""
+        self.pong_seconds: float | None = 0.0
+        """How long the other end takes to answer a ping; ``None``: it never does."""
+        self.pings: list[tuple[float, bytes]] = []
+        self.on_pong: Callable[[bytes], None] = lambda payload: None
         self.closed = False
         self.was_closed = asyncio.Event()
         self._inbox: deque[str] = deque()
@@ -126,6 +130,12 @@ class PartySocket:
             self.sent.append((now, orjson.loads(text)))
         self.party.receive(text, now)
         self._stirred.set()
+
+    def ping(self, payload: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        self.pings.append((loop.time(), payload))
+        if self.pong_seconds is not None:
+            loop.call_later(self.pong_seconds, lambda: self.on_pong(payload))
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         if not self.closed:

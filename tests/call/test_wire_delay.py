@@ -2,7 +2,17 @@
 
 import pytest
 
-from opusbridge.call.wire_delay import ECHOES, LONGEST_SECONDS, RUNS, Run, WireDelay
+from opusbridge.call.wire_delay import (
+    EARLY_APART_SECONDS,
+    EARLY_PINGS,
+    ECHOES,
+    LONGEST_SECONDS,
+    MOST_ASKED,
+    RUNS,
+    Pings,
+    Run,
+    WireDelay,
+)
 
 
 def wire_after(*runs: list[float], assumed: float = 0.05) -> float:
@@ -72,3 +82,69 @@ def test_a_far_side_that_stood_still_is_believed_after_some_echoes() -> None:
         run.came_back(0.58, 0.04)
 
     assert run.delay == pytest.approx(0.54)
+
+
+def test_a_ping_that_left_with_the_sound_tells_half_of_how_late_it_is_heard() -> None:
+    run = a_run()
+    run.pinged(0.14)
+    assert run.delay == pytest.approx(0.07)
+
+    run.pinged(7.0)  # the far side stood still, and nobody knows when
+    assert run.delay == LONGEST_SECONDS
+
+
+# --- Pings ------------------------------------------------------------------------------
+
+
+def test_the_wire_is_asked_early_but_not_all_at_once_and_then_no_more() -> None:
+    pings = Pings(possible=True, of_every_run=False)
+    asked = []
+    for tick in range(100):
+        now = 5.0 + tick / 20
+        if pings.early_due(now):
+            pings.ask(None, now)
+            asked.append(now)
+
+    assert len(asked) == EARLY_PINGS
+    assert asked[0] == 5.0
+    assert asked[1] - asked[0] == pytest.approx(EARLY_APART_SECONDS)
+
+
+def test_where_no_marks_come_back_each_run_is_pinged_once() -> None:
+    pings, first, second = Pings(possible=True, of_every_run=True), a_run(), a_run()
+    assert not pings.due_behind(None)
+    assert pings.due_behind(first)
+    pings.ask(first, 1.0)
+    assert not pings.due_behind(first)
+    pings.ask(None, 1.5)
+    assert not pings.due_behind(first)
+    assert pings.due_behind(second)
+
+
+def test_where_marks_tell_of_it_no_run_is_pinged() -> None:
+    assert not Pings(possible=True, of_every_run=False).due_behind(a_run())
+
+
+def test_a_socket_that_carries_no_pings_is_not_asked_to() -> None:
+    pings = Pings(possible=False, of_every_run=True)
+
+    assert not pings.early_due(9.0)
+    assert not pings.due_behind(a_run())
+
+
+def test_an_answer_tells_how_long_it_took_and_what_it_travelled_with_once() -> None:
+    pings, run = Pings(possible=True, of_every_run=True), a_run()
+    names = [pings.ask(run, 1.0), pings.ask(None, 2.0)]
+
+    assert pings.answered(names[1], 2.25) == (0.25, None)
+    assert pings.answered(names[0], 2.5) == (1.5, run)
+    assert pings.answered(names[0], 2.5) is None
+    assert pings.answered("ping-99", 2.5) is None
+
+
+def test_a_far_side_that_never_answers_leaves_no_more_than_some_behind() -> None:
+    pings = Pings(possible=True, of_every_run=True)
+    names = [pings.ask(a_run(), float(second)) for second in range(MOST_ASKED + 5)]
+
+    known = [pings.answered(name, 100.0) is not None for name in names]
+    assert known == [False] * 5 + [True] * MOST_ASKED

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from twilio.request_validator import RequestValidator
 
-from opusbridge.call.policy import ASSUMED_WIRE_SECONDS
 from opusbridge.sim import script
 from opusbridge.sim.callers import Caller
 from opusbridge.sim.telephone import Telephone, sign
@@ -27,10 +26,6 @@ CALLER_LINES = ("opening-hours", "one-more-thing", "sundays-too", "thank-you-goo
 
 #: Of the same sound after mu-law, resampling and back.
 ALIKE = 0.9
-
-#: One way over the wire that nothing tells of, in seconds: what is assumed where nothing comes
-#: back, while there is no way at all to a caller on this machine.
-UNKNOWN_WAY = {"twilio": 0.0, "audiocodes": ASSUMED_WIRE_SECONDS}
 
 #: Two frames: what the recording and the ear, or the mouth, may differ by.
 CLOSE_SECONDS = 0.04
@@ -54,7 +49,7 @@ async def test_both_sides_carry_a_whole_call_and_keep_it_as_it_was_heard(tmp_pat
             assert caller.verdict() == []
             well_ended(files)
             heard_in_order(caller)
-            recorded_as_it_was(caller, files, UNKNOWN_WAY[files.call["telephony"]])
+            recorded_as_it_was(caller, files)
         assert at.models.verdict() == []
         await counted(at)
 
@@ -82,15 +77,14 @@ def heard_in_order(caller: Caller) -> None:
     assert find(hours[-3 * second // 2 :], ear)[1] < 0.5  # cut long before its end
 
 
-def recorded_as_it_was(caller: Caller, files: Files, way: float) -> None:
-    """Each line is in the recording where it was heard, or said, on one time line; ``way`` is
-    what the ear is believed to be further away than it is."""
+def recorded_as_it_was(caller: Caller, files: Files) -> None:
+    """Each line is in the recording where it was heard, or said, on one time line."""
     began_at = on_the_loops_clock(files.call["started_at"])
     assert caller.begun_at is not None
     assert caller.ended_at is not None
     ear, said, agent = ear_of(caller), files.lane(0), files.lane(1)
     for slug in AGENT_LINES:
-        heard_at = caller.begun_at + find(line(slug), ear)[0] + way
+        heard_at = caller.begun_at + find(line(slug), ear)[0]
         recorded_at, alike = find(line(slug), agent)
         assert alike > ALIKE, slug
         assert began_at + recorded_at == pytest.approx(heard_at, abs=CLOSE_SECONDS), slug

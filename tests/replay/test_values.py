@@ -66,6 +66,7 @@ def test_stored_sound_that_was_not_kept_is_as_long() -> None:
         events.TransferRequested(Private("sip:front@example.com"), "asked"),
         events.DigitsWanted("d", None, "#", 5.0, True),
         events.ModelLost("model-lost", True),
+        events.PingAnswered("ping-1"),
         events.TextInjected(Private("Mention the sale.")),
         events.HangUpRequested("drained", goodbye=True),
     ],

@@ -35,7 +35,7 @@ from opusbridge.sim.model.knobs import Knobs
 from opusbridge.sim.model.replies import Reply, ReplyScript, ToolCallReply
 from opusbridge.sim.model.server import SimulatedModel
 from opusbridge.sim.surroundings import Surroundings
-from opusbridge.sim.wire import QUICKEST_SECONDS, Wire
+from opusbridge.sim.wire import QUICKEST_SECONDS, Line, Wire
 from opusbridge.sim.world import SimulatedCall
 from opusbridge.sound import PCMU_8K
 
@@ -352,3 +352,33 @@ def test_a_call_that_is_not_over_is_not_at_rest() -> None:
     assert not simulated.run(5.0)
     assert simulated.world.now == 5.0
     assert "0 endings instead of one" in simulated.verdict()
+
+
+def test_a_ping_travels_with_the_text_before_it_and_its_pong_takes_a_way_of_its_own() -> None:
+    world, seen = World(1), list[tuple[str, float]]()
+    line = Line(world, lambda text: None, lambda text: seen.append((text, world.now)), slowest=0.1)
+    line.to_peer.send("sound")
+    line.to_peer.ride(lambda: seen.append(("with it", world.now)), Random(1))
+    line.ping(lambda: seen.append(("pong", world.now)), takes=0.5)
+    world.run(2.0)
+
+    (_, heard_at), (_, ping_at), (name, pong_at) = seen
+    assert name == "pong"
+    assert ping_at == heard_at
+    assert heard_at + 0.5 + QUICKEST_SECONDS <= pong_at <= heard_at + 0.6
+
+
+def test_a_ping_by_itself_is_late_by_itself_and_nothing_is_later_for_it() -> None:
+    def arrivals(pinged: bool) -> list[float]:
+        world, seen = World(1), list[float]()
+        line = Line(world, lambda text: None, lambda text: seen.append(world.now), slowest=0.1)
+        pongs: list[float] = []
+        for n in range(20):
+            world.at(n / 10, lambda: line.to_peer.send("x"))
+            if pinged:
+                world.at(n / 10 + 0.05, lambda: line.ping(lambda: pongs.append(world.now), 0.0))
+        world.run(5.0)
+        assert len(pongs) == (20 if pinged else 0)
+        return seen
+
+    assert arrivals(pinged=True) == arrivals(pinged=False)

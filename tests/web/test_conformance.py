@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from opusbridge.bridge.outbox import Outbox
+from opusbridge.bridge.pinging import PingSocket
 from opusbridge.web import server as room
 from tests.web.raw import (
     BINARY,
@@ -58,6 +59,56 @@ def story(tell: Callable[[House], Coroutine[Any, Any, None]]) -> None:
             await tell(server)
 
     room.run(main())
+
+
+# --- What a bridge may ask --------------------------------------------------------------
+
+
+def test_a_ping_of_ours_leaves_behind_what_was_sent_and_its_pong_is_told() -> None:
+    async def tell(server: House) -> None:
+        raw, bridge = await a_call(server)
+        socket = bridge.socket
+        assert isinstance(socket, PingSocket)
+        told: asyncio.Queue[bytes] = asyncio.Queue()
+        socket.on_pong = told.put_nowait
+        await socket.send_text("sound")
+        socket.ping(b"ping-1")
+
+        assert await raw.frame() == Frame(TEXT, b"sound")
+        assert await raw.frame() == Frame(PING, b"ping-1")
+        raw.send(frame(PONG, b"ping-1"), frame(PONG, b"of nobody"))
+        assert [await told.get(), await told.get()] == [b"ping-1", b"of nobody"]
+        raw.send(text("go on"))
+        await bridge.has_heard(2)
+
+    story(tell)
+
+
+def test_a_ping_when_the_end_has_begun_is_none() -> None:
+    async def tell(server: House) -> None:
+        raw, bridge = await a_call(server)
+        socket = bridge.socket
+        assert isinstance(socket, PingSocket)
+        await socket.close(1000)
+        socket.ping(b"too late")
+        raw.send(close())
+
+        assert [one.opcode for one in await raw.all_frames()] == [CLOSE]
+        socket.ping(b"later still")
+
+    story(tell)
+
+
+def test_a_ping_for_a_peer_that_left_is_none() -> None:
+    async def tell(server: House) -> None:
+        raw, bridge = await a_call(server)
+        socket = bridge.socket
+        assert isinstance(socket, PingSocket)
+        raw.gone()
+        await server.calls.drain(5.0)
+        socket.ping(b"nobody there")
+
+    story(tell)
 
 
 Case = TypeVar("Case")
