@@ -240,11 +240,17 @@ class PlayoutLedger:
         self._heard = self._position(now)
         return self._heard
 
-    def _position(self, now: float) -> int:
-        position = self._sent - self._bytes(max(0.0, self._empties_at - now))
+    def cleared_at(self, now: float) -> float:
+        """When a clear that leaves now reaches the far side: until then it plays on."""
+        return now + self.wire.seconds
+
+    def _position(self, now: float, at: float | None = None) -> int:
+        """At ``at``, which is now or soon, as far as it is known now."""
+        at = now if at is None else at
+        position = self._sent - self._bytes(max(0.0, self._empties_at - at))
         for _, held, due in self._marks:
             if now < due + MARK_PATIENCE_SECONDS:
-                position = min(position, held + self._bytes(self.wire.seconds))
+                position = min(position, held + self._bytes(self.wire.seconds + at - now))
                 break  # the others are further on; those before it are taken to be lost
         return max(self._heard, position)
 
@@ -289,13 +295,14 @@ class PlayoutLedger:
         Only where :meth:`may_pause`; the far side must be cleared.
         """
         assert self.kept is not None
-        position = self.heard_position(now)
+        cleared_at = self.cleared_at(now)
+        position = self._position(now, cleared_at)
         position -= position % self.format.sample_bytes
         again = self.kept.unheard(position)
         for segment in self.segments:
             segment.heard_before = self._heard_bytes(segment, position)
             segment.sent, segment.stretches = segment.heard_before, []
-            segment.ends_at = min(now, segment.ends_at)
+            segment.ends_at = min(cleared_at, segment.ends_at)
         # Where the end of an utterance has left already, it is behind its sound again.
         open_ended = {segment for segment, raw in self._waiting if raw is None}
         last = {segment: at for at, (segment, _) in enumerate(again)}
@@ -335,17 +342,19 @@ class PlayoutLedger:
             segment.ends_at = min(now, segment.ends_at)
         return done
 
-    def cut(self, now: float) -> list[Segment]:
-        """Everything not completely heard, with how much was; a new epoch begins."""
-        unheard = self.segments
+    def cut(self, now: float, at: float | None = None) -> list[Segment]:
+        """Everything not completely heard by now, with how much was, or will be until ``at``; a
+        new epoch begins. What ends so soon may well be heard, but nobody can vouch for it."""
+        at = now if at is None else at
+        unheard, position = self.segments, self._position(now, at)
         for segment in unheard:
-            segment.heard_ms = self.heard_ms(segment, now)
-            segment.ends_at = min(now, segment.ends_at)
+            segment.heard_ms = self._heard_of(segment, position)
+            segment.ends_at = min(at, segment.ends_at)
         self.segments = []
         self._waiting.clear()
         self.paused = False
         if self.kept is not None:
-            self.kept.cut(now)
+            self.kept.cut(at)
         self._begin_epoch(now)
         return unheard
 

@@ -105,7 +105,8 @@ class AgentVoice:
         waits = self.being_heard
         if not waits or self.paused or not all(one.startswith(CLIP + FILLER) for one in waits):
             return []
-        return [effects.ClearPlayout()] if self.stop(now) else []
+        cleared_at = self._ledger.cleared_at(now)
+        return [effects.ClearPlayout(cleared_at)] if self.stop(now, cleared_at) else []
 
     def _say(self, item_id: str, clip: Clip, words: str, now: float) -> list[Effect]:
         self._transcript.words(item_id, "agent", words, final=True)
@@ -196,10 +197,11 @@ class AgentVoice:
         for segment in self._ledger.settle(now):
             self._write(segment)
 
-    def stop(self, now: float) -> list[Segment]:
-        """The line is silent: what was not heard by now never will be. Returns what was cut."""
+    def stop(self, now: float, at: float | None = None) -> list[Segment]:
+        """The line is silent, from ``at`` on: what is not heard by then never will be. Returns
+        what was cut."""
         self.settle(now)
-        unheard = self._ledger.cut(now)
+        unheard = self._ledger.cut(now, at)
         self._path.clear()
         self._on_path = None
         for segment in unheard:
@@ -258,7 +260,7 @@ class AgentVoice:
         """Silence, until :meth:`resume` or :meth:`cut`; what comes meanwhile waits."""
         self.settle(now)
         self._ledger.pause(now)
-        return [effects.ClearPlayout()]
+        return [effects.ClearPlayout(self._ledger.cleared_at(now))]
 
     def resume(self, now: float) -> list[Effect]:
         """From where the caller stopped hearing it."""
@@ -276,8 +278,12 @@ class AgentVoice:
         The item at the ear is cut to what was heard of it, those behind it are deleted; what
         was heard completely is left alone, since a truncation destroys its words.
         """
-        silence: list[Effect] = [] if self.paused else [effects.ClearPlayout()]
-        unheard = self.stop(now)
+        silence: list[Effect] = []
+        cleared_at = now
+        if not self.paused:
+            cleared_at = self._ledger.cleared_at(now)
+            silence = [effects.ClearPlayout(cleared_at)]
+        unheard = self.stop(now, cleared_at)
         if not unheard:
             return [], []
         told: list[Effect] = []

@@ -48,6 +48,9 @@ class EndPlayout:
 class ClearPlayout:
     """Drop what is queued to be heard, at once."""
 
+    heard_until: float = field(default=0.0, compare=False)
+    """When that reaches the far side, by the ledger's clock: until then it plays on."""
+
 
 @dataclass(frozen=True, slots=True)
 class TellSpeechStarted:

@@ -319,7 +319,7 @@ class _Files:
                     case effects.MovePlayout():
                         soundtrack.agent_moved(what.by_seconds)
                     case effects.ClearPlayout():
-                        soundtrack.cleared(t)
+                        soundtrack.cleared(max(t, what.heard_until - self._started_at))
                     case effects.PauseRecording():
                         soundtrack.pause(t)
                     case effects.ResumeRecording():

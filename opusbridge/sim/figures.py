@@ -15,8 +15,10 @@ from opusbridge import effects, events
 from opusbridge.audio.g711 import pcma_decode, pcmu_decode
 from opusbridge.effects import Effect
 from opusbridge.events import Event
+from opusbridge.sim.callers.caller import Clearing
 from opusbridge.sim.callers.playout import HeardSpan, is_audible
 from opusbridge.sim.checks import Cut, SpokenItem, cut_speech_unheard, heard_of
+from opusbridge.sim.witness import SEAM_MS, cleared_at
 from opusbridge.sim.world import SimulatedCall
 from opusbridge.sound import Audio, AudioFormat, Encoding
 
@@ -37,7 +39,8 @@ class Figures:
     """Of one call, or of many. All differences are in ms."""
 
     truncations: list[float] = field(default_factory=list)
-    """What the model was told was heard, less what the ear had heard at that instant."""
+    """What the model was told was heard, less what the ear had heard when the clear that goes
+    with it reached the far side. What that still plays then is its own doing."""
     refused: int = 0
     """Truncations the model refused."""
     heard_after_clear: int = 0
@@ -83,6 +86,7 @@ class Measure:
         self._frames = bytearray()
         self._taken_at = 0.0
         self._refused = 0
+        self._clears: list[float] = []
         self._ended_at: float | None = None
 
     def __call__(self, what: Event | Effect, now: float) -> None:
@@ -108,7 +112,8 @@ class Measure:
             case effects.MovePlayout():
                 timeline.move(what.by_seconds)
             case effects.ClearPlayout():
-                timeline.clear(now)
+                self._clears.append(now)
+                timeline.clear(max(what.heard_until, now))
 
     def figures(self, call: SimulatedCall) -> Figures:
         found = Figures(refused=self._refused)
@@ -116,14 +121,22 @@ class Measure:
         for at, told in call.witness.truncations:
             item = items[told.item_id]
             if _comparable(item, heard):
-                found.truncations.append(told.audio_end_ms - heard_of(item, heard, at))
+                until = self._cleared(call, at)
+                heard_ms = heard_of(item, heard, until, cleared_at(call.caller), SEAM_MS)
+                found.truncations.append(told.audio_end_ms - heard_ms)
         found.heard_after_clear = len(cut_speech_unheard(_cuts(call), call.witness.items, heard))
         if self._timeline is not None and self._ended_at is not None:
             rate = self._timeline.rate_hz
             frames = bytes(self._frames) + self._timeline.finish(self._ended_at)
             found.length.append(1000 * (len(frames) / (4 * rate) - self._ended_at))
-            found.placed = _placed(_right(frames), rate, heard)
+            found.placed = _placed(_right(frames), rate, heard, call.caller.clearings)
         return found
+
+    def _cleared(self, call: SimulatedCall, at: float) -> float:
+        """When the far side was told of what was cut at ``at``: with the truncation, or before."""
+        left = max((clear for clear in self._clears if clear <= at), default=at)
+        clears = call.caller.clearings
+        return next((one.asked_at for one in clears if one.asked_at >= left), at)
 
 
 def _comparable(item: SpokenItem, heard: list[HeardSpan]) -> bool:
@@ -144,7 +157,9 @@ def _cuts(call: SimulatedCall) -> list[Cut]:
     return found
 
 
-def _placed(agent: bytes, rate_hz: int, heard: list[HeardSpan]) -> list[float]:
+def _placed(
+    agent: bytes, rate_hz: int, heard: list[HeardSpan], clearings: list[Clearing]
+) -> list[float]:
     found = []
     for span in heard:
         pcm = _DECODE[span.format.encoding](bytes(span.sound))
@@ -154,6 +169,9 @@ def _placed(agent: bytes, rate_hz: int, heard: list[HeardSpan]) -> list[float]:
             if not is_audible(probe, AudioFormat(Encoding.PCM, rate_hz)):
                 continue
             heard_at = span.started_at + at / (2 * rate_hz)
+            until = heard_at + _PROBE_MS / 1000
+            if any(one.asked_at < until and heard_at < one.effective_at for one in clearings):
+                continue  # played on in spite of a clear
             begin = max(0, int((heard_at - _NEAR_SECONDS) * rate_hz) * 2)
             near = agent[begin : begin + int(4 * _NEAR_SECONDS * rate_hz) + size]
             there = near.find(probe)

@@ -99,11 +99,12 @@ class Line:
         self._world = world
         self._of_pings = Random(f"{world.seed} pings")  # whoever sends none changes nothing
 
-    def ping(self, pong: Callable[[], None], takes: float) -> None:
-        """There, and after ``takes`` seconds back: then ``pong``."""
+    def ping(self, pong: Callable[[], None], takes: float | None) -> None:
+        """There, and after ``takes`` seconds back, then ``pong``; ``None``: it never is."""
 
         def answer() -> None:
-            self._world.at(self._world.now + takes, leave)
+            if takes is not None:
+                self._world.at(self._world.now + takes, leave)
 
         def leave() -> None:
             self.to_bridge.ride(pong, self._of_pings)

@@ -364,7 +364,8 @@ class SimulatedCall:
             case effects.TransferCall():
                 self._rest.transfer()
             case effects.PingTelephony(name):
-                self._ping(name)
+                pong = partial(self.happened, events.PingAnswered(name))
+                self._telephony_line.ping(pong, self.surroundings.pong_seconds)
             case effects.PauseRecording() | effects.ResumeRecording() | effects.MovePlayout():
                 pass  # for whoever keeps it, and sees it by observing
             case effects.ConfigureCall():
@@ -382,12 +383,6 @@ class SimulatedCall:
                 self._model_line.to_peer.then(self._close_model)
             case _:
                 raise AssertionError(f"the world cannot perform {type(effect).__name__}")
-
-    def _ping(self, name: str) -> None:
-        takes = self.surroundings.pong_seconds
-        if takes is not None:
-            pong = partial(self._happened, events.PingAnswered(name))
-            self._telephony_line.ping(pong, takes)
 
     def later(self, seconds: tuple[float, float], act: Callable[[], None]) -> None:
         self.world.at(self.world.now + self.world.random.uniform(*seconds), act)

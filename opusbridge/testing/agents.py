@@ -39,7 +39,7 @@ class AgentAtWork:
             return None
         self._agent = agent
         self._call.call.toolbox.change(self._tools(), durations_for(self._call.script, agent))
-        return call_policy(traits, agent.applied_to(self._given), agent)
+        return call_policy(traits, agent.applied_to(self._given), agent, pings=True)
 
     def _tools(self) -> Tools:
         acts: dict[str, Callable[[str], str | Still]]

@@ -78,7 +78,7 @@ class Recording:
             case effects.MovePlayout() if self._timeline is not None:
                 self._timeline.move(what.by_seconds)
             case effects.ClearPlayout() if self._timeline is not None:
-                self._timeline.clear(now)
+                self._timeline.clear(max(what.heard_until, now))
             case effects.EndCall():
                 self._ended_at = now
             case _:

@@ -380,7 +380,7 @@ def test_barge_in_after_the_response_was_done_still_cuts_what_is_heard() -> None
     assert without_notes(found) == [
         ClearPlayout(),
         TellSpeechStarted(),
-        TruncateItem("item_2", 0, 350),
+        TruncateItem("item_2", 0, 400),  # by when the clear is there
     ]
 
 

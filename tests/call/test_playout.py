@@ -3,6 +3,7 @@
 import pytest
 
 from opusbridge.call import playout as module
+from opusbridge.call.kept import KeptSound
 from opusbridge.call.playout import PlayoutLedger
 from opusbridge.call.segments import Ended, Segment, Sent
 from opusbridge.call.wire_delay import WireDelay
@@ -560,3 +561,93 @@ def test_the_wire_does_not_eat_the_lead() -> None:
         say(ledger, "item_1", 1000, now=1.0)
 
     assert near.deadline == pytest.approx(away.deadline)
+
+
+def test_a_ping_that_left_with_the_first_sound_says_where_it_is_heard() -> None:
+    ledger = PlayoutLedger(PCMU_8K, lead_seconds=0.3, wire=WireDelay(0.05))
+    segment, _ = say(ledger, "item_1", 200, now=1.0)
+    run = ledger.run
+    assert run is not None
+
+    ledger.pinged(0.02, run)
+
+    assert segment.starts_at == pytest.approx(1.01)
+    assert ledger.heard_ms(segment, 1.11) == pytest.approx(100, abs=0.2)
+    assert ledger.moved() == pytest.approx(-0.04)
+
+
+def test_a_ping_before_all_sound_says_where_the_first_will_be_heard() -> None:
+    ledger = far()
+    for _ in range(3):
+        ledger.pinged(0.02, None)
+    _, (leaving,) = say(ledger, "item_1", 100, now=1.0)
+
+    assert isinstance(leaving, Sent)
+    assert leaving.starts_at == pytest.approx(1.01)
+
+
+def test_a_pong_that_comes_when_other_sound_is_heard_does_not_move_that() -> None:
+    ledger = PlayoutLedger(PCMU_8K, lead_seconds=0.3, wire=WireDelay(0.05))
+    say(ledger, "item_1", 100, now=1.0)
+    run = ledger.run
+    later, _ = say(ledger, "item_2", 100, now=3.0)
+
+    ledger.pinged(2.01, run)
+
+    assert later.starts_at == pytest.approx(3.05)
+
+
+# --- A clear on its way -----------------------------------------------------------------
+
+
+def test_what_is_heard_until_the_clear_arrives_was_heard() -> None:
+    ledger = far()
+    segment, _ = say(ledger, "item_1", 1000, now=1.0)
+
+    assert ledger.cut(1.55, ledger.cleared_at(1.55)) == [segment]
+
+    assert segment.heard_ms == pytest.approx(550, abs=0.2)
+    assert segment.ends_at == pytest.approx(1.6)
+
+
+def test_a_clear_that_overtakes_nothing_finds_nothing_heard_that_was_not_there() -> None:
+    ledger = far()
+    segment, _ = say(ledger, "item_1", 1000, now=1.0)
+    ledger.cut(1.02, ledger.cleared_at(1.02))  # both are on their way
+
+    assert segment.heard_ms == pytest.approx(20, abs=0.2)
+
+
+def test_a_mark_outstanding_holds_what_is_heard_until_the_clear_arrives_as_well() -> None:
+    ledger = far()
+    segment, _ = say(ledger, "item_1", 100, now=1.0)
+    ledger.place_mark()
+    say(ledger, "item_1", 900, now=1.0)
+    ledger.cut(1.9, ledger.cleared_at(1.9))
+
+    assert segment.heard_ms == 200
+
+
+def test_a_part_that_ends_before_the_clear_arrives_is_cut_all_the_same() -> None:
+    ledger = far()
+    first, _ = say(ledger, "item_1", 500, now=1.0)
+    ledger.complete(first, 1.0)
+    second, _ = say(ledger, "item_2", 500, now=1.0)
+
+    assert ledger.settle(1.52) == []
+    assert ledger.cut(1.52, ledger.cleared_at(1.52)) == [first, second]
+    assert first.heard_ms == 500
+    assert first.ends_at == pytest.approx(1.55)
+    assert second.heard_ms == pytest.approx(20, abs=0.2)
+
+
+def test_what_is_paused_goes_on_from_where_the_clear_will_find_it() -> None:
+    ledger = far()
+    ledger.kept = KeptSound()
+    segment, _ = say(ledger, "item_1", 1000, now=1.0)
+    ledger.pause(1.55)
+    assert ledger.heard_ms(segment, 1.9) == pytest.approx(550, abs=0.2)
+
+    again = ledger.resume(1.9, 1)
+
+    assert sum(sent_ms(again)) == pytest.approx(450, abs=0.2)

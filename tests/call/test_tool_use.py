@@ -249,7 +249,7 @@ def test_a_filler_stops_when_the_answer_begins() -> None:
     assert call.conversation is not None
     items = call.conversation.transcript.snapshot("call")["items"]
     (filler,) = (one for one in items if one["item_id"].startswith("clip:filler"))
-    assert (filler["status"], filler["ended_ms"]) == ("interrupted", 4500)
+    assert (filler["status"], filler["ended_ms"]) == ("interrupted", 4550)
 
 
 def test_one_that_was_heard_to_its_end_need_not_be_stopped() -> None:

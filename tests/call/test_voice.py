@@ -11,12 +11,14 @@ from opusbridge.effects import (
     DeleteItem,
     Effect,
     EndPlayout,
+    MovePlayout,
     Note,
+    PingTelephony,
     PlaceMark,
     PlayAudio,
     TruncateItem,
 )
-from opusbridge.events import ModelSpoke
+from opusbridge.events import MarkReached, ModelSpoke, PingAnswered
 from opusbridge.sound import PCM_24K, PCMU_8K, Audio, AudioFormat
 
 
@@ -33,6 +35,7 @@ class Speaking:
         telephony: AudioFormat = PCMU_8K,
         model: AudioFormat = PCMU_8K,
         wire_seconds: float = 0.0,
+        pings: bool = False,
     ) -> None:
         self.transcript = Transcript()
         self.voice = AgentVoice(
@@ -41,6 +44,7 @@ class Speaking:
             model,
             self.transcript,
             lambda at: round(1000 * at),
+            pings=pings,
         )
 
     def hears(
@@ -309,6 +313,53 @@ def test_an_older_prompt_played_out_does_not_make_newer_sound_heard() -> None:
     assert speaking.item("item_1")["ended_ms"] == 1100
     assert speaking.voice.audible(1.2)
     assert told(speaking.voice.cut(1.25)[1]) == [TruncateItem("item_2", 0, 100)]
+
+
+# --- Pings ------------------------------------------------------------------------------
+
+
+def test_a_ping_goes_behind_the_first_sound_and_sets_the_clock_right() -> None:
+    speaking = Speaking(AUDIOCODES, wire_seconds=0.05, pings=True)
+    found = speaking.hears("item_1", sound(150), 1.0)
+    assert [type(one) for one in found] == [PlayAudio, PlayAudio, PingTelephony]
+    assert speaking.hears("item_1", sound(50), 1.1) == [PlayAudio(sound(50), 1.2, follows=True)]
+
+    (moved,) = speaking.voice.echoed(PingAnswered("ping-1"), 1.02)
+
+    assert isinstance(moved, MovePlayout)
+    assert moved.by_seconds == pytest.approx(-0.04)
+    assert speaking.voice.silent_at(1.1) == pytest.approx(1.21)
+
+
+def test_the_silence_that_answers_the_phone_is_followed_by_a_ping_too() -> None:
+    speaking = Speaking(AUDIOCODES, pings=True)
+
+    assert speaking.voice.answer(1.0) == [effects.AnswerCall(), PingTelephony("ping-1")]
+
+
+def test_before_there_is_sound_the_wire_is_asked_as_well_and_where_marks_come_only_then() -> None:
+    speaking = Speaking(wire_seconds=0.05, pings=True)
+    assert speaking.voice.ping(0.5) == [PingTelephony("ping-1")]
+    assert speaking.voice.ping(0.6) == []
+    assert speaking.voice.ping(0.8) == [PingTelephony("ping-2")]
+    for number in (1, 2):
+        assert speaking.voice.echoed(PingAnswered(f"ping-{number}"), 0.9) == []
+
+    played_now, mark = speaking.hears("item_1", sound(100), 1.0)
+    assert isinstance(played_now, PlayAudio)
+    assert played_now.starts_at == pytest.approx(1.05)  # the pongs took 100 ms and more
+    assert isinstance(mark, PlaceMark)
+    assert speaking.voice.echoed(MarkReached(mark.name), 1.2) == []
+
+
+def test_a_strange_pong_is_noted() -> None:
+    assert Speaking(pings=True).voice.echoed(PingAnswered("ping-9"), 1.0) == [Note("stray", "pong")]
+
+
+def test_a_line_that_carries_no_pings_is_asked_for_none() -> None:
+    speaking = Speaking(AUDIOCODES)
+    assert speaking.voice.ping(0.5) == []
+    assert PingTelephony not in map(type, speaking.hears("item_1", sound(100), 1.0))
 
 
 # --- Being cut --------------------------------------------------------------------------
