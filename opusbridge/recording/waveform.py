@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from opusbridge.audio.wav import read_wav
 
 #: Points of an outline; more than a wide screen has pixels, few enough for a light page.
-MOST_POINTS = 4_000
+MOST_POINTS = 12_000
 
 
 @dataclass(frozen=True, slots=True)
