@@ -82,7 +82,7 @@ def test_the_soak_counts_calls_and_violations() -> None:
     status, printed = run("soak", "--calls", "2", "--jobs", "1", "--seed-from", "3")
 
     assert status == 0, printed
-    assert printed.startswith("2 calls, ")
+    assert "\n2 calls, " in f"\n{printed}"  # a slow machine is told how far it is
     assert "       0  violations" in printed
 
 
