@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,9 +20,20 @@ from opusbridge.call.policy import AUDIOCODES, TWILIO
 from opusbridge.config import Settings
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
-from opusbridge.sim.callers import HangUp, Say, Step, Wait, WaitForAgent
+from opusbridge.sim.callers import (
+    Caller,
+    HangUp,
+    Person,
+    Say,
+    SimulatedAudioCodes,
+    SimulatedTwilio,
+    Step,
+    Wait,
+    WaitForAgent,
+)
 from opusbridge.sim.tones import voice
 from opusbridge.tools import CallContext, CallOutcome
+from tests.bridge import virtual
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
@@ -70,6 +82,33 @@ def test_the_session_is_what_configure_made_of_it(bridge: type[AnyBridge]) -> No
     assert stage.bridge.agent.greeting == "Say hello."
     assert stage.to_model("session.update")[0][0] - stage.at(effects.ConfigureCall)[0] == 1.0
     assert stage.verdict() == []
+
+
+@both_bridges
+def test_configure_knows_who_calls_whom_and_what_the_telephony_side_was_told(
+    bridge: type[AnyBridge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[CallContext] = []
+
+    async def configure(call: CallContext) -> None:
+        asked.append(call)
+
+    def caller(*_: object) -> Caller:
+        person = Person([Wait(2.0), HangUp()])
+        if bridge is BRIDGES[0]:
+            return SimulatedAudioCodes(person, "call-1", Random(1))
+        parties = {"from": "+15550104477", "to": "+15550100200", "tenant": "north"}
+        return SimulatedTwilio(person, "CA" + "1" * 32, "MZ1", parties, Random(1))
+
+    monkeypatch.setattr(virtual, "caller_for", caller)
+    in_virtual_time(play(bridge, [], agent=an_agent(configure=configure)))
+
+    (call,) = asked
+    assert (call.caller, call.callee) == ("+15550104477", "+15550100200")
+    own = ("callerHost", "sip.carrier.example"), ("tenant", "north")
+    name, value = own[BRIDGES.index(bridge)]
+    assert call.parameters[name] == value
+    assert "token" not in call.parameters
 
 
 @both_bridges

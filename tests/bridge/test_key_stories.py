@@ -20,7 +20,8 @@ from opusbridge.recording.writer import Writer
 from opusbridge.sim.callers import HangUp, Press, Say, Step, Wait, WaitForAgent, WaitForSound
 from opusbridge.sim.model import Reply, ReplyScript, ToolCallReply
 from opusbridge.sim.tones import voice
-from opusbridge.tools import CallContext, collect_digits, tool
+from opusbridge.tools import CallContext, CallOutcome, collect_digits, tool
+from opusbridge.webhooks.letters import call_ended
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
@@ -86,13 +87,19 @@ def test_a_secret_is_the_tools_alone(
             tmp_path, None, now, record=True, flight=True, writer=writer, call_id=call_id
         )
 
+    outcomes: list[CallOutcome] = []
+
+    async def on_end(outcome: CallOutcome) -> None:
+        outcomes.append(outcome)
+
     writer = Writer()
+    agent = an_agent(tools=[check_pin], on_end=on_end)
     steps: list[Step] = [Wait(0.3), Press("5#"), WaitForAgent(), said(), WaitForAgent(), Wait(0.5)]
     steps += [Press(SECRET[:3]), said(900), Press(SECRET[3:] + "#"), Wait(4.0), HangUp()]
     script = asks("check_pin")
     replies = ReplyScript([Reply("Yes?", voice(400, 24_000)), *script.replies])
     stage, how = in_virtual_time(
-        play(bridge, steps, agent=an_agent(tools=[check_pin]), replies=replies, recorder=recorder)
+        play(bridge, steps, agent=agent, replies=replies, recorder=recorder)
     )
     writer.close()
 
@@ -109,6 +116,9 @@ def test_a_secret_is_the_tools_alone(
     assert logged
     assert SECRET not in repr(logged)
     assert SECRET not in repr(stage.model_socket.sent)
+    (outcome,) = outcomes
+    assert SECRET not in repr((outcome.call, outcome.transcript, outcome.state))
+    assert SECRET.encode() not in call_ended(outcome, tmp_path, transcript=True)
     items = orjson.loads(files["transcript.json"])["items"]
     assert [item["text"] for item in items if item["text"].startswith("Keypad")] == [
         "Keypad: 5#",
