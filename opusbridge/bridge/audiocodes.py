@@ -18,7 +18,7 @@ class TelephonyRealtimeBridge(RealtimeBridge):
     def _protocol(self) -> TelephonyProtocol:
         return AudioCodesProtocol()
 
-    async def _control(self, effect: effects.HangUp | effects.TransferCall) -> None:
+    async def _control(self, effect: effects.ByOtherMeans) -> None:
         raise AssertionError("this wire carries everything")
 
     def _may_transfer(self) -> None:

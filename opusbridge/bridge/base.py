@@ -105,7 +105,7 @@ class RealtimeBridge(Asking):
         """A fresh protocol object for the telephony side."""
 
     @abstractmethod
-    async def _control(self, effect: effects.HangUp | effects.TransferCall) -> None:
+    async def _control(self, effect: effects.ByOtherMeans) -> None:
         """Do what the telephony side's wire cannot carry."""
 
     @abstractmethod
@@ -278,7 +278,7 @@ class RealtimeBridge(Asking):
                 self._begin(run_tool(self.agent, effect, self._context(), self._happened))
             case effects.ConfigureCall():
                 self._begin(self._configure())
-            case effects.HangUp() | effects.TransferCall():
+            case effects.HangUp() | effects.TransferCall() | effects.SendDTMF():
                 self._begin(self._control(effect))
             case effects.DeliverDigits():
                 self.control.deliver(effect)

@@ -44,7 +44,8 @@ def describe(
 def _state(call: Call | None) -> str:
     if call is None or call.answered_at is None:
         return "ringing"
-    return "transferring" if call.departure.away else "answered"
+    away = call.departure.away and not call.departure.pressing
+    return "transferring" if away else "answered"
 
 
 def summary(

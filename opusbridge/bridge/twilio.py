@@ -97,16 +97,23 @@ class TwilioRealtimeBridge(RealtimeBridge):
             raise TransferRefused("this line cannot transfer calls: no account is set for it")
 
     def _may_send_keys(self) -> None:
-        # Only TwiML can, and that takes the caller off the stream, and away from the agent.
-        raise WishRefused("this line cannot send keys while the agent is on it")
+        # Only TwiML can, and that takes the caller off the stream.
+        if not self.traits.transfers_return:
+            raise WishRefused("this line cannot send keys: no account is set for it")
 
-    async def _control(self, effect: effects.HangUp | effects.TransferCall) -> None:
+    async def _control(self, effect: effects.ByOtherMeans) -> None:
         call = self._call
         assert call is not None
-        if isinstance(effect, effects.HangUp):
-            await self._hang_up(call.provider_call_id)
-        else:
-            await self._redirect(call.provider_call_id, effect)
+        match effect:
+            case effects.HangUp():
+                await self._hang_up(call.provider_call_id)
+            case effects.TransferCall(target):
+                document = twiml.dial(target.value, action=self._after_url)
+                await self._redirect(call.provider_call_id, document)
+            case effects.SendDTMF(digits):
+                assert self._after_url is not None
+                document = twiml.press(digits.value, self._after_url)
+                await self._redirect(call.provider_call_id, document)
 
     async def _hang_up(self, call_sid: str) -> None:
         if self._rest is not None:
@@ -119,15 +126,14 @@ class TwilioRealtimeBridge(RealtimeBridge):
         await self._line.socket.close()
         self._happened(events.TelephonyLost())
 
-    async def _redirect(self, call_sid: str, effect: effects.TransferCall) -> None:
+    async def _redirect(self, call_sid: str, document: str) -> None:
         if self._rest is None:
             self._happened(events.TransferFailed("error"))
             return
         try:
-            document = twiml.dial(effect.target.value, action=self._after_url)
             await self._rest.redirect(call_sid, document)
         except TwilioRestError as error:
-            log.warning("transfer by REST failed", status=error.status, code=error.code)
+            log.warning("other TwiML by REST failed", status=error.status, code=error.code)
             # An answer that was lost, or a server's own trouble, says nothing of what was done:
             # the caller may be on his way.
             known = error.status is not None and error.status < 500

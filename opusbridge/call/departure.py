@@ -9,7 +9,9 @@ Three stages, each with its own way back:
   a transfer may still come back.
 
 Where a transfer takes the caller's line from us, he is *away* from then on: nothing is heard or
-said, and the call waits for what came of it. Refused there, he comes back on another line.
+said, and the call waits for what came of it. Refused there, he comes back on another line. Keys for
+the other end take it likewise, for as long as they are *pressing*; and whatever is wished meanwhile
+waits until he is back.
 """
 
 from opusbridge import effects, events
@@ -20,6 +22,7 @@ from opusbridge.call.farewell import (
     LEAVE_SECONDS,
     LOOK_SECONDS,
     RETURN_SECONDS,
+    TAIL_SECONDS,
     TRANSFER_SECONDS,
     Farewell,
 )
@@ -34,6 +37,8 @@ from opusbridge.privacy import Private
 
 #: Hang-ups of the agent's own: a caller who speaks keeps the line.
 GIVES_WAY = frozenset({"agent-hung-up", "no-input"})
+#: Why he comes back from having keys pressed.
+PRESSED = "keys"
 
 
 class Departure:
@@ -48,6 +53,9 @@ class Departure:
         """What went with the latest transfer, if there was one."""
         self.away = False
         """The caller's line has left us with a transfer, and he may come back."""
+        self.pressing = False
+        """It has left us, or will at once, only to have keys pressed."""
+        self._keys = ""  # to be pressed when everything was heard
         self._comes_back: str | None = None  # he does, for this reason
         self._release_at: float | None = None  # when nobody may need the model any more
         self._farewell: Farewell | None = None
@@ -58,7 +66,7 @@ class Departure:
     @property
     def under_way(self) -> bool:
         """Whether nothing but the end, or a transfer that fails, may follow."""
-        return self.closing is not None or self.parting is not None
+        return self.closing is not None or self.parting is not None or self.pressing
 
     @property
     def wished(self) -> bool:
@@ -98,7 +106,7 @@ class Departure:
             self._transferring = self.away = False
             self.parting, self._gone_at = ending(then.reason), now + HANG_UP_SECONDS
             return [then]
-        if self.under_way:
+        if self._leaving:
             return []
         if by_agent and talk is not None and talk.barge_in.keeps_the_line:
             return [Note("farewell-cancelled")]
@@ -126,13 +134,14 @@ class Departure:
         A caller who is not there yet (``started``: the line is ours) is waited for: he hears
         why. Nothing happens if the call is being left already.
         """
-        if self.under_way:
+        if self._leaving:
             return []
         self.closing, self.unsaid = how, clips
         self._farewell = Farewell(effects.HangUp(how.reason), now, False, awaits_reply=False)
         if talk is None:
             return []
-        return talk.close(now) + (say_stored(talk, clips, now) if started else [])
+        heard = started and not self.away
+        return talk.close(now) + (say_stored(talk, clips, now) if heard else [])
 
     def apologise(self, talk: Conversation, started: bool, now: float) -> list[Effect]:
         """The retries are spent: say so, then do as the agent's policy says."""
@@ -147,13 +156,26 @@ class Departure:
             found += self.wish(effects.TransferCall(target, "no answer"), talk, now)
         return found
 
+    def press(self, digits: Private[str], talk: Conversation, now: float) -> list[Effect]:
+        """Keys for the other end: at once, or, where they take the line, when all was heard."""
+        if not talk.policy.telephony.transfers_return:
+            return [effects.SendDTMF(digits)]
+        self._keys += digits.value
+        return []
+
+    @property
+    def _leaving(self) -> bool:
+        return self.closing is not None or self.parting is not None
+
     # --- Parting ------------------------------------------------------------------------
 
     def look(self, talk: Conversation, started: bool, now: float) -> list[Effect]:
         """Has the last word been heard? ``started``: the line is ours to part from."""
         self._look_at = None
         farewell = self._farewell
-        if farewell is None or not started:
+        if self._keys and not self.under_way:
+            return self._look_for_keys(talk, now)
+        if farewell is None or not started or self.pressing:
             return []
         at_rest = talk.response.at_rest and not talk.tools.running
         voice = talk.voice
@@ -171,6 +193,15 @@ class Departure:
         self.handover = transfer.handover
         return [transfer]
 
+    def _look_for_keys(self, talk: Conversation, now: float) -> list[Effect]:
+        if not talk.response.at_rest or now < talk.voice.silent_at(now) + TAIL_SECONDS:
+            self._look_at = now + LOOK_SECONDS
+            return []
+        digits, self._keys = Private(self._keys), ""
+        self.pressing = self._transferring = True
+        self._gone_at = now + TRANSFER_SECONDS
+        return [effects.SendDTMF(digits)]
+
     def transfer_succeeded(self, now: float) -> None:
         if self._transferring:
             self._transferring, self._gone_at = False, now + HANG_UP_SECONDS
@@ -180,17 +211,26 @@ class Departure:
         if not self._transferring:
             return False
         self.parting = self._gone_at = None
-        self._transferring = False
+        self._transferring = self.pressing = False
         return True
 
     def give_back(self, reason: str, talk: Conversation, now: float) -> list[Effect] | None:
         """The transfer failed: the agent is told, and is to say so. ``None``: there was none."""
+        pressing = self.pressing
         if not self.transfer_failed():
             return None
+        if pressing:
+            return self._pressed(reason, talk, now)
         talk.barge_in.leaving = False
         words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
         noted = Note("transfer-failed", reason)
         return [noted, *talk.add_text(Why.TEXT, "system", words, now)]
+
+    def _pressed(self, reason: str, talk: Conversation, now: float) -> list[Effect]:
+        if reason == PRESSED:
+            return [Note("keys-pressed"), *talk.response.settle(now)]
+        words = Private("The keys could not be pressed.")
+        return [Note("keys-failed", reason), *talk.add_text(Why.TEXT, "system", words, now)]
 
     # --- Away ---------------------------------------------------------------------------
 
@@ -202,7 +242,7 @@ class Departure:
     @property
     def with_another(self) -> bool:
         """The caller is away, and nobody has said yet that he comes back."""
-        return self.away and self._comes_back is None
+        return self.away and self._comes_back is None and not self.pressing
 
     def told(
         self, event: FromTelephony, talk: Conversation | None, now: float
@@ -226,6 +266,7 @@ class Departure:
                 # Refused when his line was gone already: most likely he hung up.
                 return self._expect(reason, now)
             case events.CallerReturns(reason):
+                reason = PRESSED if self.pressing else reason
                 return ([] if self.away else self._leave(talk, now)) + self._expect(reason, now)
             case _:
                 return None
@@ -241,6 +282,8 @@ class Departure:
     def _leave(self, talk: Conversation, now: float) -> list[Effect]:
         self.away = talk.response.door.away = True
         self._gone_at, self._release_at = None, now + KEEP_MODEL_SECONDS
+        if self.pressing:  # nobody is asked anything: he is back when they are pressed
+            self._gone_at, self._release_at = now + RETURN_SECONDS, None
         # There is no line any more to clear.
         told = [one for one in talk.hush(now) if not isinstance(one, effects.ClearPlayout)]
         return [Note("away"), *told]

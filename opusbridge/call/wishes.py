@@ -64,7 +64,7 @@ class Wishes:
             case _ if self._departure.under_way:
                 return []
             case events.DTMFRequested(digits):
-                return [effects.SendDTMF(digits)]
+                return self._departure.press(digits, talk, now)
             case events.PlayRequested(rate_hz, pcm, words):
                 clip = Clip(rate_hz, pcm)
                 if words.value:

@@ -39,6 +39,7 @@ from opusbridge.effects.shell import (
 )
 from opusbridge.effects.telephony import (
     AnswerCall,
+    ByOtherMeans,
     ClearPlayout,
     ConfigureTelephony,
     EndPlayout,
@@ -64,6 +65,7 @@ __all__ = [
     "AnswerCall",
     "AppendAudio",
     "AskApproval",
+    "ByOtherMeans",
     "CancelResponse",
     "ClearPlayout",
     "CommitAudio",

@@ -148,6 +148,8 @@ NOTES: dict[str, str] = {
     "withheld": "items said while the recording was paused: their words are not kept",
     "transfer-failed": "the other party was not reached (reason)",
     "away": "the caller's line left us for another party, and may come back",
+    "keys-pressed": "the caller's line is back from having keys pressed on it",
+    "keys-failed": "keys could not be pressed (reason)",
     "model-released": "nobody may need the model's session again: it was closed",
     "farewell-cancelled": "the caller spoke before the agent could hang up",
     "hold": "an answer is owed and the caller heard nothing: he was told (reason: filler, goodbye)",

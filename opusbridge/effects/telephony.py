@@ -116,3 +116,6 @@ ToTelephony = (
     | TransferCall
     | SendDTMF
 )
+
+#: What a telephony side's wire may be unable to carry.
+ByOtherMeans = HangUp | TransferCall | SendDTMF

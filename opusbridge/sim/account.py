@@ -6,6 +6,7 @@ thereby is read here as strictly as Twilio reads it.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -25,6 +26,7 @@ DIAL_STATUS = {
 #: Twilio's limit for TwiML in a request.
 MOST_TWIML = 4000
 
+_KEYS = re.compile(r"[0-9*#wW]{1,32}", re.ASCII)
 _DIAL_ATTRIBUTES = {"action", "method", "timeout", "callerId", "answerOnBridge"}
 
 
@@ -48,8 +50,16 @@ class Dial:
     """Where to ask afterwards; ``None``: the call is over then."""
 
 
-def read_dial(document: str) -> Dial:
-    """The one ``<Dial>`` of a document.
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys for the other end, and where to go on then."""
+
+    digits: str
+    then: str
+
+
+def read_order(document: str) -> Dial | Keys:
+    """One ``<Dial>``, or ``<Play digits>`` and a ``<Redirect>``.
 
     :raises TwiMLRefused: with the error Twilio would log.
     """
@@ -58,8 +68,13 @@ def read_dial(document: str) -> Dial:
     except ElementTree.ParseError:
         raise TwiMLRefused(12100, "not XML") from None
     verbs = list(response)
+    if response.tag == "Response" and [verb.tag for verb in verbs] == ["Play", "Redirect"]:
+        digits, then = verbs[0].get("digits", ""), verbs[1].text or ""
+        if not _KEYS.fullmatch(digits) or verbs[1].attrib != {"method": "POST"} or not then:
+            raise TwiMLRefused(12200, "a Play without keys, or a Redirect to nowhere")
+        return Keys(digits, then)
     if response.tag != "Response" or [verb.tag for verb in verbs] != ["Dial"]:
-        raise TwiMLRefused(12200, "no transfer")
+        raise TwiMLRefused(12200, "no transfer, and no keys")
     dial = verbs[0]
     if set(dial.attrib) - _DIAL_ATTRIBUTES:
         raise TwiMLRefused(12200, "an unknown attribute of Dial")

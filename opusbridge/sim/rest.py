@@ -5,6 +5,7 @@ takes his call there and he is still on the line, he comes back to it on another
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from opusbridge import events
@@ -16,6 +17,9 @@ from opusbridge.sim.surroundings import Surroundings
 _PARAMETERS: dict[str, str] = {}
 #: In whose words Twilio tells why nobody took a call: it knows of none who declines.
 _TOLD = {"declined": "busy"}
+
+#: So long takes a key of a ``<Play digits>``, with the pause behind it.
+KEY_SECONDS = 0.2
 
 Deed = Callable[[float], None]
 """Something done to a caller, on his own clock."""
@@ -53,6 +57,9 @@ class PretendRest:
     def transfer(self) -> None:
         self._carrier.later(self._seconds, self._transfer)
 
+    def press(self, digits: str) -> None:
+        self._carrier.later(self._seconds, partial(self._press, digits))
+
     @property
     def _of_twilio(self) -> SimulatedTwilio:
         assert isinstance(self._caller, SimulatedTwilio), "nobody else has a REST interface"
@@ -79,6 +86,17 @@ class PretendRest:
         ringing = caller.habits.ring_seconds
         carrier.later((ringing, ringing), self._dial_ended)
 
+    def _press(self, digits: str) -> None:
+        caller = self._of_twilio
+        if caller.closing is not None:
+            self._carrier.happened(events.TransferFailed("error"))
+            return
+        caller.pressed_by_bridge.append(digits)
+        self._carrier.to_caller(caller.new_twiml)
+        self._carrier.happened(events.TransferUnderWay())
+        seconds = KEY_SECONDS * len(digits)
+        self._carrier.later((seconds, seconds), partial(self._returns, "error"))
+
     def _dial_ended(self) -> None:
         outcome = self._of_twilio.habits.transfer_outcome
         if self._hung_up:
@@ -86,8 +104,13 @@ class PretendRest:
         if outcome == "answered":
             self._carrier.happened(events.TransferSucceeded())
             return
+        self._returns(_TOLD.get(outcome, outcome))
+
+    def _returns(self, reason: str) -> None:
+        if self._hung_up:
+            return
         self._carrier.let_go()
-        self._carrier.happened(events.CallerReturns(_TOLD.get(outcome, outcome)))
+        self._carrier.happened(events.CallerReturns(reason))
         self._carrier.later(self._seconds, self._come_back)
 
     def _come_back(self) -> None:

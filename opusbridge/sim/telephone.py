@@ -16,9 +16,10 @@ from xml.etree import ElementTree
 
 import httpx2
 
-from opusbridge.sim.account import DIAL_STATUS, Account, TwiMLRefused, read_dial
+from opusbridge.sim.account import DIAL_STATUS, Account, Keys, TwiMLRefused, read_order
 from opusbridge.sim.callers import Person, SimulatedTwilio, TwilioHabits
 from opusbridge.sim.callers.twilio import ACCOUNT_SID
+from opusbridge.sim.rest import KEY_SECONDS
 from opusbridge.sim.sockets import CallRefused, OnEvent, place_call
 
 #: A webhook must be answered within this, or Twilio gives up (error 11200).
@@ -177,8 +178,12 @@ class Telephone:
             caller.console.append(31920)
 
     async def _transfer(self, caller: SimulatedTwilio, document: str) -> TwiML:
-        """It rings there, and the bridge is asked what to do then."""
-        dial = read_dial(document)
+        """It rings there, or keys are pressed, and the bridge is asked what to do then."""
+        dial = read_order(document)
+        if isinstance(dial, Keys):
+            caller.pressed_by_bridge.append(dial.digits)
+            await asyncio.sleep(KEY_SECONDS * len(dial.digits))
+            return await self._asked(dial.then, caller.call_sid, CallStatus="in-progress")
         await asyncio.sleep(caller.habits.ring_seconds)
         if dial.action is None:
             return TwiML()

@@ -363,6 +363,8 @@ class SimulatedCall:
                 self._rest.hang_up()
             case effects.TransferCall():
                 self._rest.transfer()
+            case effects.SendDTMF(digits):
+                self._rest.press(digits.value)
             case effects.PingTelephony(name):
                 pong = partial(self.happened, events.PingAnswered(name))
                 self._telephony_line.ping(pong, self.surroundings.pong_seconds)

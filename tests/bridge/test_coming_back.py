@@ -23,7 +23,7 @@ from opusbridge.recording.writer import Writer
 from opusbridge.replay import assert_replays
 from opusbridge.sim.callers import HangUp, SimulatedTwilio, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Reply, ReplyScript, ToolCallReply
-from opusbridge.tools.telephony import transfer_call
+from opusbridge.tools.telephony import send_dtmf, transfer_call
 from tests.bridge.virtual import PartySocket, Stage, in_virtual_time, play
 
 AFTER = "https://voice.example.com/twilio/after"
@@ -242,3 +242,32 @@ def test_an_operators_hang_up_reaches_a_caller_who_is_away() -> None:
 
     assert how == ending("hung-up-by-operator")
     assert story.rest.asked[-1] == "completed"
+
+
+PRESS = Reply("One moment.", None, (ToolCallReply("send_dtmf", '{"digits": "12#"}'),))
+
+
+@pytest.mark.slow
+def test_keys_for_the_other_end_are_pressed_and_the_call_goes_on() -> None:
+    story = Story()
+    agent = AGENT.changed({"tools": [send_dtmf]})
+    replies = ReplyScript([PRESS, Reply("I have pressed it."), Reply("Now we wait.")])
+
+    async def during(stage: Stage) -> None:
+        story.rest.stage = stage
+        await stage.until(lambda: bool(story.rest.asked))
+        await asyncio.sleep(1.0)
+        assert stage.bridge.describe()["state"] == "answered"
+        assert story.bridge.dial_ended({"CallStatus": "in-progress"})
+        await story.returns(stage)
+
+    stage, how = in_virtual_time(
+        play(story.kind, STEPS, agent=agent, replies=replies, during=during)
+    )
+
+    assert how == ending("caller-hung-up")
+    (twiml,) = story.rest.asked
+    assert '<Play digits="12#"' in twiml
+    assert AFTER in twiml
+    assert "transfer" not in str(stage.to_model("conversation.item.create"))
+    assert stage.verdict() == []

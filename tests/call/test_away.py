@@ -316,3 +316,87 @@ def test_a_wish_that_is_no_hang_up_is_not_for_a_caller_who_is_away() -> None:
     call = away()
 
     assert call.handle(events.TransferRequested(TARGET), 5.0) == []
+
+
+# --- Keys for the other end -------------------------------------------------------------
+
+
+def asked_for_keys(policy: CallPolicy = POLICY) -> Call:
+    call = Call(policy, 0.0)
+    call.handle(events.CallArrived("CA1", PCMU_8K), 0.0)
+    call.handle(events.SessionCreated("sess_1"), 0.0)
+    call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
+    call.handle(events.CallStarted(), 0.0)
+    call.handle(events.DTMFRequested(Private("12")), 1.0)
+    return call
+
+
+def pressing() -> Call:
+    """His line left us at 1.1, for keys."""
+    call = asked_for_keys()
+    assert call.departure.pressing
+    assert call.handle(events.TransferUnderWay(), 1.05) == []
+    assert call.handle(events.CallerHungUp("caller-hung-up"), LEFT) == [Note("away")]
+    return call
+
+
+def test_keys_are_pressed_when_everything_was_heard_and_together() -> None:
+    call = Call(POLICY, 0.0)
+    call.handle(events.CallArrived("CA1", PCMU_8K), 0.0)
+    call.handle(events.SessionCreated("sess_1"), 0.0)
+    call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
+    call.handle(events.CallStarted(), 0.0)
+    call.handle(events.ResponseCreated("resp_1", None), 0.5)
+    audio = Audio.of(bytes([0x20]) * 16_000, PCMU_8K)
+    call.handle(events.ModelSpoke("resp_1", "item_2", 0, audio), 0.5)
+    call.handle(events.ResponseDone("resp_1", "completed"), 0.6)
+
+    for digits in ("12", "3#"):
+        assert call.handle(events.DTMFRequested(Private(digits)), 1.0) == []
+    ((at, keys),) = [one for one in passes(call, 5.0) if isinstance(one[1], effects.SendDTMF)]
+    assert at >= 2.5
+    assert keys == effects.SendDTMF(Private("123#"))
+
+
+def test_a_caller_is_back_from_the_keys_without_a_word() -> None:
+    call = pressing()
+    call.handle(events.TextInjected(Private("Mention the sale.")), 1.3)
+
+    found = comes_back(call, 2.0, "error")
+    assert Note("keys-pressed") in found
+    assert told(found) == []
+    assert CreateResponse in [type(one) for one in found], "what waited is asked for"
+    assert not call.departure.under_way
+    assert call.handle(events.CallerHungUp("caller-hung-up"), 30.0) == [
+        EndCall(ending("caller-hung-up"))
+    ]
+
+
+def test_keys_that_could_not_be_pressed_are_told() -> None:
+    call = asked_for_keys()
+
+    found = call.handle(events.TransferFailed("error"), 1.2)
+    assert Note("keys-failed", "error") in found
+    assert told(found) == ["The keys could not be pressed."]
+    assert not call.departure.under_way
+
+
+def test_who_does_not_come_back_from_the_keys_is_lost() -> None:
+    (*_, (at, end)) = passes(pressing(), 100.0)
+
+    assert (at, end) == (LEFT + RETURN_SECONDS, EndCall(ending("telephony-lost")))
+
+
+def test_a_hang_up_that_is_wished_meanwhile_waits_until_he_is_back() -> None:
+    call = pressing()
+    call.handle(events.HangUpRequested("hung-up-by-operator"), 1.3)
+    assert [one for _, one in passes(call, 2.0)] == []
+
+    assert HangUp("hung-up-by-operator") in comes_back(call, 2.0, "error")
+
+
+def test_nothing_is_said_to_a_line_that_is_away_for_keys() -> None:
+    call = pressing()
+
+    assert sounds(call.handle(events.HangUpRequested("drained", goodbye=True), 1.3)) == []
+    assert HangUp("drained") in comes_back(call, 2.0, "error")

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from opusbridge.protocols.twilio import twiml
-from opusbridge.sim.account import Account, Dial, TwiMLRefused, read_dial
+from opusbridge.sim.account import Account, Dial, Keys, TwiMLRefused, read_order
 from opusbridge.sim.callers import Person, SimulatedTwilio, Wait
 
 CALL = "CA" + "1" * 32
@@ -49,8 +49,14 @@ async def test_what_is_nothing_or_too_long_changes_nothing() -> None:
 def test_our_own_transfers_are_understood() -> None:
     after = "https://voice.example.com/twilio/after"
 
-    assert read_dial(twiml.dial("+15550100300", action=after)) == Dial("+15550100300", after)
-    assert read_dial(twiml.dial("sip:front@example.com")) == Dial("sip:front@example.com", None)
+    assert read_order(twiml.dial("+15550100300", action=after)) == Dial("+15550100300", after)
+    assert read_order(twiml.dial("sip:front@example.com")) == Dial("sip:front@example.com", None)
+
+
+def test_our_own_keys_are_understood() -> None:
+    after = "https://voice.example.com/twilio/after"
+
+    assert read_order(twiml.press("12#", after)) == Keys("12#", after)
 
 
 @pytest.mark.parametrize(
@@ -61,11 +67,14 @@ def test_our_own_transfers_are_understood() -> None:
         ("<Other><Dial><Number>+1</Number></Dial></Other>", 12200),
         ('<Response><Dial volume="9"><Number>+1</Number></Dial></Response>', 12200),
         ("<Response><Dial><Number/></Dial></Response>", 13201),
+        ('<Response><Play/><Redirect method="POST">x</Redirect></Response>', 12200),
+        ('<Response><Play digits="1"/><Redirect method="POST"/></Response>', 12200),
+        ('<Response><Play digits="1"/><Redirect>x</Redirect></Response>', 12200),
         ("<Response><Dial><Queue>a</Queue></Dial></Response>", 13201),
     ],
 )
 def test_what_is_no_transfer_is_refused_with_twilios_number(document: str, number: int) -> None:
     with pytest.raises(TwiMLRefused) as refused:
-        read_dial(document)
+        read_order(document)
 
     assert refused.value.number == number

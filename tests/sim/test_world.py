@@ -11,6 +11,7 @@ from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy
 from opusbridge.effects import SessionConfig, TurnDetection
+from opusbridge.privacy import Private
 from opusbridge.protocols.audiocodes.protocol import AudioCodesProtocol
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.protocols.twilio.protocol import TwilioProtocol
@@ -382,3 +383,21 @@ def test_a_ping_by_itself_is_late_by_itself_and_nothing_is_later_for_it() -> Non
         return seen
 
     assert arrivals(pinged=True) == arrivals(pinged=False)
+
+
+def test_keys_take_the_line_of_twilio_and_give_it_back() -> None:
+    simulated = call(
+        "twilio",
+        greeted(Wait(4.0), HELLO, WaitForAgent(), HangUp()),
+        ReplyScript([GREETING, Reply("What is it?")]),
+        surroundings=RETURNING,
+    )
+    simulated.happens(events.DTMFRequested(Private("12#")), at=2.0)
+
+    assert simulated.run(60.0)
+    assert isinstance(simulated.caller, SimulatedTwilio)
+    assert simulated.caller.pressed_by_bridge == ["12#"]
+    assert {"away", "keys-pressed"} <= {note.kind for note in simulated.notes}
+    assert simulated.heard_words() == "Good day. What is it?"
+    assert reasons(simulated) == ["caller-hung-up"]
+    assert simulated.verdict() == []

@@ -47,6 +47,14 @@ def hang_up() -> str:
     return _document(response)
 
 
+def press(digits: str, action: str) -> str:
+    """Send these keys (``0-9 * #``) to the caller's end; then Twilio asks at ``action``."""
+    response = Element("Response")
+    SubElement(response, "Play", digits=_clean(digits))
+    SubElement(response, "Redirect", method="POST").text = _clean(action)
+    return _document(response)
+
+
 def dial(
     target: str,
     caller_id: str | None = None,

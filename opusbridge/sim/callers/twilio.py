@@ -74,6 +74,8 @@ class SimulatedTwilio(Caller):
         """The numbers Twilio would show its customer, each once."""
         self.marks: list[str] = []
         """Every mark placed, in order."""
+        self.pressed_by_bridge: list[str] = []
+        """Keys it had pressed for the other end, by TwiML."""
         self._sequence = 0
         self._chunk = 0
         self._frames = 0

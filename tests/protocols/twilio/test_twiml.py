@@ -126,3 +126,12 @@ def test_anything_else_is_not_dialled_and_not_repeated(target: str) -> None:
         twiml.dial(target)
 
     assert not target or target not in str(caught.value)
+
+
+def test_keys_are_played_and_twilio_asks_how_to_go_on() -> None:
+    response = VoiceResponse()
+    response.play(digits="12#")
+    response.redirect("https://voice.example.com/twilio/after", method="POST")
+
+    ours = twiml.press("12#", "https://voice.example.com/twilio/after")
+    assert ElementTree.canonicalize(ours) == ElementTree.canonicalize(str(response))
