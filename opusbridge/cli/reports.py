@@ -18,15 +18,19 @@ def failures(result: CallResult, strict: bool) -> list[str]:
 
 
 def show(results: Sequence[CallResult], console: Console, strict: bool = False) -> None:
-    """The table at the end."""
+    """What was wrong, a line each, whole, so that it can be followed; and the table at the end."""
     table = Table("script", "telephony", "call", "result")
     for one in results:
         wrong = failures(one, strict)
-        told = [*wrong, *([] if strict else one.not_checked)]
-        if not wrong:
-            told.insert(0, "as expected")
+        unseen = [] if strict else one.not_checked
+        if wrong or unseen:
+            console.print(escape(f"{one.script.name} over {one.telephony}:"))
+        for told in (*wrong, *unseen):
+            console.print(f"  {escape(told)}")
+        result = f"{len(wrong)} wrong" if wrong else "as expected"
+        result += f", {len(unseen)} not checked" if unseen else ""
         length = "" if one.evidence is None else f"{one.evidence.ended_at:.1f} s"
-        table.add_row(one.script.name, one.telephony, length, escape("\n".join(told)))
+        table.add_row(escape(one.script.name), one.telephony, length, result)
     console.print(table)
 
 

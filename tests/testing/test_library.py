@@ -30,6 +30,7 @@ STORIES = {
     "keys": "keys",
     "transfer refused": "transfer-refused",
     "goodbye cut short": "goodbye-heard",
+    "goodbye cut short by the caller": "goodbye-interrupted",
     "ten minutes of small talk": "small-talk",
 }
 

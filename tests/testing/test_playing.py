@@ -15,6 +15,7 @@ from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.privacy import Private
 from opusbridge.sim import script as scripts
+from opusbridge.sim.script.expect import ExpectTable, Verdict
 from opusbridge.testing import CallResult, RunningModel, load_script
 from opusbridge.tools import hang_up
 
@@ -199,3 +200,41 @@ def test_an_address_that_is_none_is_refused(simulated_caller: CallScript) -> Non
 
 def test_the_shipped_scripts_are_there_for_everybody() -> None:
     assert "greeting" in scripts.shipped()
+
+
+#: Of every kind something that is not so of the call of ORDER.
+NOT_SO = """
+conflicts = 0
+heard = ["is lost"]
+heard_exactly = "Nothing."
+not_heard = ["warehouse"]
+tools = [{ name = "look_up", arguments = { order = "43" } }, { name = "erase" }]
+transcript = [{ speaker = "caller", text = "bicycle" }, { speaker = "agent", unheard = "today" }]
+keys = "1"
+transfer = "+15550100300"
+ending = "agent-hung-up"
+longest_silence = 0.1
+latency = 0.1
+latencies = [0.1, 5.0]
+responses = { requested = 9, created = 9, completed = 9, cancelled = 9, failed = 9, retries = 9 }
+min_turns = 9
+turns = 9
+barge_ins = 9
+"""
+
+
+def test_every_kind_of_expectation_can_fail_of_a_real_call_and_points_at_its_line(
+    call_script: CallScript,
+) -> None:
+    script = ORDER.partition("[expect]")[0] + "[expect]" + NOT_SO
+    call = call_script(script, agent=shop(look_up))
+
+    failed = {one.path[1] for one in call.findings if one.verdict is Verdict.FAILED}
+    # A refused request is a conflict storm's: the library has it.
+    assert failed == set(ExpectTable.model_fields) - {"conflicts"}
+    lines = script.splitlines()
+    for told in call.failures:
+        line = int(told.split(":")[1])
+        key = lines[line - 1].partition(" = ")[0]
+        assert key in failed, told
+        assert "s of the call)" in told, told
