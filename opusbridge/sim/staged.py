@@ -7,6 +7,7 @@ from random import Random
 from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine, Observer
 from opusbridge.call.policy import CallPolicy
+from opusbridge.effects import AskApproval
 from opusbridge.protocols.audiocodes.protocol import AudioCodesProtocol
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.protocols.twilio.protocol import TwilioProtocol
@@ -46,6 +47,8 @@ class Cast:
     """Of the tools, in seconds."""
     close: Callable[[], None] = lambda: None
     """When the call is over."""
+    approves: Callable[[AskApproval], bool] = lambda asked: False
+    """Its policy about the tools of MCP servers."""
     configure: Configure = lambda: None
     """Asked once it is known who calls, if the policy says so."""
 
@@ -103,6 +106,7 @@ class Staged:
             surroundings=_surroundings(script, policy),
             faults=faults,
         )
+        self.call.toolbox.approves = given.approves
 
     def run(self) -> bool:
         """To its end and beyond, until nobody waits for anything; whether that came."""

@@ -42,6 +42,8 @@ class Toolbox:
         self._durations = dict(durations)
         self._happened = happened
         self._still: list[tuple[str, Still]] = []
+        self.approves: Callable[[effects.AskApproval], bool] = lambda asked: False
+        """The agent's policy about the tools of MCP servers."""
 
     def seconds(self, name: str, usual: tuple[float, float]) -> tuple[float, float]:
         """The least and the most it takes."""
@@ -57,6 +59,9 @@ class Toolbox:
         self.run.append(wanted.name)
         act = partial(self._output_of, wanted.name, wanted.arguments.value)
         self._settle(wanted.tool_call_id, act)
+
+    def asked(self, about: effects.AskApproval) -> None:
+        self._happened(events.ApprovalDecided(about.item_id, self.approves(about)))
 
     def delivered(self, digits: effects.DeliverDigits) -> None:
         """To whoever waits for them; nobody may any more."""

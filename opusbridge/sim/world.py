@@ -359,6 +359,8 @@ class SimulatedCall:
             case effects.RunTool():
                 seconds = self.toolbox.seconds(effect.name, self.surroundings.tool_seconds)
                 self.later(seconds, partial(self.toolbox.use, effect))
+            case effects.AskApproval():
+                self.later(self.surroundings.rest_seconds, partial(self.toolbox.asked, effect))
             case effects.HangUp():
                 self._rest.hang_up()
             case effects.TransferCall():

@@ -10,11 +10,13 @@ from opusbridge.bridge.control import Control, as_digits
 from opusbridge.bridge.hooks import configured
 from opusbridge.call.policy import CallPolicy
 from opusbridge.config import Settings
+from opusbridge.effects import AskApproval
 from opusbridge.sim.staged import Cast, Staged
 from opusbridge.sim.toolbox import Still, Tools
 from opusbridge.testing.aside import Aside, beside
 from opusbridge.testing.conduct import ScriptedTool, durations_for
 from opusbridge.tools.context import CallContext, Digits
+from opusbridge.tools.mcp import McpRequest
 from opusbridge.tools.registry import Tool
 
 
@@ -29,7 +31,14 @@ class AgentAtWork:
 
     def cast(self) -> Cast:
         durations = durations_for(self._call.script, self._agent)
-        return Cast(self._tools(), durations, self._close, self._configure)
+        return Cast(self._tools(), durations, self._close, self._approves, self._configure)
+
+    def _approves(self, asked: AskApproval) -> bool:
+        server = self._agent.mcp_server(asked.server_label)
+        if server is None:
+            return False
+        request = McpRequest(asked.server_label, asked.name, asked.arguments.value)
+        return beside(server.approves(request, self._context(self._agent, None)))
 
     def _configure(self) -> CallPolicy | None:
         traits = self._call.traits

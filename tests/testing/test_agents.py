@@ -6,7 +6,7 @@ import pytest
 
 from opusbridge import Agent, CallContext, tool
 from opusbridge.testing import call_script
-from opusbridge.tools import ToolFailed
+from opusbridge.tools import McpRequest, McpServer, ToolFailed
 
 TYPING = """
 [caller]
@@ -147,3 +147,44 @@ def test_a_configure_that_fails_leaves_the_agent_as_it_is(
     assert call.ok, call.report
     assert typed == [("1", True)]
     assert Path(__file__).name in capsys.readouterr().out
+
+
+MCP = """
+[caller]
+steps = [
+    { wait_for_agent = true },
+    { silence = 0.1 },
+    { tone = { hz = 300, seconds = 0.8 } },
+    { wait_for_agent = true },
+    { hang_up = true },
+]
+
+[[model.replies]]
+text = "How can I help you?"
+
+[[model.replies]]
+mcp = [{ server = "crm", name = "find", arguments = { number = "77" }, output = "in Bergen" }]
+
+[[model.replies]]
+text = "Thank you."
+
+[expect]
+heard = ["Thank you"]
+transcript = [{ speaker = "tool", text = "%s" }]
+"""
+
+
+@pytest.mark.parametrize(("yes", "told"), [(True, "in Bergen"), (False, "refused")])
+def test_the_agents_policy_is_asked_about_a_servers_tool(yes: bool, told: str) -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def approve(request: McpRequest, call: CallContext) -> bool:
+        asked.append((request.name, request.arguments))
+        return yes
+
+    server = McpServer(label="crm", url="https://mcp.example.com/sse", approve=approve)
+    agent = Agent(name="desk", instructions="Be kind.", greeting="Hello.", mcp=[server])
+    call = call_script(MCP % told, agent=agent)
+
+    assert call.ok, call.report
+    assert asked == [("find", '{"number": "77"}')]

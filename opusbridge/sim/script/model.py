@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validat
 
 from opusbridge.sim.model.knobs import NAMES as KNOBS
 from opusbridge.sim.model.knobs import Fault, FaultKind, Knobs
-from opusbridge.sim.model.replies import Reply, ReplyScript, ToolCallReply
+from opusbridge.sim.model.replies import McpCallReply, Reply, ReplyScript, ToolCallReply
 from opusbridge.sim.script.mistakes import Misplaced
 from opusbridge.sim.script.sounds import Line, for_model
 from opusbridge.sim.script.table import Table
@@ -26,6 +26,26 @@ class ToolCallTable(Table):
     def called(self) -> ToolCallReply:
         given = self.arguments
         return ToolCallReply(self.name, given if isinstance(given, str) else dumps(given))
+
+
+class McpCallTable(Table):
+    """The model uses a tool of an MCP server of the agent's, which its provider runs."""
+
+    server: str
+    """Its label."""
+    name: ToolName
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    output: str = "done"
+    error: str | None = None
+    """The server fails, and this is what it says."""
+    seconds: Annotated[float, Field(ge=0, le=600)] = 0.5
+
+    @property
+    def called(self) -> McpCallReply:
+        arguments = dumps(self.arguments)
+        return McpCallReply(
+            self.server, self.name, arguments, self.output, self.error, self.seconds
+        )
 
 
 class ReplyTable(Table):
@@ -48,12 +68,15 @@ class ReplyTable(Table):
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     tools: tuple[ToolCallTable, ...] = ()
     """Several calls at once; in place of ``tool``."""
+    mcp: tuple[McpCallTable, ...] = ()
+    """Tools of MCP servers, which come last."""
     delay: Annotated[float, Field(strict=True, ge=0, le=600)] = 0.0
     """Seconds the model thinks longer than usual."""
 
     @model_validator(mode="after")
     def _something(self) -> "ReplyTable":
-        if not self.text and self.voice is None and self.tool is None and not self.tools:
+        used = self.tool is not None or self.tools or self.mcp
+        if not self.text and self.voice is None and not used:
             raise ValueError("a reply has a text, a voice or a tool")
         if self.arguments and self.tool is None:
             raise ValueError("arguments without a tool")
@@ -65,10 +88,11 @@ class ReplyTable(Table):
         calls = tuple(table.called for table in self.tools)
         if self.tool:
             calls = (ToolCallTable(name=self.tool, arguments=self.arguments).called,)
+        mcp = tuple(table.called for table in self.mcp)
         if self.voice is None:
-            return Reply(self.text, None, calls, self.delay)
+            return Reply(self.text, None, calls, self.delay, mcp)
         words, pcm24k = for_model(self.voice)
-        return Reply(self.text or words, pcm24k, calls, self.delay)
+        return Reply(self.text or words, pcm24k, calls, self.delay, mcp)
 
 
 class FaultTable(Table):
