@@ -59,7 +59,7 @@ class StepTable(SoundTable):
     """Seconds."""
     wait_for_agent: Literal[True] | Seconds | None = None
     """Until the agent has spoken since the last own words, and is silent again; a number: for
-    so many seconds at most."""
+    so many seconds at most. Two in a row are met by the same sentence."""
     wait_for_sound: Literal[True] | Seconds | None = None
     """Until the agent begins to be heard; likewise."""
     wait_for_silence: Seconds | None = None
