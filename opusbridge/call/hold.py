@@ -31,8 +31,7 @@ class Hold:
             self.deadline = self._owed_since = self._said_at = None
             return
         self._was_deaf = self._was_deaf or deaf
-        if self._owed_since is None:
-            self._owed_since = min(now, since)
+        self._owed_since = min(now if self._owed_since is None else self._owed_since, since)
         if self._said_at is None:
             self.deadline = max(self._owed_since, silent_at) + self.after_seconds
         else:

@@ -126,7 +126,9 @@ def judged(call: SimulatedCall) -> list[str]:
     if len(coughs) > sum(spoken.text == COUGH for spoken in call.caller.spoken):
         found.append("speech was taken for a cough")
     if guarantees.hears_everything(call) and call.faults == Faults():
-        found += checks.never_silent(call.silences(), LONGEST_SILENCE_SECONDS)
+        each = zip(call.caller.spoken, call.silences(), strict=True)
+        owed = [silence for spoken, silence in each if spoken.text != COUGH]  # which asks nothing
+        found += checks.never_silent(owed, LONGEST_SILENCE_SECONDS)
     if any(ending.reason == "model-failed" for ending in call.endings):
         found.append("the bridge gave up, though no two responses in a row can fail")
     return found

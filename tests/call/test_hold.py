@@ -70,3 +70,12 @@ def test_who_may_have_spoken_unnoticed_is_asked_again_as_early_as_the_first_time
 
     assert hold.due(23.0)
     assert hold.deadline == 23.0 + AGAIN_SECONDS
+
+
+def test_what_is_learnt_later_of_when_he_began_to_wait_counts() -> None:
+    hold = waiting(since=10.0)
+    hold.look(owed=True, silent_at=0.0, now=12.0, since=8.5)
+    assert hold.deadline == 14.5
+
+    hold.look(owed=True, silent_at=0.0, now=13.0, since=11.0)
+    assert hold.deadline == 14.5

@@ -21,13 +21,13 @@ from opusbridge.sound import Audio, Encoding
 #: when a response was given up on (216, 292), marks of what was sent again that told of the end
 #: of it all (258), callers who waited for more than 8 s because a session had frozen in
 #: mid-turn (2887), the last click of a dead session was taken for speech (3275), or they had spoken
-#: again unnoticed (3514, 4264, 5616, 6395), requests refused again and again by a response the
-#: model had begun and not announced yet (6752), last words of a cut answer, believed to be heard
-#: while the clear was on its way (30565), a pause that forgot that way (59; test_figures.py has
-#: its figures), and five that found the checks at fault. What earlier ones found, before calls
-#: were drawn as they are now, has tests of its own.
+#: again unnoticed (3514, 4264, 5616, 6395, 10515), requests refused again and again by a response
+#: the model had begun and not announced yet (6752), last words of a cut answer, believed to be
+#: heard while the clear was on its way (30565), a pause that forgot that way (59; test_figures.py
+#: has its figures), and seven that found the checks at fault. What earlier ones found, before
+#: calls were drawn as they are now, has tests of its own.
 REGRESSION_SEEDS = [18, 126, 134, 216, 258, 292, 1527, 2887, 3275, 3514, 3809, 4264, 5616]
-REGRESSION_SEEDS += [6395, 6752, 59, 30565]
+REGRESSION_SEEDS += [6395, 6752, 10063, 10278, 10515, 59, 30565]
 
 SEEDS = range(300)
 CHUNK = 10

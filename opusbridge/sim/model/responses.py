@@ -250,7 +250,8 @@ class Responses:
                 self._referee.request_settled()
         if response.auto:
             self._referee.auto_response_settled()
-        self._referee.created(response, self._schedule.now)
+        told = kind not in (FaultKind.CREATED_WITHHELD, FaultKind.CREATED_LOST)
+        self._referee.created(response, self._schedule.now, told)
 
     def _step(self, run: _Run) -> None:
         """Go on saying it, until there is something to wait for."""

@@ -2,8 +2,8 @@
 
 import tomllib
 from functools import lru_cache
-from importlib.abc import Traversable
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 

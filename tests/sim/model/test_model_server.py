@@ -235,8 +235,8 @@ CONVERSATION = (
     Reply("Good morning."),
     Reply("Let me look.", tool_calls=(ToolCallReply("look_up", '{"order": "77"}'),)),
     Reply("It was sent today."),
-    Reply(LONG * 2),  # it must go on until the cancel, however busy the machine
-    Reply(LONG * 2),
+    Reply(LONG),  # it must go on until the cancel, however busy the machine
+    Reply(LONG),
     Reply("Goodbye."),
 )
 
@@ -244,7 +244,7 @@ CONVERSATION = (
 @pytest.fixture
 async def server() -> AsyncIterator[ModelServer]:
     replies = ReplyScript(CONVERSATION, heard=["Thank you."])
-    async with made(Knobs(speed=20.0, first_audio_delay=0.02), replies) as running:
+    async with made(Knobs(speed=8.0, first_audio_delay=0.02), replies) as running:
         yield running
 
 
