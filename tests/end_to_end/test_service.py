@@ -296,6 +296,10 @@ async def test_a_transfer_and_a_hang_up_go_through_twilios_rest_interface(tmp_pa
         assert await here.act(ids[moved], "transfer", destination="billing", reason="x") == 202
         assert await here.act(ids[closed], "hangup") == 202
         callers = [await call for call in calls]
+        # His line has left us: what came of the transfer Twilio tells when it is over.
+        after = f"http://{here.address}/twilio/after"
+        told = await here.telephone.tell(after, moved, DialCallStatus="completed")
+        assert "<Hangup" in told.text
         await here.over()
 
         posted = {one.path.rpartition("/")[2]: one for one in api.posted}
@@ -307,6 +311,7 @@ async def test_a_transfer_and_a_hang_up_go_through_twilios_rest_interface(tmp_pa
         assert posted[f"{closed}.json"].form == {"Status": "completed"}
         (dial,) = ElementTree.fromstring(posted[f"{moved}.json"].form["Twiml"])
         assert (dial.tag, dial[0].tag, dial[0].text) == ("Dial", "Number", BILLING)
+        assert dial.get("action") == after
         reasons = {sid: call["ending"]["reason"] for sid, call in here.kept().items()}
         assert reasons == {moved: "transferred", closed: "hung-up-by-operator"}
         assert [caller.verdict() for caller in callers] == [[], []]
