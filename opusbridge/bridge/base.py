@@ -8,6 +8,7 @@ group that ends with the call, so nothing of a call outlives it.
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -88,6 +89,7 @@ class RealtimeBridge(Asking):
         self._ended: Ending | None = None
         self._started_at = datetime.now(UTC)
         self._clock_began = 0.0
+        self._names = Context()  # what the logs know the call by
         self._alarm = Alarm(self._wake)
         self._over, self._finished = asyncio.Event(), asyncio.Event()
         self._broke = False
@@ -172,6 +174,7 @@ class RealtimeBridge(Asking):
         made = self._protocol(), RealtimeProtocol(), self._observers, bystanders
         self._engine = Engine(call, *made)
         with of_call(self.call_id):
+            self._names = copy_context()
             log.info("call began", telephony=self.traits.name)
             try:
                 await self._run_tasks()
@@ -208,7 +211,7 @@ class RealtimeBridge(Asking):
         except Exception as error:  # noqa: BLE001  # the outermost loop of the shell
             return self._step_broke(error)
         if frame is None:
-            return self._step("telephony", text, engine.telephony_said, now)
+            return self._names.run(self._step, "telephony", text, engine.telephony_said, now)
         # Of the caller's sound, fifty times a second, nothing else comes.
         self._model.put_one(append(frame[0]))
         if self._recorder is not None:
@@ -216,7 +219,8 @@ class RealtimeBridge(Asking):
 
     def _model_said(self, text: str) -> None:
         assert self._engine is not None
-        self._step("model", text, self._engine.model_said, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        self._names.run(self._step, "model", text, self._engine.model_said, now)
 
     def _model_gone(self, gone: PeerGone) -> None:
         self._happened(events.ModelLost(gone.reason, gone.permanent))

@@ -11,10 +11,10 @@ Only what :mod:`opusbridge.bridge.which` chose may import this module: picows is
 import asyncio
 import logging
 import os
+import sys
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextvars import copy_context
 
 from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
@@ -23,7 +23,8 @@ from opusbridge.errors import PeerGone
 
 #: Texts that wait to be received before we stop reading from the peer.
 MOST_UNREAD = 64
-#: Bytes taken from the kernel at once: what one peer may cost the others in one loop's turn.
+#: Bytes taken from the kernel at once: what a model may cost the others in one loop's turn.
+#: (Of the callers' sockets the kernel itself holds no more: web/server.py.)
 MOST_READ = 64 * 1024
 #: A message this long goes to the loop as it is, not by picows' own buffer, which it would hold
 #: a view of while the peer is slow.
@@ -47,10 +48,13 @@ _silent.setLevel(logging.CRITICAL + 1)
 class LeanSocket(WSListener):
     """The seam every bridge works on. One task receives; any may send.
 
+    A text of more than ``longest_text`` bytes is left out.
     ``largest`` is the most bytes of a message: more ends the socket (1009). Pings are
     ``ping_seconds`` apart, and as long is the patience with a missing pong. ``close_seconds``
     are for a peer to answer our close, or to take what was sent before it.
     """
+
+    longest_text = sys.maxsize
 
     def __init__(self, *, largest: int, ping_seconds: float, close_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -82,12 +86,8 @@ class LeanSocket(WSListener):
         """What the end is for the bridge; ``ours``: it was we who closed."""
 
     @abstractmethod
-    def _read(self, text: str, size: int) -> None:
-        """A whole text has come, of ``size`` bytes; :meth:`_arrived` is for good ones."""
-
-    @abstractmethod
     def _left_out(self, kind: str) -> None:
-        """Of a message that is none to us: ``binary`` or ``bad-utf8``."""
+        """Of a message that is none to us: ``binary``, ``oversized`` or ``bad-utf8``."""
 
     # --- What a bridge uses -------------------------------------------------------------
 
@@ -110,8 +110,7 @@ class LeanSocket(WSListener):
 
         :meth:`receive_text` then only waits for the end. What ``take`` raises, that raises.
         """
-        context = copy_context()  # for the names that the logs know the call by
-        self._take = lambda text: context.run(take, text)
+        self._take = take
         while self._waiting:
             take(self._waiting.popleft())
         self._resume_reading()
@@ -179,7 +178,24 @@ class LeanSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         try:
-            self._frame(transport, frame)
+            if (
+                frame.msg_type is not _TEXT
+                or not frame.fin
+                or frame.payload_size > self.longest_text
+                or self._parts is not None
+                or self._gone is not None
+                or transport.is_close_frame_sent
+                or (frame.rsv1 or frame.rsv2 or frame.rsv3)
+            ):
+                return self._frame(transport, frame)
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                return self._fail_for_bad_text()
+            if self._take is not None:
+                self._take(text)
+            else:
+                self._arrived(text)
         except Exception as error:  # noqa: BLE001  # it belongs to whoever waits for the end
             self._broke = error
             self.fail(BROKEN)
@@ -208,19 +224,13 @@ class LeanSocket(WSListener):
     # --- Messages -----------------------------------------------------------------------
 
     def _frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Whatever is no plain text that is welcome."""
         kind = frame.msg_type
         if self._gone is not None or transport.is_close_frame_sent:
             if kind is _CLOSE:
                 self._hang_up()  # which is all that was still missing
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.fail(PROTOCOL_ERROR)  # there is no extension that would give them a meaning
-        elif kind is _TEXT and frame.fin and self._parts is None:
-            try:
-                text = frame.get_payload_as_utf8_text()
-            except UnicodeDecodeError:
-                self._fail_for_bad_text()
-            else:
-                self._read(text, frame.payload_size)
         elif kind is _PING:
             if not self._slow:  # nobody can make us pile up answers
                 transport.send_pong(frame.get_payload_as_bytes())
@@ -252,7 +262,10 @@ class LeanSocket(WSListener):
             text = data.decode()
         except UnicodeDecodeError:
             return self._fail_for_bad_text()
-        self._read(text, len(data))
+        if len(data) > self.longest_text:
+            self._left_out("oversized")
+        else:
+            self._arrived(text)
 
     def _fail_for_bad_text(self) -> None:
         self._left_out("bad-utf8")
@@ -351,10 +364,10 @@ def parser(
     address: tuple[str, str] | None = None,
     headers: dict[str, str] | None = None,
     handshake_seconds: float | None = None,
-) -> Parser:
+) -> WSProtocol:
     """picows behind ``listener``; with an ``address`` (host and port, path) as a client."""
     host_port, path = address or (None, None)
-    return Parser(
+    return (Parser if address else WSProtocol)(
         host_port,
         path,
         address is not None,

@@ -6,8 +6,9 @@ from ssl import SSLContext
 from urllib.parse import urlsplit, urlunsplit
 
 from picows import WSHandshakeError, WSInvalidStatusError
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
-from opusbridge.bridge.lean import LeanSocket, Parser, parser
+from opusbridge.bridge.lean import LeanSocket, parser
 from opusbridge.errors import PeerGone
 
 #: Some doors are closed to those who do not say what they are.
@@ -45,11 +46,8 @@ class LeanModelSocket(LeanSocket):
     def _loss(self, code: int | None, reason: str, *, ours: bool) -> PeerGone:
         return self._gone_by(None, "") if ours else self._gone_by(code, reason)
 
-    def _read(self, text: str, size: int) -> None:
-        self._arrived(text)
-
     def _left_out(self, kind: str) -> None:
-        """The protocol has no binary frames; one of them says nothing to us."""
+        """The protocol has no such frames; one of them says nothing to us."""
 
 
 async def open_lean(
@@ -79,7 +77,7 @@ async def open_lean(
             raise
 
 
-async def _upgraded(protocol: Parser) -> LeanModelSocket:
+async def _upgraded(protocol: WSProtocol) -> LeanModelSocket:
     try:
         await protocol.wait_until_handshake_complete()
     except WSInvalidStatusError as error:

@@ -34,7 +34,7 @@ class QuickSocket(Socket, Protocol):
     """A socket on which texts come and go without waking a task for each."""
 
     def hand_over(self, take: Callable[[str], None]) -> None:
-        """Give each text to ``take`` as it arrives, those that wait first.
+        """Give each text to ``take`` as it arrives, those that wait first, in whatever context.
 
         ``receive_text`` then only waits for the end; it also raises what ``take`` raised.
         """

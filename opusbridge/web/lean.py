@@ -32,6 +32,8 @@ _UPGRADE = (
 class TelephonySocket(LeanSocket):
     """The seam over a telephony provider's socket; see ``WebSocketSeam`` for ``on_bad``."""
 
+    longest_text = MAX_FRAME_BYTES
+
     def __init__(
         self,
         *,
@@ -59,12 +61,6 @@ class TelephonySocket(LeanSocket):
 
     def _loss(self, code: int | None, reason: str, *, ours: bool) -> PeerGone:
         return PeerGone("telephony", "telephony-lost", code or 1006)
-
-    def _read(self, text: str, size: int) -> None:
-        if size > MAX_FRAME_BYTES:
-            self.on_bad("oversized")
-        else:
-            self._arrived(text)
 
     def _left_out(self, kind: str) -> None:
         self.on_bad(kind)

@@ -29,6 +29,9 @@ from opusbridge.web.pings import PingingProtocol
 REQUEST_SECONDS = 10.0
 #: One megabyte ends a socket; what we count and drop (64 KiB) is far below.
 MAX_MESSAGE_BYTES = 2**20
+#: Bytes of a peer's that the kernel keeps until we read them, about: what one who floods us may
+#: cost the others in one turn of the loop.
+MOST_UNREAD_BYTES = 64 * 1024
 #: Seconds between our pings to telephony sockets, and until a missing pong means a dead one.
 PING_SECONDS = 20.0
 #: Seconds for the stored goodbye after Ctrl-C, which has five in all …
@@ -66,6 +69,8 @@ def listen(host: str, port: int) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # The connections that are accepted inherit it; Linux takes it twice.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MOST_UNREAD_BYTES // 2)
         bound.bind((host.strip("[]"), port))
         bound.listen(2048)
     except (OSError, OverflowError) as error:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -93,26 +92,22 @@ async def test_bytes_are_nothing_that_a_socket_for_texts_can_send() -> None:
     assert wrong == ["websocket.send on a WebSocket for texts"]
 
 
-caller: ContextVar[str] = ContextVar("caller", default="nobody")
-
-
 def seam_in(scope: dict[str, Any], counted: list[str]) -> Seam:
     seam: Seam = scope["extensions"][LEAN](counted.append)
     assert isinstance(seam, QuickSocket)
     return seam
 
 
-async def test_texts_are_handed_over_in_order_and_in_the_context_of_the_call() -> None:
-    heard: list[tuple[str, str]] = []
+async def test_texts_are_handed_over_in_order() -> None:
+    heard: list[str] = []
 
     async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await accept(receive, send)
         seam = seam_in(scope, [])
         first = await seam.receive_text()
         seam.unread([first])
-        caller.set("somebody")
         assert isinstance(seam, QuickSocket)
-        seam.hand_over(lambda text: heard.append((text, caller.get())))
+        seam.hand_over(heard.append)
         await send({"type": "websocket.send", "text": "go on"})
         with pytest.raises(PeerGone):
             await seam.receive_text()
@@ -124,7 +119,7 @@ async def test_texts_are_handed_over_in_order_and_in_the_context_of_the_call() -
         await client.send("c")
         await client.close()
 
-    assert heard == [(text, "somebody") for text in "abc"]
+    assert heard == ["a", "b", "c"]
 
 
 async def test_a_socket_that_was_lost_while_it_was_accepted_is_lost_in_the_ordinary_way() -> None:
