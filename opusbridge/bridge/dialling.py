@@ -12,12 +12,13 @@ from functools import partial
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.proxy import get_proxy
 from websockets.uri import parse_uri
 
 from opusbridge import events
+from opusbridge.bridge.direct import DirectConnection
 from opusbridge.bridge.outbox import Socket
 from opusbridge.bridge.which import which_sockets
 from opusbridge.config import Settings, is_loopback
@@ -40,16 +41,24 @@ _quiet.setLevel(logging.WARNING)
 class ModelSocket:
     """An open model session: the seam every bridge works on."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: DirectConnection) -> None:
         self._connection = connection
+
+    def hand_over(self, take: Callable[[str], None]) -> None:
+        """Give each text to ``take`` as it arrives; :meth:`receive_text` then waits for the end."""
+        self._connection.hand_over(take)
+
+    def send_now(self, text: str) -> bool:
+        """Send without waiting; ``False`` if that cannot be."""
+        return self._connection.send_now(text)
 
     async def receive_text(self) -> str:
         """The model's next message; raises :class:`PeerGone` when there will be none."""
         while True:
             try:
-                message = await self._connection.recv()
+                message = await self._connection.receive()
             except ConnectionClosed as closed:
-                raise _gone(closed) from None
+                raise self._connection.broke or _gone(closed) from None
             if isinstance(message, str):
                 return message
             # The protocol has no binary frames; one of them says nothing to us.
@@ -90,6 +99,7 @@ async def _dial(
     try:
         connection = await _Connect(
             url,
+            create_connection=DirectConnection,
             additional_headers=headers,
             compression=None,
             max_size=MAX_MESSAGE_BYTES,
@@ -106,6 +116,7 @@ async def _dial(
         raise _peer_gone(refusal(status), status) from None
     except (OSError, WebSocketException):  # a TimeoutError is an OSError
         raise PeerGone("model", "model-unreachable") from None
+    assert isinstance(connection, DirectConnection)
     return ModelSocket(connection)
 
 

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from starlette.websockets import WebSocket
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -82,7 +83,7 @@ class LeanProtocol(WebSocketsSansIOProtocol):
             # What comes before the answer is for picows, which is not there yet.
             self.transport.pause_reading()
 
-    def take(self, on_bad: OnBad) -> Seam | None:
+    def take(self, socket: WebSocket, on_bad: OnBad) -> Seam | None:
         """The socket itself; ``None`` if it was lost while it was accepted."""
         if self.socket is not None:
             self.socket.on_bad = on_bad

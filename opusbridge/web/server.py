@@ -23,7 +23,7 @@ from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.web.access import Access, Refusal
 from opusbridge.web.calls import Calls
-from opusbridge.web.pings import PingingProtocol
+from opusbridge.web.direct import DirectProtocol
 
 #: Seconds a request may take to arrive, headers and body; uvicorn itself waits for ever.
 REQUEST_SECONDS = 10.0
@@ -173,7 +173,7 @@ class Server(uvicorn.Server):
 def _websockets(app: FastAPI) -> Any:
     """uvicorn's own protocol for them, nearly as it is, or the lean one."""
     if app.state.sockets == "default":
-        return PingingProtocol
+        return DirectProtocol
     from opusbridge.web.lean import LeanProtocol  # an extra: only where it was chosen
 
     return LeanProtocol

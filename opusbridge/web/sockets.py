@@ -20,7 +20,7 @@ MAX_FRAME_BYTES = 64 * 1024
 CLOSE_SECONDS = 2.0
 
 
-#: Where the lean protocol (web/lean.py) leaves the way to its sockets in the ASGI scope.
+#: Where our protocols (web/direct.py, web/lean.py) leave the way to themselves in the ASGI scope.
 LEAN = "opusbridge.lean"
 #: And where uvicorn's own, as we have it (web/pings.py), leaves itself.
 PINGS = "opusbridge.pings"
@@ -44,6 +44,10 @@ class Seam(Socket, Protocol):
 
     def unread(self, texts: Iterable[str]) -> None:
         """Texts that were received already; they come again, first and in this order."""
+
+
+Take = Callable[[WebSocket, OnBad], Seam | None]
+"""Gives the socket itself; ``None`` if it was lost while it was accepted."""
 
 
 class WebSocketSeam:
@@ -90,13 +94,19 @@ class WebSocketSeam:
                 if code == 1007:
                     self.on_bad("bad-utf8")
                 self._gone = PeerGone("telephony", "telephony-lost", code)
-            elif (text := message.get("text")) is None:
-                self.on_bad("binary")
-            elif _size(text) > MAX_FRAME_BYTES:
-                self.on_bad("oversized")
-            else:
+            elif self._fits(text := message.get("text")):
                 return str(text)
         raise self._gone
+
+    def _fits(self, text: str | None) -> bool:
+        """Whether it is of use to anybody; ``None`` stands for bytes."""
+        if text is None:
+            self.on_bad("binary")
+        elif _size(text) > MAX_FRAME_BYTES:
+            self.on_bad("oversized")
+        else:
+            return True
+        return False
 
     async def send_text(self, text: str) -> None:
         try:
@@ -116,8 +126,8 @@ class WebSocketSeam:
 
 def seam_over(socket: WebSocket, on_bad: OnBad) -> Seam:
     """The seam over an accepted WebSocket, by the shortest way there is."""
-    take: Callable[[OnBad], Seam | None] | None = socket.scope["extensions"].get(LEAN)
-    return (take and take(on_bad)) or WebSocketSeam(socket, on_bad)
+    take: Take | None = socket.scope["extensions"].get(LEAN)
+    return (take and take(socket, on_bad)) or WebSocketSeam(socket, on_bad)
 
 
 def _ignore(payload: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from starlette.websockets import WebSocket
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 from websockets.asyncio.client import ClientConnection, connect
@@ -93,7 +94,7 @@ async def test_bytes_are_nothing_that_a_socket_for_texts_can_send() -> None:
 
 
 def seam_in(scope: dict[str, Any], counted: list[str]) -> Seam:
-    seam: Seam = scope["extensions"][LEAN](counted.append)
+    seam: Seam = scope["extensions"][LEAN](None, counted.append)
     assert isinstance(seam, QuickSocket)
     return seam
 
@@ -124,5 +125,6 @@ async def test_texts_are_handed_over_in_order() -> None:
 
 async def test_a_socket_that_was_lost_while_it_was_accepted_is_lost_in_the_ordinary_way() -> None:
     protocol = LeanProtocol.__new__(LeanProtocol)
+    nobody = WebSocket.__new__(WebSocket)
 
-    assert protocol.take(lambda kind: None) is None
+    assert protocol.take(nobody, lambda kind: None) is None
