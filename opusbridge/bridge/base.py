@@ -149,15 +149,17 @@ class RealtimeBridge(Asking):
         """The whole call. Returns how it ended; its files are complete by then."""
         loop = asyncio.get_running_loop()
         self._clock_began = loop.time()
-        bystanders: list[Observer] = []
+        bystanders: dict[type, list[Observer]] = {}
         if self._metrics is not None:
             self._metrics.call_began()
-            bystanders.append(self._metrics.observe)
+            for kind in self._metrics.wanted:
+                bystanders.setdefault(kind, []).append(self._metrics.observe)
         call = Call(self._policy, self._clock_began)
         if (make := self._recorder_factory) is not None:
             self._recorder = make(self.call_id, self._started_at, self._clock_began)
             self._recorder.follow(call.transcript_changes, self._policy)
-            bystanders.append(self._recorder.observe)
+            for kind in self._recorder.wanted:
+                bystanders.setdefault(kind, []).append(self._recorder.observe)
         self._line = TelephonyLine(
             self._telephony_socket,
             self._telephony_said,

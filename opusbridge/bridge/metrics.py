@@ -6,7 +6,7 @@ closed lists; anything else is ``other``, so that no peer can make us grow.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -120,6 +120,11 @@ class CallMetrics:
             effects.Note: self._noted,
             effects.EndCall: self._ended,
         }
+
+    @property
+    def wanted(self) -> Iterable[type]:
+        """What :meth:`observe` makes anything of."""
+        return self._handlers
 
     def call_began(self) -> None:
         if not self._active:

@@ -6,14 +6,13 @@
 * The call must end soon: he is told.
 """
 
-from collections.abc import Iterable
 from math import inf
 
 from opusbridge import effects
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure
 from opusbridge.call.hold import Hold
-from opusbridge.call.machines import is_due
+from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.silence import Ladder
@@ -127,5 +126,4 @@ class Company:
     @property
     def deadline(self) -> float | None:
         silences = (self._hold.deadline, self._filler.deadline, self._ladder.deadline)
-        due: Iterable[float | None] = (*silences, self._warn_at, self._doubt_at)
-        return min((at for at in due if at is not None), default=None)
+        return earliest(*silences, self._warn_at, self._doubt_at)

@@ -13,7 +13,7 @@ from typing import assert_never
 from opusbridge import effects, events
 from opusbridge.call.barge_in import BargeIn
 from opusbridge.call.history import UNHEARD
-from opusbridge.call.machines import is_due
+from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.model_side import Item, ModelSide
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy, model_format
@@ -92,6 +92,8 @@ class Conversation:
 
     def _understood(self, event: events.FromModel, now: float) -> list[Effect]:
         match event:
+            case events.ModelSpoke() | events.ModelWords():  # more than all the others together
+                return self._answered(event, now)
             case events.SpeechStarted():
                 return self.barge_in.speech_started(event, now)
             case events.SpeechStopped():
@@ -373,7 +375,7 @@ class Conversation:
         """Of everything but the line, which has its own."""
         heart, voice, doubt = self.response.deadline, self.voice.deadline, self.barge_in.deadline
         due = (heart, voice, doubt, self.tools.deadline, self._session_due, self._pulse_due)
-        return min((at for at in due if at is not None), default=None)
+        return earliest(*due)
 
     @property
     def _pulse_due(self) -> float | None:

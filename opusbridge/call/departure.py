@@ -27,7 +27,7 @@ from opusbridge.call.farewell import (
     Farewell,
 )
 from opusbridge.call.handover import with_handover
-from opusbridge.call.machines import is_due
+from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.pending import Why
 from opusbridge.call.stored import say_stored
 from opusbridge.effects import Effect, Note
@@ -307,7 +307,7 @@ class Departure:
     @property
     def deadline(self) -> float | None:
         due = (self._look_at, self._gone_at, self._release_at)
-        return min((at for at in due if at is not None), default=None)
+        return earliest(*due)
 
     @property
     def gone_at(self) -> float | None:

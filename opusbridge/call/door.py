@@ -5,7 +5,7 @@ Whatever failed comes back to the front and counts, until asking again cannot he
 """
 
 from opusbridge import effects
-from opusbridge.call.machines import CallerTurn, RequestMachine, ResponseMachine
+from opusbridge.call.machines import CallerTurn, RequestMachine, ResponseMachine, earliest
 from opusbridge.call.pending import Cause, PendingUserInput, Waiting, Why
 from opusbridge.call.policy import ResponsePolicy
 from opusbridge.call.retries import Retries
@@ -57,7 +57,7 @@ class Door:
     def deadline(self) -> float | None:
         """When somebody will have waited long enough."""
         due = (self.request.due, self.response.due, self.turn.due, self.retries.due)
-        return min((at for at in due if at is not None), default=None)
+        return earliest(*due)
 
     def put(self, cause: Cause, now: float) -> list[Effect]:
         """Something to answer: now if nothing stands in its way, else when nothing does."""

@@ -6,17 +6,18 @@ the order of what happened. A message that cannot be used costs that message and
 nothing a peer says can raise from here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol, get_args
 
 from opusbridge import effects, events
 from opusbridge.audio.formats import quietly
 from opusbridge.call.call import Call
-from opusbridge.call.invariants import Invariants
+from opusbridge.call.invariants import CHECKED, Invariants
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.prelude import Prelude
-from opusbridge.call.tally import Tally
+from opusbridge.call.tally import COUNTED, Tally
 from opusbridge.call.turns import CallerLine
 from opusbridge.effects import Effect
 from opusbridge.errors import Ending, RemoteProtocolError
@@ -25,9 +26,14 @@ from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.sound import sound_bytes
 
 Observer = Callable[[Event | Effect, float], None]
+Bystanders = Mapping[type, Sequence[Observer]]
+"""By the types of what they want to see."""
 
 #: A telephony frame is about 400 bytes; a longer one than this is no telephony message.
 LONGEST_TELEPHONY_TEXT = 65_536
+
+#: What the tally counts, or the invariants are about.
+JUDGED = COUNTED | CHECKED
 
 TO_TELEPHONY = frozenset(get_args(effects.ToTelephony))
 TO_MODEL = frozenset(get_args(effects.ToModel))
@@ -82,8 +88,8 @@ class Outgoing:
 class Engine:
     """``now`` is in seconds on the shell's clock. Observers see every event and effect.
 
-    Bystanders see them, too, but not the caller's sound where all that comes of it is that it
-    goes on to the model: whoever asks :meth:`passes` knows of that.
+    Bystanders see what is of their types only, and not the caller's sound where all that comes
+    of it is that it goes on to the model: whoever asks :meth:`passes` knows of that.
     """
 
     def __init__(
@@ -92,7 +98,7 @@ class Engine:
         telephony: TelephonyProtocol,
         model: RealtimeProtocol,
         observers: Sequence[Observer] = (),
-        bystanders: Sequence[Observer] = (),
+        bystanders: Bystanders = MappingProxyType({}),
     ) -> None:
         self.call = call
         self.telephony = telephony
@@ -100,8 +106,8 @@ class Engine:
         self.tally = Tally()
         self._prelude = Prelude(call)
         self._invariants = Invariants()
-        self._observers = (*observers, *bystanders)
-        self._watched = bool(observers)
+        self._observers = tuple(observers)
+        self._bystanders = bystanders
         self._looked = False  # whether ``_line`` is of now
         self._line: CallerLine | None = None
 
@@ -149,8 +155,8 @@ class Engine:
         """
         if not self._looked:
             self._looked = True
-            open_to_all = self._prelude.over and not self._watched
-            self._line = self.call.open_line if open_to_all else None
+            unseen = self._prelude.over and not self._observers
+            self._line = self.call.open_line if unseen else None
         line = self._line
         if line is None or len(text) > LONGEST_TELEPHONY_TEXT:
             return None
@@ -226,6 +232,10 @@ class Engine:
     def _show(self, what: Event | Effect, now: float, for_shell: list[Effect]) -> None:
         for observer in self._observers:
             observer(what, now)
+        for observer in self._bystanders.get(type(what), ()):
+            observer(what, now)
+        if type(what) not in JUDGED:
+            return
         for note in (*self.tally.observe(what, now), *self._invariants.observe(what, now)):
             self._show(note, now, for_shell)
             for_shell.append(note)

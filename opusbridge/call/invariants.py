@@ -163,3 +163,6 @@ _CHECKS: dict[type, Callable[[Invariants, Any], str | None]] = {
     events.ModelSpoke: Invariants._spoke,
     events.ModelLost: Invariants._lost,
 }
+
+#: What :meth:`Invariants.observe` looks at.
+CHECKED = frozenset(_CHECKS)

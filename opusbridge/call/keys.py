@@ -11,7 +11,7 @@ swallowed too, for who types one digit too many has not stopped typing the secre
 from dataclasses import dataclass, field
 
 from opusbridge import effects, events
-from opusbridge.call.machines import is_due
+from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.policy import CallPolicy, KeyAction
 from opusbridge.call.turns import Keypad
 from opusbridge.privacy import Private
@@ -160,7 +160,7 @@ class KeyDesk:
             self._collection.deadline if self._collection else None,
             self._tail.until if self._tail else None,
         )
-        return min((at for at in due if at is not None), default=None)
+        return earliest(*due)
 
     def timed_out(self, now: float) -> Pressed:
         if self._tail is not None and is_due(self._tail.until, now):

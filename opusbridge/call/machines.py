@@ -242,7 +242,11 @@ class CallerTurn:
 
 def earliest(*due: float | None) -> float | None:
     """Of several deadlines; ``None``: nothing is waited for."""
-    return min((at for at in due if at is not None), default=None)
+    found = None
+    for at in due:
+        if at is not None and (found is None or at < found):
+            found = at
+    return found
 
 
 def is_due(at: float | None, now: float) -> bool:

@@ -7,6 +7,8 @@ was ready and is lost again before one answer came of it is replaced once more, 
 
 from dataclasses import dataclass
 
+from opusbridge.call.machines import earliest
+
 #: Sessions in a row without one answer; after that it is not the line.
 MOST_IN_A_ROW = 2
 #: Seconds before the next dial when one found nobody; the first is made at once. Short, for
@@ -38,7 +40,7 @@ class Rescue:
     @property
     def deadline(self) -> float | None:
         """When to ask :meth:`dial_due` and :meth:`expired` again."""
-        return min((at for at in (self._over_at, self._dial_at) if at is not None), default=None)
+        return earliest(self._over_at, self._dial_at)
 
     def lost(self, reason: str, now: float) -> bool:
         """The session is gone, or the dial for another failed. Whether to go on trying."""

@@ -98,7 +98,8 @@ class CallRecorder:
         self._writer = writer
         self._flight = bool(flight)
         self._record = record
-        self._wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING) | _VITAL
+        self.wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING) | _VITAL
+        """What :meth:`observe` makes anything of."""
         self._changes: Callable[[float], dict[str, Any]] | None = None
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
         self._entries: list[Entry] = []
@@ -132,7 +133,7 @@ class CallRecorder:
 
     def observe(self, what: Event | Effect, now: float) -> None:
         """Every event and effect of the call, in order."""
-        if type(what) in self._wanted:
+        if type(what) in self.wanted:
             size = ENTRY_BYTES
             if isinstance(what, events.CallerSpoke | effects.PlayAudio):
                 size += what.audio.size_bytes

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
@@ -81,7 +81,8 @@ def engine(line: str, seen: Seen) -> Engine:
     call = Call(CallPolicy(TWILIO if twilio else AUDIOCODES, session), 0.0)
     protocol = TwilioProtocol() if twilio else AudioCodesProtocol()
     watch: Observer = lambda what, now: seen.append((what, now))  # noqa: E731
-    made = Engine(call, protocol, RealtimeProtocol(), (), [watch])
+    kinds = (*get_args(Event), *get_args(Effect))
+    made = Engine(call, protocol, RealtimeProtocol(), (), {kind: [watch] for kind in kinds})
     for text in OPENINGS[line]:
         made.telephony_said(text, 0.0)
     return made

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from opusbridge.agent import Agent
 from opusbridge.bridge.metrics import Metrics
-from opusbridge.bridge.outbox import Socket
+from opusbridge.bridge.outbox import Socket, read_all
 from opusbridge.config import Settings
 from opusbridge.errors import Ending, PeerGone, TransferRefused, ending
 from opusbridge.web.app import assemble
@@ -139,12 +139,14 @@ class PretendBridge:
 
     async def _listen(self) -> None:
         try:
-            while True:
-                self.heard.append(await self.socket.receive_text())
-                await self._tell()
+            await read_all(self.socket, self._hears)
         except PeerGone as gone:
             self.reason = self.reason or gone.reason
             await self._tell()
+
+    def _hears(self, text: str) -> None:
+        self.heard.append(text)
+        self.told = asyncio.ensure_future(self._tell())
 
     async def _tell(self) -> None:
         async with self._changed:

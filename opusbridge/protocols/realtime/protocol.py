@@ -5,6 +5,7 @@ object remembers is what the wire leaves unsaid: the format of the audio deltas,
 of our events an error speaks of.
 """
 
+from collections.abc import Callable
 from typing import Any, assert_never
 
 import orjson
@@ -34,6 +35,9 @@ FORMATS: dict[str, AudioFormat] = {
 
 #: Our own types are not written by themselves: what is private would be, and in no wire's shape.
 _AS_IS = orjson.OPT_PASSTHROUGH_DATACLASS
+
+#: Pieces of what the agent says, several a second.
+_WORD_DELTAS = frozenset({"response.output_audio_transcript.delta", "response.output_text.delta"})
 
 _AUDIO_DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
 
@@ -68,6 +72,8 @@ class RealtimeProtocol:
         if kind in _AUDIO_DELTAS:
             return self._audio_delta(message)
         kind = messages.BETA_NAMES.get(kind, kind)
+        if kind in _WORD_DELTAS and (words := _plain_words(message)) is not None:
+            return words
         model = messages.SERVER_EVENTS.get(kind)
         if model is None:
             if kind not in messages.UNUSED_EVENTS:
@@ -77,7 +83,7 @@ class RealtimeProtocol:
             event = model.model_validate(message)
         except ValidationError:
             raise _unusable("bad-fields") from None
-        return self._translated(event)
+        return TRANSLATIONS[model](self, event)
 
     def _audio_delta(self, message: dict[str, Any]) -> list[FromModel]:
         response_id, item_id = message.get("response_id"), message.get("item_id")
@@ -95,53 +101,8 @@ class RealtimeProtocol:
             raise _unusable("bad-base64")
         return [events.ModelSpoke(response_id, item_id, index, Audio(delta, self._output_format))]
 
-    def _translated(self, event: messages.ServerEvent) -> list[FromModel]:
-        match event:
-            case messages.SessionCreated(session=session):
-                return [events.SessionCreated(session.id or "")]
-            case messages.SessionUpdated(session=session):
-                return self._session_updated(session)
-            case messages.Error(error=error):
-                return [errors.erred(error, self._sent)]
-            case messages.InputAudioBufferSpeechStarted():
-                return [events.SpeechStarted(event.item_id, event.audio_start_ms)]
-            case messages.InputAudioBufferSpeechStopped():
-                return [events.SpeechStopped(event.item_id, event.audio_end_ms)]
-            case messages.InputAudioBufferCommitted():
-                return [events.TurnCommitted(event.item_id, event.previous_item_id)]
-            case messages.ConversationItemAdded(item=item, previous_item_id=previous):
-                return [events.ItemAdded(item.id, previous, item.type, item.role)]
-            case messages.ConversationItemDone(item=item):
-                return _mcp_item(item, None)
-            case messages.McpListToolsFailed(item_id=item_id):
-                return [events.McpListFailed(item_id)]
-            case messages.McpCallSettled(item_id=item_id):
-                return [events.McpSettled(item_id)]
-            case messages.ConversationItemTruncated():
-                return [events.ItemTruncated(event.item_id, event.audio_end_ms)]
-            case messages.ConversationItemDeleted():
-                return [events.ItemDeleted(event.item_id)]
-            case messages.ConversationItemInputAudioTranscriptionDelta():
-                return _transcribed(event.item_id, event.delta)
-            case messages.ConversationItemInputAudioTranscriptionCompleted():
-                words = Private(event.transcript or "")
-                return [events.CallerTranscribed(event.item_id, words, final=True)]
-            case messages.ConversationItemInputAudioTranscriptionFailed():
-                return [events.TranscriptionFailed(event.item_id)]
-            case messages.ResponseCreated(response=response):
-                return [_response_created(response)]
-            case messages.ResponseDone(response=response):
-                return [_response_done(response)]
-            case messages.ResponseOutputItemAdded(response_id=response_id, item=item):
-                return [events.OutputItemAdded(response_id, item.id, item.type)]
-            case messages.ResponseOutputItemDone(response_id=response_id, item=item):
-                return _output_item_done(response_id, item)
-            case messages.Part():
-                return _part(event)
-            case _:
-                assert_never(event)
-
-    def _session_updated(self, session: messages.Session) -> list[FromModel]:
+    def _session_updated(self, event: messages.SessionUpdated) -> list[FromModel]:
+        session = event.session
         audio = session.audio or messages.SessionAudio()
         input_format = _format(audio.input, session.input_audio_format)
         output_format = _format(audio.output, session.output_audio_format)
@@ -312,31 +273,78 @@ def _mcp_item(item: messages.Item, response_id: str | None) -> list[FromModel]:
     return [used, events.McpSettled(item.id)]
 
 
-def _part(
-    event: messages.ResponseOutputAudioDone
-    | messages.ResponseOutputAudioTranscriptDelta
-    | messages.ResponseOutputAudioTranscriptDone
-    | messages.ResponseOutputTextDelta
-    | messages.ResponseOutputTextDone,
-) -> list[FromModel]:
-    match event:
-        case messages.ResponseOutputAudioDone():
-            return [events.ModelAudioDone(event.response_id, event.item_id, event.content_index)]
-        case (
-            messages.ResponseOutputAudioTranscriptDelta(delta=words)
-            | messages.ResponseOutputTextDelta(delta=words)
-        ):
-            return [_words(event, words, final=False)] if words else []
-        case (
-            messages.ResponseOutputAudioTranscriptDone(transcript=words)
-            | messages.ResponseOutputTextDone(text=words)
-        ):
-            return [_words(event, words, final=True)]
-        case _:
-            assert_never(event)
+def _plain_words(message: dict[str, Any]) -> list[FromModel] | None:
+    """What a piece of the agent's words means whose fields are just what they should be.
+
+    ``None``: it is not so plain, and for :mod:`~.messages` to judge.
+    """
+    response_id, item_id = message.get("response_id"), message.get("item_id")
+    index, words = message.get("content_index", 0), message.get("delta")
+    if type(response_id) is type(item_id) is type(words) is str and type(index) is int:
+        part = events.ModelWords(response_id, item_id, index, Private(words), final=False)
+        return [part] if words else []
+    return None
 
 
 def _words(part: messages.Part, words: str, *, final: bool) -> events.ModelWords:
     return events.ModelWords(
         part.response_id, part.item_id, part.content_index, Private(words), final
     )
+
+
+def _word_delta(
+    event: messages.ResponseOutputAudioTranscriptDelta | messages.ResponseOutputTextDelta,
+) -> list[FromModel]:
+    return [_words(event, event.delta, final=False)] if event.delta else []
+
+
+Translation = Callable[[RealtimeProtocol, Any], list[FromModel]]
+
+#: What each of :data:`~.messages.SERVER_EVENTS` means to a call. A table, because asking in turn
+#: for twenty kinds costs more than all the rest.
+TRANSLATIONS: dict[type[messages.ServerEvent], Translation] = {
+    messages.SessionCreated: lambda _, e: [events.SessionCreated(e.session.id or "")],
+    messages.SessionUpdated: RealtimeProtocol._session_updated,
+    messages.Error: lambda it, e: [errors.erred(e.error, it._sent)],
+    messages.InputAudioBufferSpeechStarted: lambda _, e: [
+        events.SpeechStarted(e.item_id, e.audio_start_ms)
+    ],
+    messages.InputAudioBufferSpeechStopped: lambda _, e: [
+        events.SpeechStopped(e.item_id, e.audio_end_ms)
+    ],
+    messages.InputAudioBufferCommitted: lambda _, e: [
+        events.TurnCommitted(e.item_id, e.previous_item_id)
+    ],
+    messages.ConversationItemAdded: lambda _, e: [
+        events.ItemAdded(e.item.id, e.previous_item_id, e.item.type, e.item.role)
+    ],
+    messages.ConversationItemDone: lambda _, e: _mcp_item(e.item, None),
+    messages.McpListToolsFailed: lambda _, e: [events.McpListFailed(e.item_id)],
+    messages.McpCallSettled: lambda _, e: [events.McpSettled(e.item_id)],
+    messages.ConversationItemTruncated: lambda _, e: [
+        events.ItemTruncated(e.item_id, e.audio_end_ms)
+    ],
+    messages.ConversationItemDeleted: lambda _, e: [events.ItemDeleted(e.item_id)],
+    messages.ConversationItemInputAudioTranscriptionDelta: lambda _, e: _transcribed(
+        e.item_id, e.delta
+    ),
+    messages.ConversationItemInputAudioTranscriptionCompleted: lambda _, e: [
+        events.CallerTranscribed(e.item_id, Private(e.transcript or ""), final=True)
+    ],
+    messages.ConversationItemInputAudioTranscriptionFailed: lambda _, e: [
+        events.TranscriptionFailed(e.item_id)
+    ],
+    messages.ResponseCreated: lambda _, e: [_response_created(e.response)],
+    messages.ResponseDone: lambda _, e: [_response_done(e.response)],
+    messages.ResponseOutputItemAdded: lambda _, e: [
+        events.OutputItemAdded(e.response_id, e.item.id, e.item.type)
+    ],
+    messages.ResponseOutputItemDone: lambda _, e: _output_item_done(e.response_id, e.item),
+    messages.ResponseOutputAudioDone: lambda _, e: [
+        events.ModelAudioDone(e.response_id, e.item_id, e.content_index)
+    ],
+    messages.ResponseOutputAudioTranscriptDelta: lambda _, e: _word_delta(e),
+    messages.ResponseOutputAudioTranscriptDone: lambda _, e: [_words(e, e.transcript, final=True)],
+    messages.ResponseOutputTextDelta: lambda _, e: _word_delta(e),
+    messages.ResponseOutputTextDone: lambda _, e: [_words(e, e.text, final=True)],
+}

@@ -119,6 +119,13 @@ def read(model: type[Message], message: dict[str, Any]) -> Message:
         raise RemoteProtocolError(PEER, "bad-fields") from None
 
 
+def mark_name(message: dict[str, Any]) -> str:
+    """Of a ``mark``; several come back in a second of the agent's speech."""
+    mark = message.get("mark")
+    name = mark.get("name") if type(mark) is dict else None
+    return name if type(name) is str else read(Mark, message).mark.name
+
+
 def check_base64(text: object) -> str:
     """``text`` itself, once it is known to be non-empty, well-formed base64."""
     if type(text) is not str or not text:

@@ -73,7 +73,7 @@ class TwilioProtocol:
                 return [events.DigitsPressed(Private(digit))]
             case "mark":
                 self._must_be_of_this_stream(message)
-                return [events.MarkReached(messages.read(messages.Mark, message).mark.name)]
+                return [events.MarkReached(messages.mark_name(message))]
             case "stop":
                 self._must_be_of_this_stream(message)
                 self._stage = Stage.ENDED

@@ -1,0 +1,111 @@
+"""The default protocol with a seam that has texts handed over, and what it leaves to uvicorn."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+from websockets.asyncio.client import ClientConnection, connect
+
+from opusbridge.bridge.outbox import QuickSocket
+from opusbridge.errors import PeerGone
+from opusbridge.web.direct import DirectProtocol
+from opusbridge.web.sockets import MAX_FRAME_BYTES, Seam, seam_over
+from tests.web.serving import close_code
+
+Story = Callable[[Seam], Coroutine[Any, Any, None]]
+
+
+@asynccontextmanager
+async def seam_for(story: Story, counted: list[str]) -> AsyncIterator[ClientConnection]:
+    """A client whose socket is given to ``story``, which was through when this is left."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        socket = WebSocket(scope, receive, send)
+        await socket.accept()
+        seam = seam_over(socket, counted.append)
+        assert isinstance(seam, QuickSocket)
+        await story(seam)
+
+    config = uvicorn.Config(app, ws=DirectProtocol, lifespan="off", log_config=None)
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: H11Protocol(config, state, {}), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, connect(f"ws://127.0.0.1:{port}/", proxy=None, compression=None) as client:
+        yield client
+        await client.close()
+        if state.tasks:
+            await asyncio.wait(state.tasks)
+
+
+async def test_what_waits_is_handed_over_first_and_then_everything_as_it_comes() -> None:
+    heard: list[str] = []
+    waits = asyncio.Event()
+
+    async def story(seam: Seam) -> None:
+        first = await seam.receive_text()
+        seam.unread([first])
+        await waits.wait()  # another is in the queue by now
+        assert isinstance(seam, QuickSocket)
+        seam.hand_over(heard.append)
+        assert seam.send_now("go on")
+        with pytest.raises(PeerGone):
+            await seam.receive_text()
+        assert not seam.send_now("too late")
+
+    async with seam_for(story, []) as client:
+        await client.send("a")
+        await client.send("b")
+        pong = await client.ping()
+        waits.set()
+        await pong
+        assert await client.recv() == "go on"
+        await client.send(["c", "c"])
+        await client.send("d")
+        await client.close()
+
+    assert heard == ["a", "b", "cc", "d"]
+
+
+async def test_what_is_no_text_of_ours_is_left_out_and_counted() -> None:
+    heard: list[str] = []
+    counted: list[str] = []
+
+    async def story(seam: Seam) -> None:
+        assert isinstance(seam, QuickSocket)
+        seam.hand_over(heard.append)
+        with pytest.raises(PeerGone):
+            await seam.receive_text()
+
+    async with seam_for(story, counted) as client:
+        for message in (b"bytes", "x" * (MAX_FRAME_BYTES + 1), "ü", [b"\xff", b"\xff"]):
+            await client.send(message)
+        await client.send([b"\xc3", b"\x28"], text=True)
+        assert await close_code(client) == 1007
+
+    assert (heard, counted) == (["ü"], ["binary", "oversized", "binary", "bad-utf8"])
+
+
+async def test_a_bug_in_whoever_listens_comes_out_where_the_end_is_awaited() -> None:
+    met: list[str] = []
+
+    async def story(seam: Seam) -> None:
+        assert isinstance(seam, QuickSocket)
+        seam.hand_over(lambda text: met.append(text[1]))
+        with pytest.raises(IndexError):
+            await seam.receive_text()
+
+    async with seam_for(story, []) as client:
+        for text in ("ok", "x", "no more of this"):
+            await client.send(text)
+        assert await close_code(client) == 1011
+
+    assert met == ["k"]
