@@ -6,6 +6,7 @@ group that ends with the call, so nothing of a call outlives it.
 """
 
 import asyncio
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
@@ -88,7 +89,7 @@ class RealtimeBridge(Asking):
         self._engine: Engine | None = None
         self._ended: Ending | None = None
         self._started_at = datetime.now(UTC)
-        self._clock_began = 0.0
+        self._clock, self._clock_began = time.monotonic, 0.0  # the loop's, once it runs
         self._names = Context()  # what the logs know the call by
         self._alarm = Alarm(self._wake)
         self._over, self._finished = asyncio.Event(), asyncio.Event()
@@ -148,7 +149,7 @@ class RealtimeBridge(Asking):
     async def run(self) -> Ending:
         """The whole call. Returns how it ended; its files are complete by then."""
         loop = asyncio.get_running_loop()
-        self._clock_began = loop.time()
+        self._clock, self._clock_began = loop.time, loop.time()
         bystanders: dict[type, list[Observer]] = {}
         if self._metrics is not None:
             self._metrics.call_began()
@@ -207,7 +208,7 @@ class RealtimeBridge(Asking):
     def _telephony_said(self, text: str) -> None:
         engine = self._engine
         assert engine is not None
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         try:
             frame = engine.passes(text, now)
         except Exception as error:  # noqa: BLE001  # the outermost loop of the shell
@@ -221,7 +222,7 @@ class RealtimeBridge(Asking):
 
     def _model_said(self, text: str) -> None:
         assert self._engine is not None
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         self._names.run(self._step, "model", text, self._engine.model_said, now)
 
     def _model_gone(self, gone: PeerGone) -> None:

@@ -27,6 +27,8 @@ class ModelLink:
         self._connect = connect
         self._said, self._gone, self._stalled = said, gone, stalled
         self._out = Outbox(stalled)
+        self.put_one = self._out.put_one
+        """As :meth:`put`, for one text; another function with each session."""
         self._wanted = asyncio.Event()
         self._dialled = False
         self._session: asyncio.Task[None] | None = None
@@ -49,15 +51,13 @@ class ModelLink:
         """Give the session up, and dial none before :meth:`replace` is called."""
         self._out.drop()
         self._out = Outbox(self._stalled)
+        self.put_one = self._out.put_one
         if self._session is not None:
             self._session.cancel()
 
     def put(self, texts: Iterable[str]) -> None:
         """For the model, in order."""
         self._out.put(texts)
-
-    def put_one(self, text: str) -> None:
-        self._out.put_one(text)
 
     async def carry(self) -> None:
         """Until cancelled: one session after the other. A bug in one ends them all."""

@@ -135,24 +135,20 @@ class FlightRecording:
             self._levels.said(shaped.line.get("text"))
         self._line(line | shaped.line, t)
 
-    def passed(self, kind: str, text: str, at_ms: int | None, now: float) -> None:
+    def passed(self, kind: str, frame: tuple[str, int | None], now: float) -> None:
         """A caller's frame, a message of that ``kind``, that went on to the model as it came.
 
-        ``text``: its sound in base64, which is looked at when the second is over.
+        ``frame``: its sound in base64, and its wire's clock; looked at when the second is over.
         """
         if now >= self._run_ends:
             self._end_runs(now)
         run = self._passing
-        if run is None or run.stamped is (at_ms is None):
-            run = self._passing = self._passing_run(kind, at_ms is not None, now)
-        run.numbers.append(self._number + 1)
+        if run is None or run.stamped is (frame[1] is None):
+            run = self._passing = self._passing_run(kind, frame[1] is not None, now)
+        run.passed.append((self._number + 1, now, frame))
         self._number += 2  # of what came and what left
-        run.times.append(now)
-        run.texts.append(text)
-        if at_ms is not None:
-            run.stamps.append(at_ms)
         if self._levels is not None:
-            run.levels.append(self._levels.levels("telephony", a2b_base64(text)))
+            run.levels.append(self._levels.levels("telephony", a2b_base64(frame[0])))
 
     def _passing_run(self, kind: str, stamped: bool, now: float) -> "_Run":
         keeps = self._whole and not self._shaper.paused
@@ -282,27 +278,31 @@ class _Run:
     def __init__(self, t: float, began: float, head: dict[str, Any]) -> None:
         self.t, self.began = t, began
         self._head = head
-        self.numbers: list[int] = []
-        self.times: list[float] = []
+        self._numbers: list[int] = []
+        self._times: list[float] = []
+        self.passed: list[tuple[int, float, tuple[str, int | None]]] = []
+        """What is not taken apart yet: number, time, sound in base64 and stamp."""
         self.sounds: list[bytes] = []
-        self.texts: list[str] = []
-        """Sound, too, in base64."""
         self.stamps: list[int] = []
         self.levels: list[list[int]] = []
         self.keeps = self.stamped = False
 
     def add(self, number: int, now: float) -> None:
-        self.numbers.append(number)
-        self.times.append(now)
+        self._numbers.append(number)
+        self._times.append(now)
 
     def line(self) -> dict[str, Any]:
-        line: dict[str, Any] = {"t": self.t, "n": self.numbers[0], **self._head}
-        line["gaps"] = _gaps(self.numbers)
-        if not self.sounds and not self.texts:
-            return line | {"wakes": len(self.numbers), "at": self._exact_times()}
-        self.sounds += map(a2b_base64, self.texts)
+        for number, now, (text, at_ms) in self.passed:
+            self.add(number, now)
+            self.sounds.append(a2b_base64(text))
+            if at_ms is not None:
+                self.stamps.append(at_ms)
+        line: dict[str, Any] = {"t": self.t, "n": self._numbers[0], **self._head}
+        line["gaps"] = _gaps(self._numbers)
+        if not self.sounds:
+            return line | {"wakes": len(self._numbers), "at": self._exact_times()}
         sound, sizes = b"".join(self.sounds), [len(one) for one in self.sounds]
-        line["ms"] = [round((at - self.began) * 1000) for at in self.times]
+        line["ms"] = [round((at - self.began) * 1000) for at in self._times]
         line["bytes"] = len(sound)
         line["sizes"] = sizes[0] if len(set(sizes)) == 1 else sizes
         line["sha256"] = hashlib.sha256(sound).hexdigest()
@@ -317,7 +317,7 @@ class _Run:
         return line
 
     def _exact_times(self) -> str:
-        return b64encode(struct.pack(f"<{len(self.times)}d", *self.times)).decode()
+        return b64encode(struct.pack(f"<{len(self._times)}d", *self._times)).decode()
 
 
 def _gaps(numbers: list[int]) -> list[list[int]]:

@@ -154,7 +154,10 @@ class CallRecorder:
         either: ``frame`` is the sound in base64, and what its wire's clock said.
         """
         if self._flight or self._record:
-            self._keep((now, PASSED, kind, frame), ENTRY_BYTES + len(frame[0]))
+            self._entries.append((now, PASSED, kind, frame))
+            self._size_bytes += ENTRY_BYTES + len(frame[0])
+            if now >= self.hand_over_at:
+                self._hand_over(now)
 
     def told(self, event: Event, now: float, policy: object = None) -> None:
         """The shell is about to hand this to the call: what came over neither socket.
@@ -335,8 +338,7 @@ class _Files:
             flight.lost(lost, self._written_until)
         for now, peer, direction, what in _yielding(entries):
             if peer == PASSED:
-                text, at_ms = what
-                flight.passed(direction, text, at_ms, now)
+                flight.passed(direction, what, now)
                 continue
             if peer == SHELL:
                 flight.happened(what[0], now, what[1])

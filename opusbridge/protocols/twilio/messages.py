@@ -135,12 +135,12 @@ def check_base64(text: object) -> str:
     return text
 
 
-#: Up to the sound of a ``media`` as Twilio writes it, the stream named before the sound or after.
-_UP_TO_SOUND = re.compile(
+#: A ``media`` as Twilio writes it, the stream named before the sound or after it.
+_PLAIN_MEDIA = re.compile(
     r'\{"event":"media","sequenceNumber":"[0-9]+",(?:"streamSid":"([A-Za-z0-9]+)",)?'
-    r'"media":\{"track":"inbound","chunk":"[0-9]+","timestamp":"([0-9]{1,15})","payload":"'
-)
-_END = '"}}'
+    r'"media":\{"track":"inbound","chunk":"[0-9]+","timestamp":"([0-9]{1,15})",'
+    r'"payload":"([A-Za-z0-9+/]+={0,2})"\}(?:,"streamSid":"([A-Za-z0-9]+)")?\}'
+).fullmatch
 
 
 def plain_media(text: str, stream_sid: str) -> tuple[str, int] | None:
@@ -148,15 +148,13 @@ def plain_media(text: str, stream_sid: str) -> tuple[str, int] | None:
 
     ``None`` for all other texts, bad ones too: they are for :func:`parse` to judge.
     """
-    head = _UP_TO_SOUND.match(text)
-    if head is None:
+    found = _PLAIN_MEDIA(text)
+    if found is None:
         return None
-    named, stamp = head.groups()
-    end = _END if named == stream_sid else f'"}},"streamSid":"{stream_sid}"}}'
-    if not text.endswith(end) or named not in (None, stream_sid):
-        return None
-    payload = text[head.end() : -len(end)]
-    return (payload, int(stamp)) if is_base64(payload) else None
+    before, stamp, payload, after = found.groups()
+    once = before is None or after is None
+    ours = once and (before or after) == stream_sid
+    return (payload, int(stamp)) if ours and len(payload) % 4 == 0 else None
 
 
 #: What stands for a message that may hold what nobody is to read.
