@@ -186,7 +186,7 @@ def test_the_readme_can_be_read_in_one_sitting() -> None:
 
 
 def test_every_command_and_option_that_is_shown_exists() -> None:
-    known: Any = get_command(app)
+    known: Any = get_command(app(()))
     options = {
         name: {
             flag

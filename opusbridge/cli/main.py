@@ -1,30 +1,17 @@
 """``opusbridge COMMAND``. Exit status: 0 fine, 1 an expectation failed, 2 wrong usage."""
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
-from opusbridge.cli import (
-    bench,
-    call,
-    demo,
-    doctor,
-    model,
-    replay,
-    serve,
-    simulate,
-    timeline,
-)
 from opusbridge.errors import ConfigurationError
 from opusbridge.version import VERSION
 
-app = typer.Typer(
-    name="opusbridge",
-    help="OpenAI's Realtime voice models on the telephone.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+#: Each is a function of that name in a module of that name, in the order of ``--help``.
+COMMANDS = ("serve", "demo", "call", "simulate", "model", "replay", "timeline", "bench", "doctor")
 
 
 def _version(wanted: bool) -> None:
@@ -33,7 +20,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and exit.")
@@ -42,15 +28,22 @@ def _options(
     pass
 
 
-app.command("serve")(serve.serve)
-app.command("demo")(demo.demo)
-app.command("call")(call.call)
-app.command("simulate")(simulate.simulate)
-app.command("model")(model.model)
-app.command("replay")(replay.replay)
-app.command("timeline")(timeline.timeline)
-app.command("bench")(bench.bench)
-app.command("doctor")(doctor.doctor)
+def app(words: Sequence[str]) -> typer.Typer:
+    """What is run with these words: of the commands only the one that is named by the first.
+
+    ``serve`` need not wait for the simulator's modules.
+    """
+    found = typer.Typer(
+        name="opusbridge",
+        help="OpenAI's Realtime voice models on the telephone.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    found.callback()(_options)
+    named = words[:1] if words and words[0] in COMMANDS else COMMANDS
+    for name in named:
+        found.command(name)(getattr(import_module(f"opusbridge.cli.{name}"), name))
+    return found
 
 
 #: What typer raises for a command line it cannot read; it gives this class no name of its own.
@@ -63,7 +56,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """The console script. Wrong usage and configuration are one line on stderr, exit 2."""
     try:
-        status = app(prog_name="opusbridge", standalone_mode=False)
+        status = app(sys.argv[1:])(prog_name="opusbridge", standalone_mode=False)
     except ConfigurationError as error:
         _refuse("; ".join(str(error).splitlines()))
     except _WrongUsage as error:

@@ -51,7 +51,8 @@ def test_a_measurement_loses_nothing_and_says_what_a_call_costs(tmp_path: Path) 
     out = tmp_path / "figures.json"
 
     ran = CliRunner().invoke(
-        app, ["bench", "--calls", "2", "--seconds", "1", "--no-record", "--json", str(out)]
+        app(["bench"]),
+        ["bench", "--calls", "2", "--seconds", "1", "--no-record", "--json", str(out)],
     )
 
     assert ran.exit_code == 0, ran.output
@@ -81,6 +82,6 @@ def test_a_measurement_loses_nothing_and_says_what_a_call_costs(tmp_path: Path) 
 def test_wrong_wishes_are_refused_before_anything_is_started(
     options: list[str], complaint: str
 ) -> None:
-    ran = CliRunner().invoke(app, ["bench", *options])
+    ran = CliRunner().invoke(app(["bench"]), ["bench", *options])
 
     assert complaint in str(ran.exception)

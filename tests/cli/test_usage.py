@@ -1,9 +1,11 @@
 """Wrong usage and configuration: one line that says what to change, and exit 2."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from opusbridge.cli.main import app
 from opusbridge.version import VERSION
 from tests.cli.running import environment, run, running
 
@@ -254,3 +256,19 @@ def test_a_place_that_takes_no_files_is_refused(command: list[str]) -> None:
 
     assert ran.status == 2
     assert "full" in ran.complaint
+
+
+def test_a_command_does_not_wait_for_what_other_commands_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def only(name: str) -> object:
+        asked.append(name)
+        return import_module(name)
+
+    monkeypatch.setattr("opusbridge.cli.main.import_module", only)
+
+    app(["serve", "--port", "1"])
+
+    assert asked == ["opusbridge.cli.serve"]
