@@ -30,6 +30,7 @@ messages that passed meanwhile. Sort by ``t``, or by ``n``.
 
 import hashlib
 import struct
+from array import array
 from base64 import b64encode
 from binascii import a2b_base64
 from collections.abc import Iterable, Mapping
@@ -199,6 +200,9 @@ class FlightRecording:
         self._shaper.withhold(ids)
 
     def flush(self) -> None:
+        """To the disk with what is complete, and out of memory with the sound of the rest."""
+        for run in self._runs.values():
+            run.digest()
         lines, self._lines = self._lines, []
         write_all(self._file, b"".join(lines))
 
@@ -278,12 +282,15 @@ class _Run:
     def __init__(self, t: float, began: float, head: dict[str, Any]) -> None:
         self.t, self.began = t, began
         self._head = head
-        self._numbers: list[int] = []
-        self._times: list[float] = []
+        self._numbers, self._times = array("q"), array("d")
+        self._sizes = array("q")
+        self._hash = hashlib.sha256()
+        self._kept: list[bytes] = []
         self.passed: list[tuple[int, float, tuple[str, int | None]]] = []
         """What is not taken apart yet: number, time, sound in base64 and stamp."""
         self.sounds: list[bytes] = []
-        self.stamps: list[int] = []
+        """What is not hashed yet."""
+        self.stamps = array("q")
         self.levels: list[list[int]] = []
         self.keeps = self.stamped = False
 
@@ -291,36 +298,46 @@ class _Run:
         self._numbers.append(number)
         self._times.append(now)
 
-    def line(self) -> dict[str, Any]:
+    def digest(self) -> None:
+        """Let go of the sound, of which only the hash is wanted."""
         for number, now, (text, at_ms) in self.passed:
             self.add(number, now)
             self.sounds.append(a2b_base64(text))
             if at_ms is not None:
                 self.stamps.append(at_ms)
+        sound = b"".join(self.sounds)
+        self._sizes.extend(map(len, self.sounds))
+        self._hash.update(sound)
+        if self.keeps:
+            self._kept.append(sound)
+        self.passed, self.sounds = [], []
+
+    def line(self) -> dict[str, Any]:
+        self.digest()
         line: dict[str, Any] = {"t": self.t, "n": self._numbers[0], **self._head}
         line["gaps"] = _gaps(self._numbers)
-        if not self.sounds:
+        if not self._sizes:
             return line | {"wakes": len(self._numbers), "at": self._exact_times()}
-        sound, sizes = b"".join(self.sounds), [len(one) for one in self.sounds]
+        sizes = self._sizes.tolist()
         line["ms"] = [round((at - self.began) * 1000) for at in self._times]
-        line["bytes"] = len(sound)
+        line["bytes"] = sum(sizes)
         line["sizes"] = sizes[0] if len(set(sizes)) == 1 else sizes
-        line["sha256"] = hashlib.sha256(sound).hexdigest()
+        line["sha256"] = self._hash.hexdigest()
         if self.stamps:
-            line["stamps_ms"] = self.stamps
+            line["stamps_ms"] = self.stamps.tolist()
         if line["dir"] == "in":
             line["at"] = self._exact_times()
         if self.levels:
             line["levels"] = self.levels
         if self.keeps:
-            line["sound"] = b64encode(sound).decode()
+            line["sound"] = b64encode(b"".join(self._kept)).decode()
         return line
 
     def _exact_times(self) -> str:
         return b64encode(struct.pack(f"<{len(self._times)}d", *self._times)).decode()
 
 
-def _gaps(numbers: list[int]) -> list[list[int]]:
+def _gaps(numbers: Iterable[int]) -> list[list[int]]:
     """The steps from one to the next, and how often each is repeated."""
     gaps: list[list[int]] = []
     for before, after in pairwise(numbers):
