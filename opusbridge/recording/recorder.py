@@ -1,7 +1,7 @@
 """Keeps what a call was: its sound, its messages, its transcript and its summary.
 
 The bridge hands everything over as it happens (:class:`CallRecorder`); that costs a frame of
-audio about a microsecond, because nothing is looked at. About once a second what
+audio about a microsecond, because nothing is looked at. About twice a second what
 came together goes to the writer's thread, where :class:`_Files` decodes, mixes and writes it.
 A slow or broken disk costs the recording, never the call.
 """
@@ -30,7 +30,7 @@ from opusbridge.sound import PCMU_8K, Audio, AudioFormat
 
 #: How long things come together before the writer gets them: a thread woken for every frame
 #: would take the processor from the calls; with the writing itself a crash costs a second.
-HAND_OVER_SECONDS = 0.8
+HAND_OVER_SECONDS = 0.5
 
 #: What keeping one entry costs beside its text or sound, roughly.
 ENTRY_BYTES = 200
