@@ -91,7 +91,7 @@ class Measure:
 
     def __call__(self, what: Event | Effect, now: float) -> None:
         match what:
-            case events.CallArrived():
+            case events.CallArrived() if self._timeline is None:  # else he came back
                 self._timeline = self._make_timeline(what.audio_format.rate_hz)
             case events.ModelErred(about="conversation.item.truncate"):
                 self._refused += 1
