@@ -9,6 +9,8 @@ from opusbridge import effects, events
 from opusbridge.errors import RemoteProtocolError
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime import RealtimeProtocol
+from opusbridge.protocols.realtime.messages import SERVER_EVENTS
+from opusbridge.protocols.realtime.protocol import TRANSLATIONS
 from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
 from opusbridge.usage import Usage
 
@@ -268,3 +270,21 @@ def test_an_mcp_item_that_does_not_say_what_it_is_about_costs_its_own_message() 
     item = {"id": "mcp_1", "type": "mcp_call", "output": "done"}
     with pytest.raises(RemoteProtocolError):
         RealtimeProtocol().receive(json.dumps({"type": "conversation.item.done", "item": item}))
+
+
+@pytest.mark.parametrize(
+    "kind", ["response.output_audio_transcript.delta", "response.output_text.delta"]
+)
+def test_a_piece_of_words_is_the_same_however_its_part_is_named(kind: str) -> None:
+    piece: dict[str, Any] = {"response_id": "r", "item_id": "i"}
+    words = events.ModelWords("r", "i", 0, Private("some "), final=False)
+    named: list[dict[str, Any]] = [{}, {"content_index": 0}, {"content_index": None}]
+
+    for part in named:
+        assert receive(kind, **piece, **part, delta="some ") == [words]
+        assert receive(kind, **piece, **part, delta="") == []
+        assert refused_as(json.dumps({"type": kind, **piece, **part, "delta": 7})) == "bad-fields"
+
+
+def test_every_event_that_means_something_has_a_translation() -> None:
+    assert set(TRANSLATIONS) == set(SERVER_EVENTS.values())
