@@ -150,9 +150,9 @@ def test_an_agent_that_cannot_be_loaded_is_named(
     if text is not None:
         Path(name).write_text(text, "utf-8")
 
-    by_option = run("serve", "--agent", name)
+    by_option = run("serve", "--port", "0", "--agent", name)
     monkeypatch.setenv("OPUSBRIDGE_AGENT", name)
-    by_setting = run("serve")
+    by_setting = run("serve", "--port", "0")
 
     assert (by_option.status, by_setting.status) == (2, 2)
     assert wrong in by_option.complaint
