@@ -5,7 +5,8 @@ it was pressed by itself; in the middle of a number it is a digit like any other
 becomes an input of the caller's, which the model reads.
 
 Keys of a secret collection are nobody else's: those that still come close behind it are
-swallowed too, for who types one digit too many has not stopped typing the secret.
+swallowed too, for who types one digit too many has not stopped typing the secret. What was typed
+before anybody asked is none of them: it was written down when it came, like any other key.
 """
 
 from dataclasses import dataclass, field
@@ -97,13 +98,15 @@ class KeyDesk:
     # --- Collecting ---------------------------------------------------------------------
 
     def want(self, wanted: events.DigitsWanted, now: float) -> Pressed:
-        """Begin, with what was typed just before; one at a time."""
+        """Begin, with what was typed just before unless it is to be secret; one at a time."""
         if self._collection is not None:
             return Pressed(delivery=_delivery(wanted, "", "busy"))
         self._tail = None
         self._collection = Collection(wanted, now, now + wanted.timeout_seconds)
         ahead = self._keypad.take()
-        return self._take(ahead[0].value, now) if ahead else Pressed()
+        if wanted.secret or not ahead:
+            return Pressed()
+        return self._take(ahead[0].value, now)
 
     def drop(self, collection_id: str, now: float) -> None:
         """Nobody waits for them any more."""
@@ -141,6 +144,8 @@ class KeyDesk:
         return Pressed(
             left.inputs,
             left.since,
+            left.action,
+            left.digit,
             delivery=_delivery(wanted, collection.digits, how),
             secret=wanted.secret,
             taken=True,

@@ -97,6 +97,13 @@ def test_ten_digits_in_one_event_are_four_and_an_input_of_six() -> None:
     assert desk.timed_out(2.0).inputs == (Private("567890"),)
 
 
+def test_a_key_of_the_map_behind_them_in_the_same_event_acts() -> None:
+    found = press(collecting(length=4), "12340")
+
+    assert delivered(found) == ("1234", "length")
+    assert (found.action, found.digit, found.inputs) == (OPERATOR, "0", ())
+
+
 def test_two_inputs_in_one_event_are_both_there() -> None:
     found = press(collecting(length=4), "1234#56#")
 
@@ -186,6 +193,15 @@ def test_what_follows_a_secret_is_swallowed_for_as_long_as_he_types() -> None:
     assert desk.secret
     assert desk.timed_out(2.9) == Pressed()
     assert not desk.secret
+
+
+def test_what_was_typed_before_a_secret_was_asked_for_is_dropped() -> None:
+    desk = KeyDesk(POLICY)
+    press(desk, "12", 1.0)
+
+    assert desk.want(wanted(secret=True), 1.5) == Pressed()
+    assert delivered(press(desk, "1234", 2.0)) == ("1234", "length")
+    assert desk.timed_out(2.6).inputs == ()
 
 
 @pytest.mark.parametrize("end", ["timeout", "drop"])
