@@ -281,7 +281,10 @@ class RealtimeBridge(Asking):
 
     def _perform_effect(self, effect: Effect) -> None:
         match effect:
-            case effects.RunTool() | effects.AskApproval():
+            case effects.RunTool(tool_call_id):
+                context = self._context(tool_call_id)
+                self._begin(run_tool(self.agent, effect, context, self._happened))
+            case effects.AskApproval():
                 self._begin(run_tool(self.agent, effect, self._context(), self._happened))
             case effects.ConfigureCall():
                 self._begin(self._configure())
@@ -324,7 +327,7 @@ class RealtimeBridge(Asking):
 
     # --- Tools --------------------------------------------------------------------------
 
-    def _context(self) -> CallContext:
+    def _context(self, tool_call_id: str = "") -> CallContext:
         call = self._call
         assert call is not None
         return CallContext(
@@ -332,7 +335,7 @@ class RealtimeBridge(Asking):
             caller=call.caller.value if call.caller else None,
             callee=call.callee.value if call.callee else None,
             parameters=call.parameters.value,
-            control=self.control,
+            control=self.control.of_tool(tool_call_id) if tool_call_id else self.control,
             state=self._state,
         )
 

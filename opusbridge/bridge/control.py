@@ -4,8 +4,10 @@ It decides nothing: whether and when a wish is granted is the call's to say.
 """
 
 import asyncio
+import copy
 import re
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from opusbridge import effects, events
@@ -37,7 +39,14 @@ class Control:
         self._happened = happened
         self._may_transfer, self._may_send_keys = may_transfer, may_send_keys
         self._waiting: dict[str, asyncio.Future[effects.DeliverDigits]] = {}
-        self._collections = 0
+        self._collections = count(1)
+        self._tool_call_id = ""
+
+    def of_tool(self, tool_call_id: str) -> "Control":
+        """The same, asked by this tool: what it asks for lasts no longer than it does."""
+        one = copy.copy(self)
+        one._tool_call_id = tool_call_id
+        return one
 
     def hang_up(self, reason: str) -> None:
         """``reason`` is the agent's own words, and not written down."""
@@ -64,7 +73,7 @@ class Control:
         self._happened(events.PlayRequested(clip.rate_hz, clip.pcm, Private(words)))
 
     def hold(self, on: bool) -> None:
-        self._happened(events.HoldRequested(on))
+        self._happened(events.HoldRequested(on, self._tool_call_id))
 
     def pause_recording(self, paused: bool) -> None:
         asked = events.RecordingPauseRequested if paused else events.RecordingResumeRequested
@@ -73,8 +82,7 @@ class Control:
     async def collect_digits(
         self, length: int | None, terminator: str, seconds: float, secret: bool
     ) -> Digits:
-        self._collections += 1
-        name = f"digits-{self._collections}"
+        name = f"digits-{next(self._collections)}"
         waiting = asyncio.get_running_loop().create_future()
         self._waiting[name] = waiting
         self._happened(events.DigitsWanted(name, length, terminator, seconds, secret))

@@ -280,7 +280,8 @@ class Call:
         talk = self.conversation
         if talk is None:
             return []
-        found = self._look_after(talk, now) + self.departure.look(talk, self._started, now)
+        found = self._wishes.look(talk, now) + self._look_after(talk, now)
+        found += self.departure.look(talk, self._started, now)
         if talk.voice.spoke and self.answered_at is None:
             found += self.answered(now)
         return found
@@ -360,7 +361,7 @@ class Call:
         """Of all but the caller's line: only that changes with each frame of his."""
         talk, wishes = self.conversation, self._wishes
         return earliest(
-            *(talk.deadline if talk else None, wishes.keys.deadline, self._answer_at),
+            *(talk.deadline if talk else None, wishes.deadline, self._answer_at),
             *(self._arrival_due, self._too_long_at, self.departure.deadline),
             *(self._company.deadline, self._rescue.deadline),
         )

@@ -53,6 +53,9 @@ class ToolWork:
     def running(self) -> int:
         return self._desk.running
 
+    def is_running(self, tool_call_id: str) -> bool:
+        return self._desk.is_running(tool_call_id)
+
     @property
     def filler(self) -> tuple[float, str] | None:
         """Of the tools that run, who fills a silence first: after how many seconds, and which."""

@@ -10,7 +10,7 @@ from opusbridge import effects, events
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure
 from opusbridge.call.keys import KeyDesk, Pressed
-from opusbridge.call.machines import is_due
+from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import CallPolicy, Clip, KeyAction
 from opusbridge.call.stored import say_as_agent
@@ -23,6 +23,11 @@ SECRET = "[secret]"
 #: What the model is told before the words of a key of the agent's map.
 SAY_NOW = "The caller pressed a key that asks for this. Say it now: "
 BACK = "The caller was on hold for {seconds:.0f} seconds and is back."
+#: How long a hold lasts that nobody ends, unless it is asked for again: whoever asked is not in
+#: the call, and the caller can do nothing about it. A tool's ends with the tool.
+MOST_HELD_SECONDS = 300.0
+#: Who is behind a hold that no tool at work has asked for.
+OUTSIDE = ""
 
 
 class Wishes:
@@ -30,6 +35,8 @@ class Wishes:
         self.keys = KeyDesk(policy)
         self._departure = departure
         self._held_since: float | None = None
+        self._held_by: set[str] = set()  # tool calls, or OUTSIDE
+        self._held_until: float | None = None  # by OUTSIDE
 
     @property
     def held(self) -> bool:
@@ -49,6 +56,21 @@ class Wishes:
     def pressed(self, digits: Private[str], talk: Conversation | None, now: float) -> list[Effect]:
         return self._typed(self.keys.press(digits, now), talk, now)
 
+    @property
+    def deadline(self) -> float | None:
+        return earliest(self.keys.deadline, self._held_until)
+
+    def look(self, talk: Conversation, now: float) -> list[Effect]:
+        """After every event: does whoever wants the caller held still do?"""
+        if not self.held:
+            return []
+        if is_due(self._held_until, now):
+            self._held_by.discard(OUTSIDE)
+            self._held_until = None
+        running = talk.tools.is_running
+        self._held_by = {one for one in self._held_by if one == OUTSIDE or running(one)}
+        return [] if self._held_by else self._unhold(talk, now)
+
     def timed_out(self, talk: Conversation | None, now: float) -> list[Effect]:
         if not is_due(self.keys.deadline, now):
             return []
@@ -61,6 +83,8 @@ class Wishes:
             case events.DigitsUnwanted(collection_id):
                 self.keys.drop(collection_id, now)
                 return []
+            case events.HoldRequested(on=False):
+                return self._unhold(talk, now)
             case _ if self._departure.under_way:
                 return []
             case events.DTMFRequested(digits):
@@ -70,8 +94,8 @@ class Wishes:
                 if words.value:
                     return say_as_agent(talk, clip, words.value, now)
                 return talk.voice.say("file", clip, "[sound]", now)
-            case events.HoldRequested(on):
-                return self._hold(on, talk, now)
+            case events.HoldRequested(tool_call_id=by):
+                return self._hold(by if talk.tools.is_running(by) else OUTSIDE, talk, now)
             case _:
                 assert_never(event)
 
@@ -108,15 +132,26 @@ class Wishes:
 
     # --- Hold ---------------------------------------------------------------------------
 
-    def _hold(self, on: bool, talk: Conversation, now: float) -> list[Effect]:
-        since = self._held_since
-        if on == self.held:
+    def _hold(self, by: str, talk: Conversation, now: float) -> list[Effect]:
+        self._held_by.add(by)
+        if by == OUTSIDE:
+            self._held_until = now + MOST_HELD_SECONDS
+        if self.held:
             return []
+        self._held_since, talk.response.door.on_hold = now, True
+        return [Note("on-hold"), *talk.hush(now)]
+
+    def _unhold(self, talk: Conversation, now: float) -> list[Effect]:
+        """For everybody who wanted him held."""
+        since = self._held_since
         if since is None:
-            self._held_since, talk.response.door.on_hold = now, True
-            return [Note("on-hold"), *talk.hush(now)]
+            return []
         self._held_since, talk.response.door.on_hold = None, False
-        # A tool that runs will have something to say; else the agent speaks first.
-        why = None if talk.tools.running else Why.TEXT
+        self._held_by, self._held_until = set(), None
+        noted = Note("off-hold", value=now - since)
+        if self._departure.under_way:
+            return [noted]  # there is nobody to take back, or only by a transfer that fails
+        # A tool that runs, and a farewell, have something to say; else the agent speaks first.
+        why = None if talk.tools.running or self._departure.wished else Why.TEXT
         told = talk.add_text(why, "system", Private(BACK.format(seconds=now - since)), now)
-        return [Note("off-hold", value=now - since), *told, *talk.response.settle(now)]
+        return [noted, *told, *talk.response.settle(now)]

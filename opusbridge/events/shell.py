@@ -71,6 +71,8 @@ class HoldRequested:
     """Put the caller on hold, or (``on`` false) take him back."""
 
     on: bool
+    tool_call_id: str = ""
+    """The tool's that asks; empty: somebody outside of the conversation does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,11 @@ class CallContext:
 
     def hold(self) -> None:
         """Put the caller on hold: the agent is silent and does not hear him; he is asked to
-        hold from time to time, and hears what is played."""
+        hold from time to time, and hears what is played.
+
+        Until :meth:`unhold`, at most until the tool has ended, however it does. Asked for by
+        nobody that is at work in the call, it lasts five minutes, unless asked for again.
+        """
         self._control.hold(True)
 
     def unhold(self) -> None:

@@ -92,6 +92,22 @@ def test_hold_is_asked_for_and_ended() -> None:
     assert happened == [events.HoldRequested(True), events.HoldRequested(False)]
 
 
+async def test_a_hold_says_which_tool_asks_and_keys_find_it_all_the_same() -> None:
+    control, happened = a_control()
+    of_tool = control.of_tool("call_1")
+    of_tool.hold(True)
+    control.hold(True)
+
+    assert happened == [events.HoldRequested(True, "call_1"), events.HoldRequested(True)]
+    two = [
+        asyncio.create_task(one.collect_digits(4, "#", 5.0, False)) for one in (of_tool, control)
+    ]
+    await asyncio.sleep(0)
+    control.deliver(delivery("digits-2", "22", "timeout"))
+    control.deliver(delivery("digits-1", "11", "timeout"))
+    assert [await one for one in two] == [Digits("11", False), Digits("22", False)]
+
+
 @pytest.mark.parametrize(("how", "complete"), [("length", True), ("timeout", False)])
 async def test_digits_find_whoever_waits_for_them(how: str, complete: bool) -> None:
     control, happened = a_control()

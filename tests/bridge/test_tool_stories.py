@@ -17,7 +17,7 @@ from opusbridge.errors import ending
 from opusbridge.sim.callers import HangUp, Say, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Reply, ReplyScript, ToolCallReply
 from opusbridge.sim.tones import voice
-from opusbridge.tools import Tool, tool
+from opusbridge.tools import CallContext, Tool, tool
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
@@ -263,3 +263,21 @@ def test_a_tool_says_whether_it_is_spoken_of(
 
     assert outputs(stage) == ["it has left"]
     assert why(stage) == (["turn", "tools"] if replies else ["turn"])
+
+
+@pytest.mark.slow
+def test_a_tool_that_fails_while_it_holds_the_caller_leaves_nobody_on_hold() -> None:
+    @tool
+    async def ask_somebody(call: CallContext) -> str:
+        """Nobody is there."""
+        call.hold()
+        await asyncio.sleep(1.0)
+        raise RuntimeError("nobody")
+
+    steps: list[Step] = [WaitForAgent(), said(), Wait(1.0), WaitForAgent()]
+    stage = tell(BRIDGES[0], steps, [ask_somebody], asks("ask_somebody"), FOUND, FOUND)
+
+    held = [what for _, what in stage.seen if isinstance(what, events.HoldRequested)]
+    (wanted,) = [what for _, what in stage.seen if isinstance(what, effects.RunTool)]
+    assert held == [events.HoldRequested(True, wanted.tool_call_id)]
+    assert why(stage) == ["turn", "tools+text", "turn"], "he is heard again"

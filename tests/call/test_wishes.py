@@ -5,6 +5,7 @@ import pytest
 from opusbridge import events
 from opusbridge.call.call import Call
 from opusbridge.call.policy import TWILIO, CallPolicy, Clip, SilencePolicy
+from opusbridge.call.wishes import MOST_HELD_SECONDS
 from opusbridge.effects import (
     AddText,
     AddToolOutput,
@@ -182,6 +183,90 @@ def test_to_hold_twice_is_to_hold_once() -> None:
     assert call.handle(HOLD, 2.0) == []
     call.handle(UNHOLD, 3.0)
     assert call.handle(UNHOLD, 4.0) == []
+
+
+def at_work(call: Call, name: str, at: float) -> events.HoldRequested:
+    """A tool, and its wish that the caller be held."""
+    call.handle(events.ToolCalled("resp_1", f"item-{name}", name, "ask", Private("{}")), at)
+    return events.HoldRequested(True, name)
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_hold_ends_with_the_tool_that_asked_for_it(failed: bool) -> None:
+    call = started()
+    answering(call, 1.0)
+    first, second = at_work(call, "call_1", 1.0), at_work(call, "call_2", 1.0)
+    call.handle(events.ResponseDone("resp_1", "completed"), 1.0)
+    call.handle(first, 3.0)
+    call.handle(second, 3.0)
+    found = call.handle(events.ToolFinished("call_2", Private("yes"), failed), 5.0)
+    assert Note("off-hold", value=2.0) not in found, "the other one wants him held"
+    found = call.handle(events.ToolFinished("call_1", Private("yes"), failed), 6.0)
+
+    assert Note("off-hold", value=3.0) in found
+    assert len(of(AddText, found)) == len(of(CreateResponse, found)) == 1
+    assert of(AppendAudio, call.handle(events.CallerSpoke(FRAME), 6.1))
+
+
+def test_a_hold_that_nobody_ends_is_over_after_its_time() -> None:
+    call = started()
+    call.handle(HOLD, 1.0)
+    call.handle(HOLD, 11.0)  # he is wanted for longer
+    latest = 11.0 + MOST_HELD_SECONDS
+
+    assert Note("off-hold", value=10.0 + MOST_HELD_SECONDS) not in wait(call, latest - 0.1)
+    found = wait(call, latest)
+    assert Note("off-hold", value=10.0 + MOST_HELD_SECONDS) in found
+    assert len(of(AddText, found)) == 1
+
+
+def test_a_hold_from_outside_outlives_a_tool_and_a_tools_outlives_its_time() -> None:
+    call = started()
+    answering(call, 1.0)
+    wish = at_work(call, "call_1", 1.0)
+    call.handle(events.ResponseDone("resp_1", "completed"), 1.0)
+    call.handle(wish, 3.0)
+    call.handle(HOLD, 3.0)
+    found = wait(call, 4.0 + MOST_HELD_SECONDS)
+    call.handle(HOLD, 400.0)
+    found += call.handle(events.ToolFinished("call_1", Private("yes")), 401.0)
+    assert "off-hold" not in [one.kind for one in found if isinstance(one, Note)]
+
+    found = call.handle(UNHOLD, 402.0)
+    assert Note("off-hold", value=399.0) in found
+
+
+def test_who_asks_after_its_end_is_somebody_outside() -> None:
+    call = started()
+    call.handle(events.HoldRequested(True, "call_1"), 1.0)
+
+    assert Note("off-hold", value=MOST_HELD_SECONDS) in wait(call, 1.0 + MOST_HELD_SECONDS)
+
+
+def test_a_tool_that_holds_him_to_hand_him_over_has_nothing_more_to_say() -> None:
+    call = started()
+    answering(call, 1.0)
+    wish = at_work(call, "call_1", 1.0)
+    call.handle(events.ResponseDone("resp_1", "completed"), 1.0)
+    call.handle(wish, 3.0)
+    call.handle(events.TransferRequested(TARGET), 3.0)
+    found = call.handle(events.ToolFinished("call_1", Private("yes")), 5.0)
+
+    assert Note("off-hold", value=2.0) in found
+    assert "text" not in [
+        one.why for one in of(CreateResponse, found) if isinstance(one, CreateResponse)
+    ]
+
+
+def test_who_is_handed_over_from_hold_is_not_held_when_he_comes_back() -> None:
+    call = started()
+    call.handle(HOLD, 1.0)
+    call.handle(events.TransferRequested(TARGET), 1.0)
+    assert of(TransferCall, wait(call, 5.0))
+
+    assert call.handle(UNHOLD, 6.0) == [Note("off-hold", value=5.0)]
+    assert call.handle(HOLD, 6.0) == []
+    assert of(CreateResponse, call.handle(events.TransferFailed("busy"), 7.0))
 
 
 # --- The hand-over packet ---------------------------------------------------------------
