@@ -2,13 +2,15 @@
 
 They are the user's code, so they may raise anything, take for ever, and hold secrets: each has
 a time, and what goes wrong is told in one line that names the place and none of the words.
-Async functions run in the event loop, others in a thread.
+Async functions run in the event loop, others in threads that nobody waits for: one that never
+returns neither keeps the process from ending nor the rest of it from its files.
 """
 
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from opusbridge.agent import Agent
@@ -20,11 +22,16 @@ from opusbridge.logs import Log, places
 from opusbridge.recording.files import plain
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.outcome import CallOutcome
+from opusbridge.tools.workers import Workers
 
 log = Log("opusbridge.bridge")
 
 #: What is to be done with the whole of a call, besides the agent's own.
 OnOutcome = Callable[[CallOutcome], Awaitable[None]]
+
+#: Apart from the tools' threads, so that the ones cannot use up the others', and from the event
+#: loop's own, which the process waits for when it ends and which it reads and writes files with.
+THREADS = Workers(name="opusbridge-hook")
 
 #: Seconds for ``on_end``: it holds up the end of the process, too.
 ON_END_SECONDS = 10.0
@@ -46,7 +53,7 @@ async def configured(
         if turns == "none" and not traits.told_of_speech:
             raise ConfigurationError("nobody would find the end of the caller's turns")
         if changed.greeting_audio is not None:
-            await asyncio.to_thread(own_clip, changed.greeting_audio)
+            await _in_thread(context.call_id, partial(own_clip, changed.greeting_audio))
     except Exception as error:  # noqa: BLE001  # the function is the user's code
         log.error("configure failed: the agent as it is", raised=places(error))
         return None
@@ -90,12 +97,16 @@ async def _tell(hook: Callable[[CallOutcome], Any], outcome: CallOutcome) -> Non
             log.error("on_end failed", raised=places(error))
 
 
-async def _ask(hook: Callable[[Any], Any], what: Any) -> Any:
+async def _ask(hook: Callable[[Any], Any], what: CallContext | CallOutcome) -> Any:
     if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(
         getattr(hook, "__call__", None)  # noqa: B004  # an object of the user's own
     ):
         return await hook(what)
     if isinstance(what, CallContext):
         what = what.for_thread(asyncio.get_running_loop())
-    found = await asyncio.to_thread(hook, what)
+    found = await _in_thread(what.call_id, partial(hook, what))
     return await found if inspect.isawaitable(found) else found
+
+
+async def _in_thread(call_id: str, work: Callable[[], Any]) -> Any:
+    return await THREADS.result(THREADS.submit(call_id, work))

@@ -1,4 +1,4 @@
-"""Threads for tools that are plain functions: bounded, fair to the calls, and never waited for.
+"""Threads for a user's plain functions: bounded, fair to the calls, and never waited for.
 
 * No more than ``most`` functions run at a time, and of one call no more than ``most_of_one``:
   a call that keeps its threads busy cannot keep another's tools waiting for ever.
@@ -58,8 +58,14 @@ class Workers:
     """May be used from any event loop."""
 
     def __init__(
-        self, most: int = MOST, most_of_one: int = MOST_OF_ONE, most_lost: int = MOST_LOST
+        self,
+        most: int = MOST,
+        most_of_one: int = MOST_OF_ONE,
+        most_lost: int = MOST_LOST,
+        name: str = "opusbridge-tool",
     ) -> None:
+        """``name`` is what a debugger shows of the threads."""
+        self._name = name
         self._most, self._most_of_one, self._most_lost = most, most_of_one, most_lost
         self._line: deque[Job] = deque()
         self._running = 0
@@ -113,7 +119,7 @@ class Workers:
             self._changed.notify()
         else:
             sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
-            threading.Thread(target=self._work, name="opusbridge-tool", daemon=True).start()
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
 
     def _next(self) -> Job | None:
         """The first in line that may begin now."""
@@ -152,5 +158,5 @@ class Workers:
             return job
 
 
-#: The process's own.
+#: The process's own, for tools.
 WORKERS = Workers()
