@@ -55,7 +55,7 @@ class Control:
     def transfer(self, destination: str, reason: str, summary: str = "") -> None:
         target = self.agent.target(destination)
         self._may_transfer()
-        self._happened(events.TransferRequested(target, reason, summary))
+        self._happened(events.TransferRequested(target, Private(reason), Private(summary)))
 
     def send_dtmf(self, digits: str) -> None:
         if not _KEYS.fullmatch(digits):

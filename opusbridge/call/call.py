@@ -170,7 +170,7 @@ class Call:
                     return self._part(ending(reason), ("goodbye",), now)
                 return self.departure.wish(effects.HangUp(reason), talk, now)
             case events.TransferRequested(target, reason, summary):
-                then = effects.TransferCall(target, reason, summary)
+                then = effects.TransferCall(target, reason.value, summary.value)
                 return self.departure.wish(then, talk, now)
             case events.RecordingPauseRequested(by):
                 heard = talk.voice.being_heard if talk else ()

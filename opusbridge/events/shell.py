@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from opusbridge.privacy import Private
 
+NO_WORDS = Private("")
+
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
@@ -44,9 +46,10 @@ class HangUpRequested:
 class TransferRequested:
     target: Private[str]
     """A number or SIP address of the agent's list, never the model's own text."""
-    reason: str = ""
-    summary: str = field(default="", repr=False)
-    """For whoever takes the caller over, in the agent's words."""
+    reason: Private[str] = NO_WORDS
+    """Like :attr:`summary` in the agent's words, which may be the caller's."""
+    summary: Private[str] = NO_WORDS
+    """For whoever takes the caller over."""
 
 
 @dataclass(frozen=True, slots=True)

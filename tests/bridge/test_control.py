@@ -32,7 +32,7 @@ def test_wishes_become_events_and_the_agents_own_words_go_no_further() -> None:
 
     assert happened == [
         events.HangUpRequested("agent-hung-up"),
-        events.TransferRequested(Private("+15550100300"), "a bill"),
+        events.TransferRequested(Private("+15550100300"), Private("a bill")),
     ]
 
 

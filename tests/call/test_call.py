@@ -592,7 +592,7 @@ def test_once_the_line_is_handed_over_nobody_hangs_up_or_transfers_again() -> No
 def transferring(traits: TelephonyTraits = TWILIO) -> Call:
     """Since 1.0."""
     call = started(policy(traits))
-    found = call.handle(events.TransferRequested(TARGET, "billing"), 1.0)
+    found = call.handle(events.TransferRequested(TARGET, Private("billing")), 1.0)
     assert found == [TransferCall(TARGET, "billing")]
     return call
 
@@ -656,7 +656,7 @@ def test_a_model_lost_during_a_transfer_is_missed_only_if_that_fails() -> None:
 
 def test_a_call_that_becomes_too_long_during_a_transfer_ends_when_that_fails() -> None:
     call = started(replace(policy(), max_call_seconds=10.0))
-    call.handle(events.TransferRequested(TARGET, ""), 5.0)
+    call.handle(events.TransferRequested(TARGET), 5.0)
 
     found = wait(call, 200.0)
     assert found[-1][1] == EndCall(ending("too-long"))

@@ -326,7 +326,7 @@ def test_a_session_lost_before_it_was_ready_has_nothing_to_restore() -> None:
 
 def test_while_the_line_is_handed_over_a_lost_model_is_not_replaced() -> None:
     line = Line()
-    line.happens(events.TransferRequested(Private("+15550100300"), "because"))
+    line.happens(events.TransferRequested(Private("+15550100300"), Private("because")))
     line.waits(12.0)
     assert any(isinstance(what, effects.TransferCall) for what in line.done)
     line.loses()
@@ -345,7 +345,7 @@ def test_whoever_is_being_dialled_is_dialled_on_while_the_line_is_handed_over() 
     line = Line()
     line.loses()
     line.loses()  # nobody answered the first dial
-    line.happens(events.TransferRequested(Private("+15550100300"), "because"))
+    line.happens(events.TransferRequested(Private("+15550100300"), Private("because")))
     line.waits(0.5)
     assert any(isinstance(what, effects.TransferCall) for what in line.done)
     assert line.replaced() == 1

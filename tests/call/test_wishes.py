@@ -272,8 +272,12 @@ def test_who_is_handed_over_from_hold_is_not_held_when_he_comes_back() -> None:
 # --- The hand-over packet ---------------------------------------------------------------
 
 
+def transfer_for(reason: str, summary: str) -> events.TransferRequested:
+    return events.TransferRequested(TARGET, Private(reason), Private(summary))
+
+
 def test_what_was_heard_and_found_out_goes_with_the_caller() -> None:
-    call = started()
+    call, asked = started(), transfer_for("a bill", "Paid twice.")
     answering(call, 1.0, ms=4000)
     call.handle(events.CallerTranscribed("item_1", Private("My bill."), final=True), 1.2)
     call.handle(events.ToolCalled("resp_1", "item_3", "call_1", "look", Private("{}")), 1.5)
@@ -281,10 +285,10 @@ def test_what_was_heard_and_found_out_goes_with_the_caller() -> None:
     call.handle(events.ToolCalled("resp_1", "item_4", "call_2", "look", Private("{}")), 1.6)
     call.handle(events.SpeechStarted("item_5", 0), 3.0)  # two of four seconds were heard
     call.handle(events.DigitsPressed(Private("12#")), 3.2)
-    call.handle(events.TransferRequested(TARGET, "a bill", "Paid twice."), 3.5)
+    call.handle(asked, 3.5)
     assert call.departure.handover is None  # the caller speaks: he keeps the line
     call.handle(events.TurnCommitted("item_5"), 4.0)
-    call.handle(events.TransferRequested(TARGET, "a bill", "Paid twice."), 4.1)
+    call.handle(asked, 4.1)
     (transfer,) = of(TransferCall, wait(call, 40.0))
 
     heard = (("caller", "My bill."), ("agent", "One two"), ("caller", "Keypad: 12#"))

@@ -287,6 +287,18 @@ def test_what_a_tool_said_in_a_pause_is_not_kept(flight: Flight) -> None:
     assert line["withheld"]
 
 
+def test_what_a_transfer_in_a_pause_is_for_is_not_kept(flight: Flight) -> None:
+    asked = events.TransferRequested(
+        Private("+15550100300"), Private("card 4711"), Private("Pays by card 4711.")
+    )
+    flight.recording.pause()
+    flight.recording.happened(asked, 1.0)
+
+    (line,) = flight.finish()
+    assert line["fields"] == dict.fromkeys(("target", "reason", "summary"), "<withheld>")
+    assert b"4711" not in flight.path.read_bytes()
+
+
 def test_a_text_too_long_to_be_read_is_told_by_its_length(flight: Flight) -> None:
     flight.recording.said("telephony", "in", "x" * (LONGEST_TELEPHONY_TEXT + 1), 0.0)
 

@@ -63,7 +63,7 @@ def test_stored_sound_that_was_not_kept_is_as_long() -> None:
     "event",
     [
         events.ToolFinished("call_1", Private("42"), failed=True),
-        events.TransferRequested(Private("sip:front@example.com"), "asked"),
+        events.TransferRequested(Private("sip:front@example.com"), Private("asked")),
         events.DigitsWanted("d", None, "#", 5.0, True),
         events.ModelLost("model-lost", True),
         events.PingAnswered("ping-1"),
