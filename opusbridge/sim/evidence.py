@@ -63,6 +63,8 @@ class Evidence:
     """Nobody is heard, from the answering of the phone to its end."""
     answers: Sequence[Lapse]
     """Of the caller's turns that were answered: when each ended, and how long it took."""
+    spoken: int = 0
+    """How often the caller has spoken."""
     ending: Utterance | None = None
     """The reason."""
     heard: Sequence[Utterance] | None = None
@@ -145,6 +147,7 @@ def seen_from_outside(caller: Caller) -> Evidence:
         ended_at=ended,
         silences=silences(caller),
         answers=answers(caller),
+        spoken=len(caller.spoken),
         ending=own[-1] if own else None,
     )
 
@@ -160,6 +163,7 @@ def seen_from_inside(
         ended_at=ended_at - begun,
         silences=silences(caller),
         answers=answers(caller),
+        spoken=len(caller.spoken),
         ending=Utterance(watch.ending[0] - begun, watch.ending[1]) if watch.ending else None,
         heard=heard_words(caller, watch, transcript),
         transcript=transcript,

@@ -137,6 +137,16 @@ def test_what_nobody_could_observe_is_not_checked() -> None:
                 assert (verdicts[key] is not Verdict.NOT_CHECKED) is seen, key
 
 
+def test_who_is_never_answered_is_not_answered_fast() -> None:
+    mute = replace(SEEN, answers=[], spoken=2)
+    (failed, _) = findings({"latency": 3.0}, mute)
+    assert (failed.verdict, failed.at) == (Verdict.FAILED, 30.0)
+    assert failed.sentence == "no turn was answered"
+
+    (unknown, _) = findings({"latency": 3.0}, replace(mute, spoken=0))
+    assert unknown.verdict is Verdict.NOT_CHECKED
+
+
 def test_nothing_in_particular_is_expected_but_that_no_request_is_refused() -> None:
     assert ExpectTable().findings(replace(SEEN, conflicts=[])) == [
         Finding(("expect", "conflicts"), Verdict.HELD)

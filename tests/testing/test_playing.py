@@ -202,6 +202,14 @@ def test_the_shipped_scripts_are_there_for_everybody() -> None:
     assert "greeting" in scripts.shipped()
 
 
+def test_a_call_in_which_nobody_was_answered_is_not_fast(call_script: CallScript) -> None:
+    steps = '[{ wait_for_agent = true }, { say = "opening-hours" }, { hang_up = true }]'
+    call = call_script(f"[caller]\nsteps = {steps}\n[expect]\nlatency = 3.0")
+
+    (told,) = call.failures
+    assert "no turn was answered" in told
+
+
 #: Of every kind something that is not so of the call of ORDER.
 NOT_SO = """
 conflicts = 0

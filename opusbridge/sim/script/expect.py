@@ -1,7 +1,8 @@
 """What must come of a scripted call, and the judgement on what did.
 
 Each expectation gives one finding: it held, it failed, or nobody could tell, because the
-bridge runs elsewhere. A finding knows its key in the script and the moment of the call.
+bridge runs elsewhere or there was nothing to judge. A finding knows its key in the script and
+the moment of the call.
 """
 
 import re
@@ -123,7 +124,8 @@ class ExpectTable(Table):
     longest_silence: Limit | None = None
     """Seconds in which neither is heard."""
     latency: Limit | None = None
-    """Seconds from the end of any turn of the caller's to the answer's first sound."""
+    """Seconds from the end of any turn of the caller's to the answer's first sound; at least
+    one must be answered, if he speaks."""
     latencies: tuple[Limit, ...] = ()
     """The same for the first, the second, … turn that was answered."""
     responses: ResponsesExpectation = ResponsesExpectation()
@@ -272,10 +274,7 @@ def _times(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
         over = worst.seconds > expect.longest_silence
         yield _found(("longest_silence",), problem if over else None, worst.at)
     if expect.latency is not None:
-        slow = max(evidence.answers, key=lambda one: one.seconds, default=Lapse(0.0, 0.0))
-        problem = f"answered after {slow.seconds:.2f} s, at most {expect.latency:g} allowed"
-        over = slow.seconds > expect.latency
-        yield _found(("latency",), problem if over else None, slow.at)
+        yield _latency(expect.latency, evidence)
     for nth, limit in enumerate(expect.latencies):
         if nth >= len(evidence.answers):
             told = f"only {len(evidence.answers)} turns were answered"
@@ -284,6 +283,17 @@ def _times(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
         one = evidence.answers[nth]
         problem = f"answered after {one.seconds:.2f} s, at most {limit:g} allowed"
         yield _found(("latencies", nth), problem if one.seconds > limit else None, one.at)
+
+
+def _latency(limit: float, evidence: Evidence) -> Finding:
+    """An agent that answers nothing is not fast; one whose caller says nothing is neither."""
+    if not evidence.answers:
+        told = "no turn was answered"
+        spoke = evidence.spoken > 0
+        return _found(("latency",), told, evidence.ended_at) if spoke else _unseen("latency")
+    slow = max(evidence.answers, key=lambda one: one.seconds)
+    problem = f"answered after {slow.seconds:.2f} s, at most {limit:g} allowed"
+    return _found(("latency",), problem if slow.seconds > limit else None, slow.at)
 
 
 def _numbers(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
