@@ -166,6 +166,10 @@ def test_an_unknown_override_is_refused() -> None:
         ({"public_url": "https://a b"}, "OPUSBRIDGE_PUBLIC_URL: must be a URL"),
         ({"public_url": "https://a:0"}, "OPUSBRIDGE_PUBLIC_URL: must be a URL"),
         ({"public_url": "https://a:99999"}, "OPUSBRIDGE_PUBLIC_URL: must be a URL"),
+        (
+            {"public_url": "https://a.example/twilio/voice/"},
+            "OPUSBRIDGE_PUBLIC_URL: must be the address without /twilio/voice",
+        ),
         ({"public_url": "https://a?b=c"}, "OPUSBRIDGE_PUBLIC_URL: must hold no user name"),
         ({"public_url": "https://u:p@a"}, "OPUSBRIDGE_PUBLIC_URL: must hold no user name"),
         (

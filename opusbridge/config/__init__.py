@@ -27,6 +27,7 @@ from opusbridge.config.values import (
     HttpURL,
     Name,
     PhoneNumber,
+    PublicURL,
     Seconds,
     Secret,
     SocketURL,
@@ -84,7 +85,7 @@ class Settings(BaseSettings):
     """``FILE.py[:NAME]`` or ``FILE.toml``. None: the built-in receptionist, so that the first
     call needs no file."""
 
-    public_url: HttpURL | None = None
+    public_url: PublicURL | None = None
     """How the telephony side reaches us. Signatures and stream URLs are built from it and
     never from request headers, which anybody can write; so it cannot be guessed."""
 

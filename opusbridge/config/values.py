@@ -68,6 +68,13 @@ def _http_url(value: str) -> str:
     return _url(value, ("https", "http"))
 
 
+def _public_url(value: str) -> str:
+    for path in ("/twilio/voice", "/twilio/media", "/audiocodes"):
+        if value.endswith(path):
+            raise ValueError(f"must be the address without {path}, which is added to it")
+    return value
+
+
 def _socket_url(value: str) -> str:
     return _url(value, ("wss", "ws"), query=True)
 
@@ -76,6 +83,7 @@ Secret = Annotated[
     Private[str], BeforeValidator(_secret), PlainSerializer(lambda _: "<private>", return_type=str)
 ]
 HttpURL = Annotated[str, AfterValidator(_http_url)]
+PublicURL = Annotated[HttpURL, AfterValidator(_public_url)]
 SocketURL = Annotated[str, AfterValidator(_socket_url)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 BargeInKind = Annotated[bool | Literal["confirmed"], BeforeValidator(_barge_in)]

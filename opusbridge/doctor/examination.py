@@ -30,11 +30,13 @@ async def examine(host: str, port: int, **overrides: str) -> AsyncIterator[Findi
         yield skipped("model", "not asked: settings and agent must be right first")
     else:
         yield await check_model(settings, agent)
+    # What was counted before we knock: the knocking without a signature is refused as well.
+    met = await check_refusals(settings, host, port)
     for one in await check_public_url(settings):
         yield one
     for one in await check_twilio(settings):
         yield one
-    for one in await check_refusals(settings, host, port):
+    for one in met:
         yield one
     for one in check_endings(settings):
         yield one

@@ -139,8 +139,8 @@ REFUSALS = {
     ),
     "bad-signature": Explanation(
         "Twilio's signature does not fit",
-        "OPUSBRIDGE_PUBLIC_URL must be the very URL in Twilio's console, and the Auth Token that "
-        "of the account (or subaccount) that owns the number",
+        "OPUSBRIDGE_PUBLIC_URL must be the address in Twilio's console without /twilio/voice, and "
+        "the Auth Token that of the account (or subaccount) that owns the number",
     ),
     "other-account": Explanation(
         "the call is of another account than OPUSBRIDGE_TWILIO_ACCOUNT_SID",

@@ -31,7 +31,8 @@ async def check_refusals(settings: Settings, host: str, port: int) -> list[Findi
     except HTTPError:
         return [skipped(about, f"no serve runs on {host}:{port}")]
     if not answer.is_success:
-        return [skipped(about, f"its /metrics are not for us (status {answer.status_code})")]
+        status = f"(status {answer.status_code}): set OPUSBRIDGE_ADMIN_TOKEN"
+        return [skipped(about, f"its /metrics are not for us {status}")]
     counted = [
         (sample.labels["endpoint"], sample.labels["reason"], int(sample.value))
         for family in text_string_to_metric_families(answer.text)

@@ -13,6 +13,7 @@ from opusbridge.sim.faults import Faults
 from opusbridge.sim.guarantees import judged
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.staged import Cast, Staged
+from opusbridge.sim.world import SimulatedCall
 from opusbridge.testing.agents import AgentAtWork
 from opusbridge.testing.conduct import agent_for, settings_for
 from opusbridge.testing.result import CallResult
@@ -43,6 +44,11 @@ def staged(
     return Staged(script, policy, cast, seed=seed, faults=faults, observers=observers)
 
 
+def _not_as_written(call: SimulatedCall) -> list[str]:
+    """Chance may miss the moment to interrupt; who writes it down means it."""
+    return [f"caller: {what}" for what in call.caller.verdict() if "moment to interrupt" in what]
+
+
 def play(
     script: CallScript, telephony: str, agent: Agent = RECEPTIONIST, *, seed: int | None = None
 ) -> CallResult:
@@ -55,6 +61,6 @@ def play(
         telephony,
         call.evidence(),
         call.findings(),
-        judged(call.call, call.said_sorry()),
+        judged(call.call, call.said_sorry()) + _not_as_written(call.call),
         time.perf_counter() - began,
     )

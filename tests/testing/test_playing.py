@@ -246,3 +246,13 @@ def test_every_kind_of_expectation_can_fail_of_a_real_call_and_points_at_its_lin
         key = lines[line - 1].partition(" = ")[0]
         assert key in failed, told
         assert "s of the call)" in told, told
+
+
+def test_a_moment_to_interrupt_that_never_comes_is_told(call_script: CallScript) -> None:
+    # Written after a wait for the agent's end, it waits for speech that is over.
+    steps = '{ interrupt = { after_ms = 500, say = "one-more-thing" } }'
+    late = ORDER.replace('{ say = "where-is-my-order" }', steps).partition("[expect]")[0]
+
+    call = call_script(late, agent=shop(look_up))
+
+    assert any("waited in vain for the moment to interrupt" in one for one in call.failures)
