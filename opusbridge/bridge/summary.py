@@ -10,7 +10,7 @@ from opusbridge.effects import Handover
 from opusbridge.errors import Ending
 from opusbridge.logs import BadMessages, Log
 from opusbridge.recording.recorder import CallRecorder
-from opusbridge.tools.outcome import CallOutcome
+from opusbridge.tools.outcome import CallOutcome, without_words
 
 log = Log("opusbridge.bridge")
 
@@ -88,7 +88,8 @@ def complete(
     transcript = engine.call.transcript.snapshot(kept["call_id"])
     folder = None
     if recorder is not None:
-        recorder.finish(kept, transcript, now)
+        told = kept if recorder.keeps_words else without_words(kept)
+        recorder.finish(told, transcript, now)
         folder = recorder.folder
     return CallOutcome(kept["call_id"], kept, transcript, folder, state)
 

@@ -12,6 +12,7 @@ from opusbridge import effects, events
 from opusbridge.call.company import Company
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure
+from opusbridge.call.handover import transfer_for
 from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.patience import Patience
 from opusbridge.call.pending import Why
@@ -169,8 +170,8 @@ class Call:
                 if goodbye:
                     return self._part(ending(reason), ("goodbye",), now)
                 return self.departure.wish(effects.HangUp(reason), talk, now)
-            case events.TransferRequested(target, reason, summary):
-                then = effects.TransferCall(target, reason.value, summary.value)
+            case events.TransferRequested():
+                then = transfer_for(event, withheld=self.transcript.paused)
                 return self.departure.wish(then, talk, now)
             case events.RecordingPauseRequested(by):
                 heard = talk.voice.being_heard if talk else ()

@@ -1,10 +1,22 @@
-"""What whoever takes the caller over should know: the hand-over packet."""
+"""What whoever takes the caller over should know: the hand-over packet.
+
+It goes into files and letters, so it holds no more of a pause of the recording than they do.
+"""
+
+from dataclasses import replace
 
 from opusbridge.call.conversation import Conversation
+from opusbridge.call.transcript import WITHHELD
 from opusbridge.effects import Handover, TransferCall
+from opusbridge.events import TransferRequested
 
 #: The latest things said; who takes over has no time for more.
 MOST_SAID = 100
+
+
+def transfer_for(asked: TransferRequested, *, withheld: bool) -> TransferCall:
+    """``withheld``: the recording is paused while it is asked for."""
+    return TransferCall(asked.target, asked.reason.value, asked.summary.value, withheld=withheld)
 
 
 def with_handover(transfer: TransferCall, talk: Conversation) -> TransferCall:
@@ -15,5 +27,6 @@ def with_handover(transfer: TransferCall, talk: Conversation) -> TransferCall:
         if item["speaker"] != "tool"
     ]
     heard = tuple((speaker, text) for speaker, text in said if text)[-MOST_SAID:]
-    packet = Handover(transfer.reason, transfer.summary, heard, talk.model.history.results)
-    return TransferCall(transfer.target, transfer.reason, transfer.summary, packet)
+    found_out = talk.model.history.results
+    asked = (WITHHELD, WITHHELD) if transfer.withheld else (transfer.reason, transfer.summary)
+    return replace(transfer, handover=Handover(*asked, heard, found_out))

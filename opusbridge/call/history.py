@@ -82,9 +82,12 @@ class History:
 
     @property
     def results(self) -> tuple[tuple[str, str], ...]:
-        """The tools that answered, by name, with what they said."""
-        answered = [use for use in self._tools.values() if use.output is not None]
-        return tuple((use.name, use.output.value) for use in answered if use.output is not None)
+        """The tools that answered, by name, with what they said; none that is withheld."""
+        return tuple(
+            (use.name, use.output.value)
+            for tool_call_id, use in self._tools.items()
+            if use.output is not None and not self._transcript.withholds(tool_call_id)
+        )
 
     def last_output(self, item_id: str) -> ToolUse | None:
         """The tool whose output was sent as this item."""

@@ -267,6 +267,11 @@ class Transcript:
         self._pauses[-1] = (self._pauses[-1][0], at_ms)
         return True
 
+    def withholds(self, item_id: str) -> bool:
+        """Whether no file may keep what it says; so it is with one that was never taken in."""
+        found = self._items.get(item_id)
+        return found is None or found.withheld
+
     def newly_withheld(self) -> tuple[str, ...]:
         """The items withheld since last asked."""
         found, self._newly_withheld = tuple(self._newly_withheld), []

@@ -84,7 +84,7 @@ class Handover:
     heard: tuple[tuple[str, str], ...]
     """What was said, as far as it was heard: ``caller`` or ``agent``, and the words."""
     results: tuple[tuple[str, str], ...]
-    """What the tools found out: the tool's name and its output."""
+    """What the tools found out: the tool's name and its output; none of a pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,8 @@ class TransferCall:
     reason: str
     summary: str = field(default="", repr=False)
     handover: Handover | None = field(default=None, compare=False)
+    withheld: bool = field(default=False, compare=False)
+    """It was asked for while the recording was paused: no file keeps what it is for."""
 
 
 @dataclass(frozen=True, slots=True)

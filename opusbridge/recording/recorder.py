@@ -97,7 +97,7 @@ class CallRecorder:
         )
         self._writer = writer
         self._flight = bool(flight)
-        self._record = record
+        self.keeps_words = record
         self.wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING) | _VITAL
         """What :meth:`observe` makes anything of."""
         self._changes: Callable[[float], dict[str, Any]] | None = None
@@ -123,7 +123,7 @@ class CallRecorder:
         As :meth:`Call.transcript_changes <opusbridge.call.call.Call.transcript_changes>`.
         ``policy`` says how the call is conducted: a dataclass, for the flight's first line.
         """
-        self._changes = changes if self._record else None
+        self._changes = changes if self.keeps_words else None
         self._files.policy = policy
 
     def hand_over_if_due(self, now: float) -> None:
@@ -153,7 +153,7 @@ class CallRecorder:
         The same as :meth:`said` of both texts, and :meth:`observe` of what they mean, without
         either: ``frame`` is the sound in base64, and what its wire's clock said.
         """
-        if self._flight or self._record:
+        if self._flight or self.keeps_words:
             self._entries.append((now, PASSED, kind, frame))
             self._size_bytes += ENTRY_BYTES + len(frame[0])
             if now >= self.hand_over_at:

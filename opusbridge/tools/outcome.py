@@ -12,7 +12,7 @@ class CallOutcome:
 
     call_id: str
     call: Mapping[str, Any]
-    """What ``call.json`` has."""
+    """What ``call.json`` has; where nothing is recorded, with the words it leaves out."""
     transcript: Mapping[str, Any]
     """What ``transcript.json`` has, or would have where nothing is recorded."""
     folder: Path | None
@@ -22,3 +22,16 @@ class CallOutcome:
 
     def __repr__(self) -> str:
         return f"<CallOutcome {self.call_id}>"
+
+
+def without_words(call: Mapping[str, Any]) -> dict[str, Any]:
+    """``call`` where nothing is to be kept of what was said.
+
+    Of a hand-over packet that leaves why, and which tools had something to tell.
+    """
+    found = dict(call)
+    if "handover" in found:
+        packet = found["handover"]
+        names = [{"name": used["name"]} for used in packet["tools"]]
+        found["handover"] = {"reason": packet["reason"], "tools": names}
+    return found

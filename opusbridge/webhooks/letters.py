@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from opusbridge.tools.outcome import CallOutcome
+from opusbridge.tools.outcome import CallOutcome, without_words
 
 
 def call_ended(outcome: CallOutcome, data_dir: Path, *, transcript: bool) -> bytes:
@@ -21,7 +21,7 @@ def call_ended(outcome: CallOutcome, data_dir: Path, *, transcript: bool) -> byt
         "id": outcome.call_id,
         "type": "call.ended",
         "created_at": datetime.now(UTC).isoformat(),
-        "call": dict(outcome.call),
+        "call": dict(outcome.call) if transcript else without_words(outcome.call),
         "transcript": dict(outcome.transcript) if transcript else None,
         "files": None if folder is None else folder.as_posix(),
     }

@@ -111,7 +111,12 @@ def test_the_card_desk_replaces_a_card_and_keeps_the_pin_to_itself(
 
 
 @pytest.mark.slow
-def test_a_stolen_card_and_the_key_0_go_to_the_fraud_desk() -> None:
+def test_a_stolen_card_and_the_key_0_go_to_the_fraud_desk(tmp_path: Path) -> None:
+    def recorder(call_id: str, started: datetime, now: float) -> CallRecorder:
+        folder = tmp_path / call_id
+        return CallRecorder(folder, None, now, record=False, flight=False, writer=writer)
+
+    writer = Writer()
     stolen = [
         spoken("This is the card desk."),
         calls("transfer_call", "I put you through.", destination="fraud", reason="stolen"),
@@ -120,12 +125,26 @@ def test_a_stolen_card_and_the_key_0_go_to_the_fraud_desk() -> None:
     keyed: list[Step] = [WaitForAgent(), Press("0"), Wait(5.0)]
     for does, script in ((steps, stolen), (keyed, stolen[:1])):
         stage, how = in_virtual_time(
-            play(AUDIOCODES, does, agent=example("card_desk.py"), replies=ReplyScript(script))
+            play(
+                AUDIOCODES,
+                does,
+                agent=example("card_desk.py"),
+                replies=ReplyScript(script),
+                recorder=recorder,
+            )
         )
 
         (handed,) = [what for _, what in stage.seen if isinstance(what, effects.TransferCall)]
         assert handed.target.value == "+15550100300"
         assert how == ending("transferred")
+    writer.close()
+    kept = [orjson.loads(path.read_bytes()) for path in tmp_path.glob("*/call.json")]
+    handed_over = sorted((call["handover"] for call in kept), key=orjson.dumps)
+    # Nothing is recorded: what was said in these calls is in no file.
+    assert handed_over == [
+        {"reason": "key", "tools": []},
+        {"reason": "stolen", "tools": [{"name": "transfer_call"}]},
+    ]
 
 
 @pytest.mark.parametrize(

@@ -297,3 +297,23 @@ def test_what_was_heard_and_found_out_goes_with_the_caller() -> None:
     assert (transfer.summary, transfer.handover) == ("Paid twice.", packet)
     assert call.departure.handover == packet
     assert "bill" not in repr(packet)
+
+
+def test_what_was_found_out_and_asked_for_in_a_pause_is_in_no_packet() -> None:
+    call, asked = started(), transfer_for("card 4711", "Pays by card 4711.")
+    answering(call, 1.0, ms=1000)
+    call.handle(events.ToolCalled("resp_1", "item_3", "call_1", "look", Private("{}")), 1.5)
+    call.handle(events.ToolFinished("call_1", Private("paid twice")), 1.6)
+    call.handle(events.ToolCalled("resp_1", "item_4", "call_2", "card", Private("{}")), 1.7)
+    call.handle(events.RecordingPauseRequested("agent"), 1.8)
+    call.handle(events.ToolFinished("call_2", Private("4711")), 1.9)
+    call.handle(asked, 2.0)
+    call.handle(events.RecordingResumeRequested("agent"), 2.1)
+    (transfer,) = of(TransferCall, wait(call, 40.0))
+
+    packet = call.departure.handover
+    assert packet is not None
+    assert (packet.reason, packet.summary) == ("[withheld]", "[withheld]")
+    assert packet.results == (("look", "paid twice"),)
+    assert isinstance(transfer, TransferCall)
+    assert transfer.summary == "Pays by card 4711."  # for him who takes the caller over

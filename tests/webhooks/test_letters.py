@@ -29,6 +29,22 @@ def test_where_nothing_is_to_be_kept_of_what_was_said_nothing_is_told() -> None:
     assert orjson.loads(text)["files"] is None
 
 
+def test_without_a_transcript_a_hand_over_is_told_without_words() -> None:
+    packet = {
+        "reason": "a bill",
+        "summary": "Hello.",
+        "heard": [{"speaker": "caller", "text": "Hello."}],
+        "tools": [{"name": "look", "output": "Hello."}],
+    }
+    call = {"call_id": "call-1", "handover": packet}
+    text = call_ended(CallOutcome("call-1", call, ITEMS, None, {}), DATA, transcript=False)
+
+    assert b"Hello" not in text
+    handover = orjson.loads(text)["call"]["handover"]
+    assert handover == {"reason": "a bill", "tools": [{"name": "look"}]}
+    assert call["handover"] is packet  # the agent's own hook is told all of it
+
+
 def test_files_that_are_elsewhere_are_named_whole() -> None:
     told = orjson.loads(call_ended(outcome(Path("demo/call-1")), DATA, transcript=True))
 
