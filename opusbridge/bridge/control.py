@@ -6,19 +6,22 @@ It decides nothing: whether and when a wish is granted is the call's to say.
 import asyncio
 import copy
 import re
+import stat
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 from opusbridge import effects, events
 from opusbridge.agent import Agent
-from opusbridge.bridge.speech import own_clip
 from opusbridge.errors import WishRefused
 from opusbridge.privacy import Private
+from opusbridge.speech import read_clip
 from opusbridge.tools.context import Digits
 
 #: Converting more at once would hold up the other calls' frames.
 MOST_PLAYED_SECONDS = 60
+#: At the most samples a second, with room for what else a WAV file says: more is not even read.
+MOST_PLAYED_BYTES = MOST_PLAYED_SECONDS * 2 * 24_000 + 65_536
 
 _KEYS = re.compile(r"[0-9*#]{1,20}", re.ASCII)
 
@@ -64,13 +67,19 @@ class Control:
         self._happened(events.DTMFRequested(Private(digits)))
 
     def play(self, path: Path, words: str) -> None:
+        """Read each time: the file may be another's words since, under the same name."""
         try:
-            clip = own_clip(path)
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):  # a pipe would hold up every call
+                raise WishRefused("the file cannot be played")
+            if found.st_size > MOST_PLAYED_BYTES:
+                raise WishRefused("the file is too large")
+            rate_hz, pcm = read_clip(path)
         except (OSError, ValueError):
             raise WishRefused("the file cannot be played") from None
-        if len(clip.pcm) > 2 * clip.rate_hz * MOST_PLAYED_SECONDS:
+        if len(pcm) > 2 * rate_hz * MOST_PLAYED_SECONDS:
             raise WishRefused(f"the file is longer than {MOST_PLAYED_SECONDS} s")
-        self._happened(events.PlayRequested(clip.rate_hz, clip.pcm, Private(words)))
+        self._happened(events.PlayRequested(rate_hz, pcm, Private(words)))
 
     def hold(self, on: bool) -> None:
         self._happened(events.HoldRequested(on, self._tool_call_id))

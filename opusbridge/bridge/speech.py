@@ -62,5 +62,5 @@ def _read(path: Path, shown: str) -> Clip:
 
 @lru_cache(maxsize=64)
 def own_clip(path: Path) -> Clip:
-    """An agent's own sound, read once. Raises ``OSError`` and ``ValueError``."""
+    """An agent's own sound: a part of it, read once. Raises ``OSError`` and ``ValueError``."""
     return Clip(*read_clip(path))

@@ -1,6 +1,7 @@
 """What may be asked of a call, and how digits find whoever waits for them."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.audio.wav import wav_bytes
-from opusbridge.bridge.control import Control
+from opusbridge.bridge.control import MOST_PLAYED_BYTES, Control
 from opusbridge.errors import TransferRefused, WishRefused
 from opusbridge.privacy import Private
 from opusbridge.tools import Digits
@@ -80,6 +81,31 @@ def test_a_file_that_is_none_or_too_long_is_refused(tmp_path: Path) -> None:
 
     for name in ("long.wav", "text.wav", "none.wav"):
         with pytest.raises(WishRefused, match=r"played|longer"):
+            control.play(tmp_path / name, "")
+    assert happened == []
+
+
+def test_a_file_that_was_written_anew_is_played_as_it_is_now(tmp_path: Path) -> None:
+    control, happened = a_control()
+    path = tmp_path / "answer.wav"
+    for sound in (bytes(1_600), b"\x01\x02" * 800):
+        path.write_bytes(wav_bytes(sound, 8_000, 1))
+        control.play(path, "")
+
+    assert happened == [
+        events.PlayRequested(8_000, bytes(1_600), Private("")),
+        events.PlayRequested(8_000, b"\x01\x02" * 800, Private("")),
+    ]
+
+
+def test_what_is_too_large_or_no_file_at_all_is_not_even_read(tmp_path: Path) -> None:
+    control, happened = a_control()
+    with open(tmp_path / "large.wav", "wb") as large:
+        large.truncate(MOST_PLAYED_BYTES + 1)  # a hole, which takes no room
+    os.mkfifo(tmp_path / "pipe.wav")  # reading it would wait for a writer
+
+    for name, why in (("large.wav", "too large"), ("pipe.wav", "cannot be played")):
+        with pytest.raises(WishRefused, match=why):
             control.play(tmp_path / name, "")
     assert happened == []
 
