@@ -81,7 +81,10 @@ class Placing:
         form = await self._said(request, STATUS)
         if isinstance(form, Response):
             return form
-        call_id, reason = _call_of(request), NOT_ANSWERED.get(form.get("CallStatus", ""))
+        call_id, status = _call_of(request), form.get("CallStatus", "")
+        reason = NOT_ANSWERED.get(status)
+        if status == "completed" and self._calls.describe(call_id) is None:
+            reason = "no-start"  # somebody answered, and it was over before its stream came
         if reason is not None:
             await self._outbound.ended(call_id, ending(reason))
         return Response(status_code=204)

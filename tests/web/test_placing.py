@@ -270,6 +270,32 @@ async def test_the_call_that_comes_is_the_one_that_was_placed(tmp_path: Path) ->
     assert found["ending"]["reason"] == "caller-hung-up"
 
 
+async def test_an_answered_call_that_never_came_is_over_when_twilio_says_so(
+    tmp_path: Path,
+) -> None:
+    async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await signed(server, f"/twilio/voice?call={call_id}")  # and no stream after it
+        path = f"/twilio/status?call={call_id}"
+        await signed(server, path, CallStatus="completed")
+        found = await seen(server, call_id)
+
+    assert (found["state"], found["ending"]["reason"]) == ("ended", "no-start")
+
+
+async def test_one_that_is_live_ends_as_it_says_itself(tmp_path: Path) -> None:
+    async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        bridge = await answered(server, call_id)
+        await signed(server, f"/twilio/status?call={call_id}", CallStatus="completed")
+        live = await seen(server, call_id)
+        bridge.hang_up("caller-hung-up")
+        found = await until(server, call_id, "ended")
+
+    assert (live["state"], live["ending"]) == ("live", None)
+    assert found["ending"]["reason"] == "caller-hung-up"
+
+
 async def test_a_machine_that_answers_is_left(tmp_path: Path) -> None:
     async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
         call_id = (await place(server, **WISH)).json()["call_id"]
