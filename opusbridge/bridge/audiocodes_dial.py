@@ -3,6 +3,7 @@
 ``POST …/actions/dialout`` of Live Hub, or of VoiceAI Connect Enterprise on its own host.
 """
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import httpx2
@@ -55,7 +56,7 @@ class AudioCodesDialOut:
         """Place a call; asked once, whatever happens. Raises :class:`DialOutError`.
 
         The conversation's id, if the answer has one. ``call_id`` comes back among the ``start``
-        parameters, as ``dialoutMetadata``.
+        parameters: :func:`ordered_as` finds it there.
         """
         body = {
             **({} if self._bot is None else {"bot": self._bot}),
@@ -75,6 +76,19 @@ class AudioCodesDialOut:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def ordered_as(parameters: Mapping[str, str]) -> str | None:
+    """The ``call_id`` a call was ordered with, from its ``start`` parameters; ``None``: it was not.
+
+    ``dialoutMetadata`` is the object we gave along, as text; some versions send it as text.
+    """
+    try:
+        told = orjson.loads(parameters.get("dialoutMetadata", ""))
+    except orjson.JSONDecodeError:
+        return None
+    call_id = told.get("call_id") if isinstance(told, dict) else None
+    return call_id if isinstance(call_id, str) and call_id else None
 
 
 def _conversation(body: bytes) -> str | None:

@@ -8,7 +8,7 @@ group that ends with the call, so nothing of a call outlives it.
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from typing import Any
@@ -100,6 +100,8 @@ class RealtimeBridge(Asking):
         self.control = Control(agent, self._asked, self._may_transfer, self._may_send_keys)
         """What may be asked of the call, by tools and by operators."""
         self._outcome: CallOutcome | None = None
+        self.on_started: Callable[[Mapping[str, str]], None] | None = None
+        """Told what the telephony side hands over, when the call starts; set it before."""
 
     # --- What differs -------------------------------------------------------------------
 
@@ -155,6 +157,8 @@ class RealtimeBridge(Asking):
             self._metrics.call_began()
             for kind in self._metrics.wanted:
                 bystanders.setdefault(kind, []).append(self._metrics.observe)
+        if self.on_started is not None:
+            bystanders.setdefault(events.CallStarted, []).append(self._started)
         call = Call(self._policy, self._clock_began)
         if (make := self._recorder_factory) is not None:
             self._recorder = make(self.call_id, self._started_at, self._clock_began)
@@ -224,6 +228,11 @@ class RealtimeBridge(Asking):
         assert self._engine is not None
         now = self._clock()
         self._names.run(self._step, "model", text, self._engine.model_said, now)
+
+    def _started(self, event: Event | Effect, at: float) -> None:
+        assert isinstance(event, events.CallStarted)
+        assert self.on_started is not None
+        self.on_started(event.parameters.value)
 
     def _model_gone(self, gone: PeerGone) -> None:
         self._happened(events.ModelLost(gone.reason, gone.permanent))

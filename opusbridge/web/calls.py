@@ -47,7 +47,13 @@ class Bridge(Protocol):
     def rejected(self, kind: str) -> None: ...
 
 
-BridgeFactory = Callable[[Socket, ConnectModel, str | None], Bridge]
+class AudioCodesBridge(Bridge, Protocol):
+    """Whether we placed a call is told when it starts, after it has an id of its own."""
+
+    on_started: Callable[[Mapping[str, str]], None] | None
+
+
+AudioCodesBridgeFactory = Callable[[Socket, ConnectModel, str | None], AudioCodesBridge]
 """With the call's id, if it has one already: that of a call we placed."""
 
 
@@ -79,7 +85,7 @@ class Calls:
 
     def __init__(
         self,
-        audiocodes: BridgeFactory,
+        audiocodes: AudioCodesBridgeFactory,
         twilio: TwilioBridgeFactory,
         *,
         max_calls: int = 0,
@@ -94,6 +100,8 @@ class Calls:
         self._places: set[Place] = set()
         self._live: dict[str, Bridge] = {}
         self._recent: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._others: dict[str, str] = {}
+        """Ids that calls have besides their own, which these are kept under."""
         self._none_live = asyncio.Event()
         self._none_live.set()
 
@@ -139,13 +147,18 @@ class Calls:
             if not self._live:
                 self._none_live.set()
 
+    def also_known_as(self, other_id: str, call_id: str) -> None:
+        """A live call can be asked for by this id, too, until it is forgotten."""
+        self._others[other_id] = call_id
+
     def live(self, call_id: str) -> Bridge | None:
         """The call, unless it is unknown or has ended."""
-        bridge = self._live.get(call_id)
+        bridge = self._live.get(self._others.get(call_id, call_id))
         return None if bridge is None or bridge.ended else bridge
 
     def describe(self, call_id: str) -> dict[str, Any] | None:
         """A live or recent call for the operator; ``None`` if it is neither."""
+        call_id = self._others.get(call_id, call_id)
         bridge = self._live.get(call_id)
         return self._recent.get(call_id) if bridge is None else bridge.describe()
 
@@ -173,4 +186,5 @@ class Calls:
     def _remember(self, bridge: Bridge) -> None:
         self._recent[bridge.call_id] = bridge.describe()
         while len(self._recent) > self._recent_calls:
-            self._recent.popitem(last=False)
+            gone, _ = self._recent.popitem(last=False)
+            self._others = {one: own for one, own in self._others.items() if own != gone}

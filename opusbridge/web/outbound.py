@@ -76,6 +76,8 @@ class Outbound:
         self._wall_clock = wall_clock
         self._orders: dict[str, Order] = {}
         self._progress: dict[str, _Progress] = {}
+        self._came_as: dict[str, str] = {}
+        """The order of a call that has another id than it."""
         self._one_at_a_time = asyncio.Lock()
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -146,6 +148,7 @@ class Outbound:
         for call_id, order in list(self._orders.items()):
             if order.at < before:
                 del self._orders[call_id], self._progress[call_id]
+        self._came_as = {own: of for own, of in self._came_as.items() if of in self._orders}
 
     async def _dial(self, order: Order) -> None:
         log.info("call placed", call_id=order.call_id, telephony=order.telephony)
@@ -156,7 +159,8 @@ class Outbound:
             if error.status is not None:  # otherwise it may come
                 await self.ended(order.call_id, ending("telephony-error"))
             return
-        self._progress[order.call_id].provider_call_id = provider_call_id or ""
+        progress = self._progress[order.call_id]
+        progress.provider_call_id = progress.provider_call_id or provider_call_id or ""
 
     # --- What becomes of it -------------------------------------------------------------
 
@@ -178,8 +182,24 @@ class Outbound:
                 return call_id
         return None
 
+    def came_as(self, order_id: str, telephony: str, provider_call_id: str, call_id: str) -> None:
+        """A live call says that it is this order's: from now on it is known by both ids.
+
+        One that is known already, over, or not ours changes nothing.
+        """
+        order, progress = self._orders.get(order_id), self._progress.get(order_id)
+        if order is None or progress is None or order.telephony != telephony:
+            return
+        if progress.how is not None or self._calls.describe(order_id) or call_id in self._orders:
+            return
+        progress.provider_call_id = provider_call_id
+        self._came_as[call_id] = order_id
+        self._calls.also_known_as(order_id, call_id)
+        log.info("a placed call came under another id", call_id=call_id, order_id=order_id)
+
     async def ended(self, call_id: str, how: Ending) -> None:
         """The first end counts."""
+        call_id = self._came_as.get(call_id, call_id)
         progress = self._progress.get(call_id)
         if progress is None or progress.how is not None:
             return
@@ -191,6 +211,7 @@ class Outbound:
 
     def describe(self, call_id: str) -> dict[str, Any] | None:
         """A call for the operator, placed by us or not; ``None`` if there is none."""
+        call_id = self._came_as.get(call_id, call_id)
         found = self._calls.describe(call_id)
         order = self._orders.get(call_id)
         if order is None:

@@ -6,8 +6,9 @@ it. What comes before that message is counted and otherwise as if never sent.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import orjson
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
+from opusbridge.bridge.audiocodes_dial import ordered_as
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.errors import PeerGone, RemoteProtocolError
 from opusbridge.logs import BadMessages
@@ -223,6 +225,7 @@ class Telephony:
                 conversation = str(vaic.parse(text).get("conversationId"))
                 call_id = self._outbound.placed_as("audiocodes", conversation)
                 bridge = self._calls.audiocodes(seam, self._dial, call_id)
+                bridge.on_started = partial(self._started, bridge.call_id, conversation)
                 seam.on_bad = bridge.rejected
                 await self._run(bridge, place)
             case _First("session.resume"):
@@ -230,6 +233,13 @@ class Telephony:
                 await _answer_and_close(seam, NOT_FOUND)
             case _First():
                 raise AssertionError("all of FIRST_MESSAGES are above")
+
+    def _started(self, call_id: str, conversation: str, parameters: Mapping[str, str]) -> None:
+        """The call may be faster than the answer to our order, or that may not name it: then only
+        what we gave along with the order tells whose it is."""
+        order_id = ordered_as(parameters)
+        if order_id is not None:
+            self._outbound.came_as(order_id, "audiocodes", conversation, call_id)
 
     # --- Both -----------------------------------------------------------------------------
 

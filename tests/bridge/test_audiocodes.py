@@ -1,7 +1,7 @@
 """What is AudioCodes' own: everything is on its wire, and it rings until the first sound."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from opusbridge.agent import Agent
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
 from opusbridge.call.call import ANSWER_SECONDS
 from opusbridge.errors import Ending, ending
-from opusbridge.sim.callers import SimulatedAudioCodes, Step, Wait, WaitForAgent
+from opusbridge.sim.callers import HangUp, SimulatedAudioCodes, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, ToolCallReply
 from opusbridge.tools.telephony import hang_up, transfer_call
 from tests.bridge.virtual import Stage, in_virtual_time, play
@@ -95,3 +95,17 @@ def test_the_provider_is_told_whether_the_caller_may_cut_in() -> None:
 
         assert caller.barge_in is barge_in
         assert caller.session_params["userNoInputGiveUpTimeoutMS"] == 0
+
+
+def test_what_the_provider_hands_over_is_told_when_the_call_starts() -> None:
+    told: list[Mapping[str, str]] = []
+
+    class Listening(TelephonyRealtimeBridge):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            self.on_started = told.append
+
+    in_virtual_time(play(Listening, [Wait(1.0), HangUp()], agent=AGENT))
+
+    (parameters,) = told
+    assert parameters["callerHost"] == "sip.carrier.example"

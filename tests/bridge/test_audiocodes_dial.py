@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from opusbridge.bridge.audiocodes_dial import AudioCodesDialOut, DialOutError
+from opusbridge.bridge.audiocodes_dial import AudioCodesDialOut, DialOutError, ordered_as
 from opusbridge.privacy import Private
 from opusbridge.sim.switchboard import DIAL_OUT, Switchboard
 
@@ -75,3 +75,23 @@ async def test_an_answer_that_is_not_of_audiocodes_gives_no_conversation(path: s
             found = await dial_out.dial("call-1", "+15550100001", "+1555", machine_detection=False)
             assert found is None
         await dial_out.close()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "call_id"),
+    [
+        ({"dialoutMetadata": '{"call_id":"call-1"}'}, "call-1"),
+        ({"dialoutMetadata": ' { "call_id": "call-1", "more": 1 } '}, "call-1"),
+        ({"dialoutMetadata": '{"call_id":""}'}, None),
+        ({"dialoutMetadata": '{"call_id":7}'}, None),
+        ({"dialoutMetadata": '{"order":"call-1"}'}, None),
+        ({"dialoutMetadata": '["call_id"]'}, None),
+        ({"dialoutMetadata": "call-1"}, None),
+        ({"dialoutMetadata": ""}, None),
+        ({"call_id": "call-1"}, None),
+    ],
+)
+def test_what_was_given_along_with_the_order_comes_back(
+    parameters: dict[str, str], call_id: str | None
+) -> None:
+    assert ordered_as(parameters) == call_id

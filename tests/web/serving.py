@@ -66,6 +66,7 @@ class PretendBridge:
         self.models: list[Socket] = []
         self.resumed: list[Socket] = []
         self.reason = ""
+        self.on_started: Callable[[Mapping[str, str]], None] | None = None
         self.socket = socket
         self._connect_model = connect_model
         self._changed = asyncio.Condition()

@@ -98,3 +98,16 @@ async def test_draining_ends_with_the_last_call() -> None:
         assert await house.drain(5.0)
 
     assert bridge.done == [("say_goodbye", "drained")]
+
+
+async def test_another_id_of_a_call_lasts_as_long_as_the_call_is_remembered() -> None:
+    house = calls(recent_calls=1)
+    house.also_known_as("order-1", "call-1")
+    await run_to_its_end(house, "call-1")
+    found = house.describe("order-1")
+    assert found is not None
+    assert found == house.describe("call-1")
+
+    await run_to_its_end(house, "call-2")
+    assert house.describe("order-1") is None
+    assert house._others == {}

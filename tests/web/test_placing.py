@@ -335,3 +335,49 @@ async def test_a_call_of_audiocodes_is_known_by_its_conversation(tmp_path: Path)
 
     assert bridge.call_id == call_id
     assert stranger.call_id != call_id
+
+
+async def test_one_that_comes_before_the_answer_to_the_order_is_known_by_what_was_given_along(
+    tmp_path: Path,
+) -> None:
+    provider = Provider(None)  # its answer names no conversation
+    async with a_house(tmp_path, {"audiocodes": provider}, allow_unauthenticated=True) as server:
+        order_id = (await place(server, **{**WISH, "telephony": "audiocodes"})).json()["call_id"]
+        bridges = []
+        for conversation in ("conversation-1", "conversation-2"):
+            socket = await server.upgrade("/audiocodes")
+            await socket.send(f'{{"type": "session.initiate", "conversationId": "{conversation}"}}')
+            bridge = await server.bridges.get()
+            bridge.on_started({"dialoutMetadata": f'{{"call_id":"{order_id}"}}'})
+            bridges.append(bridge)
+        bridge, second = bridges  # another that says the same is not the call
+        live = await seen(server, order_id)
+        headers = {"Authorization": f"Bearer {ADMIN}"}
+        listed = await server.http.get("/api/calls", headers=headers)
+        by_either = [await seen(server, one) for one in (order_id, bridge.call_id)]
+        hang_up = f"/api/calls/{order_id}/hangup"
+        await server.http.post(hang_up, headers=headers, json={})
+        found = await until(server, order_id, "ended")
+
+    assert by_either[0] == by_either[1]
+    assert second.done == []
+    assert (live["state"], live["direction"]) == ("live", "outbound")
+    assert live["call_id"] == bridge.call_id
+    assert "dialling" not in [call["state"] for call in listed.json()["calls"]]
+    assert found["ending"]["reason"] == "hung-up-by-operator"
+
+
+async def test_a_call_that_says_it_was_ordered_and_was_not_is_one_of_its_own(
+    tmp_path: Path,
+) -> None:
+    providers = {"twilio": Provider(CALL)}
+    async with a_house(tmp_path, providers, allow_unauthenticated=True) as server:
+        through_twilio = (await place(server, **WISH)).json()["call_id"]
+        socket = await server.upgrade("/audiocodes")
+        await socket.send('{"type": "session.initiate", "conversationId": "conversation-1"}')
+        bridge = await server.bridges.get()
+        for order_id in (through_twilio, "unknown"):
+            bridge.on_started({"dialoutMetadata": f'{{"call_id":"{order_id}"}}'})
+        found = await seen(server, through_twilio)
+
+    assert found["state"] == "dialling"
