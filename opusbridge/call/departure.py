@@ -140,7 +140,7 @@ class Departure:
         self._farewell = Farewell(effects.HangUp(how.reason), now, False, awaits_reply=False)
         if talk is None:
             return []
-        heard = started and not self.away
+        heard = started and not self.away and not self.pressing
         return talk.close(now) + (say_stored(talk, clips, now) if heard else [])
 
     def apologise(self, talk: Conversation, started: bool, now: float) -> list[Effect]:
@@ -227,10 +227,14 @@ class Departure:
         return [noted, *talk.add_text(Why.TEXT, "system", words, now)]
 
     def _pressed(self, reason: str, talk: Conversation, now: float) -> list[Effect]:
-        if reason == PRESSED:
-            return [Note("keys-pressed"), *talk.response.settle(now)]
+        pressed = reason == PRESSED
+        noted = Note("keys-pressed") if pressed else Note("keys-failed", reason)
+        if self.closing is not None:  # meanwhile, and nobody has told him why
+            return [noted, *say_stored(talk, self.unsaid, now)]
+        if pressed:
+            return [noted, *talk.response.settle(now)]
         words = Private("The keys could not be pressed.")
-        return [Note("keys-failed", reason), *talk.add_text(Why.TEXT, "system", words, now)]
+        return [noted, *talk.add_text(Why.TEXT, "system", words, now)]
 
     # --- Away ---------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from opusbridge.call.farewell import (
     KEEP_MODEL_SECONDS,
     LEAVE_SECONDS,
     RETURN_SECONDS,
+    TAIL_SECONDS,
 )
 from opusbridge.call.policy import TWILIO, CallPolicy, Clip, SilencePolicy
 from opusbridge.effects import AddText, CreateResponse, Effect, EndCall, HangUp, Note, SessionConfig
@@ -399,4 +400,25 @@ def test_nothing_is_said_to_a_line_that_is_away_for_keys() -> None:
     call = pressing()
 
     assert sounds(call.handle(events.HangUpRequested("drained", goodbye=True), 1.3)) == []
-    assert HangUp("drained") in comes_back(call, 2.0, "error")
+    assert [one for _, one in passes(call, 2.0)] == []
+
+
+def test_a_goodbye_that_was_promised_meanwhile_is_said_when_he_is_back() -> None:
+    call = pressing()
+    assert sounds(call.handle(events.HangUpRequested("drained", goodbye=True), 1.3)) == []
+    found = comes_back(call, 2.0)
+
+    assert Note("keys-pressed") in found
+    assert effects.PlayAudio in sounds(found)
+    assert HangUp("drained") not in found
+    ((at, _),) = [one for one in passes(call, 9.0) if one[1] == HangUp("drained")]
+    assert at >= 2.5 + 0.1 + TAIL_SECONDS, "he has heard it"
+
+
+def test_a_goodbye_waits_for_keys_that_cannot_be_pressed_after_all() -> None:
+    call = asked_for_keys()
+    assert sounds(call.handle(events.HangUpRequested("drained", goodbye=True), 1.1)) == []
+    found = call.handle(events.TransferFailed("error"), 1.2)
+
+    assert effects.PlayAudio in sounds(found)
+    assert told(found) == [], "the model has nothing more to say"
