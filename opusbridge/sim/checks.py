@@ -5,6 +5,7 @@ well. What only the model's side can see (one response at a time, every turn ans
 simulator checks itself.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,12 @@ LAST_SECONDS = 0.5
 
 #: Or in a pause of it: an agent that waits whether the caller means to speak has not lost a word.
 PAUSE_SECONDS = 2.0
+
+#: Sound that is recorded is heard within this: what the network does to it on a good day.
+RECORDED_WITHIN_SECONDS = 0.2
+
+#: What is on its way when the playout is cleared, or the line closed, nobody can be sure of.
+MOST_UNRECORDED_SECONDS = 0.5
 
 #: The last frame of an item may be cut by its padding.
 FRAME_MS = 20
@@ -107,11 +114,30 @@ def at_rest(*, ended: bool, **deadlines: float | None) -> list[str]:
     ]
 
 
-def recording_complete(recorded_seconds: float, call_seconds: float) -> list[str]:
-    """The recording is as long as the call, to a tenth of a second."""
-    if abs(recorded_seconds - call_seconds) <= 0.1:
-        return []
-    return [f"{recorded_seconds:.2f} s recorded of a call of {call_seconds:.2f} s"]
+def recording_true(
+    voice: str, recorded: Sequence[HeardSpan], heard: Sequence[HeardSpan], late_seconds: float
+) -> list[str]:
+    """One voice is recorded as it was heard, and where, but for half a second in all.
+
+    ``late_seconds``: how much longer than on a good day the way to the ear may be.
+    """
+    there = [at for span in recorded for at in _audible_at(span)]
+    here = [at for span in heard for at in _audible_at(span)]
+    away = RECORDED_WITHIN_SECONDS + late_seconds
+    lost, made_up = _alone(here, there, away), _alone(there, here, away)
+    found = []
+    if lost > MOST_UNRECORDED_SECONDS + late_seconds:
+        found.append(f"{lost:.2f} s of the {voice} were heard and are not in the recording")
+    if made_up > MOST_UNRECORDED_SECONDS + late_seconds:
+        found.append(f"{made_up:.2f} s of the {voice} are in the recording and were not heard")
+    return found
+
+
+def _alone(ones: Sequence[float], others: Sequence[float], away: float) -> float:
+    """Seconds of sound, begun at ``ones``, with none of ``others`` this near."""
+    others = sorted(others)
+    near = (bisect_left(others, at + away) > bisect_left(others, at - away) for at in ones)
+    return FRAME_MS / 1000 * sum(not one for one in near)
 
 
 def truncations_honest(

@@ -79,7 +79,11 @@ GUARANTEES: tuple[Guarantee, ...] = (
         "end of the call",
     ),
     _guarantee("one-ending", "there is one ending", "endings instead of one"),
-    _guarantee("whole-recording", "the recording is as long as the call", "s recorded of a call"),
+    _guarantee(
+        "whole-recording",
+        "the recording has what was heard, where it was heard",
+        "in the recording",
+    ),
     _guarantee("good-manners", "the providers' own rules are kept", ""),
 )
 """The last takes whatever no other does."""

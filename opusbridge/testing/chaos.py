@@ -1,7 +1,11 @@
 """Calls on a bad day: whatever the network does, the promises hold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from random import Random
+
+import numpy as np
 
 from opusbridge import effects, events
 from opusbridge.agent import Agent
@@ -9,13 +13,14 @@ from opusbridge.audio.g711 import pcmu_decode
 from opusbridge.effects import Effect
 from opusbridge.events import Event
 from opusbridge.recording.mixing import StereoTimeline
-from opusbridge.sim.checks import recording_complete
+from opusbridge.sim.callers import HeardSpan
+from opusbridge.sim.checks import recording_true
 from opusbridge.sim.faults import Faults
 from opusbridge.sim.guarantees import broken, judged
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.seeded import judged as judged_seeded
 from opusbridge.sim.seeded import seeded_call
-from opusbridge.sound import Audio, Encoding
+from opusbridge.sound import Audio, AudioFormat, Encoding
 from opusbridge.testing.virtual import staged
 
 #: Virtual seconds; a call is over long before.
@@ -43,7 +48,8 @@ def seeded(seed: int, chaos: bool) -> Tried:
     recording = Recording()
     call = seeded_call(seed, [recording], faults)
     call.run(LONGEST_CALL)
-    objections = judged_seeded(call) + recording.objections()
+    late = _late(faults, call.world.now)
+    objections = judged_seeded(call) + recording.objections(call.caller.heard, late)
     return Tried(f"seed {seed}", broken(objections), call.world.now, faults)
 
 
@@ -53,9 +59,21 @@ def scripted(script: CallScript, telephony: str, seed: int, agent: Agent, chaos:
     recording = Recording()
     one = staged(script, telephony, agent, seed=seed, faults=faults, observers=[recording])
     one.run()
-    objections = judged(one.call, one.said_sorry()) + recording.objections()
+    late = _late(faults, one.call.world.now)
+    objections = judged(one.call, one.said_sorry())
+    objections += recording.objections(one.call.caller.heard, late)
     name = f"{script.name} over {telephony}, seed {seed}"
     return Tried(name, broken(objections), one.call.world.now, faults)
+
+
+def _late(faults: Faults, call_seconds: float) -> float:
+    """How much later than on a good day what the caller hears, or says, may arrive.
+
+    Without bound where his connection suffers: nobody on our side can know what became of it.
+    """
+    if any(one.side == "telephony" for one in faults.network):
+        return inf
+    return faults.lateness(call_seconds) + (faults.telephony_jitter or 0.0)
 
 
 class Recording:
@@ -65,6 +83,7 @@ class Recording:
         self._timeline: StereoTimeline | None = None
         self._rate_hz = 0
         self._ended_at = 0.0
+        self._arrived: list[HeardSpan] = []
 
     def __call__(self, what: Event | Effect, now: float) -> None:
         match what:
@@ -72,7 +91,10 @@ class Recording:
                 self._rate_hz = what.audio_format.rate_hz
                 self._timeline = StereoTimeline(self._rate_hz)
             case events.CallerSpoke() if self._timeline is not None:
-                self._timeline.caller(_pcm(what.audio), now)
+                pcm = _pcm(what.audio)
+                self._timeline.caller(pcm, now)
+                began = now - len(pcm) / (2 * self._rate_hz)
+                self._arrived.append(self._span(pcm, began))
             case effects.PlayAudio() if self._timeline is not None:
                 self._timeline.agent(_pcm(what.audio), max(what.starts_at, now), what.follows)
             case effects.MovePlayout() if self._timeline is not None:
@@ -84,12 +106,22 @@ class Recording:
             case _:
                 pass
 
-    def objections(self) -> list[str]:
-        """Empty is well; so is a call that never arrived."""
+    def objections(self, heard: Sequence[HeardSpan], late_seconds: float) -> list[str]:
+        """Empty is well; so is a call that never arrived.
+
+        ``heard``: of the agent, by the simulated ear. ``late_seconds``: how much later than on a
+        good day anything may be at either end.
+        """
         if self._timeline is None:
             return []
-        seconds = len(self._timeline.finish(self._ended_at)) / (4 * self._rate_hz)
-        return recording_complete(seconds, self._ended_at)
+        frames = np.frombuffer(self._timeline.finish(self._ended_at), dtype="<i2").reshape(-1, 2)
+        caller, agent = (self._span(frames[:, lane].tobytes(), 0.0) for lane in (0, 1))
+        found = recording_true("caller", [caller], self._arrived, late_seconds)
+        return found + recording_true("agent", [agent], heard, late_seconds)
+
+    def _span(self, pcm: bytes, began: float) -> HeardSpan:
+        ended = began + len(pcm) / (2 * self._rate_hz)
+        return HeardSpan(began, ended, AudioFormat(Encoding.PCM, self._rate_hz), bytearray(pcm))
 
 
 def _pcm(audio: Audio) -> bytes:

@@ -19,7 +19,7 @@ from opusbridge.sim.checks import (
     never_silent,
     nothing_lost,
     one_ending,
-    recording_complete,
+    recording_true,
     silences,
     truncations_honest,
 )
@@ -59,9 +59,19 @@ def test_rest_is_when_nobody_waits() -> None:
     ]
 
 
-def test_a_recording_is_as_long_as_the_call() -> None:
-    assert recording_complete(10.05, 10.0) == []
-    assert recording_complete(9.5, 10.0) == ["9.50 s recorded of a call of 10.00 s"]
+@pytest.mark.parametrize("voice", ["caller", "agent"])
+def test_a_recording_has_what_was_heard_where_it_was_heard(voice: str) -> None:
+    heard = [span(1.0, sound(2000, 1))]
+
+    def objections(at: float, ms: int = 2000, late: float = 0.0) -> list[str]:
+        return recording_true(voice, [span(at, sound(ms, 1))], heard, late)
+
+    assert objections(1.1) == objections(1.0, 1600) == objections(2.0, 1000, late=1.0) == []
+    part = f"0.80 s of the {voice}"
+    assert objections(1.0, 1000) == [f"{part} were heard and are not in the recording"]
+    assert objections(1.0, 3000) == [f"{part} are in the recording and were not heard"]
+    assert len(objections(2.0)) == 2, "as much, and somewhere else"
+    assert len(recording_true(voice, [], heard, 0.0)) == 1
 
 
 def test_a_silence_lasts_from_the_end_of_a_turn_to_whatever_comes_first() -> None:

@@ -8,14 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from opusbridge import effects, events
-from opusbridge.audio.g711 import pcmu_decode
-from opusbridge.effects import Effect
-from opusbridge.events import Event
-from opusbridge.recording.mixing import StereoTimeline
-from opusbridge.sim.checks import recording_complete
 from opusbridge.sim.seeded import judged, manner, seeded_call
-from opusbridge.sound import Audio, Encoding
+from opusbridge.testing.chaos import Recording
 
 #: Seeds that once found something: the answer to tools that came apart from what waited with it
 #: when a response was given up on (216, 292), marks of what was sent again that told of the end
@@ -36,56 +30,12 @@ CHUNK = 10
 LONGEST_CALL = 300.0
 
 
-class Recorder:
-    """Both voices on one time line, as the recording has them."""
-
-    def __init__(self) -> None:
-        self.timeline: StereoTimeline | None = None
-        self.frames_bytes = 0
-
-    def __call__(self, what: Event | Effect, now: float) -> None:
-        match what:
-            case events.CallArrived():
-                self.timeline = StereoTimeline(what.audio_format.rate_hz)
-            case events.CallerSpoke() if self.timeline is not None:
-                self.timeline.caller(pcm(what.audio), now)
-            case effects.PlayAudio() if self.timeline is not None:
-                self.timeline.agent(pcm(what.audio), max(what.starts_at, now), what.follows)
-            case effects.MovePlayout() if self.timeline is not None:
-                self.timeline.move(what.by_seconds)
-            case effects.ClearPlayout() if self.timeline is not None:
-                self.timeline.clear(max(what.heard_until, now))
-            case _:
-                pass
-
-    def seconds(self, ended_at: float, rate_hz: int) -> float:
-        assert self.timeline is not None
-        return len(self.timeline.finish(ended_at)) / (4 * rate_hz)
-
-
-def pcm(audio: Audio) -> bytes:
-    return pcmu_decode(audio.raw) if audio.format.encoding is Encoding.PCMU else audio.raw
-
-
 def what_is_wrong(seed: int) -> list[str]:
     """With the call of this seed; empty is well."""
-    recorder = Recorder()
-    ended_at: list[float] = []
-    rates: list[int] = []
-
-    def watch(what: Event | Effect, now: float) -> None:
-        if isinstance(what, events.CallArrived):
-            rates.append(what.audio_format.rate_hz)
-        if isinstance(what, effects.EndCall):
-            ended_at.append(now)
-
-    call = seeded_call(seed, [recorder, watch])
+    recording = Recording()
+    call = seeded_call(seed, [recording])
     call.run(LONGEST_CALL)
-    found = judged(call)
-    if ended_at:
-        recorded = recorder.seconds(ended_at[0], rates[0])
-        found += recording_complete(recorded, ended_at[0])
-    return found
+    return judged(call) + recording.objections(call.caller.heard, 0.0)
 
 
 def failures(seeds: Sequence[int]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from opusbridge.recording.mixing import StereoTimeline
 from opusbridge.sim import world
 from opusbridge.sim.faults import MISHAPS, Faults
 from opusbridge.sim.guarantees import GUARANTEES, broken, judged
@@ -27,7 +28,7 @@ OBJECTIONS = {
     "unique-marks": "2 mark names were used more than once",
     "comes-to-rest": "the engine still waits for something",
     "one-ending": "2 endings instead of one",
-    "whole-recording": "3.00 s recorded of a call of 9.00 s",
+    "whole-recording": "0.80 s of the agent were heard and are not in the recording",
     "good-manners": "caller: 31951: an unknown event",
 }
 
@@ -85,6 +86,28 @@ def test_an_engine_that_sleeps_through_its_deadlines_breaks_promises(
     call.call.run(100.0)
 
     assert broken(call.call.verdict())["turns-answered"]
+
+
+@pytest.mark.slow
+def test_a_recording_that_loses_or_moves_what_was_heard_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken_by(name: str, wrong: object) -> list[str]:
+        with monkeypatch.context() as patched:
+            patched.setattr(StereoTimeline, name, wrong)
+            return chaos.seeded(3, False).broken["whole-recording"]
+
+    def lost(self: StereoTimeline, *sound: object) -> None:
+        pass
+
+    right = StereoTimeline.agent
+
+    def late(self: StereoTimeline, pcm: bytes, at: float, follows: bool = False) -> None:
+        right(self, pcm, at + 1.0, follows)
+
+    assert [why.split(" s of the ")[1][:6] for why in broken_by("caller", lost)] == ["caller"]
+    assert "are not in the recording" in broken_by("agent", lost)[0]
+    assert len(broken_by("agent", late)) == 2
 
 
 # --- What each of them does -------------------------------------------------------------
