@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -63,6 +64,9 @@ def running(
     *arguments: str, env: Mapping[str, str], cwd: str | os.PathLike[str]
 ) -> Iterator[subprocess.Popen[str]]:
     """``python -m opusbridge`` as a process of its own, in ``cwd``; killed if it outlives us."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that runs the tests in the background ignores Ctrl-C for all who come after it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "opusbridge", *arguments],
         env={**env, "PYTHONPATH": str(PACKAGE.parent)},
