@@ -87,7 +87,7 @@ class Recording:
 
     def __call__(self, what: Event | Effect, now: float) -> None:
         match what:
-            case events.CallArrived():
+            case events.CallArrived() if self._timeline is None:  # else he is back, on another line
                 self._rate_hz = what.audio_format.rate_hz
                 self._timeline = StereoTimeline(self._rate_hz)
             case events.CallerSpoke() if self._timeline is not None:
