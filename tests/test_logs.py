@@ -155,7 +155,7 @@ def test_a_librarys_line_is_cleaned_as_ours_is(lines: Lines, said: str) -> None:
         ("uvicorn.error", logging.DEBUG),
         ("websockets.client", logging.DEBUG),
         ("httpx2", logging.INFO),
-        ("some.other.library", logging.DEBUG),
+        ("somebody.elses", logging.DEBUG),
     ],
 )
 def test_lines_that_hold_keys_and_words_are_not_written_at_all(
