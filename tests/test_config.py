@@ -135,6 +135,40 @@ def test_an_unknown_name_in_the_file_is_refused_even_if_empty() -> None:
     assert refusal() == "OPUSBRIDGE_ZZZZZZ, found in .env, is not a setting"
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("OPENAI_API_KEY=x\nOPUSBRIDGE_ADMIN_TOKEN secret\n", "line 2 is"),
+        ("secret words\n\n# fine\nOPUSBRIDGE_MODEL: secret\nA=1\n= secret", "lines 1, 4 and 6 are"),
+        ("OPENAI_API_KEY\nopusbridge_record # = false\nUNSET\n", "lines 1 and 2 are"),
+    ],
+)
+def test_a_line_of_the_file_that_cannot_be_read_is_refused_by_its_number_and_not_shown(
+    text: str, lines: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path(".env").write_text(text)
+
+    assert refusal() == (
+        f".env: {lines} not NAME=value: write the = between the two, a # before a comment"
+    )
+    assert not caplog.records  # the library that reads it has words of its own
+
+
+def test_a_name_alone_in_the_file_hands_on_what_the_environment_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPUSBRIDGE_MODEL", "m")
+    Path(".env").write_text("OPUSBRIDGE_MODEL\n")
+
+    assert Settings.load().model == "m"
+
+
+def test_who_wants_no_file_is_not_told_of_it() -> None:
+    Path(".env").write_text("OPUSBRIDGE_ADMIN_TOKEN secret\n")
+
+    assert Settings.load(_env_file=None).admin_token is None
+
+
 def test_an_unknown_override_is_refused() -> None:
     assert refusal(colour="x") == "colour is not a setting"
 

@@ -20,7 +20,13 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from opusbridge.config.sources import PREFIX, DotEnvFile, Environment, complaint
+from opusbridge.config.sources import (
+    PREFIX,
+    DotEnvFile,
+    Environment,
+    complaint,
+    refuse_unreadable,
+)
 from opusbridge.config.sources import variable as variable
 from opusbridge.config.values import BargeInKind as BargeInKind
 from opusbridge.config.values import (
@@ -263,7 +269,10 @@ class Settings(BaseSettings):
         Raises :class:`ConfigurationError` with one line that names the variables at fault and
         never a value.
         """
+        file = overrides.get("_env_file", cls.model_config["env_file"])
         try:
+            if file is not None:
+                refuse_unreadable(Path(file))
             return cls(**overrides)
         except ValidationError as error:
             raise ConfigurationError("; ".join(map(complaint, error.errors()))) from None

@@ -1,9 +1,12 @@
 """Where settings come from, and what is said of a wrong one: its name, never its value."""
 
+import os
 from collections.abc import Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
+from dotenv.parser import parse_stream
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
@@ -37,6 +40,31 @@ class Environment(_Named):
 
 class DotEnvFile(_Named, DotEnvSettingsSource):
     place = ".env"
+
+
+def refuse_unreadable(file: Path) -> None:
+    """Lines without a ``=`` are numbered and not shown: one may be a secret without its name."""
+    if not file.is_file():
+        return
+    with file.open(encoding="utf-8") as text:
+        wrong = [
+            str(one.original.line)
+            for one in parse_stream(text)
+            if one.error or (one.value is None and _means_us(one.key or ""))
+        ]
+    if wrong:
+        *most, last = wrong
+        where = f"lines {', '.join(most)} and {last} are" if most else f"line {last} is"
+        raise ConfigurationError(
+            f"{file}: {where} not NAME=value: write the = between the two, a # before a comment"
+        )
+
+
+def _means_us(name: str) -> bool:
+    """A name alone hands on what the environment has, in files that are shared with containers;
+    with nothing there it is a setting that does nothing."""
+    ours = name.upper().startswith(PREFIX) or name == variable("openai_api_key")
+    return ours and name not in os.environ
 
 
 def _refuse_unknown(
