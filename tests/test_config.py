@@ -215,8 +215,15 @@ def test_an_unknown_override_is_refused() -> None:
         ({"dtmf_gap": "-1"}, "OPUSBRIDGE_DTMF_GAP: must be greater"),
         ({"created_timeout": 0}, "OPUSBRIDGE_CREATED_TIMEOUT: must be greater than 0"),
         ({"progress_timeout": "inf"}, "OPUSBRIDGE_PROGRESS_TIMEOUT: must be a finite number"),
-        ({"retry_backoff": "2,x"}, "OPUSBRIDGE_RETRY_BACKOFF must be a number"),
-        ({"retry_backoff": "2,-4"}, "OPUSBRIDGE_RETRY_BACKOFF: must be greater"),
+        *(
+            (
+                {"retry_backoff": text},
+                "OPUSBRIDGE_RETRY_BACKOFF: must be one to nine waits in seconds, separated by "
+                "commas, such as 2,4,8",
+            )
+            for text in ("2;4", "2,x", "2,-4", "2,inf", "", "2,", ",".join("1234567890"))
+        ),
+        ({"retry_backoff": (1.0, -1.0)}, "OPUSBRIDGE_RETRY_BACKOFF: must be greater"),
         ({"log_level": "loud"}, "OPUSBRIDGE_LOG_LEVEL: must be 'debug', 'info'"),
         ({"turn_detection": "maybe"}, "OPUSBRIDGE_TURN_DETECTION: must be 'server_vad'"),
         ({"twilio_account_sid": "../x"}, "OPUSBRIDGE_TWILIO_ACCOUNT_SID: String should match"),

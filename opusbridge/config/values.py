@@ -46,7 +46,14 @@ def _barge_in(value: object) -> object:
 
 
 def seconds_list(value: object) -> object:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return _SOME_WAITS.validate_python(value.split(","))
+    except ValidationError:
+        raise ValueError(
+            "must be one to nine waits in seconds, separated by commas, such as 2,4,8"
+        ) from None
 
 
 def _url(value: str, schemes: tuple[str, ...], query: bool = False) -> str:
@@ -88,6 +95,7 @@ SocketURL = Annotated[str, AfterValidator(_socket_url)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 BargeInKind = Annotated[bool | Literal["confirmed"], BeforeValidator(_barge_in)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_SOME_WAITS = TypeAdapter(Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=9)])
 #: A watchdog that is due at once would cut every response off.
 SomeSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PhoneNumber = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]
