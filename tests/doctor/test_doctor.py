@@ -328,6 +328,23 @@ async def test_everything_is_looked_at_in_order(tmp_path: Path) -> None:
     ]
 
 
+async def test_the_doctors_own_knocking_is_not_among_the_refusals_it_tells(
+    tmp_path: Path,
+) -> None:
+    """An upgrade without a signature is how it tries Twilio's way in: refused, and counted."""
+    async with house(admin_token=TOKEN, **twilio()) as at, a_model() as settings:
+        given = {"realtime_url": settings.realtime_url, "openai_api_key": SECRET}
+        given |= {"admin_token": TOKEN, "public_url": at.base, "data_dir": str(tmp_path)}
+        port = int(at.base.rsplit(":", 1)[1])
+        first = [one async for one in examine("127.0.0.1", port, **given)]
+        second = [one async for one in examine("127.0.0.1", port, **given)]
+
+    (met,) = (one for one in first if one.about == "refusals")
+    (met_again,) = (one for one in second if one.about == "refusals")
+    assert (met.state, met_again.state) == (State.FINE, State.WARNING)
+    assert "bad-signature, 1 times" in met_again.what
+
+
 # --- The words --------------------------------------------------------------------------
 
 
