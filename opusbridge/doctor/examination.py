@@ -13,7 +13,8 @@ from opusbridge.errors import ConfigurationError
 
 
 async def examine(host: str, port: int, **overrides: str) -> AsyncIterator[Finding]:
-    """One finding after the other, as they come; ``overrides`` are settings by field name."""
+    """One finding after the other, as they come; ``overrides`` are settings by field name, and
+    ``agent`` among them is the command's option."""
     try:
         settings = Settings.load(**overrides)
     except ConfigurationError as error:
@@ -21,7 +22,7 @@ async def examine(host: str, port: int, **overrides: str) -> AsyncIterator[Findi
         return
     ready = check_settings(settings, host, port)
     yield ready
-    found, agent = check_agent(settings)
+    found, agent = check_agent(settings, "--agent" if "agent" in overrides else "OPUSBRIDGE_AGENT")
     yield found
     for one in check_doors(settings, host, port):
         yield one

@@ -34,13 +34,15 @@ def check_settings(settings: Settings, host: str, port: int) -> Finding:
     return fine("settings", f"serve would start on {host}:{port}")
 
 
-def check_agent(settings: Settings) -> tuple[Finding, Agent | None]:
-    """The agent itself as well, for what comes after."""
+def check_agent(
+    settings: Settings, named_by: str = "OPUSBRIDGE_AGENT"
+) -> tuple[Finding, Agent | None]:
+    """The agent itself as well, for what comes after; ``named_by``: what the user gave."""
     try:
         agent = Agent.load(settings.agent) if settings.agent else RECEPTIONIST
         agent.applied_to(settings)
     except ConfigurationError as error:
-        return failed("agent", str(error), "correct the file that OPUSBRIDGE_AGENT names"), None
+        return failed("agent", str(error), f"correct the file that {named_by} names"), None
     tools = len(agent.tools)
     return fine("agent", f"{agent.name}, {tools} tool{'' if tools == 1 else 's'}"), agent
 

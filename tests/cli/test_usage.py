@@ -65,6 +65,16 @@ def test_the_doctor_names_what_is_missing_and_fails() -> None:
     assert ran.out.endswith("1 failed, 0 to look at\n")
 
 
+def test_the_doctor_names_what_the_user_gave_as_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPUSBRIDGE_AGENT", "absent.py")
+    by_setting, by_option = run("doctor"), run("doctor", "--agent", "nope.py")
+
+    assert "agent: absent.py: there is no such file" in by_setting.out
+    assert "→ correct the file that OPUSBRIDGE_AGENT names" in by_setting.out
+    assert "agent: nope.py: there is no such file" in by_option.out
+    assert "→ correct the file that --agent names" in by_option.out
+
+
 def test_the_doctor_explains_a_code() -> None:
     known, unknown = run("doctor", "--explain", "31931"), run("doctor", "--explain", "nonsense")
 
