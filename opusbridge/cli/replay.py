@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from opusbridge.cli import flights
 from opusbridge.errors import ConfigurationError
 from opusbridge.replay import Replay, regression
 from opusbridge.replay import replay as play
 
 
 def replay(
-    flight: Annotated[Path, typer.Argument(metavar="FILE", help="A call's flight.jsonl.")],
+    flight: flights.Given,
     to_test: Annotated[
         bool, typer.Option("--to-test", help="Write a test for pytest that replays it.")
     ] = False,
@@ -21,6 +22,7 @@ def replay(
 
     With --to-test the call, as it was recorded, becomes a regression test.
     """
+    flight = flights.flight_file(flight)
     played = _played(flight)
     typer.echo(str(played))
     if to_test:

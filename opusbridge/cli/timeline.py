@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
+from opusbridge.cli import flights
 from opusbridge.errors import ConfigurationError
 from opusbridge.recording import timeline as pages
 
 
 def timeline(
-    flight: Annotated[Path, typer.Argument(metavar="FILE", help="A call's flight.jsonl.")],
+    flight: flights.Given,
     out: Annotated[
         Path | None, typer.Option(help="The page; else timeline.html beside the flight.")
     ] = None,
@@ -22,6 +23,7 @@ def timeline(
 
     What lies beside the flight (call.json, transcript.json, recording.wav) is drawn, too.
     """
+    flight = flights.flight_file(flight)
     page = out or flight.with_name(pages.PAGE)
     try:
         pages.draw(flight, page, embed=embed)

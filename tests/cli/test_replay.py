@@ -73,6 +73,26 @@ def test_a_test_is_written_and_never_over_another(flight: Path, tmp_path: Path) 
     assert (again.status, "is there already" in again.complaint) == (2, True)
 
 
+def test_the_folder_of_a_call_stands_for_its_flight(flight: Path, tmp_path: Path) -> None:
+    folder = str(flight.parent)
+
+    assert run("replay", folder) == run("replay", str(flight))
+    assert run("replay", folder, "--to-test", "--out", str(tmp_path)).status == 0
+    assert (tmp_path / "call_flight.flight.jsonl").read_bytes() == flight.read_bytes()
+    assert run("timeline", folder).out == f"written: {flight.with_name('timeline.html')}\n"
+
+
+@pytest.mark.parametrize("command", ["replay", "timeline"])
+def test_a_folder_without_a_flight_is_told_what_to_give(tmp_path: Path, command: str) -> None:
+    ran = run(command, str(tmp_path))
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.complaint == (
+        f"opusbridge: {tmp_path} is a folder without a flight.jsonl: give a call's folder, such as "
+        "DATA_DIR/calls/DATE/CALL_ID, or the file itself"
+    )
+
+
 def test_a_page_is_drawn_beside_the_flight_or_where_it_is_wanted(
     flight: Path, tmp_path: Path
 ) -> None:
