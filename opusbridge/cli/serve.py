@@ -7,11 +7,13 @@ from typing import Annotated
 
 import structlog
 import typer
+from fastapi import FastAPI
 
 from opusbridge import logs
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.web import server
+from opusbridge.web.access import NO_ADDRESS
 from opusbridge.web.service import create_app
 
 
@@ -31,14 +33,20 @@ def serve(
     with server.listen(host, port) as listening:
         bound_to = listening.getsockname()[1]  # port 0 is whatever was free
         app = create_app(settings, host=host, port=bound_to)
-        structlog.get_logger("opusbridge").info(
-            "listening", host=host, port=bound_to, sockets=app.state.sockets
-        )
+        announce(app, host, bound_to)
         calls = app.state.calls
         # What is here by now stays for good: the collector need not look at it again.
         gc.collect()
         gc.freeze()
         server.run(server.serve(app, calls, settings, host, bound_to, listening=listening))
+
+
+def announce(app: FastAPI, host: str, port: int) -> None:
+    """What there is to say when the doors open; of those that stay closed the app itself tells."""
+    log = structlog.get_logger("opusbridge")
+    if app.state.access.only_pretend_twilio:
+        log.warning("Twilio's own calls will be refused", reason=NO_ADDRESS)
+    log.info("listening", host=host, port=port, sockets=app.state.sockets)
 
 
 def _check_data_dir(folder: Path) -> None:

@@ -30,6 +30,10 @@ MACHINE = "/twilio/machine"
 AFTER = "/twilio/after"
 AUDIOCODES = "/audiocodes"
 
+#: Why an endpoint is closed.
+NO_SECRET = "its secret is not set"
+NO_ADDRESS = "OPUSBRIDGE_PUBLIC_URL is not set"
+
 _log = structlog.get_logger(__name__)
 
 
@@ -72,14 +76,21 @@ class Access:
         query = "" if call_id is None else f"?call={call_id}"
         return f"{self._base_url}{path}{query}"
 
-    def closed_endpoints(self) -> list[str]:
-        """Those that answer 403 to everybody, for one warning each when we start."""
-        closed = [] if self._audiocodes_may_be_open else [AUDIOCODES]
+    def closed_endpoints(self) -> dict[str, str]:
+        """Those that answer 403 to everybody and why, for one warning each when we start."""
+        closed = {} if self._audiocodes_may_be_open else {AUDIOCODES: NO_SECRET}
         if not self._twilio_may_be_open:
-            closed += [VOICE, MEDIA, AFTER]
+            secret = self._settings.twilio_auth_token is not None or self._unauthenticated
+            closed |= dict.fromkeys((VOICE, MEDIA, AFTER), NO_ADDRESS if secret else NO_SECRET)
         if self._settings.admin_token is None and not self._local:
-            closed += ["/api", "/metrics"]
+            closed |= dict.fromkeys(("/api", "/metrics"), NO_SECRET)
         return closed
+
+    @property
+    def only_pretend_twilio(self) -> bool:
+        """Signatures are checked for an address of loopback: good for a simulated caller, while
+        whatever Twilio signs is refused."""
+        return self._settings.twilio_auth_token is not None and self._settings.public_url is None
 
     def refuse_admin(self, asking: HTTPConnection) -> Refusal | None:
         """``None``: let them in."""

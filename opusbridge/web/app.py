@@ -145,7 +145,7 @@ def _outbound(
 
 
 def _warn(access: Access, *, voice_closed: bool) -> None:
-    for endpoint in access.closed_endpoints():
-        _log.warning("endpoint closed", endpoint=endpoint, reason="its secret is not set")
+    for endpoint, reason in access.closed_endpoints().items():
+        _log.warning("endpoint closed", endpoint=endpoint, reason=reason)
     if voice_closed:
         _log.warning("endpoint closed", endpoint=VOICE, reason="turn detection is none")

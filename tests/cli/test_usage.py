@@ -4,8 +4,11 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from opusbridge import Settings, create_app
 from opusbridge.cli.main import app
+from opusbridge.cli.serve import announce
 from opusbridge.version import VERSION
 from tests.cli.running import environment, run, running
 
@@ -130,6 +133,22 @@ def test_a_folder_that_takes_no_calls_is_refused_before_the_first_call(
 
     assert ran.status == 2
     assert "OPUSBRIDGE_DATA_DIR" in ran.complaint
+
+
+def test_a_token_of_twilios_without_a_public_url_is_told_at_the_start() -> None:
+    """Otherwise the first call through a tunnel is refused for its signature, and nobody knows."""
+    key = {"openai_api_key": "sk-any", "twilio_auth_token": "a-secret"}
+    with capture_logs() as lines:
+        announce(create_app(Settings.load(**key)), "127.0.0.1", 8000)
+        announce(create_app(Settings.load(**key, public_url="https://a.example")), "::1", 8000)
+
+    assert [line["event"] for line in lines] == [
+        "Twilio's own calls will be refused",
+        *("listening", "listening"),
+    ]
+    assert lines[0]["reason"] == "OPUSBRIDGE_PUBLIC_URL is not set"
+    assert lines[0]["log_level"] == "warning"
+    assert "a-secret" not in str(lines)
 
 
 def test_an_address_that_is_not_ours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

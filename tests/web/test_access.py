@@ -25,7 +25,7 @@ ADMIN = ["/api/calls", "/api/calls/call-1", "/metrics"]
 
 def closed(host: str, **values: Any) -> list[str]:
     access = Access(settings(**values), host, 8000, Metrics(CollectorRegistry()))
-    return access.closed_endpoints()
+    return list(access.closed_endpoints())
 
 
 TELEPHONY = ["/audiocodes", "/twilio/voice", "/twilio/media", "/twilio/after"]
@@ -70,6 +70,16 @@ async def test_each_closed_endpoint_is_named_once_at_the_start(
         lines = [line for line in capsys.readouterr().out.splitlines() if "closed" in line]
 
     assert len(lines) == len(TELEPHONY + ADMIN_ROOMS)
+
+
+async def test_a_door_is_not_said_to_lack_the_secret_it_has(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with house(host="0.0.0.0", twilio_auth_token=TOKEN):
+        lines = capsys.readouterr().out.splitlines()
+
+    (told,) = (line for line in lines if "/twilio/voice" in line)
+    assert "OPUSBRIDGE_PUBLIC_URL is not set" in told
 
 
 @pytest.mark.parametrize("place", [{"host": "0.0.0.0"}, {"public_url": PUBLIC}])
