@@ -15,6 +15,7 @@ from typing import Any
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.call.engine import Observer
+from opusbridge.cli.refused import told
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import ConfigurationError
@@ -151,7 +152,7 @@ async def play_against(
         return await call_bridge(script, telephony, url, settings)
     except (TwiMLRefused, CallRefused) as refused:
         result = CallResult(script, telephony)
-        result.problems.append(f"the call was refused: {refused}")
+        result.problems.append(told(refused, telephony))
         return result
 
 

@@ -31,11 +31,15 @@ _DIAL_ATTRIBUTES = {"action", "method", "timeout", "callerId", "answerOnBridge"}
 
 
 class TwiMLRefused(OpusbridgeError):
-    """What the bridge answered is not what Twilio takes; ``number`` is Twilio's."""
+    """What the bridge answered is not what Twilio takes; ``number`` is Twilio's.
 
-    def __init__(self, number: int, what: str) -> None:
+    ``url`` is where it was asked and ``status`` its HTTP answer, where it is about that.
+    """
+
+    def __init__(self, number: int, what: str, *, status: int | None = None, url: str = "") -> None:
         super().__init__(number, what)
         self.number, self.what = number, what
+        self.status, self.url = status, url
 
     def __str__(self) -> str:
         return f"{self.number}: {self.what}"

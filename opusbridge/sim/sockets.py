@@ -35,11 +35,12 @@ RESUME_TRIES = 3
 
 
 class CallRefused(OpusbridgeError):
-    """The bridge did not open the socket; ``status`` is its HTTP answer, if it gave one."""
+    """The bridge did not open the socket at ``url``; ``status`` is its HTTP answer, if it gave
+    one."""
 
-    def __init__(self, status: int | None) -> None:
-        super().__init__(status)
-        self.status = status
+    def __init__(self, status: int | None, url: str = "") -> None:
+        super().__init__(status, url)
+        self.status, self.url = status, url
 
     def __str__(self) -> str:
         return f"it answered {self.status}" if self.status else "no answer"
@@ -104,9 +105,9 @@ async def _open(
             proxy=None,
         )
     except InvalidStatus as error:
-        raise CallRefused(error.response.status_code) from None
+        raise CallRefused(error.response.status_code, url) from None
     except (InvalidHandshake, OSError, TimeoutError):
-        raise CallRefused(None) from None
+        raise CallRefused(None, url) from None
 
 
 async def join(party: Party, socket: Socket, on_event: OnEvent | None = None) -> None:

@@ -146,7 +146,8 @@ class Telephone:
         call_sid = call_sid or f"CA{random.getrandbits(128):032x}"
         twiml = await self.ask_webhook(call_sid)
         if twiml.stream_url is None:
-            raise TwiMLRefused(0, "no stream in it")
+            at = self._reached(self.webhook_url)
+            raise TwiMLRefused(0, "no stream in it", status=200, url=at)
         stream_sid = f"MZ{random.getrandbits(128):032x}"
         caller = SimulatedTwilio(
             person, call_sid, stream_sid, twiml.parameters, random, self.habits, self.account_sid
@@ -203,11 +204,13 @@ class Telephone:
 
     async def _asked(self, url: str, call_sid: str, **more: str) -> TwiML:
         answer = await self.tell(url, call_sid, **more)
-        if answer.status_code != 200:
-            raise TwiMLRefused(11200, f"the webhook answered {answer.status_code}")
+        status, at = answer.status_code, self._reached(url)
+        if status != 200:
+            raise TwiMLRefused(11200, f"the webhook answered {status}", status=status, url=at)
         kind = answer.headers.get("content-type", "").partition(";")[0]
         if kind not in ("text/xml", "application/xml"):
-            raise TwiMLRefused(12300, "the webhook's answer is not marked as XML")
+            what = "the webhook's answer is not marked as XML"
+            raise TwiMLRefused(12300, what, status=status, url=at)
         return read_twiml(answer.text)
 
     async def tell(self, url: str, call_sid: str, **more: str) -> httpx2.Response:
@@ -223,7 +226,8 @@ class Telephone:
             async with httpx2.AsyncClient(timeout=WEBHOOK_SECONDS, trust_env=False) as client:
                 return await client.post(self._reached(url), data=form, headers=headers)
         except httpx2.HTTPError:
-            raise TwiMLRefused(11205, "the webhook cannot be reached") from None
+            what = "the webhook cannot be reached"
+            raise TwiMLRefused(11205, what, url=self._reached(url)) from None
 
     def form(self, call_sid: str) -> dict[str, str]:
         """The fields of a call; geography is often empty."""
