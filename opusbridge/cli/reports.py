@@ -11,6 +11,9 @@ from rich.table import Table
 from opusbridge.errors import ConfigurationError
 from opusbridge.testing.result import CallResult
 
+#: Lines of the conversation shown with a failure, and letters of each: the last ones say most.
+SHOWN_LINES, SHOWN_LETTERS = 8, 110
+
 
 def failures(result: CallResult, strict: bool) -> list[str]:
     """What is wrong with it; what could not be checked is, too, if we are ``strict``."""
@@ -18,7 +21,8 @@ def failures(result: CallResult, strict: bool) -> list[str]:
 
 
 def show(results: Sequence[CallResult], console: Console, strict: bool = False) -> None:
-    """What was wrong, a line each, whole, so that it can be followed; and the table at the end."""
+    """What was wrong, a line each, whole, so that it can be followed, and what was said last;
+    and the table at the end."""
     table = Table("script", "telephony", "call", "result")
     for one in results:
         wrong = failures(one, strict)
@@ -27,11 +31,23 @@ def show(results: Sequence[CallResult], console: Console, strict: bool = False) 
             console.print(escape(f"{one.script.name} over {one.telephony}:"))
         for told in (*wrong, *unseen):
             console.print(f"  {escape(told)}")
+        if wrong:
+            _show_said(one, console)
         result = f"{len(wrong)} wrong" if wrong else "as expected"
         result += f", {len(unseen)} not checked" if unseen else ""
         length = "" if one.evidence is None else f"{one.evidence.ended_at:.1f} s"
         table.add_row(escape(one.script.name), one.telephony, length, result)
     console.print(table)
+
+
+def _show_said(one: CallResult, console: Console) -> None:
+    said = one.said
+    if not said:
+        return  # nobody could listen: the bridge runs elsewhere, or there was no call
+    earlier = len(said) - SHOWN_LINES
+    console.print(f"  said ({earlier} lines before these):" if earlier > 0 else "  said:")
+    for line in said[-SHOWN_LINES:]:
+        console.print(escape(line if len(line) <= SHOWN_LETTERS else f"{line[:SHOWN_LETTERS]}…"))
 
 
 def junit_xml(results: Sequence[CallResult], command: str, strict: bool = False) -> bytes:

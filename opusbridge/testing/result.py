@@ -76,15 +76,15 @@ class CallResult:
         return found.text if found else None
 
     @property
+    def said(self) -> list[str]:
+        """The conversation in its order, a line each: when, who, what, and what was not heard."""
+        return [_line(item) for item in self.transcript]
+
+    @property
     def report(self) -> str:
         """For an assertion's message: everything that failed, then what was said."""
-        said = [
-            f"  {(item['started_ms'] or 0) / 1000:7.2f} s  {item['speaker']}: "
-            f"{item['heard'] if item['speaker'] == 'agent' else item['text']}"
-            for item in self.transcript
-        ]
         head = f"{self.script.name} over {self.telephony}"
-        return "\n".join([head, *self.failures, *self.not_checked, *said])
+        return "\n".join([head, *self.failures, *self.not_checked, *self.said])
 
     def _told(self, finding: Finding) -> str:
         when = "" if finding.at is None else f" (at {finding.at:.2f} s of the call)"
@@ -92,6 +92,12 @@ class CallResult:
 
     def _place(self, finding: Finding) -> str:
         return f"{self.script.file}:{self.script.line(finding.path)}"
+
+
+def _line(item: dict[str, Any]) -> str:
+    lost = f" [not heard: {item['unheard']}]" if item["unheard"] else ""
+    words = f"{item['heard']}{lost}".strip()
+    return f"  {(item['started_ms'] or 0) / 1000:7.2f} s  {item['speaker']}: {words}"
 
 
 def _key(finding: Finding) -> str:

@@ -1,0 +1,65 @@
+"""What a person reads about a call that went wrong."""
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from opusbridge.cli import reports
+from opusbridge.sim import script
+from opusbridge.sim.evidence import Evidence
+from opusbridge.testing.result import CallResult
+
+
+def item(nth: int, speaker: str, heard: str, unheard: str = "") -> dict[str, Any]:
+    text = f"{heard} {unheard}".strip()
+    return {
+        **{"item_id": f"item_{nth}", "speaker": speaker, "text": text, "status": "completed"},
+        **{"heard": heard, "unheard": unheard, "started_ms": 1500 * nth, "ended_ms": None},
+    }
+
+
+def shown(transcript: list[dict[str, Any]] | None, *problems: str) -> list[str]:
+    """The lines of the report but the table's."""
+    evidence = Evidence(9.0, (), (), transcript=transcript)
+    result = CallResult(script.load("greeting"), "twilio", evidence, problems=[*problems])
+    out = io.StringIO()
+    reports.show([result], Console(file=out, width=100, soft_wrap=True))
+    return [line for line in out.getvalue().splitlines() if line[0] not in "┏┃┡│└"]
+
+
+def test_a_failure_comes_with_what_was_said_and_what_was_not_heard_of_it() -> None:
+    said = [item(1, "agent", "From Monday", "to [Friday]"), item(2, "caller", "Wait.")]
+    said.append(item(3, "agent", "", "Yes?"))
+
+    assert shown(said, "nobody was content") == [
+        "greeting over twilio:",
+        "  nobody was content",
+        "  said:",
+        "     1.50 s  agent: From Monday [not heard: to [Friday]]",
+        "     3.00 s  caller: Wait.",
+        "     4.50 s  agent: [not heard: Yes?]",
+    ]
+    assert shown(said) == []
+
+
+def test_of_a_long_conversation_the_last_lines_are_shown_and_of_a_long_line_the_first_words() -> (
+    None
+):
+    said = [item(nth, "caller", f"Line {nth}. " + "word " * 40) for nth in range(30)]
+
+    *_, head, first, last = (line for line in shown(said, "x") if not 22 < number(line) < 29)
+
+    assert head == "  said (22 lines before these):"
+    assert first.startswith("    33.00 s  caller: Line 22. word")
+    assert last.startswith("    43.50 s  caller: Line 29. word")
+    assert len(last) == reports.SHOWN_LETTERS + 1
+    assert last.endswith("…")
+
+
+def number(line: str) -> int:
+    return int(line.partition("Line ")[2].partition(".")[0] or 0)
+
+
+def test_what_nobody_could_hear_is_not_shown() -> None:
+    assert shown(None, "x") == shown([], "x") == ["greeting over twilio:", "  x"]
