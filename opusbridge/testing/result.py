@@ -84,7 +84,8 @@ class CallResult:
     def report(self) -> str:
         """For an assertion's message: everything that failed, then what was said."""
         head = f"{self.script.name} over {self.telephony}"
-        return "\n".join([head, *self.failures, *self.not_checked, *self.said])
+        found = [*self.failures, *self.not_checked, *self.script.hints]
+        return "\n".join([head, *found, *self.said])
 
     def _told(self, finding: Finding) -> str:
         when = "" if finding.at is None else f" (at {finding.at:.2f} s of the call)"

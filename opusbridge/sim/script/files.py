@@ -1,6 +1,7 @@
 """A whole script, read from its file."""
 
 import tomllib
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -19,6 +20,7 @@ from opusbridge.sim.script.expect import ExpectTable
 from opusbridge.sim.script.model import ModelTable, ToolTable, TransferOutcome
 from opusbridge.sim.script.places import Path as Key
 from opusbridge.sim.script.places import nearest, places
+from opusbridge.sim.script.sounds import meant
 from opusbridge.sim.script.table import Table
 
 Telephony = Literal["twilio", "audiocodes"]
@@ -79,9 +81,29 @@ class CallScript(Table):
         """As the user named it."""
         return self._file or self.name
 
+    @property
+    def hints(self) -> list[str]:
+        """What is no mistake, and probably not meant either: the file, the line, the key."""
+        return [
+            f"{self.file}:{self.line(place)}: {mistakes.key(place)}: {text} is no stored line, and "
+            f"is spoken as it stands; did you mean {near}?"
+            for place, text in self._spoken()
+            if text is not None and (near := meant(text)) is not None
+        ]
+
     def line(self, key: Key) -> int:
         """Where that key stands in the file; 1 where nothing of it does."""
         return nearest(_places(self._text), key) or 1
+
+    def _spoken(self) -> Iterator[tuple[Key, str | None]]:
+        """Whatever may be a stored line, and where."""
+        for nth, step in enumerate(self.caller.steps):
+            yield ("caller", "steps", nth, "say"), step.say
+            if step.interrupt is not None:
+                yield ("caller", "steps", nth, "interrupt", "say"), step.interrupt.say
+        for table in ("replies", "usual"):
+            for nth, reply in enumerate(getattr(self.model, table)):
+                yield ("model", table, nth, "voice"), reply.voice
 
 
 def parse(text: str, name: str, file: str | None = None, folder: Path | None = None) -> CallScript:

@@ -42,7 +42,7 @@ def complaints(error: ValidationError, text: str, file: str) -> list[str]:
             empty.add(location)
         told.setdefault(location, []).append(_said(one["msg"]))
     return [
-        f"{file}:{nearest(found, place) or 1}: {_key(place)}: {_together(sentences)}"
+        f"{file}:{nearest(found, place) or 1}: {key(place)}: {_together(sentences)}"
         for place, sentences in told.items()
         # A list whose only entry was refused is not empty: the entry is the mistake.
         if not (place in empty and any(inner[:-1] == place for inner in told))
@@ -95,8 +95,8 @@ def _together(sentences: list[str]) -> str:
     return begin + (f"{', '.join(most)} or {last}" if most else last)
 
 
-def _key(location: Path) -> str:
-    """``caller.steps[2].wait`` from what pydantic says."""
+def key(location: Path) -> str:
+    """``caller.steps[2].wait``, as people write a place."""
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"

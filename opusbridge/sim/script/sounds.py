@@ -4,6 +4,8 @@ A stored line is named by its slug or by its words and needs no program. Any oth
 spoken by espeak-ng, which must be there when the script is read, not in the middle of a call.
 """
 
+import re
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +19,8 @@ from opusbridge.sim.callers.sounds import resampled
 from opusbridge.sim.script.table import Table
 
 _WORDS = {text.casefold(): slug for slug, text in voices.LINES.items()}
+
+_LIKE_A_NAME = re.compile(r"[\w-]+")
 
 #: A WAV is kept in memory whole.
 LONGEST_WAV_BYTES = 20 * 2**20
@@ -33,9 +37,20 @@ def _line(text: str) -> str:
     if not any(letter.isalnum() for letter in text):
         raise ValueError("there is nothing to say in it")
     if not espeak.installed():
-        stored = ", ".join(sorted(voices.LINES))
-        raise ValueError(f"not one of the stored lines ({stored}); to speak it, {espeak.CURE}")
+        stored, near = ", ".join(sorted(voices.LINES)), meant(text)
+        which = f"; did you mean {near}?" if near else ""
+        raise ValueError(
+            f"not one of the stored lines ({stored}){which}; to speak it, {espeak.CURE}"
+        )
     return text
+
+
+def meant(line: str) -> str | None:
+    """The stored line that was probably meant by something that looks like its name."""
+    if line in voices.LINES or not _LIKE_A_NAME.fullmatch(line):
+        return None
+    near = get_close_matches(line.casefold().replace("_", "-"), voices.LINES, n=1, cutoff=0.8)
+    return near[0] if near else None
 
 
 def _wav(text: str, info: ValidationInfo) -> str:
