@@ -12,12 +12,12 @@ from rich.console import Console
 from opusbridge import logs
 from opusbridge.agent import Agent
 from opusbridge.cli import reports
+from opusbridge.cli import scripts as named
 from opusbridge.cli.calling import Side, play, play_against
 from opusbridge.cli.progress import progress
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.receptionist import RECEPTIONIST
-from opusbridge.sim import script
 from opusbridge.sim.script import CallScript
 from opusbridge.testing.result import CallResult
 
@@ -25,7 +25,7 @@ from opusbridge.testing.result import CallResult
 def call(
     scripts: Annotated[
         list[str],
-        typer.Argument(metavar="SCRIPT…", help="A TOML file, or a shipped script's name."),
+        typer.Argument(metavar="SCRIPT", help=f"Each {named.NAMED}."),
     ],
     url: Annotated[
         str | None, typer.Option(help="A running bridge, ws://… or wss://…; else one of its own.")
@@ -34,7 +34,8 @@ def call(
     out: Annotated[Path | None, typer.Option(help="Keep the files of the calls here.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML.")] = None,
     agent: Annotated[
-        str | None, typer.Option(help="Who answers: FILE.py[:NAME] or FILE.toml.")
+        str | None,
+        typer.Option(help="Who answers: FILE.py[:NAME] or FILE.toml; else the receptionist."),
     ] = None,
     real_model: Annotated[
         bool, typer.Option("--real-model", help="The model of the settings; it costs money.")
@@ -43,22 +44,23 @@ def call(
         bool, typer.Option("--strict", help="What could not be checked has failed.")
     ] = False,
 ) -> None:
-    """Play call scripts; exit 1 if an expectation of one did not hold.
+    """Play call scripts on real sockets, in real time; exit 1 if something did not hold.
 
-    Against a bridge elsewhere (``--url``) only what the caller lives through is checked; the
-    secrets are those of the settings, as on that bridge.
+    Each call has a bridge and a simulated model of its own, on this machine: no telephone and
+    no key are needed.
+
+    With --url a bridge that runs elsewhere is called instead. Only what the caller lives through
+    is checked then, and the secrets are those of the settings of this folder: they must be that
+    bridge's.
     """
     logs.configure("text", "warning")
     console = Console(highlight=False, soft_wrap=True)
-    loaded = [script.load(name) for name in scripts]
+    loaded = named.load(scripts)
     _check(loaded, url, out, agent, real_model)
     reports.check_writable(junit)
     who = RECEPTIONIST if agent is None else Agent.load(agent)
     settings = _settings(url, real_model)
-    pairs = [(one, side) for one in loaded for side in telephony.telephonies
-             if side in one.telephony]  # fmt: skip
-    if not pairs:
-        raise ConfigurationError(f"--telephony: none of these scripts is for {telephony.value}")
+    pairs = named.pairs(loaded, telephony)
     results: list[CallResult] = []
     with TemporaryDirectory() as scratch:
         for one, side in progress(pairs, console, lambda pair: f"{pair[0].name} over {pair[1]}"):

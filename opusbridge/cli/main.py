@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import getdoc
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
@@ -42,8 +43,15 @@ def app(words: Sequence[str]) -> typer.Typer:
     found.callback()(_options)
     named = words[:1] if words and words[0] in COMMANDS else COMMANDS
     for name in named:
-        found.command(name)(getattr(import_module(f"opusbridge.cli.{name}"), name))
+        function = getattr(import_module(f"opusbridge.cli.{name}"), name)
+        found.command(name, help=_in_paragraphs(getdoc(function) or ""))(function)
     return found
+
+
+def _in_paragraphs(text: str) -> str:
+    """Lines broken for an editor are joined: the terminal breaks them where it ends."""
+    paragraphs = text.replace("``", "").split("\n\n")
+    return "\n\n".join(" ".join(one.split()) for one in paragraphs)
 
 
 #: What typer raises for a command line it cannot read; it gives this class no name of its own.

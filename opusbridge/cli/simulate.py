@@ -12,6 +12,7 @@ from rich.table import Table
 from opusbridge import logs
 from opusbridge.agent import Agent
 from opusbridge.cli import reports
+from opusbridge.cli import scripts as named
 from opusbridge.cli.calling import Side
 from opusbridge.cli.progress import progress
 from opusbridge.errors import ConfigurationError
@@ -31,61 +32,69 @@ def simulate(
     scripts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SCRIPT…]",
-            help="A TOML file, or a shipped script's name; none: all that are shipped.",
+            metavar="SCRIPT",
+            help=f"Each {named.NAMED}; without any: all that do, or random calls with --seeds "
+            "or --chaos.",
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="So many seeds; without a script: random calls.")
+        int | None,
+        typer.Option(min=1, help="So many times each script, or so many random calls."),
     ] = None,
     seed_from: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 1,
     chaos: Annotated[
-        bool, typer.Option("--chaos", help="On a bad day: drops, stalls, jitter, skew.")
+        bool,
+        typer.Option("--chaos", help="On a bad day of the network: drops, stalls, jitter, skew."),
     ] = False,
     telephony: Annotated[Side, typer.Option(help="Which telephony side calls.")] = Side.BOTH,
     junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML.")] = None,
     agent: Annotated[
-        str | None, typer.Option(help="Who answers: FILE.py[:NAME] or FILE.toml.")
+        str | None,
+        typer.Option(help="Who answers: FILE.py[:NAME] or FILE.toml; else the receptionist."),
     ] = None,
 ) -> None:
-    """Play call scripts in virtual time, or random calls; exit 1 if something did not hold.
+    """Play call scripts, or random calls, in virtual time; exit 1 if something did not hold.
 
-    With ``--chaos`` or without a script the promises are judged that hold for every call,
-    each by its name; otherwise the scripts' expectations as well.
+    A call script is a TOML file: what the caller does, what the model says, what must come of
+    it. Caller, telephony and model are simulated: no telephone and no key are needed, and a
+    minute takes a fraction of a second. The agent's own tools are run.
+
+    By itself each script is played once, and what it expects is judged. With --seeds or --chaos
+    the promises are judged that hold for every call, each by its name.
     """
     logs.configure("text", "error")
     console = Console(highlight=False, soft_wrap=True)
     reports.check_writable(junit)
     who = RECEPTIONIST if agent is None else Agent.load(agent)
     if seeds is None and not chaos:
-        pairs = _pairs(scripts or script.shipped(), telephony)
+        pairs = named.pairs(named.load(scripts or script.shipped()), telephony)
         _expect(pairs, who, console, junit)
         return
     if junit is not None:
         raise ConfigurationError("--junit: seeds make no test cases; leave --seeds or --junit out")
     numbers = range(seed_from, seed_from + (seeds or 20))
-    if scripts:
-        tried = [
-            scripted(one, side, seed, who, chaos)
-            for (one, side), seed in progress(
-                [(pair, seed) for pair in _pairs(scripts, telephony) for seed in numbers],
-                console,
-                lambda what: f"{what[0][0].name} over {what[0][1]}, seed {what[1]}",
-            )
-        ]
-    else:
-        tried = [seeded(seed, chaos) for seed in progress(numbers, console, "seed {}".format)]
-    _promise(tried, console)
+    pairs = named.pairs(named.load(scripts), telephony) if scripts else []
+    _promise(_tried(pairs, numbers, who, chaos, console), console)
 
 
-def _pairs(names: Sequence[str], telephony: Side) -> list[tuple[CallScript, str]]:
-    loaded = [script.load(name) for name in names]
-    pairs: list[tuple[CallScript, str]]
-    pairs = [(one, side) for one in loaded for side in telephony.telephonies
-             if side in one.telephony]  # fmt: skip
+def _tried(
+    pairs: Sequence[tuple[CallScript, str]],
+    seeds: range,
+    agent: Agent,
+    chaos: bool,
+    console: Console,
+) -> list[Tried]:
+    """Each script with each seed; without any, random calls."""
     if not pairs:
-        raise ConfigurationError(f"--telephony: none of these scripts is for {telephony.value}")
-    return pairs
+        return [seeded(seed, chaos) for seed in progress(seeds, console, "seed {}".format)]
+    return [
+        scripted(one, side, seed, agent, chaos)
+        for (one, side), seed in progress(
+            [(pair, seed) for pair in pairs for seed in seeds],
+            console,
+            lambda what: f"{what[0][0].name} over {what[0][1]}, seed {what[1]}",
+        )
+    ]
 
 
 def _expect(

@@ -1,5 +1,6 @@
 """Wrong usage and configuration: one line that says what to change, and exit 2."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from structlog.testing import capture_logs
 from opusbridge import Settings, create_app
 from opusbridge.cli.main import app
 from opusbridge.cli.serve import announce
+from opusbridge.errors import ConfigurationError
+from opusbridge.sim import espeak, script
 from opusbridge.version import VERSION
 from tests.cli.running import environment, run, running
 
-COMMANDS = ("serve", "demo", "call", "model", "replay", "timeline", "doctor")
+COMMANDS = ("serve", "demo", "call", "simulate", "model", "replay", "timeline", "doctor")
 
 
 def test_the_version_is_said_and_that_is_all() -> None:
@@ -34,6 +37,16 @@ def test_every_command_explains_itself(command: str) -> None:
 
     assert (ran.status, ran.err) == (0, "")
     assert f"opusbridge {command}" in ran.out
+
+
+@pytest.mark.parametrize("command", ["call", "simulate"])
+def test_a_newcomer_is_told_what_a_script_is_and_what_it_takes(command: str) -> None:
+    said = " ".join(run(command, "--help").out.replace("│", " ").split())
+
+    assert f"opusbridge {command} [OPTIONS]" in said
+    assert "a TOML file, a folder of them, or the name of a script that comes with" in said
+    assert "no telephone and no key are needed" in said
+    assert "``" not in said
 
 
 @pytest.mark.parametrize(
@@ -241,11 +254,44 @@ def test_a_model_that_cannot_listen_says_so() -> None:
 # --- call and demo ----------------------------------------------------------------------
 
 
+def test_a_folder_stands_for_the_scripts_in_it_and_must_have_some() -> None:
+    Path("calls").mkdir()
+    empty = run("simulate", "calls")
+    Path("calls/odd.toml").write_text("[caller]\nsteps = 1\n", "utf-8")
+    Path("calls/notes.txt").write_text("no script", "utf-8")
+
+    assert empty.complaint == "opusbridge: the folder calls has no script (*.toml) in it"
+    for command, folder in (("simulate", "calls"), ("call", "calls/")):
+        ran = run(command, folder)
+        assert (ran.status, ran.out) == (2, "")
+        assert ran.complaint.startswith("opusbridge: calls/odd.toml:2: caller.steps: ")
+
+
+@pytest.mark.parametrize("name", [".", "closing-hours", "calls/closing-hours"])
+def test_a_script_that_is_not_there_is_called_by_the_name_that_was_given(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^(no script )?{re.escape(name)}(;| is a folder)"):
+        script.load(name)
+
+
 def test_a_script_that_is_none_lists_those_there_are() -> None:
     ran = run("call", "closing-hours")
 
     assert ran.status == 2
     assert "opening-hours" in ran.complaint
+
+
+@pytest.mark.skipif(not espeak.installed(), reason="espeak-ng is not installed")
+def test_a_stored_line_that_is_misspelt_is_hinted_at_and_no_mistake() -> None:
+    Path("one.toml").write_text(
+        "telephony = ['twilio']\n[caller]\nsteps = [{ say = 'sunday-too' }]\n", "utf-8"
+    )
+
+    for command in ("simulate", "call"):
+        # It is for nobody: so that nobody need listen to it.
+        first, second = run(command, "one.toml", "--telephony", "audiocodes").err.splitlines()
+        assert first.startswith("opusbridge: one.toml:3: caller.steps[0].say: sunday-too is no")
+        assert first.endswith("did you mean sundays-too?")
+        assert "--telephony" in second
 
 
 def test_a_script_with_mistakes_is_refused_in_one_line_that_names_them_all() -> None:

@@ -26,7 +26,17 @@ knows the lines of their keys, ``sounds`` what is said.
 """
 
 from opusbridge.sim.script.expect import ExpectTable
-from opusbridge.sim.script.files import BOTH, CallScript, load, parse, schema, shipped
+from opusbridge.sim.script.files import BOTH, CallScript, load, load_all, parse, schema, shipped
 from opusbridge.sim.script.sounds import spoken
 
-__all__ = ["BOTH", "CallScript", "ExpectTable", "load", "parse", "schema", "shipped", "spoken"]
+__all__ = [
+    "BOTH",
+    "CallScript",
+    "ExpectTable",
+    "load",
+    "load_all",
+    "parse",
+    "schema",
+    "shipped",
+    "spoken",
+]

@@ -1,7 +1,7 @@
 """A whole script, read from its file."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -142,13 +142,30 @@ def load(script: str | Path) -> CallScript:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{path}:{line}: not TOML: it is no UTF-8 text") from None
+    except IsADirectoryError:
+        raise ConfigurationError(f"{script} is a folder, and no script") from None
     except OSError as error:
         if path.suffix:
             raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-        raise ConfigurationError(
-            f"no script {path.name}; there are {', '.join(shipped())}"
-        ) from None
+        raise ConfigurationError(f"no script {script}; there are {', '.join(shipped())}") from None
     return parse(text, path.stem, str(script), path.parent)
+
+
+def load_all(scripts: Sequence[str]) -> list[CallScript]:
+    """The same for many, where a folder stands for the TOML files in it.
+
+    :raises ConfigurationError: likewise, and for a folder without any.
+    """
+    loaded: list[CallScript] = []
+    for name in scripts:
+        if name in shipped() or not Path(name).is_dir():
+            loaded.append(load(name))
+            continue
+        inside = sorted(Path(name).glob("*.toml"))
+        if not inside:
+            raise ConfigurationError(f"the folder {name} has no script (*.toml) in it")
+        loaded += map(load, inside)
+    return loaded
 
 
 def shipped() -> list[str]:

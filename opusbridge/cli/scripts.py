@@ -1,0 +1,37 @@
+"""Which call scripts are meant, for the commands that play them."""
+
+from collections.abc import Sequence
+
+import typer
+
+from opusbridge.cli.calling import Side
+from opusbridge.errors import ConfigurationError
+from opusbridge.sim import script
+from opusbridge.sim.script import CallScript
+
+#: What may be named; for ``--help``.
+NAMED = "a TOML file, a folder of them, or the name of a script that comes with opusbridge"
+
+
+def load(names: Sequence[str]) -> list[CallScript]:
+    """What is named, and on stderr what is no mistake in it but probably not meant.
+
+    :raises ConfigurationError: there is no such script, or it is none.
+    """
+    loaded = script.load_all(names)
+    for hint in (hint for one in loaded for hint in one.hints):
+        typer.echo(f"opusbridge: {hint}", err=True)
+    return loaded
+
+
+def pairs(loaded: Sequence[CallScript], telephony: Side) -> list[tuple[CallScript, str]]:
+    """Each script with each telephony side that calls and that it is for.
+
+    :raises ConfigurationError: there is nothing to play.
+    """
+    found: list[tuple[CallScript, str]]
+    found = [(one, side) for one in loaded for side in telephony.telephonies
+             if side in one.telephony]  # fmt: skip
+    if not found:
+        raise ConfigurationError(f"--telephony: none of these scripts is for {telephony.value}")
+    return found
