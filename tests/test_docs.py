@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from itertools import pairwise
@@ -19,7 +20,9 @@ from prometheus_client import CollectorRegistry
 from typer.main import get_command
 
 from opusbridge import Agent, Settings, create_app
+from opusbridge.bridge import summary
 from opusbridge.bridge.metrics import Metrics
+from opusbridge.call.tally import Tally
 from opusbridge.cli.main import app
 from opusbridge.config import variable
 from opusbridge.errors import REASONS
@@ -271,6 +274,22 @@ def test_json_shown_is_json() -> None:
     assert shown
     for block in shown:
         json.loads(block.text)
+
+
+def test_the_live_call_shown_is_what_an_operator_sees() -> None:
+    (shown,) = (block.text for block in blocks("console") if '{"calls":' in block.text)
+    (call,) = json.loads(shown[shown.index('{"calls":') :])["calls"]
+
+    assert list(call) == list(summary.describe("call-1", "twilio", datetime.now(UTC), None))
+
+
+def test_what_is_counted_in_call_json_is_all_named() -> None:
+    (told,) = (row[1] for row in rows(OPERATIONS, "## Files of a call") if "call.json" in row[0])
+    (responses,) = re.findall(r"`responses` \(([^)]*)\)", told)
+    counted = Tally().shown(lambda item_id: None)
+
+    assert set(counted) <= set(names(told))
+    assert responses.split(", ") == list(counted["responses"])
 
 
 def test_env_files_shown_are_settings(at_home: Path) -> None:

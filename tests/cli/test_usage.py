@@ -269,7 +269,8 @@ def test_a_folder_stands_for_the_scripts_in_it_and_must_have_some() -> None:
 
 @pytest.mark.parametrize("name", [".", "closing-hours", "calls/closing-hours"])
 def test_a_script_that_is_not_there_is_called_by_the_name_that_was_given(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^(no script )?{re.escape(name)}(;| is a folder)"):
+    said = rf"^(no script )?{re.escape(name)}(;| is a folder)"
+    with pytest.raises(ConfigurationError, match=said):
         script.load(name)
 
 
