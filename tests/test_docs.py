@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from prometheus_client import CollectorRegistry
 from typer.main import get_command
+from uvicorn.main import main as uvicorn_command
 
 from opusbridge import Agent, Settings, create_app
 from opusbridge.bridge import summary
@@ -227,6 +229,19 @@ def test_an_unknown_fault_lists_the_known_ones() -> None:
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
 def test_python_examples_run(block: Block, at_home: Path) -> None:
     exec(compile(block.text, block.file, "exec"), {"__name__": "example"})
+
+
+def test_the_readmes_application_is_served_where_it_was_told_that_it_is(at_home: Path) -> None:
+    (block,) = (one for one in blocks("python") if one.page == README and "create_app(" in one.text)
+    (line,) = (code for code in names(README.read_text("utf-8")) if code.startswith("uvicorn "))
+    given = uvicorn_command.make_context("uvicorn", line.split()[1:]).params
+    module, _, name = given["app"].partition(":")
+    made: dict[str, Any] = {"__name__": module}
+    exec(compile(block.text, block.file, "exec"), made)
+
+    assert block.file == f"{module}.py"
+    assert isinstance(made[name], FastAPI)
+    assert f'host="{given["host"]}", port={given["port"]})' in block.text
 
 
 @pytest.mark.parametrize("page", [README, DOCS / "agents.md"], ids=lambda page: page.name)
