@@ -52,6 +52,8 @@ class Switchboard:
     ) -> None:
         self.on_order, self.on_update = on_order, on_update
         self.answers: list[int] = []
+        self.nameless: set[str] = set()
+        """Targets of AudioCodes whose answers name no conversation."""
         self.orders: list[Ordered] = []
         self.url = ""
         self._random = random
@@ -95,7 +97,9 @@ class Switchboard:
             status = 404
         taken = ordered if status < 300 else None
         name = "sid" if path.endswith("/Calls.json") else "conversationId"
-        await _write(writer, status, {name: taken.given_id} if taken else {"code": 21216})
+        said = {name: taken.given_id} if taken else {"code": 21216}
+        nameless = taken is not None and taken.form.get("target") in self.nameless
+        await _write(writer, status, {} if nameless else said)
         if taken is not None:
             self.orders.append(taken)
             if self.on_order is not None:

@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from opusbridge.privacy import Private
-from opusbridge.sim.callers import Caller, HangUp, Person, SimulatedAudioCodes, WaitForAgent
+from opusbridge.sim.callers import (
+    AudioCodesHabits,
+    Caller,
+    HangUp,
+    Person,
+    SimulatedAudioCodes,
+    WaitForAgent,
+)
 from opusbridge.sim.sockets import bearer, place_call
 from opusbridge.sim.switchboard import DIAL_OUT, Ordered, Switchboard
 from opusbridge.sim.telephone import Telephone
@@ -32,6 +39,8 @@ from tests.webhooks.test_courier import SECRET, listening
 pytestmark = pytest.mark.slow
 
 ANSWERS, BUSY, ANSWERS_TOO = "+15550100401", "+15550100402", "+15550100403"
+#: AudioCodes does not say which conversation they are; what was given along comes back.
+METADATA, METADATA_AS_TEXT = "+15550100404", "+15550100405"
 
 
 @dataclass
@@ -45,10 +54,14 @@ class Exchange:
         assert self.at is not None
         person = Person([WaitForAgent(), HangUp()], patience_seconds=8.0)
         if ordered.telephony == "audiocodes":
-            caller = SimulatedAudioCodes(person, ordered.given_id, Random(2))
+            given = ordered.form["metadata"]
+            if ordered.form["target"] == f"tel:{METADATA_AS_TEXT}":
+                given = json.dumps(given)
+            habits = AudioCodesHabits(dialout_metadata=given)
+            caller = SimulatedAudioCodes(person, ordered.given_id, Random(2), habits)
             url = f"ws://{self.at.address}/audiocodes"
             await place_call(caller, url, headers=bearer(AUDIOCODES_TOKEN))
-            self.callees[ordered.form["target"]] = caller
+            self.callees[ordered.form["target"].removeprefix("tel:")] = caller
             return
         form, sid = ordered.form, ordered.given_id
         telephone = Telephone(
@@ -81,6 +94,7 @@ async def until_ended(at: Service, call_id: str) -> dict[str, Any]:
 async def test_calls_are_placed_answered_or_not_and_told_of(tmp_path: Path) -> None:
     exchange = Exchange()
     board = Switchboard(Random(1), exchange.ring)
+    board.nameless = {f"tel:{METADATA}", f"tel:{METADATA_AS_TEXT}"}
     async with listening(200) as listener, board.open() as url:
         settings = {
             "twilio_api_url": url,
@@ -90,24 +104,35 @@ async def test_calls_are_placed_answered_or_not_and_told_of(tmp_path: Path) -> N
             "webhook_url": listener.url,
             "webhook_secret": SECRET,
         }
-        async with service(tmp_path, [reply(900.0)], [reply(900.0)], **settings) as at:
+        async with service(tmp_path, *[[reply(900.0)]] * 4, **settings) as at:
             exchange.at = at
             again = {"idempotency_key": "reminder-1"}
             twilio = await place(at, "twilio", ANSWERS, **again)
             assert await place(at, "twilio", ANSWERS, **again) == twilio
             busy = await place(at, "twilio", BUSY)
-            audiocodes = await place(at, "audiocodes", ANSWERS_TOO, **{"from": "+15550100200"})
+            from_us = {"from": "+15550100200"}
+            audiocodes = await place(at, "audiocodes", ANSWERS_TOO, **from_us)
+            nameless = [
+                await place(at, "audiocodes", to, **from_us) for to in (METADATA, METADATA_AS_TEXT)
+            ]
             ended = [await until_ended(at, call_id) for call_id in (twilio, audiocodes, busy)]
+            found = [await until_ended(at, call_id) for call_id in nameless]
             await at.over()
             kept = {call["call_id"]: call for call in at.kept().values()}
 
-    assert len(board.orders) == 3
+    assert len(board.orders) == 5
     assert [one["ending"]["reason"] for one in ended] == [
         "caller-hung-up",
         "caller-hung-up",
         "not-answered",
     ]
-    assert set(kept) == {twilio, audiocodes}, "the calls have the ids of their orders"
+    own = {one["call_id"] for one in found}
+    assert set(kept) == {twilio, audiocodes, *own}, "the calls have the ids of their orders"
+    assert own.isdisjoint(nameless), "but for those that came before theirs was known"
+    conversations = {ordered.form.get("target"): ordered.given_id for ordered in board.orders}
+    for one, to in zip(found, (METADATA, METADATA_AS_TEXT), strict=True):
+        assert one["provider_call_id"] == conversations[f"tel:{to}"]
+        assert (one["direction"], one["ending"]["reason"]) == ("outbound", "caller-hung-up")
     assert (kept[twilio]["caller"], kept[twilio]["callee"]) == ("+15550100200", ANSWERS)
     for callee in exchange.callees.values():
         assert callee.verdict() == []
@@ -116,6 +141,6 @@ async def test_calls_are_placed_answered_or_not_and_told_of(tmp_path: Path) -> N
     for headers, body in listener.heard:
         assert verify(body, headers["opusbridge-signature"], SECRET.value)
         told[headers["opusbridge-delivery"]] = json.loads(body)
-    assert set(told) == {twilio, audiocodes}
+    assert set(told) == set(kept)
     assert told[twilio]["call"] == kept[twilio]
     assert (tmp_path / told[twilio]["files"] / "call.json").exists()

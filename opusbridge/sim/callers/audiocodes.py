@@ -19,6 +19,7 @@ from opusbridge.sim.callers.audiocodes_words import (
     REQUIRED,
     event_activity,
     has_null,
+    start_parameters,
 )
 from opusbridge.sim.callers.caller import Caller
 from opusbridge.sim.callers.person import Action, DropLine, HangUp, Person, Press
@@ -282,19 +283,12 @@ class SimulatedAudioCodes(Caller):
         if self.habits.stream_before_start:
             self._open_user_stream(now)
         self._ringing_since = now
-        self._tell("start", now, parameters=self._start_parameters())
+        told = start_parameters(self.conversation_id, self._caller, self._callee)
+        if self.habits.dialout_metadata is not None:
+            told["dialoutMetadata"] = self.habits.dialout_metadata
+        self._tell("start", now, parameters=told)
         if not self.habits.connect_on_prompt:
             self.answered_at = now
-
-    def _start_parameters(self) -> dict[str, str]:
-        return {
-            "vaigConversationId": self.conversation_id,
-            "locale": "any-CI",
-            "caller": self._caller,
-            "callerHost": "sip.carrier.example",
-            "callee": self._callee,
-            "calleeHost": "sbc.example",
-        }
 
     def _hear_in_session(self, kind: str, message: dict[str, Any], now: float) -> None:
         match kind:

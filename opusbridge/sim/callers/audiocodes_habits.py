@@ -1,7 +1,9 @@
 """How a simulated VoiceAI Connect is configured and behaves."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 from opusbridge.sim.callers.audiocodes_words import LIVE_HUB_OFFER
 
@@ -42,6 +44,9 @@ class AudioCodesHabits:
     """All keys of a press in one activity, or one activity each."""
     ring_seconds: float = 30.0
     """How long the person lets it ring."""
+    dialout_metadata: Mapping[str, Any] | str | None = None
+    """Of a call that was ordered, what its order gave along: an object, or by one version of the
+    documents its text."""
     transfer_seconds: float = 1.0
     transfer_outcome: str = "answered"
     """``answered``, or why it failed: ``no-answer``, ``busy``, ``declined``, ``error``."""

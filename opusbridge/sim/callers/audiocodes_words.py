@@ -97,3 +97,15 @@ def event_activity(name: str, now: float, random: Random, fields: dict[str, Any]
         "language": "en-US",
         **fields,
     }
+
+
+def start_parameters(conversation_id: str, caller: str, callee: str) -> dict[str, Any]:
+    """What the ``start`` of any call tells; all of it optional, says the document."""
+    return {
+        "vaigConversationId": conversation_id,
+        "locale": "any-CI",
+        "caller": caller,
+        "callerHost": "sip.carrier.example",
+        "callee": callee,
+        "calleeHost": "sbc.example",
+    }
