@@ -1,30 +1,33 @@
-"""The default protocol with a seam that has texts handed over, and what it leaves to uvicorn."""
+"""The seam that has texts handed over, the same over the default protocol and the lean one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 
 from opusbridge.bridge.outbox import QuickSocket
 from opusbridge.errors import PeerGone
 from opusbridge.web.direct import DirectProtocol
+from opusbridge.web.lean import LeanProtocol
 from opusbridge.web.sockets import MAX_FRAME_BYTES, Seam, seam_over
+from tests.web.bare import client_of
 from tests.web.serving import close_code
 
 Story = Callable[[Seam], Coroutine[Any, Any, None]]
+Protocol = type[asyncio.Protocol]
+
+over_both = pytest.mark.parametrize("protocol", [DirectProtocol, LeanProtocol])
 
 
-@asynccontextmanager
-async def seam_for(story: Story, counted: list[str]) -> AsyncIterator[ClientConnection]:
-    """A client whose socket is given to ``story``, which was through when this is left."""
+def seam_for(
+    story: Story, counted: list[str], protocol: Protocol
+) -> AbstractAsyncContextManager[ClientConnection]:
+    """A client whose socket is given to ``story``."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
@@ -33,20 +36,13 @@ async def seam_for(story: Story, counted: list[str]) -> AsyncIterator[ClientConn
         assert isinstance(seam, QuickSocket)
         await story(seam)
 
-    config = uvicorn.Config(app, ws=DirectProtocol, lifespan="off", log_config=None)
-    config.load()
-    state = ServerState()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: H11Protocol(config, state, {}), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, connect(f"ws://127.0.0.1:{port}/", proxy=None, compression=None) as client:
-        yield client
-        await client.close()
-        if state.tasks:
-            await asyncio.wait(state.tasks)
+    return client_of(app, protocol)
 
 
-async def test_what_waits_is_handed_over_first_and_then_everything_as_it_comes() -> None:
+@over_both
+async def test_what_waits_is_handed_over_first_and_then_everything_as_it_comes(
+    protocol: Protocol,
+) -> None:
     heard: list[str] = []
     waits = asyncio.Event()
 
@@ -61,7 +57,7 @@ async def test_what_waits_is_handed_over_first_and_then_everything_as_it_comes()
             await seam.receive_text()
         assert not seam.send_now("too late")
 
-    async with seam_for(story, []) as client:
+    async with seam_for(story, [], protocol) as client:
         await client.send("a")
         await client.send("b")
         pong = await client.ping()
@@ -75,7 +71,8 @@ async def test_what_waits_is_handed_over_first_and_then_everything_as_it_comes()
     assert heard == ["a", "b", "cc", "d"]
 
 
-async def test_what_is_no_text_of_ours_is_left_out_and_counted() -> None:
+@over_both
+async def test_what_is_no_text_of_ours_is_left_out_and_counted(protocol: Protocol) -> None:
     heard: list[str] = []
     counted: list[str] = []
 
@@ -85,7 +82,7 @@ async def test_what_is_no_text_of_ours_is_left_out_and_counted() -> None:
         with pytest.raises(PeerGone):
             await seam.receive_text()
 
-    async with seam_for(story, counted) as client:
+    async with seam_for(story, counted, protocol) as client:
         for message in (b"bytes", "x" * (MAX_FRAME_BYTES + 1), "ü", [b"\xff", b"\xff"]):
             await client.send(message)
         await client.send([b"\xc3", b"\x28"], text=True)
@@ -94,7 +91,10 @@ async def test_what_is_no_text_of_ours_is_left_out_and_counted() -> None:
     assert (heard, counted) == (["ü"], ["binary", "oversized", "binary", "bad-utf8"])
 
 
-async def test_a_bug_in_whoever_listens_comes_out_where_the_end_is_awaited() -> None:
+@over_both
+async def test_a_bug_in_whoever_listens_comes_out_where_the_end_is_awaited(
+    protocol: Protocol,
+) -> None:
     met: list[str] = []
 
     async def story(seam: Seam) -> None:
@@ -103,7 +103,7 @@ async def test_a_bug_in_whoever_listens_comes_out_where_the_end_is_awaited() -> 
         with pytest.raises(IndexError):
             await seam.receive_text()
 
-    async with seam_for(story, []) as client:
+    async with seam_for(story, [], protocol) as client:
         for text in ("ok", "x", "no more of this"):
             await client.send(text)
         assert await close_code(client) == 1011

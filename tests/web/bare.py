@@ -1,0 +1,32 @@
+"""Uvicorn with one of our WebSocket protocols and nothing else: no doors, no calls."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+from websockets.asyncio.client import ClientConnection, connect
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+@asynccontextmanager
+async def client_of(app: App, protocol: type[asyncio.Protocol]) -> AsyncIterator[ClientConnection]:
+    """A client connected to the application, which was through when this is left."""
+    config = uvicorn.Config(app, ws=protocol, lifespan="off", log_config=None)
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: H11Protocol(config, state, {}), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, connect(f"ws://127.0.0.1:{port}/", proxy=None, compression=None) as client:
+        yield client
+        await client.close()
+        if state.tasks:
+            await asyncio.wait(state.tasks)
