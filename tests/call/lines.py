@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
 from opusbridge import effects, events
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, ResponsePolicy
 from opusbridge.call.transcript import Transcript
-from opusbridge.effects import Effect, Note, SessionConfig, TurnDetection
+from opusbridge.effects import AppendAudio, Effect, Note, SessionConfig, TurnDetection
 from opusbridge.sound import PCM_24K, PCMU_8K, Audio, AudioFormat
 
 FRAME_MS = 20
@@ -14,6 +16,18 @@ SILENCE = {PCMU_8K: b"\xff", PCM_24K: b"\x00"}
 #: A square wave far louder than any telephone, and one as soft as a whisper near it.
 LOUD = {PCMU_8K: b"\x10\x90", PCM_24K: b"\x00\x40\x00\xc0"}
 SOFT = {PCMU_8K: b"\x50\xd0", PCM_24K: b"\x00\x04\x00\xfc"}
+
+
+both_sides = pytest.mark.parametrize("audiocodes", [False, True], ids=["twilio", "audiocodes"])
+
+
+def without_notes(done: list[Effect]) -> list[Effect]:
+    """What was done beside passing the caller's sound on."""
+    return [one for one in done if not isinstance(one, Note | AppendAudio)]
+
+
+def kinds(done: list[Effect]) -> list[type]:
+    return [type(one) for one in without_notes(done)]
 
 
 def confirming(

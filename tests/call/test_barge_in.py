@@ -7,7 +7,6 @@ from opusbridge.call.judge import QUIET_SECONDS
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy
 from opusbridge.effects import (
-    AppendAudio,
     CancelResponse,
     ClearPlayout,
     CreateResponse,
@@ -21,20 +20,18 @@ from opusbridge.effects import (
 )
 from opusbridge.privacy import Private
 from opusbridge.sound import PCMU_8K
-from tests.call.lines import LOUD, SILENCE, SOFT, Line, confirming
+from tests.call.lines import (
+    LOUD,
+    SILENCE,
+    SOFT,
+    Line,
+    both_sides,
+    confirming,
+    kinds,
+    without_notes,
+)
 
 WORDS = Private("{}")
-
-both_sides = pytest.mark.parametrize("audiocodes", [False, True], ids=["twilio", "audiocodes"])
-
-
-def without_notes(effects: list[Effect]) -> list[Effect]:
-    """What was done beside passing the caller's sound on."""
-    return [one for one in effects if not isinstance(one, Note | AppendAudio)]
-
-
-def kinds(effects: list[Effect]) -> list[type]:
-    return [type(one) for one in without_notes(effects)]
 
 
 def coughs(line: Line, ms: int = 160, item_id: str = "item_9") -> None:
@@ -44,6 +41,39 @@ def coughs(line: Line, ms: int = 160, item_id: str = "item_9") -> None:
     line.live(ms - 100, LOUD)
     line.live(500)
     line.stops(item_id)
+
+
+def speaking(
+    ms: int, heard_ms: int = 1000, *, how: CallPolicy | None = None, done: bool = False
+) -> Line:
+    """An answer of that length, heard for so long; ``done``: the model has said all of it."""
+    line = Line(how)
+    line.begins(ms)
+    if done:
+        line.finishes()
+    line.live(heard_ms)
+    return line
+
+
+def paused(
+    ms: int, heard_ms: int = 1000, *, how: CallPolicy | None = None, done: bool = False
+) -> Line:
+    """The same, and the model has heard the caller begin."""
+    line = speaking(ms, heard_ms, how=how, done=done)
+    line.starts()
+    return line
+
+
+def paused_before_a_tools_answer() -> Line:
+    """The words before a tool are being heard, and what follows from it is asked for."""
+    line = Line()
+    line.begins(2000)
+    line.tell(events.ToolCalled("resp_1", "item_3", "call_1", "f", WORDS))
+    line.finishes()
+    line.perform(line.talk.tools.finished("call_1", WORDS, False, line.now))
+    line.live(400)
+    line.starts()
+    return line
 
 
 # --- It was none ------------------------------------------------------------------------
@@ -66,9 +96,7 @@ def test_after_a_cough_every_byte_is_heard_once_and_in_order(audiocodes: bool) -
 
 @both_sides
 def test_the_pause_is_silence_at_once_and_nothing_is_played_in_it(audiocodes: bool) -> None:
-    line = Line(confirming(audiocodes))
-    line.begins(2000)
-    line.live(500)
+    line = speaking(2000, 500, how=confirming(audiocodes))
 
     assert kinds(line.starts())[0] is ClearPlayout
     heard = bytes(line.heard)
@@ -79,10 +107,7 @@ def test_the_pause_is_silence_at_once_and_nothing_is_played_in_it(audiocodes: bo
 
 @both_sides
 def test_what_the_model_says_during_the_pause_follows_after_it(audiocodes: bool) -> None:
-    line = Line(confirming(audiocodes))
-    line.begins(1000)
-    line.live(500)
-    line.starts()
+    line = paused(1000, 500, how=confirming(audiocodes))
     line.speaks(1000)
     line.speaks(600)
     line.finishes()
@@ -98,9 +123,7 @@ def test_what_the_model_says_during_the_pause_follows_after_it(audiocodes: bool)
 
 @both_sides
 def test_two_coughs_in_a_row_cost_two_pauses_and_no_word(audiocodes: bool) -> None:
-    line = Line(confirming(audiocodes))
-    line.begins(5000)
-    line.live(600)
+    line = speaking(5000, 600, how=confirming(audiocodes))
     coughs(line)
     coughs(line, item_id="item_10")
     line.finishes()
@@ -127,9 +150,7 @@ def test_marks_tell_what_was_heard_of_what_was_sent_again() -> None:
 
 
 def test_the_agent_goes_on_when_the_caller_is_quiet_and_not_only_when_the_model_says_so() -> None:
-    line = Line()
-    line.begins(3000)
-    line.live(1000)
+    line = speaking(3000)
     line.live(100, LOUD)
     line.starts(ago_ms=100)
     began = line.now
@@ -141,10 +162,7 @@ def test_the_agent_goes_on_when_the_caller_is_quiet_and_not_only_when_the_model_
 
 
 def test_a_line_that_sends_nothing_when_it_is_silent_is_quiet_too() -> None:
-    line = Line()
-    line.begins(3000)
-    line.live(1000)
-    line.starts()
+    line = paused(3000)
     found: list[Effect] = []
     line.wait(QUIET_SECONDS + 0.01, found)
 
@@ -152,9 +170,7 @@ def test_a_line_that_sends_nothing_when_it_is_silent_is_quiet_too() -> None:
 
 
 def test_a_false_interruption_is_not_answered_and_stays_in_the_conversation() -> None:
-    line = Line()
-    line.begins(4000)
-    line.live(1000)
+    line = speaking(4000)
     asked = len(line.asked(CreateResponse))
     coughs(line)
     line.finishes()
@@ -182,13 +198,7 @@ def test_what_waits_meanwhile_is_asked_for_when_the_cough_is_over() -> None:
 
 
 def test_a_response_that_begins_during_the_pause_is_kept_for_after_it() -> None:
-    line = Line()
-    line.begins(2000)
-    line.tell(events.ToolCalled("resp_1", "item_3", "call_1", "f", WORDS))
-    line.finishes()
-    line.perform(line.talk.tools.finished("call_1", WORDS, False, line.now))
-    line.live(400)
-    line.starts()
+    line = paused_before_a_tools_answer()
     line.accepts("resp_2")
     line.speaks(1000, "resp_2", "item_4")
     line.live(500)
@@ -202,10 +212,7 @@ def test_a_response_that_begins_during_the_pause_is_kept_for_after_it() -> None:
 
 @both_sides
 def test_a_call_that_ends_in_a_pause_has_heard_what_was_heard(audiocodes: bool) -> None:
-    line = Line(confirming(audiocodes))
-    line.begins(2000)
-    line.live(500)
-    line.starts()
+    line = paused(2000, 500, how=confirming(audiocodes))
     line.live(200)
     line.talk.voice.stop(line.now)
 
@@ -214,9 +221,7 @@ def test_a_call_that_ends_in_a_pause_has_heard_what_was_heard(audiocodes: bool) 
 
 
 def test_a_pause_in_the_middle_of_a_frame_goes_on_in_whole_frames() -> None:
-    line = Line()
-    line.begins(2000)
-    line.live(500)
+    line = speaking(2000, 500)
     line.wait(0.0133, [])
     line.starts()
     [first, *_] = [one for one in line.live(400) if isinstance(one, PlayAudio)]
@@ -230,10 +235,7 @@ def test_a_pause_in_the_middle_of_a_frame_goes_on_in_whole_frames() -> None:
 
 @both_sides
 def test_speech_that_lasts_cancels_and_truncates_to_what_was_heard(audiocodes: bool) -> None:
-    line = Line(confirming(audiocodes))
-    line.begins(4000)
-    line.live(1000)
-    line.starts()
+    line = paused(4000, how=confirming(audiocodes))
     found = line.live(400, LOUD)
 
     assert without_notes(found) == [CancelResponse("resp_1"), TruncateItem("item_2", 0, 1000)]
@@ -245,19 +247,14 @@ def test_speech_that_lasts_cancels_and_truncates_to_what_was_heard(audiocodes: b
 
 
 def test_it_is_cut_after_so_much_voice_and_not_before() -> None:
-    line = Line(confirming(ms=400))
-    line.begins(4000)
-    line.live(1000)
-    line.starts()
+    line = paused(4000, how=confirming(ms=400))
 
     assert CancelResponse not in kinds(line.live(380, LOUD))
     assert CancelResponse in kinds(line.live(40, LOUD))
 
 
 def test_what_was_spoken_before_the_model_told_of_it_counts() -> None:
-    line = Line()
-    line.begins(4000)
-    line.live(1000)
+    line = speaking(4000)
     line.live(260, LOUD)
     found = line.starts(ago_ms=260)
 
@@ -265,17 +262,13 @@ def test_what_was_spoken_before_the_model_told_of_it_counts() -> None:
 
 
 def test_what_is_doubtful_on_audiocodes_is_told_of_once_silence_was_asked_for() -> None:
-    line = Line(confirming(audiocodes=True))
-    line.begins(4000)
-    line.live(1000)
+    line = speaking(4000, how=confirming(audiocodes=True))
 
     assert kinds(line.starts()) == [ClearPlayout, TellSpeechStarted]
 
 
 def test_who_goes_on_after_a_pause_for_breath_is_heard_out_all_the_same() -> None:
-    line = Line()
-    line.begins(6000)
-    line.live(1000)
+    line = speaking(6000)
     line.live(160, LOUD)
     line.starts(ago_ms=160)
     assert PlayAudio in kinds(line.live(400))
@@ -285,46 +278,27 @@ def test_who_goes_on_after_a_pause_for_breath_is_heard_out_all_the_same() -> Non
 
 
 def test_after_the_response_was_done_there_is_nothing_to_cancel() -> None:
-    line = Line()
-    line.begins(4000)
-    line.finishes()
-    line.live(1000)
-    line.starts()
+    line = paused(4000, done=True)
 
     assert without_notes(line.live(400, LOUD)) == [TruncateItem("item_2", 0, 1000)]
 
 
 def test_an_item_that_only_came_in_the_pause_is_deleted() -> None:
-    line = Line()
-    line.begins(1000)
-    line.live(500)
-    line.starts()
+    line = paused(1000, 500)
     line.speaks(1000, item_id="item_3")
 
     assert DeleteItem("item_3") in line.live(400, LOUD)
 
 
 def test_a_response_that_began_during_the_pause_gives_way_with_the_rest() -> None:
-    line = Line()
-    line.begins(2000)
-    line.tell(events.ToolCalled("resp_1", "item_3", "call_1", "f", WORDS))
-    line.finishes()
-    line.perform(line.talk.tools.finished("call_1", WORDS, False, line.now))
-    line.live(400)
-    line.starts()
+    line = paused_before_a_tools_answer()
     line.accepts("resp_2")
 
     assert CancelResponse("resp_2") in line.live(400, LOUD)
 
 
 def test_what_begins_while_a_caller_speaks_who_means_it_is_cancelled() -> None:
-    line = Line()
-    line.begins(2000)
-    line.tell(events.ToolCalled("resp_1", "item_3", "call_1", "f", WORDS))
-    line.finishes()
-    line.perform(line.talk.tools.finished("call_1", WORDS, False, line.now))
-    line.live(400)
-    line.starts()
+    line = paused_before_a_tools_answer()
     line.live(400, LOUD)
     line.accepts("resp_2")
 
@@ -364,10 +338,7 @@ def test_a_sound_that_began_before_the_agent_was_heard_is_no_sound_over_it() -> 
 
 
 def test_a_short_answer_to_the_agents_last_words_is_answered_when_they_were_heard() -> None:
-    line = Line()
-    line.begins(2000)
-    line.finishes()
-    line.live(1000)
+    line = speaking(2000, done=True)
     coughs(line, ms=200)
     assert len(line.asked(CreateResponse)) == 2
     line.live(3000)
@@ -388,21 +359,11 @@ def test_a_cough_at_the_last_words_of_a_goodbye_keeps_nobody_on_the_line() -> No
     assert len(line.notes("false-interruption")) == 1
 
 
-def test_with_barge_in_at_once_nothing_is_kept_and_nothing_pauses() -> None:
-    line = Line(confirming(ms=None))
-    line.begins(4000)
-    line.live(1000)
-
-    assert kinds(line.starts()) == [ClearPlayout, CancelResponse, TruncateItem]
-
-
 # --- The echo ---------------------------------------------------------------------------
 
 
 def test_the_agents_own_echo_is_not_the_callers_voice() -> None:
-    line = Line()
-    line.begins(6000)
-    line.live(1000)
+    line = speaking(6000)
     line.live(200, SOFT)
     line.starts(ago_ms=200)
     line.live(300, SOFT)
@@ -416,9 +377,7 @@ def test_the_agents_own_echo_is_not_the_callers_voice() -> None:
 
 
 def test_a_soft_voice_is_heard_once_the_echo_has_died_away() -> None:
-    line = Line()
-    line.begins(6000)
-    line.live(1000)
+    line = speaking(6000)
     line.live(200, SOFT)
     line.starts(ago_ms=200)
 
@@ -429,11 +388,7 @@ def test_a_soft_voice_is_heard_once_the_echo_has_died_away() -> None:
 
 
 def test_a_session_lost_in_a_pause_leaves_the_agent_to_be_heard_out() -> None:
-    line = Line()
-    line.begins(2000)
-    line.finishes()
-    line.live(500)
-    line.starts()
+    line = paused(2000, 500, done=True)
     found = line.tell(events.ModelLost("model-lost"))
     line.live(3000)
 
@@ -443,10 +398,7 @@ def test_a_session_lost_in_a_pause_leaves_the_agent_to_be_heard_out() -> None:
 
 
 def test_a_session_lost_after_a_cough_owes_no_answer_to_it() -> None:
-    line = Line()
-    line.begins(4000)
-    line.finishes()
-    line.live(1000)
+    line = speaking(4000, done=True)
     line.live(100, LOUD)
     line.starts(ago_ms=100)
     line.live(500)
@@ -457,10 +409,7 @@ def test_a_session_lost_after_a_cough_owes_no_answer_to_it() -> None:
 
 
 def test_a_session_lost_while_he_means_to_speak_owes_him_an_answer() -> None:
-    line = Line()
-    line.begins(4000)
-    line.live(1000)
-    line.starts()
+    line = paused(4000)
     line.live(400, LOUD)
     line.tell(events.ModelLost("model-lost"))
 
@@ -470,10 +419,7 @@ def test_a_session_lost_while_he_means_to_speak_owes_him_an_answer() -> None:
 
 
 def test_closing_in_a_pause_drops_what_was_kept_back() -> None:
-    line = Line()
-    line.begins(4000)
-    line.live(1000)
-    line.starts()
+    line = paused(4000)
     found = line.perform(line.talk.close(line.now))
 
     assert kinds(found) == [CancelResponse, TruncateItem]
@@ -506,10 +452,7 @@ def test_last_words_are_not_told_to_be_spoken_over() -> None:
 
 
 def test_a_commit_without_the_end_of_speech_ends_the_doubt() -> None:
-    line = Line()
-    line.begins(4000)
-    line.live(1000)
-    line.starts()
+    line = paused(4000)
     line.live(100)
     found = line.tell(events.TurnCommitted("item_9"))
 
@@ -518,10 +461,7 @@ def test_a_commit_without_the_end_of_speech_ends_the_doubt() -> None:
 
 
 def test_a_second_beginning_without_an_end_is_doubted_anew() -> None:
-    line = Line()
-    line.begins(4000)
-    line.live(1000)
-    line.starts()
+    line = paused(4000)
     line.live(400)
     line.starts("item_10")
     line.live(400)
@@ -533,11 +473,7 @@ def test_a_second_beginning_without_an_end_is_doubted_anew() -> None:
 
 
 def test_who_is_doubted_when_such_a_farewell_begins_does_not_cut_it_either() -> None:
-    line = Line(confirming(farewell=False))
-    line.begins(4000)
-    line.finishes()
-    line.live(1000)
-    line.starts()
+    line = paused(4000, how=confirming(farewell=False), done=True)
     line.talk.barge_in.leaving = True
 
     assert CancelResponse not in kinds(line.live(600, LOUD))

@@ -17,9 +17,7 @@ from opusbridge.effects import (
     TruncateItem,
 )
 from opusbridge.privacy import Private
-from tests.call.lines import LOUD, Line, confirming
-
-both_sides = pytest.mark.parametrize("audiocodes", [False, True], ids=["twilio", "audiocodes"])
+from tests.call.lines import LOUD, Line, both_sides, confirming, kinds
 
 NOTHING = Private("{}")
 
@@ -29,10 +27,6 @@ SOON_ENOUGH = 0.005
 
 def line_of(audiocodes: bool) -> Line:
     return Line(confirming(audiocodes, ms=None))
-
-
-def kinds(effects: list[Effect]) -> list[type]:
-    return [type(one) for one in effects if not isinstance(one, Note)]
 
 
 def without_telling(effects: list[Effect]) -> list[Effect]:
