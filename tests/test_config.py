@@ -167,6 +167,7 @@ def test_who_wants_no_file_is_not_told_of_it() -> None:
     Path(".env").write_text("OPUSBRIDGE_ADMIN_TOKEN secret\n")
 
     assert Settings.load(_env_file=None).admin_token is None
+    assert "line 1 is" in refusal(_env_file=["absent.env", ".env"])
 
 
 def test_an_unknown_override_is_refused() -> None:

@@ -269,10 +269,11 @@ class Settings(BaseSettings):
         Raises :class:`ConfigurationError` with one line that names the variables at fault and
         never a value.
         """
-        file = overrides.get("_env_file", cls.model_config["env_file"])
+        given = overrides.get("_env_file", cls.model_config["env_file"])
         try:
-            if file is not None:
-                refuse_unreadable(Path(file))
+            for file in given if isinstance(given, list | tuple) else [given]:
+                if file is not None:
+                    refuse_unreadable(Path(file))
             return cls(**overrides)
         except ValidationError as error:
             raise ConfigurationError("; ".join(map(complaint, error.errors()))) from None

@@ -71,7 +71,7 @@ def settings_for(script: CallScript, **more: Any) -> Settings:
             f"there are {', '.join(sorted(SETTINGS))}"
         )
     try:
-        return Settings.load(**{**defaults(), **script.settings, **more})
+        return Settings.load(_env_file=None, **{**defaults(), **script.settings, **more})
     except ConfigurationError as error:
         key = next((name for name in script.settings if variable(name) in str(error)), None)
         raise ConfigurationError(f"{_place(script, 'settings', key)}: {error}") from None

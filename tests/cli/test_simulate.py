@@ -45,6 +45,16 @@ def test_random_calls_are_judged_by_promises_each_by_its_name() -> None:
     assert ran.out.count("in all 2") == len(GUARANTEES)
 
 
+def test_a_simulated_call_is_none_of_the_settings_file_s_business() -> None:
+    """Its settings are the defaults and the script's own."""
+    Path(".env").write_text("OPUSBRIDGE_ADMIN_TOKEN secret\nOPUSBRIDGE_HOLD_AFTR=1\n", "utf-8")
+    Path("one.toml").write_text(SHORT, "utf-8")
+
+    ran = run("simulate", "one.toml", "--telephony", "twilio")
+
+    assert (ran.status, ran.err) == (0, "")
+
+
 def test_a_script_for_the_other_side_only_is_no_script_here() -> None:
     Path("one.toml").write_text("telephony = ['twilio']\n" + SHORT, "utf-8")
 
