@@ -29,6 +29,11 @@ SocketsOption = Annotated[
 AgainstOption = Annotated[
     list[Path] | None, typer.Option(help="Another server, run with --port and --model.")
 ]
+#: Of what is kept, what may be left out.
+WITHOUT = {"no-flight": {"flight": False}, "no-record": {"record": False}}
+AlsoOption = Annotated[
+    list[str] | None, typer.Option(help=f"Also without something: {', '.join(WITHOUT)}.")
+]
 HostileOption = Annotated[
     list[str] | None, typer.Option(help=f"Also with such a peer: {', '.join(MANNERS)}.")
 ]
@@ -48,6 +53,7 @@ def bench(
     flight: Annotated[bool, typer.Option(help="Keep flights, as OPUSBRIDGE_FLIGHT.")] = True,
     sockets: SocketsOption = "auto",
     against: AgainstOption = None,
+    also: AlsoOption = None,
     hostile: HostileOption = None,
     json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
     write: Annotated[
@@ -63,7 +69,7 @@ def bench(
     if sockets not in SOCKETS:
         raise ConfigurationError(f"--sockets: {sockets!r} is none of {', '.join(SOCKETS)}")
     ours = partial(Setup, record=record, flight=flight, sockets=sockets)
-    setups = _setups(telephony, ours, against or [], hostile or [])
+    setups = _setups(telephony, ours, against or [], also or [], hostile or [])
     _check(levels, setups, json, write)
     with Console(stderr=True).status("starting") as status:
         if levels is None:
@@ -71,7 +77,8 @@ def bench(
         else:
             work = campaign.in_turn(setups, levels, seconds, rounds, status.update)
         measured = asyncio.run(work)
-    rows = campaign.rows(measured, next((one for one in setups if one.against), setups[0]).name)
+    floor = next((one for one in setups if one.against), setups[-1 if also else 0])
+    rows = campaign.rows(measured, floor.name)
     found = campaign.highest(measured) if levels is None else None
     _show(rows, found, measured)
     if json is not None:
@@ -108,13 +115,19 @@ def _numbers(text: str) -> list[int]:
 
 
 def _setups(
-    telephony: str, make: Callable[..., Setup], against: Sequence[Path], hostile: Sequence[str]
+    telephony: str,
+    make: Callable[..., Setup],
+    against: Sequence[Path],
+    also: Sequence[str],
+    hostile: Sequence[str],
 ) -> list[Setup]:
     kinds = [one.strip() for one in telephony.split(",")]
     for wrong in [one for one in kinds if one not in KINDS]:
         raise ConfigurationError(f"--telephony: {wrong!r} is none of {', '.join(KINDS)}")
     for wrong in [one for one in hostile if one not in MANNERS]:
         raise ConfigurationError(f"--hostile: {wrong!r} is none of {', '.join(MANNERS)}")
+    for wrong in [one for one in also if one not in WITHOUT]:
+        raise ConfigurationError(f"--also: {wrong!r} is none of {', '.join(WITHOUT)}")
     for path in against:
         if not path.is_file():
             raise ConfigurationError(f"--against: there is no file {path}")
@@ -124,6 +137,8 @@ def _setups(
     found = list(ours)
     for manner in hostile:
         found += [make(f"{one.name}, {manner}", one.kind, hostile=(manner,)) for one in ours]
+    for less in also:
+        found += [make(f"{one.name}, {less}", one.kind, **WITHOUT[less]) for one in ours]
     return found + [Setup(path.name, against=path) for path in against]
 
 

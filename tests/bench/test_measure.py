@@ -73,6 +73,7 @@ def test_a_measurement_loses_nothing_and_says_what_a_call_costs(tmp_path: Path) 
         (["--telephony", "pigeon"], "'pigeon' is none of"),
         (["--telephony", "twilio,audiocodes"], "--calls is needed"),
         (["--calls", "1", "--hostile", "rude"], "'rude' is none of"),
+        (["--calls", "1", "--also", "no-sound"], "'no-sound' is none of"),
         (["--calls", "1", "--against", "no-such-file"], "no file no-such-file"),
         (["--calls", "1", "--write", "capacity.json"], "--write is for"),
         (["--sockets", "tin-cans"], "'tin-cans' is none of"),
