@@ -7,6 +7,7 @@ the shell around the call (tools, operators, the clock). A socket's end is an ev
 from opusbridge.events.model import (
     ApprovalAsked,
     CallerTranscribed,
+    Delta,
     FromModel,
     ItemAdded,
     ItemDeleted,
@@ -91,6 +92,7 @@ __all__ = [
     "CallerTranscribed",
     "DTMFRequested",
     "DeadlineReached",
+    "Delta",
     "DigitsPressed",
     "DigitsUnwanted",
     "DigitsWanted",

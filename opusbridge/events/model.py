@@ -6,6 +6,10 @@ from opusbridge.privacy import Private
 from opusbridge.sound import Audio, AudioFormat
 from opusbridge.usage import Usage
 
+Delta = tuple[bool, str, str, int, str]
+"""A ``ModelSpoke``, or a ``ModelWords`` that is not final, in short, for they are many: whether it
+is sound; its response, item and part; the sound, in base64 of the format agreed on, or words."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionCreated:

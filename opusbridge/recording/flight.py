@@ -28,13 +28,8 @@ Lines stand in the order in which they were complete: a second of sound comes af
 messages that passed meanwhile. Sort by ``t``, or by ``n``.
 """
 
-import hashlib
-import struct
-from array import array
-from base64 import b64encode
 from binascii import a2b_base64
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -42,10 +37,12 @@ from typing import Any
 import orjson
 
 from opusbridge import events
+from opusbridge.recording.batch import Frames
 from opusbridge.recording.files import open_private, write_all
 from opusbridge.recording.loudness import Line
 from opusbridge.recording.plain import plain
-from opusbridge.recording.shapes import Shaper, Sound, redacted
+from opusbridge.recording.runs import Run
+from opusbridge.recording.shapes import DELTA, Shaper, Sound, digest, redacted
 from opusbridge.recording.withholding import WITHHELD
 from opusbridge.sound import AudioFormat
 from opusbridge.version import VERSION
@@ -90,11 +87,11 @@ class FlightRecording:
         self._full = False
         self._began_at, self._whole = began_at, whole
         self._number = 0
-        self._runs: dict[tuple[Any, ...], _Run] = {}
+        self._runs: dict[tuple[Any, ...], Run] = {}
         self._run_ends = inf  # the first of them
         #: By what stands before its sound: the run of what leaves, and what stands after it.
-        self._leaving: dict[str, tuple[_Run, str]] = {}
-        self._passing: _Run | None = None  # the latest run of what left as it came
+        self._leaving: dict[str, tuple[Run, str]] = {}
+        self._passing: Run | None = None  # the latest run of what left as it came
         self._lines: list[bytes] = []
         self._shaper = Shaper()
         self._levels: Line | None = None
@@ -120,7 +117,7 @@ class FlightRecording:
             if known is not None and text.endswith(known[1]):
                 run, tail = known
                 run.add(self._number, now)
-                run.sounds.append(a2b_base64(text[start : -len(tail)]))
+                run.sounds.append(text[start : -len(tail)])
                 return
         shaped = self._shaper.shape(peer, direction, text)
         if isinstance(shaped, Sound):
@@ -136,22 +133,69 @@ class FlightRecording:
             self._levels.said(shaped.line.get("text"))
         self._line(line | shaped.line, t)
 
-    def passed(self, kind: str, frame: tuple[str, int | None], now: float) -> None:
-        """A caller's frame, a message of that ``kind``, that went on to the model as it came.
+    def passed(self, kind: str, batch: Frames) -> None:
+        """Frames of the caller's, messages of that ``kind``, that went to the model as they came.
 
-        ``frame``: its sound in base64, and its wire's clock; looked at when the second is over.
+        Nothing else came or left between them.
         """
-        if now >= self._run_ends:
-            self._end_runs(now)
+        if len({stamp < 0 for stamp in batch.stamps}) > 1:  # as nobody sends them
+            for place in range(len(batch)):
+                self.passed(kind, batch.part(place, place + 1))
+            return
+        times, stamped = batch.times, batch.stamps[0] >= 0
+        if times[0] >= self._run_ends:
+            self._end_runs(times[0])
         run = self._passing
-        if run is None or run.stamped is (frame[1] is None):
-            run = self._passing = self._passing_run(kind, frame[1] is not None, now)
-        run.passed.append((self._number + 1, now, frame))
-        self._number += 2  # of what came and what left
+        if run is None or run.stamped is not stamped:
+            run = self._passing = self._passing_run(kind, stamped, times[0])
+        first, self._number = self._number + 1, self._number + 2 * len(times)
+        run.numbers.extend(range(first, self._number, 2))  # each is followed by what left
+        run.times.extend(times)
+        run.sounds += batch.sounds
+        if stamped:
+            run.stamps.extend(batch.stamps)
         if self._levels is not None:
-            run.levels.append(self._levels.levels("telephony", a2b_base64(frame[0])))
+            levels = self._levels.levels
+            run.levels += [levels("telephony", a2b_base64(sound)) for sound in batch.sounds]
 
-    def _passing_run(self, kind: str, stamped: bool, now: float) -> "_Run":
+    def streamed(self, text: str, delta: events.Delta, left: Sequence[str], now: float) -> None:
+        """The model's text was more of its answer: ``delta`` is what it says, ``left`` what it led
+        to. The same as :meth:`said` of all."""
+        spoken, response_id, item_id, part, what = delta
+        if self._levels is not None or not (spoken or self._shaper.keeps(text)):
+            self.said("model", "in", text, now)
+        elif spoken:
+            self._next(now)
+            of: dict[str, str | int] = {"response_id": response_id, "item_id": item_id}
+            sound = Sound(DELTA, of | {"content_index": part}, what)
+            self._sound("model", "in", sound, now)
+        else:
+            self._as_it_is("model", "in", text, now)
+        for place, one in enumerate(left):
+            # A mark is ours, and behind its sound.
+            if place and not self._shaper.withholds:
+                self._as_it_is("telephony", "out", one, now)
+            else:
+                self.said("telephony", "out", one, now)
+
+    def echoed(self, text: str, now: float) -> None:
+        """A mark of ours came back. The same as :meth:`said`."""
+        if self._shaper.withholds:
+            return self.said("telephony", "in", text, now)
+        self._as_it_is("telephony", "in", text, now)
+
+    def _as_it_is(self, peer: str, direction: str, text: str, now: float) -> None:
+        self._next(now)
+        t = self._t(now)
+        line: dict[str, Any] = {"t": t, "n": self._number, "peer": peer, "dir": direction}
+        if direction == "in":
+            line["at"] = now
+        line["text"] = orjson.Fragment(text)
+        if direction == "out":
+            line["sha"] = digest(text)
+        self._line(line, t)
+
+    def _passing_run(self, kind: str, stamped: bool, now: float) -> Run:
         keeps = self._whole and not self._shaper.paused
         head = {"peer": "telephony", "dir": "in", "media": kind, "passed": True}
         run = self._run((PASSED, kind, stamped, keeps), head, now)
@@ -200,15 +244,13 @@ class FlightRecording:
         self._shaper.withhold(ids)
 
     def flush(self) -> None:
-        """To the disk with what is complete, and out of memory with the sound of the rest."""
-        for run in self._runs.values():
-            run.digest()
+        """To the disk with everything."""
+        self._end_runs(None)
         lines, self._lines = self._lines, []
         write_all(self._file, b"".join(lines))
 
     def finish(self) -> None:
         try:
-            self._end_runs(None)
             self.flush()
         finally:
             self.close()
@@ -231,7 +273,7 @@ class FlightRecording:
         if now >= self._run_ends:
             self._end_runs(now)
 
-    def _sound(self, peer: str, direction: str, sound: Sound, now: float) -> "_Run":
+    def _sound(self, peer: str, direction: str, sound: Sound, now: float) -> Run:
         incoming = direction == "in"
         keeps = incoming and self._whole and not self._shaper.paused
         of, kind = sound.of, sound.kind
@@ -241,16 +283,16 @@ class FlightRecording:
             run = self._run(key, head | ({"of": of} if of else {}), now)
             run.keeps = keeps
         run.add(self._number, now)
-        run.sounds.append(sound.raw)
+        run.sounds.append(sound.text)
         if sound.stamp_ms is not None:
             run.stamps.append(sound.stamp_ms)
         if incoming and self._levels is not None:
             run.levels.append(self._levels.levels(peer, sound.raw))
         return run
 
-    def _run(self, key: tuple[Any, ...], head: dict[str, Any], now: float) -> "_Run":
+    def _run(self, key: tuple[Any, ...], head: dict[str, Any], now: float) -> Run:
         if key not in self._runs:
-            self._runs[key] = _Run(self._t(now), now, head)
+            self._runs[key] = Run(self._t(now), now, head)
             self._run_ends = min(self._run_ends, now + RUN_SECONDS)
         return self._runs[key]
 
@@ -274,78 +316,6 @@ class FlightRecording:
             text = orjson.dumps({"t": round(t, 6), "note": "flight-full"}) + b"\n"
         self._room -= len(text)
         self._lines.append(text)
-
-
-class _Run:
-    """What happened of one kind within a second."""
-
-    def __init__(self, t: float, began: float, head: dict[str, Any]) -> None:
-        self.t, self.began = t, began
-        self._head = head
-        self._numbers, self._times = array("q"), array("d")
-        self._sizes = array("q")
-        self._hash = hashlib.sha256()
-        self._kept: list[bytes] = []
-        self.passed: list[tuple[int, float, tuple[str, int | None]]] = []
-        """What is not taken apart yet: number, time, sound in base64 and stamp."""
-        self.sounds: list[bytes] = []
-        """What is not hashed yet."""
-        self.stamps = array("q")
-        self.levels: list[list[int]] = []
-        self.keeps = self.stamped = False
-
-    def add(self, number: int, now: float) -> None:
-        self._numbers.append(number)
-        self._times.append(now)
-
-    def digest(self) -> None:
-        """Let go of the sound, of which only the hash is wanted."""
-        for number, now, (text, at_ms) in self.passed:
-            self.add(number, now)
-            self.sounds.append(a2b_base64(text))
-            if at_ms is not None:
-                self.stamps.append(at_ms)
-        sound = b"".join(self.sounds)
-        self._sizes.extend(map(len, self.sounds))
-        self._hash.update(sound)
-        if self.keeps:
-            self._kept.append(sound)
-        self.passed, self.sounds = [], []
-
-    def line(self) -> dict[str, Any]:
-        self.digest()
-        line: dict[str, Any] = {"t": self.t, "n": self._numbers[0], **self._head}
-        line["gaps"] = _gaps(self._numbers)
-        if not self._sizes:
-            return line | {"wakes": len(self._numbers), "at": self._exact_times()}
-        sizes = self._sizes.tolist()
-        line["ms"] = [round((at - self.began) * 1000) for at in self._times]
-        line["bytes"] = sum(sizes)
-        line["sizes"] = sizes[0] if len(set(sizes)) == 1 else sizes
-        line["sha256"] = self._hash.hexdigest()
-        if self.stamps:
-            line["stamps_ms"] = self.stamps.tolist()
-        if line["dir"] == "in":
-            line["at"] = self._exact_times()
-        if self.levels:
-            line["levels"] = self.levels
-        if self.keeps:
-            line["sound"] = b64encode(b"".join(self._kept)).decode()
-        return line
-
-    def _exact_times(self) -> str:
-        return b64encode(struct.pack(f"<{len(self._times)}d", *self._times)).decode()
-
-
-def _gaps(numbers: Iterable[int]) -> list[list[int]]:
-    """The steps from one to the next, and how often each is repeated."""
-    gaps: list[list[int]] = []
-    for before, after in pairwise(numbers):
-        if gaps and gaps[-1][0] == after - before:
-            gaps[-1][1] += 1
-        else:
-            gaps.append([after - before, 1])
-    return gaps
 
 
 def read_flight(path: Path) -> list[dict[str, Any]]:

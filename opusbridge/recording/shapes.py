@@ -8,7 +8,6 @@ they are to be withheld.
 
 import hashlib
 import re
-from base64 import b64encode
 from binascii import a2b_base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 import orjson
 
 from opusbridge.recording.withholding import WITHHELD, Withholding
+from opusbridge.sound import is_base64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,15 @@ class Medium:
     stamped: bool = False
 
 
+#: Of the agent's sound.
+DELTA = "response.output_audio.delta"
+
 MEDIA = {
     "media": Medium("event", "payload", ("streamSid",), "media", ("track",), stamped=True),
     "userStream.chunk": Medium("type", "audioChunk", ("conversationId", "participant")),
     "playStream.chunk": Medium("type", "audioChunk", ("conversationId", "streamId")),
     "input_audio_buffer.append": Medium("type", "audio", ()),
-    "response.output_audio.delta": Medium(
-        "type", "delta", ("response_id", "item_id", "content_index")
-    ),
+    DELTA: Medium("type", "delta", ("response_id", "item_id", "content_index")),
 }
 
 #: A longer text of the telephony side is refused unread; its length is all that matters.
@@ -73,15 +74,20 @@ class Sound:
     kind: str
     of: dict[str, str | int]
     """What it belongs to, as the message says."""
-    raw: bytes
+    text: str
+    """The sound itself, in well-formed base64, and not empty."""
     stamp_ms: int | None = None
     """What the provider's clock said (Twilio)."""
+
+    @property
+    def raw(self) -> bytes:
+        return a2b_base64(self.text)
 
     def around(self, text: str) -> tuple[str, str] | None:
         """What stands before and after the sound in ``text``, if it is all that can differ."""
         start = text.rfind(':"') + 2
         end = text.find('"', start)
-        alone = self.stamp_ms is None and _decoded(text[start:end]) == self.raw
+        alone = self.stamp_ms is None and text[start:end] == self.text
         return (text[:start], text[end:]) if alone else None
 
 
@@ -110,6 +116,15 @@ class Shaper:
     @paused.setter
     def paused(self, paused: bool) -> None:
         self._withholding.paused = paused
+
+    @property
+    def withholds(self) -> bool:
+        """Whether there is anything that may have to be withheld."""
+        return self._withholding.active
+
+    def keeps(self, text: str) -> bool:
+        """Whether :meth:`shape` keeps a readable message of the model's just as it is."""
+        return not self.withholds and "\n" not in text and _harmless(text)
 
     def withhold(self, ids: Iterable[str]) -> None:
         """Whatever is said of these items, now or later, is not kept."""
@@ -146,14 +161,19 @@ class Shaper:
         line = {"text": kept}
         # A hash of what is hidden would let it be guessed.
         if text is not None and (harmless or plain == said):
-            line["sha"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+            line["sha"] = digest(text)
         return Said(line)
+
+
+def digest(text: str) -> str:
+    """By which a message of ours is known again."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def composed(sound: Sound) -> str:
     """A message that carries this sound and means what the one did that came."""
     medium = MEDIA[sound.kind]
-    inner: dict[str, Any] = {medium.payload: b64encode(sound.raw).decode()}
+    inner: dict[str, Any] = {medium.payload: sound.text}
     inner |= {key: sound.of[key] for key in medium.inner_keys if key in sound.of}
     if sound.stamp_ms is not None:
         inner["timestamp"] = str(sound.stamp_ms)
@@ -196,14 +216,6 @@ def _harmless(text: str) -> bool:
     return not any(word in small for word in _SECRET_WORDS)
 
 
-def _decoded(payload: str) -> bytes:
-    """Empty for what is no well-formed base64."""
-    try:
-        return a2b_base64(payload, strict_mode=True)
-    except ValueError:
-        return b""
-
-
 def _sound(said: dict[str, Any]) -> Sound | None:
     """``None`` for everything but sound that could be made again from what is kept of it."""
     kind = said.get("event") or said.get("type")
@@ -224,8 +236,7 @@ def _sound(said: dict[str, Any]) -> Sound | None:
     stamp = _stamp(inner.get("timestamp")) if medium.stamped else None
     if type(payload) is not str or stamp == -1 or not all(map(_is_id, of.values())):
         return None
-    raw = _decoded(payload)
-    return Sound(kind, of, raw, stamp) if raw else None
+    return Sound(kind, of, payload, stamp) if is_base64(payload) else None
 
 
 def _stamp(stamp: object) -> int | None:

@@ -50,13 +50,18 @@ class Withholding:
         while len(self._ids) > MOST_IDS:
             del self._ids[next(iter(self._ids))]
 
+    @property
+    def active(self) -> bool:
+        """Whether any message might have to be changed."""
+        return self.paused or bool(self._ids)
+
     def knows(self, an_id: str) -> bool:
         """Whether it was added: what is said of it is not to be kept."""
         return an_id in self._ids
 
     def applied(self, message: Any) -> Any:
         """The message, without its words if they are to be withheld."""
-        if not self.paused and not self._ids:
+        if not self.active:
             return message
         about = set(_ids_in(message))
         if not self.paused and about.isdisjoint(self._ids):

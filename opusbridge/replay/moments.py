@@ -1,7 +1,7 @@
 """What came and what left, one by one and in order, from the lines of a flight recording."""
 
 import struct
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -139,17 +139,18 @@ def _sounds(line: Line, t: float) -> Iterator[Moment]:
     for nth, (number, ms) in enumerate(zip(numbers, line["ms"], strict=True)):
         size = int(sizes[nth])
         raw = bytes(size) if kept is None else kept[offset : offset + size]
+        sound = b64encode(raw).decode()
         offset += size
         yield Moment(
             number,
             t + ms / 1000,
             line["peer"],
             times[nth],
-            sound=Sound(line["media"], of, raw, stamps[nth]),
+            sound=Sound(line["media"], of, sound, stamps[nth]),
             levels=None if told is None else told[nth],
             passed="passed" in line,
             sha256=line["sha256"] if nth == count - 1 else None,
         )
         if "passed" in line:
-            left = Sound("input_audio_buffer.append", {}, raw)
+            left = Sound("input_audio_buffer.append", {}, sound)
             yield Moment(number + 1, t + ms / 1000, "model", sound=left)

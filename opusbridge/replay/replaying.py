@@ -7,6 +7,7 @@ that, nothing more can be told.
 """
 
 import hashlib
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -225,7 +226,7 @@ class _Player:
         if moment.levels is None:
             return sound
         raw = self._line.as_loud(moment.peer, moment.levels, len(sound.raw))
-        return replace(sound, raw=raw)
+        return replace(sound, text=b64encode(raw).decode())
 
     # --- Out ----------------------------------------------------------------------------
 

@@ -1,0 +1,222 @@
+"""The writer's side of a call's files: what came together is decoded, mixed and written here.
+
+Only the writer's thread runs this. A slow or broken disk costs the recording, never the call.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from errno import errorcode
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from opusbridge import effects, events
+from opusbridge.recording import files
+from opusbridge.recording.batch import ECHOED, PASSED, SHELL, STREAMED, Batch, Entry
+from opusbridge.recording.facts import fact
+from opusbridge.recording.flight import FlightRecording
+from opusbridge.recording.soundtrack import Soundtrack
+from opusbridge.sound import PCMU_8K, Audio, AudioFormat
+
+#: The writer's thread lets the calls' thread have the interpreter after so many entries, about
+#: half a millisecond; else a frame could wait for the interpreter's switch interval, 5 ms.
+YIELD_EVERY = 128
+
+log = structlog.get_logger(__name__)
+
+
+class CallFiles:
+    """Nothing is opened before the first entries come."""
+
+    def __init__(
+        self,
+        folder: Path,
+        call_id: str,
+        telephony_format: AudioFormat | None,
+        started_at: float,
+        *,
+        record: bool,
+        flight: bool | str,
+    ) -> None:
+        self._folder, self._format, self._started_at = folder, telephony_format, started_at
+        self.policy: object = None
+        self._call_id = call_id
+        self._record = record
+        self._opened = not record and not flight  # then there is nothing to open
+        self._flight_wanted, self._whole = bool(flight), flight == "whole"
+        self._soundtrack: Soundtrack | None = None
+        self._flight: FlightRecording | None = None
+        self._written_until = started_at
+        self._dropped = 0
+        self._transcript: dict[str, Any] = {"items": {}, "order": []}
+        self.failed = 0
+
+    def write(self, batch: Batch, dropped: int, news: dict[str, Any]) -> None:
+        """``dropped``: entries of this call lost so far; ``news``: of the transcript."""
+        self._open(batch)
+        if news:
+            # What is wrong with the disk is told at the latest when the call is over.
+            with suppress(OSError):
+                self._write_transcript(news)
+        if self._soundtrack and not self._try(partial(self._mix, self._soundtrack, batch)):
+            self._give_up(self._soundtrack)
+            self._soundtrack = None
+        if self._flight and not self._try(partial(self._note, self._flight, batch, dropped)):
+            self._give_up(self._flight)
+            self._flight = None
+
+    def finish(
+        self,
+        batch: Batch,
+        dropped: int,
+        call: dict[str, Any],
+        transcript: dict[str, Any],
+        now: float,
+    ) -> None:
+        try:
+            self.write(batch, dropped, {})
+            if self._soundtrack:
+                self._try(partial(self._soundtrack.finish, now - self._started_at))
+            if self._flight:
+                self._try(self._flight.finish)
+        finally:
+            # Even where a bug of ours has spoilt the rest.
+            self._try(partial(files.make_folder, self._folder))
+            if self._record:
+                self._try(partial(files.write_json, self._folder / files.TRANSCRIPT, transcript))
+            self._try(partial(files.write_json, self._folder / files.CALL, call))
+
+    def _write_transcript(self, news: dict[str, Any]) -> None:
+        known = self._transcript
+        items = {**known["items"], **news["items"]}
+        self._transcript = {**known, **news, "items": items}
+        shown = [items[one] for one in self._transcript["order"] if one in items]
+        pauses = {key: news[key] for key in ("pauses",) if key in news}
+        text = {"call_id": self._call_id, "items": shown, **pauses}
+        files.write_json(self._folder / files.TRANSCRIPT, text)
+
+    def _open(self, batch: Batch) -> None:
+        if self._opened:
+            return
+        self._opened = True
+        self._format = self._format or _format_of(batch)
+        if self._try(partial(files.make_folder, self._folder)):
+            if self._flight_wanted:
+                self._try(self._open_flight)
+            if self._record:
+                self._try(self._open_soundtrack)
+
+    def _open_flight(self) -> None:
+        path = self._folder / files.FLIGHT
+        self._flight = FlightRecording(
+            path,
+            self._call_id,
+            self._format,
+            began_at=self._started_at,
+            policy=self.policy,
+            whole=self._whole,
+        )
+
+    def _open_soundtrack(self) -> None:
+        self._soundtrack = Soundtrack(self._folder / files.RECORDING, self._format or PCMU_8K)
+
+    def _mix(self, soundtrack: Soundtrack, batch: Batch) -> None:
+        for now, peer, _, what in _yielding(batch):
+            if not peer:
+                t = now - self._started_at
+                match what:
+                    case events.CallerSpoke():
+                        soundtrack.caller_spoke(what.audio, t)
+                    case effects.PlayAudio():
+                        starts_at = what.starts_at - self._started_at
+                        soundtrack.agent_played(what.audio, starts_at, t, what.follows)
+                    case effects.MovePlayout():
+                        soundtrack.agent_moved(what.by_seconds)
+                    case effects.ClearPlayout():
+                        soundtrack.cleared(max(t, what.heard_until - self._started_at))
+                    case effects.PauseRecording():
+                        soundtrack.pause(t)
+                    case effects.ResumeRecording():
+                        soundtrack.resume(t)
+            elif peer == PASSED:
+                audio = Audio(what, self._format or PCMU_8K)
+                soundtrack.caller_spoke(audio, now - self._started_at)
+
+    def _note(self, flight: FlightRecording, batch: Batch, dropped: int) -> None:
+        if dropped > self._dropped:
+            lost, self._dropped = dropped - self._dropped, dropped
+            flight.lost(lost, self._written_until)
+        for count, (frames, entry) in enumerate(batch.stretches(), 1):
+            if frames:
+                flight.passed(batch.kind, frames)
+            if entry is not None:
+                self._note_one(flight, *entry)
+            if count % YIELD_EVERY == 0:
+                time.sleep(0)
+        flight.flush()
+
+    def _note_one(
+        self, flight: FlightRecording, now: float, peer: str, direction: str, what: Any
+    ) -> None:
+        if peer == STREAMED:
+            text, delta, left = what
+            flight.streamed(text, delta, left, now)
+        elif peer == ECHOED:
+            flight.echoed(what, now)
+        elif peer == SHELL:
+            flight.happened(what[0], now, what[1])
+        elif peer:
+            flight.said(peer, direction, what, now)
+        else:
+            self._note_fact(flight, what, now)
+
+    def _note_fact(self, flight: FlightRecording, what: object, now: float) -> None:
+        match what:
+            case effects.PauseRecording():
+                flight.pause()
+            case effects.ResumeRecording():
+                flight.resume()
+            case effects.Note("withheld", _, ids):
+                flight.withhold(ids)
+        if (line := fact(what)) is not None:
+            flight.noted(line, now)
+        self._written_until = now
+
+    def _try(self, act: Callable[[], None]) -> bool:
+        try:
+            act()
+        except OSError as error:
+            if not self.failed:
+                log.warning(
+                    "a call's files cannot be written",
+                    call_id=self._call_id,
+                    error=errorcode.get(error.errno or 0, "unknown"),
+                )
+            self.failed += 1
+            return False
+        return True
+
+    def _give_up(self, file: Soundtrack | FlightRecording) -> None:
+        # What is written stays readable; a hole and a second part would not be.
+        with suppress(OSError):
+            file.close()
+
+
+def _format_of(batch: Batch) -> AudioFormat | None:
+    for _, _, _, what in batch.entries:
+        match what:
+            case events.CallArrived():
+                return what.audio_format
+            case events.CallerSpoke() | effects.PlayAudio():
+                return what.audio.format
+    return None
+
+
+def _yielding(batch: Batch) -> Iterator[Entry]:
+    for count, entry in enumerate(batch.in_order(), 1):
+        yield entry
+        if count % YIELD_EVERY == 0:
+            time.sleep(0)
