@@ -27,6 +27,7 @@ from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel, ModelLink
 from opusbridge.bridge.outbox import Socket
 from opusbridge.bridge.pinging import PingSocket
+from opusbridge.bridge.shortcuts import ShortCuts
 from opusbridge.bridge.summary import complete, describe, show_note, summary
 from opusbridge.bridge.tools import SideWork, run_tool
 from opusbridge.call.call import Call
@@ -37,7 +38,7 @@ from opusbridge.effects import Effect
 from opusbridge.errors import Ending, PeerGone, ending
 from opusbridge.events import Event
 from opusbridge.logs import BadMessages, Log, of_call, places
-from opusbridge.protocols.realtime.protocol import RealtimeProtocol, append
+from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.outcome import CallOutcome
@@ -165,21 +166,24 @@ class RealtimeBridge(Asking):
             self._recorder.follow(call.transcript_changes, self._policy)
             for kind in self._recorder.wanted:
                 bystanders.setdefault(kind, []).append(self._recorder.observe)
+        made = self._protocol(), RealtimeProtocol(), self._observers, bystanders
+        engine = self._engine = Engine(call, *made)
+        ways = self._said, self._also, self._step_broke
+        short = ShortCuts(engine, self._recorder, self._clock, *ways)
         self._line = TelephonyLine(
             self._telephony_socket,
-            self._telephony_said,
+            short.telephony_said,
             lambda: self._happened(events.TelephonyLost()),
             lambda: self._happened(events.PeerStalled("telephony")),
             lambda name: self._asked(events.PingAnswered(name)),
         )
         self._model = ModelLink(
             self._connect_model,
-            self._model_said,
+            short.model_said,
             self._model_gone,
             lambda: self._happened(events.PeerStalled("model")),
         )
-        made = self._protocol(), RealtimeProtocol(), self._observers, bystanders
-        self._engine = Engine(call, *made)
+        short.lead_to(self._line, self._model)
         with of_call(self.call_id):
             self._names = copy_context()
             log.info("call began", telephony=self.traits.name)
@@ -209,26 +213,6 @@ class RealtimeBridge(Asking):
                 task.cancel()
             self._side_work.cancel()
 
-    def _telephony_said(self, text: str) -> None:
-        engine = self._engine
-        assert engine is not None
-        now = self._clock()
-        try:
-            frame = engine.passes(text, now)
-        except Exception as error:  # noqa: BLE001  # the outermost loop of the shell
-            return self._step_broke(error)
-        if frame is None:
-            return self._names.run(self._step, "telephony", text, engine.telephony_said, now)
-        # Of the caller's sound, fifty times a second, nothing else comes.
-        self._model.put_one(append(frame[0]))
-        if self._recorder is not None:
-            self._recorder.passed(engine.telephony.frame_kind, frame, now)
-
-    def _model_said(self, text: str) -> None:
-        assert self._engine is not None
-        now = self._clock()
-        self._names.run(self._step, "model", text, self._engine.model_said, now)
-
     def _started(self, event: Event | Effect, at: float) -> None:
         assert isinstance(event, events.CallStarted)
         assert self.on_started is not None
@@ -239,9 +223,13 @@ class RealtimeBridge(Asking):
 
     # --- One step -----------------------------------------------------------------------
 
-    def _step(
-        self, peer: str, text: str, said: Callable[[str, float], Outgoing], now: float
-    ) -> None:
+    def _said(self, peer: str, text: str, now: float) -> None:
+        self._names.run(self._step, peer, text, now)
+
+    def _step(self, peer: str, text: str, now: float) -> None:
+        engine = self._engine
+        assert engine is not None
+        said = engine.model_said if peer == "model" else engine.telephony_said
         if self._recorder is not None and self._ended is None:
             self._recorder.said(peer, "in", self._for_the_record(peer, text), now)
         self._perform(lambda at: said(text, at), now)
@@ -265,12 +253,15 @@ class RealtimeBridge(Asking):
         except Exception as error:  # noqa: BLE001  # the outermost loop of the shell
             self._step_broke(error)
             return
-        keep_sent(self._recorder, out, at)
-        self._carry(out)
+        self._came_of_it(out, at)
         if self._engine is not None and self._engine.wants_model:
             self._model.want()
 
-    def _carry(self, out: Outgoing) -> None:
+    def _also(self, out: Outgoing, now: float) -> None:
+        self._names.run(self._came_of_it, out, now)
+
+    def _came_of_it(self, out: Outgoing, now: float) -> None:
+        keep_sent(self._recorder, out, now)
         if out.to_telephony:
             self._line.put(out.to_telephony)
         if out.to_model:

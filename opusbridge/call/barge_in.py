@@ -97,7 +97,7 @@ class BargeIn:
         return found + self._judged(now)
 
     def agent_spoke(self, response_id: str) -> None:
-        if self.greeting is None and self._response.greets:
+        if self.greeting is None and self._response.door.greets:
             self.greeting = response_id
 
     def speech_started(self, event: events.SpeechStarted, now: float) -> list[Effect]:
@@ -191,7 +191,7 @@ class BargeIn:
         if self._policy.greeting_interruptible:
             return False
         self._voice.settle(now)
-        return self._response.greets or self._voice.hears(self.greeting)
+        return self._response.door.greets or self._voice.hears(self.greeting)
 
     # --- Whether he means it ------------------------------------------------------------
 

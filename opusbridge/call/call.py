@@ -59,7 +59,7 @@ class Call:
         self._wishes = Wishes(policy, self.departure)
         self._patience = Patience()
         self._company = Company(policy)
-        self._reckoned = False  # whether ``_due`` still holds
+        self.reckoned = False  # whether ``_due`` still holds
         self._due: float | None = None
         self._rescue = Rescue(policy.resume_grace)
 
@@ -73,16 +73,16 @@ class Call:
             if talk is None or self._wishes.unheard:
                 return []
             if talk.barge_in.judges:
-                self._reckoned = False
+                self.reckoned = False
             found = talk.barge_in.caller_spoke(event, now)
             if not talk.barge_in.floor_taken():
                 return found
-            self._reckoned = False
-            return found + self.departure.caller_spoke(talk) + self._conclude(now)
-        self._reckoned = False
+            self.reckoned = False
+            return found + self.departure.caller_spoke(talk) + self.conclude(now)
+        self.reckoned = False
         found = self._decide(event, now)
         if self.ended is None:
-            found += self._conclude(now)
+            found += self.conclude(now)
         withheld = self.transcript.newly_withheld()
         return [*found, Note("withheld", "", withheld)] if withheld else found
 
@@ -263,6 +263,12 @@ class Call:
             return None
         return talk.line if talk.line.as_it_comes else None
 
+    @property
+    def calm(self) -> bool:
+        """Whether nobody leaves, holds, types or dials."""
+        idle = self._wishes.idle and self.departure.idle and not self._rescue.under_way
+        return idle and self.ended is None and self.answered_at is not None
+
     def _rejected(self, peer: str, kind: str, now: float) -> list[Effect]:
         found: list[Effect] = [Note("bad-message", f"{peer}:{kind}")]
         lost = self._patience.tried("model" if peer == "model" else "telephony")
@@ -276,7 +282,7 @@ class Call:
     def _part(self, how: Ending, clips: tuple[str, ...], now: float) -> list[Effect]:
         return self.departure.part(how, clips, self.conversation, self._started, now)
 
-    def _conclude(self, now: float) -> list[Effect]:
+    def conclude(self, now: float) -> list[Effect]:
         """After everything: is it hopeless, or has the last word been heard?"""
         talk = self.conversation
         if talk is None:
@@ -353,8 +359,8 @@ class Call:
         """When to hand in ``DeadlineReached``; ``None``: nothing is waited for."""
         if self.ended is not None:
             return None
-        if not self._reckoned:
-            self._reckoned, self._due = True, self._other_deadline()
+        if not self.reckoned:
+            self.reckoned, self._due = True, self._other_deadline()
         line = self.conversation.line.deadline if self.conversation is not None else None
         return earliest(line, self._due)
 

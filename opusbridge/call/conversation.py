@@ -74,8 +74,8 @@ class Conversation:
         )
         self._call_ms = call_ms
         self._session_due: float | None = now + SESSION_SECONDS
-        self._sounding: str | None = None  # the last response that made sound
-        self._sounding_item = ""
+        self.sounding: tuple[str | None, str] = (None, "")
+        """The last response that made sound, and the item it was of."""
         self._dropped: set[str] = set()  # items whose sound came too late to be played
         self._texts = 0
         self.unheard_since = inf
@@ -203,7 +203,7 @@ class Conversation:
         over = self.response.response_id
         self.voice.session_lost()
         turn, resumed = self.barge_in.session_lost(now)
-        begun = over == self._sounding and self.transcript.has_words(self._sounding_item)
+        begun = over == self.sounding[0] and self.transcript.has_words(self.sounding[1])
         # Of what was said only the rest is to follow; after a tool call that is its reply.
         self.response.lost(now, begun, goes_on=self.model.history.called_a_tool(over))
         found = resumed + self.tools.lost(now) + self._tidied(over, now)
@@ -241,10 +241,11 @@ class Conversation:
 
     def _model_spoke(self, event: events.ModelSpoke, now: float) -> list[Effect]:
         found = self.response.seen(event.response_id, True, now)
-        if not self.response.may_play(event.response_id):
+        agreed = event.audio.format == self.model_format  # not before the session is ours
+        if not (agreed and self.response.may_play(event.response_id)):
             self._dropped.add(event.item_id)
             return found  # speech that was already on the wire when the caller cut in
-        self._sounding, self._sounding_item = event.response_id, event.item_id
+        self.sounding = event.response_id, event.item_id
         self.barge_in.agent_spoke(event.response_id)
         self.tools.agent_spoke(event.response_id)
         return found + self.voice.stop_filler(now) + self.voice.model_spoke(event, now)

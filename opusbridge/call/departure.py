@@ -74,6 +74,11 @@ class Departure:
         return self._farewell is not None or self.under_way
 
     @property
+    def idle(self) -> bool:
+        """Whether nobody leaves, is away, or wants keys pressed."""
+        return not (self.wished or self.away or self._transferring or self._keys)
+
+    @property
     def hanging_up(self) -> Ending | None:
         """How the call will have ended if the line is to be closed after the last word."""
         if self._farewell is None or not isinstance(self._farewell.then, effects.HangUp):

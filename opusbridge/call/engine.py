@@ -9,11 +9,12 @@ nothing a peer says can raise from here.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Protocol, get_args
+from typing import Protocol, get_args, runtime_checkable
 
 from opusbridge import effects, events
 from opusbridge.audio.formats import quietly
 from opusbridge.call.call import Call
+from opusbridge.call.flow import Flow, flow_of
 from opusbridge.call.invariants import CHECKED, Invariants
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.prelude import Prelude
@@ -34,6 +35,9 @@ LONGEST_TELEPHONY_TEXT = 65_536
 
 #: What the tally counts, or the invariants are about.
 JUDGED = COUNTED | CHECKED
+
+#: What nobody sees of an answer in mid-flow; whoever watches these closes that short cut.
+UNSEEN = {events.ModelSpoke, events.ModelWords, events.MarkReached, effects.PlaceMark}
 
 TO_TELEPHONY = frozenset(get_args(effects.ToTelephony))
 TO_MODEL = frozenset(get_args(effects.ToModel))
@@ -75,6 +79,25 @@ class TelephonyProtocol(Protocol):
     def messages_to_send(self) -> list[str]: ...
 
 
+@runtime_checkable
+class FlowingProtocol(Protocol):
+    """One whose wire plays what it is sent, and tells with marks what was heard."""
+
+    def echo(self, text: str) -> str | None:
+        """The name of the mark that comes back in a text; ``None`` for everything else."""
+
+    def stream(self, sound: str, mark: str) -> list[str]:
+        """The texts for sound in its format, in base64, and a mark behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flowed:
+    """What one more piece of the agent's answer leads to: these texts for the telephony side."""
+
+    to_telephony: Sequence[str]
+    delta: events.Delta
+
+
 @dataclass(slots=True)
 class Outgoing:
     """What one step leads to. Send the texts in order, to the telephony side first."""
@@ -83,6 +106,9 @@ class Outgoing:
     to_model: list[str]
     effects: list[Effect]
     """For the shell: tools to run, what the wire cannot carry, notes, and the end."""
+
+
+_NOTHING = Outgoing([], [], [])
 
 
 class Engine:
@@ -108,8 +134,11 @@ class Engine:
         self._invariants = Invariants()
         self._observers = tuple(observers)
         self._bystanders = bystanders
-        self._looked = False  # whether ``_line`` is of now
+        self._unseen = not observers and bystanders.keys().isdisjoint(UNSEEN)
+        self._looked = False  # whether ``_line`` and ``_flow`` are of now
         self._line: CallerLine | None = None
+        self._flow: Flow | None = None
+        self._streams = telephony if isinstance(telephony, FlowingProtocol) else None
 
     @property
     def ended(self) -> Ending | None:
@@ -154,9 +183,7 @@ class Engine:
         for everything else: hand it to :meth:`telephony_said`, which makes the same of all.
         """
         if not self._looked:
-            self._looked = True
-            unseen = self._prelude.over and not self._observers
-            self._line = self.call.open_line if unseen else None
+            self._look()
         line = self._line
         if line is None or len(text) > LONGEST_TELEPHONY_TEXT:
             return None
@@ -164,6 +191,56 @@ class Engine:
         if found is None or not line.passes(sound_bytes(found[0]), found[1], now):
             return None
         return found
+
+    def flows(self, text: str, now: float) -> Flowed | None:
+        """A short cut for what the model says ten times a second: more sound of the answer that
+        is being played, or more of its words. Nothing comes of it but what is returned; the
+        :attr:`deadline` is put off at most.
+
+        ``None``, and as if never asked, for everything else: hand it to :meth:`model_said`.
+        """
+        if not self._looked:
+            self._look()
+        flow, streams = self._flow, self._streams
+        if flow is None or (delta := self.model.delta(text)) is None:
+            return None
+        spoken, response_id, item_id, part, what = delta
+        if not spoken:
+            taken = flow.words(response_id, item_id, part, what, now)
+            return Flowed((), delta) if taken else None
+        played = None if streams is None else flow.sound(response_id, item_id, part, what, now)
+        if streams is None or played is None:
+            return None
+        sent, mark = played
+        self._invariants.received(item_id, part, sent.audio.ms)
+        for observer in self._bystanders.get(effects.PlayAudio, ()):
+            observer(effects.PlayAudio(sent.audio, sent.starts_at, sent.follows), now)
+        return Flowed(streams.stream(what, mark), delta)
+
+    def echoes(self, text: str, now: float) -> Outgoing | None:
+        """The same for a mark that comes back while more is played; mostly nothing comes of it.
+        ``None``, and as if never asked: it is for :meth:`telephony_said`."""
+        if not self._looked:
+            self._look()
+        flow, streams = self._flow, self._streams
+        if flow is None or streams is None or (name := streams.echo(text)) is None:
+            return None
+        found = flow.mark(name, now)
+        if not found:
+            return None if found is None else _NOTHING
+        # The clock was set right, and whatever counts from the end of what is said with it.
+        self._looked = False
+        for_shell: list[Effect] = []
+        self._carry([*found, *self.call.conclude(now)], now, for_shell)
+        return self._outgoing(for_shell)
+
+    def _look(self) -> None:
+        """Which short cuts are open until the next step."""
+        self._looked = True
+        seen = self._observers or not self._prelude.over
+        self._line = None if seen else self.call.open_line
+        straight = self._unseen and self._prelude.over and self.tally.in_answer
+        self._flow = flow_of(self.call) if straight else None
 
     def for_the_record(self, text: str) -> str:
         """A text of the telephony side as it may be written down, before it is handed in."""
@@ -193,6 +270,7 @@ class Engine:
         if type(event) is events.CallerReturns:
             # Ids and clocks of the line he left mean nothing on the one he comes back on.
             self.telephony = type(self.telephony)()
+            self._streams = self.telephony if isinstance(self.telephony, FlowingProtocol) else None
         return self._step([event], now)
 
     def _step(
@@ -210,9 +288,15 @@ class Engine:
                 event = replace(event, audio=quietly(event.audio))
             self._show(event, now, for_shell)
             decider = self.call if self._prelude.over else self._prelude
-            for effect in decider.handle(event, now):
-                self._show(effect, now, for_shell)
-                self._route(effect, for_shell)
+            self._carry(decider.handle(event, now), now, for_shell)
+        return self._outgoing(for_shell)
+
+    def _carry(self, found: Sequence[Effect], now: float, for_shell: list[Effect]) -> None:
+        for effect in found:
+            self._show(effect, now, for_shell)
+            self._route(effect, for_shell)
+
+    def _outgoing(self, for_shell: list[Effect]) -> Outgoing:
         # Acknowledgements the protocols owe by themselves leave here too.
         to_telephony = self.telephony.messages_to_send()
         return Outgoing(to_telephony, self.model.messages_to_send(), for_shell)

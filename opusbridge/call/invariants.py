@@ -117,11 +117,15 @@ class Invariants:
         return None
 
     def _spoke(self, event: events.ModelSpoke) -> str | None:
+        self.received(event.item_id, event.content_index, event.audio.ms)
+        return None
+
+    def received(self, item_id: str, content_index: int, ms: float) -> None:
+        """So much sound of the agent's has come, of this part."""
         if len(self._received_ms) > REMEMBERED:
             del self._received_ms[next(iter(self._received_ms))]
-        part = f"{event.item_id}/{event.content_index}"
-        self._received_ms[part] = self._received_ms.get(part, 0.0) + event.audio.ms
-        return None
+        part = f"{item_id}/{content_index}"
+        self._received_ms[part] = self._received_ms.get(part, 0.0) + ms
 
     def _gave_up_waiting(self, note: Note) -> str | None:
         """A watchdog declares over what the model left open; then asking is right."""

@@ -85,9 +85,14 @@ class AgentPath:
         """What can leave in whole frames; the rest waits for more."""
         if self._transcoder is not None:
             return self._audio(self._framer.push(self._transcoder.convert(audio.raw)))
-        if not self._framer.pending and audio.size_bytes % self._frame_bytes == 0:
+        if self.passes(audio.size_bytes):
             return audio
         return self._audio(self._framer.push(audio.raw))
+
+    def passes(self, size_bytes: int) -> bool:
+        """Whether so much leaves as it comes."""
+        whole = not self._framer.pending and size_bytes % self._frame_bytes == 0
+        return self._transcoder is None and whole
 
     def flush(self) -> Audio | None:
         """The end of an utterance: the filter's tail and a last frame, padded with silence."""

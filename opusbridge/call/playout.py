@@ -88,13 +88,23 @@ class PlayoutLedger:
 
     def play(self, segment: Segment, audio: Audio, now: float) -> list[Sent | Ended]:
         """Take sound in the telephony format, whole samples; what may leave now is returned."""
+        if self.flows:
+            return [self.play_at_once(segment, audio, now)]
         segment.taken += audio.size_bytes
-        if self.lead_seconds is None and not self.paused:
-            return [self._send(segment, audio, now)]
         raw, piece = audio.raw, PIECE_MS * self.format.bytes_per_ms
         for start in range(0, len(raw), piece):
             self._waiting.append((segment, raw[start : start + piece]))
         return self.release(now)
+
+    @property
+    def flows(self) -> bool:
+        """Whether what comes now leaves now."""
+        return self.lead_seconds is None and not self.paused
+
+    def play_at_once(self, segment: Segment, audio: Audio, now: float) -> Sent:
+        """Only while it :attr:`flows`."""
+        segment.taken += audio.size_bytes
+        return self._send(segment, audio, now)
 
     def complete(self, segment: Segment, now: float) -> list[Sent | Ended]:
         """The model will add nothing to this part; the utterance ends behind it."""
@@ -179,7 +189,7 @@ class PlayoutLedger:
         if name in self._stale_marks:
             del self._stale_marks[name]
             return True
-        if all(name != placed for placed, _, _ in self._marks):
+        if not self.awaits(name, False) and all(name != placed for placed, _, _ in self._marks):
             return False
         while True:
             placed, position, _ = self._marks.popleft()
@@ -190,6 +200,12 @@ class PlayoutLedger:
         if self._run is not None and position > self._run.begins:
             self._came_back(self._run, position, now)
         return True
+
+    def awaits(self, name: str, more: bool) -> bool:
+        """Whether this is the next mark; ``more``: and sound that was sent follows it."""
+        if not self._marks or self._marks[0][0] != name:
+            return False
+        return not more or self._marks[0][1] < self._sent
 
     def _came_back(self, run: Run, position: int, now: float) -> None:
         """The clock is set right: an echo says when its sound was heard, and so all the run's."""

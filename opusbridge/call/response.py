@@ -89,10 +89,6 @@ class ResponseLifecycle:
         return (self._request.due, self._response.due, self._turn.due) != (None, None, None)
 
     @property
-    def greets(self) -> bool:
-        return self.door.greets
-
-    @property
     def deadline(self) -> float | None:
         return self.door.deadline
 
@@ -104,6 +100,10 @@ class ResponseLifecycle:
         """Whether sound of this response is for the caller's ear."""
         current = self.response is Response.ACTIVE and response_id == self.response_id
         return current and not self.door.away
+
+    def goes_on(self, response_id: str) -> bool:
+        """The same, and there is no doubt whose it is: :meth:`seen` tells nothing but that."""
+        return self._response.announced and self.may_play(response_id)
 
     # --- What the caller and the call did -----------------------------------------------
 

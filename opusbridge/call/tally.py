@@ -119,6 +119,12 @@ class Tally:
                 pass
         return ()
 
+    @property
+    def in_answer(self) -> bool:
+        """Whether more sound of the answer that is played changes nothing here."""
+        begun = not self.turns or self.turns[-1].first_audio_at is not None
+        return begun and not self._stored
+
     def shown(self, started_ms: Callable[[str], int | None]) -> dict[str, Any]:
         """The part of call.json that is counted; ``started_ms`` tells when an item began."""
         return {

@@ -53,6 +53,11 @@ class ToolWork:
     def running(self) -> int:
         return self._desk.running
 
+    @property
+    def busy(self) -> bool:
+        """Whether any is at work, or was used by a response that is not over."""
+        return self._desk.busy
+
     def is_running(self, tool_call_id: str) -> bool:
         return self._desk.is_running(tool_call_id)
 

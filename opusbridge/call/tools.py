@@ -50,6 +50,11 @@ class ToolDesk:
         return sum(len(batch.running) for batch in self._batches.values())
 
     @property
+    def busy(self) -> bool:
+        """Whether any calls are not answered for yet."""
+        return bool(self._batches)
+
+    @property
     def at_work(self) -> Iterator[tuple[str, ToolTraits]]:
         """All that run."""
         return (use for batch in self._batches.values() for use in batch.running.values())

@@ -16,7 +16,7 @@ from opusbridge.call.segments import Ended, Segment, Sent
 from opusbridge.call.transcript import Transcript
 from opusbridge.call.wire_delay import Pings, WireDelay
 from opusbridge.effects import Effect, Note
-from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, Audio, AudioFormat
+from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, Audio, AudioFormat, sound_bytes
 
 PCM_AT = {form.rate_hz: form for form in (PCM_8K, PCM_16K, PCM_24K)}
 
@@ -67,6 +67,24 @@ class AgentVoice:
         segment.received_ms += event.audio.ms
         audio = self._path.convert(event.audio)
         return found if audio is None else found + self._play(segment, audio, now)
+
+    def goes_on(
+        self, item_id: str, content_index: int, sound: str, now: float
+    ) -> tuple[Sent, str] | None:
+        """The same of more sound of the part that came last, in base64, with its mark.
+
+        ``None``, and as if never asked, where more than that would come of it.
+        """
+        segment, size_bytes = self._on_path, sound_bytes(sound)
+        if segment is None or segment.item_id != item_id or self.would_ping(now):
+            return None
+        if segment.content_index != content_index:
+            return None
+        if not (self._traits.marks and self._ledger.flows and self._path.passes(size_bytes)):
+            return None
+        segment.received_ms += size_bytes / self._telephony.bytes_per_ms
+        sent = self._ledger.play_at_once(segment, Audio(sound, self._telephony), now)
+        return sent, self._ledger.place_mark(sent)
 
     def sound_done(self, item_id: str, content_index: int, now: float) -> list[Effect]:
         """All the sound of this part has come: its end is played out and marked."""
@@ -167,8 +185,16 @@ class AgentVoice:
 
     def ping(self, now: float) -> list[Effect]:
         """Early in the call, and whether anything is heard or not: how far away is the ear?"""
-        due = self._pings.early_due(now)
+        due = self.would_ping(now)
         return [effects.PingTelephony(self._pings.ask(None, now))] if due else []
+
+    def would_ping(self, now: float) -> bool:
+        """Whether :meth:`ping` would."""
+        return self._pings.early_due(now)
+
+    def awaits(self, name: str, more: bool) -> bool:
+        """Whether this is the next mark; ``more``: and sound that was sent follows it."""
+        return self._ledger.awaits(name, more)
 
     def ping_answered(self, name: str, now: float) -> list[Effect]:
         answered = self._pings.answered(name, now)

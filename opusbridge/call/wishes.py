@@ -53,6 +53,11 @@ class Wishes:
         """The same, or what he types now is not for everybody."""
         return self.unheard or self.keys.secret
 
+    @property
+    def idle(self) -> bool:
+        """Whether he is not on hold, and nobody waits for digits."""
+        return not self.held and not self.keys.collecting
+
     def pressed(self, digits: Private[str], talk: Conversation | None, now: float) -> list[Effect]:
         return self._typed(self.keys.press(digits, now), talk, now)
 

@@ -1,10 +1,8 @@
 """The short cut for a caller's frames leads to the same texts as the general path."""
 
-from base64 import b64encode
 from collections.abc import Callable
 from typing import Any, get_args
 
-import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,43 +20,7 @@ from opusbridge.protocols.realtime import RealtimeProtocol
 from opusbridge.protocols.realtime.protocol import append
 from opusbridge.protocols.twilio import TwilioProtocol
 from opusbridge.sound import PCM_24K
-
-Seen = list[tuple[Event | Effect, float]]
-
-
-def dumped(**message: Any) -> str:
-    return orjson.dumps(message).decode()
-
-
-TWILIO_OPENING = (
-    dumped(
-        event="start",
-        streamSid="MZ1",
-        start={
-            "streamSid": "MZ1",
-            "accountSid": "AC1",
-            "callSid": "CA1",
-            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-        },
-    ),
-)
-
-
-def audiocodes_opening(offer: str) -> tuple[str, ...]:
-    return (
-        dumped(type="session.initiate", conversationId="c", supportedMediaFormats=[offer]),
-        dumped(
-            type="activities", conversationId="c", activities=[{"type": "event", "name": "start"}]
-        ),
-        dumped(type="userStream.start", conversationId="c"),
-    )
-
-
-OPENINGS = {
-    "twilio": TWILIO_OPENING,
-    "audiocodes": audiocodes_opening("raw/lpcm16_24"),
-    "audiocodes, 16 kHz": audiocodes_opening("raw/lpcm16"),
-}
+from tests.call.wires import OPENINGS, Seen, dumped, encoded, ready
 
 #: What the model says, and when it wakes, between two frames.
 MODEL = {
@@ -67,12 +29,6 @@ MODEL = {
     "stops": dumped(type="input_audio_buffer.speech_stopped", item_id="i", audio_end_ms=200),
     "commits": dumped(type="input_audio_buffer.committed", item_id="i"),
 }
-
-
-def ready(line: str) -> str:
-    """The session is as it was asked for."""
-    form = {"format": {"type": "audio/pcmu" if line == "twilio" else "audio/pcm"}}
-    return dumped(type="session.updated", session={"audio": {"input": form, "output": form}})
 
 
 def engine(line: str, seen: Seen) -> Engine:
@@ -118,10 +74,6 @@ def media(raw: bytes, at_ms: object = "20", **changed: Any) -> str:
 def chunk(raw: bytes, **changed: Any) -> str:
     message = {"type": "userStream.chunk", "conversationId": "c", "audioChunk": encoded(raw)}
     return dumped(**{**message, **changed})
-
-
-def encoded(raw: bytes) -> str:
-    return b64encode(raw).decode()
 
 
 raws = st.binary(max_size=40) | st.just(bytes(160)) | st.just(bytes(960))

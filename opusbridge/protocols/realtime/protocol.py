@@ -52,6 +52,7 @@ class RealtimeProtocol:
         self._ids = 0
         self._sent: dict[str, str] = {}
         self._output_format = PCM_24K  # the session's default, until we or the server say
+        self._looked_at: tuple[str, Any] = ("", None)  # a text, and what it holds
 
     # --- In ------------------------------------------------------------------------------
 
@@ -60,12 +61,12 @@ class RealtimeProtocol:
 
         Raises :class:`RemoteProtocolError`, and nothing else, for a text that cannot be used.
         """
-        try:
-            message = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            raise _unusable("not-json") from None
+        looked_at, message = self._looked_at
+        if looked_at is not text:
+            message = _parsed(text)
+        self._looked_at = "", None
         if not isinstance(message, dict):
-            raise _unusable("not-an-object")
+            raise _unusable("not-json" if message is _NO_JSON else "not-an-object")
         kind = message.get("type")
         if not isinstance(kind, str):
             raise _unusable("no-type")
@@ -84,6 +85,25 @@ class RealtimeProtocol:
         except ValidationError:
             raise _unusable("bad-fields") from None
         return TRANSLATIONS[model](self, event)
+
+    def delta(self, text: str) -> events.Delta | None:
+        """More of the agent's sound or words, if that is all it is, and it is as it should be.
+
+        ``None`` for all other texts, bad ones too: they are for :meth:`receive`.
+        """
+        message = _parsed(text)
+        kind = message.get("type") if type(message) is dict else None
+        spoken = kind == "response.output_audio.delta"
+        if not spoken and kind != "response.output_audio_transcript.delta":
+            self._looked_at = text, message
+            return None
+        response_id, item_id = message.get("response_id"), message.get("item_id")
+        index, delta = message.get("content_index"), message.get("delta")
+        plain = type(response_id) is type(item_id) is type(delta) is str and type(index) is int
+        if not plain or not (is_base64(delta) if spoken else delta):
+            self._looked_at = text, message
+            return None
+        return spoken, response_id, item_id, index, delta
 
     def _audio_delta(self, message: dict[str, Any]) -> list[FromModel]:
         response_id, item_id = message.get("response_id"), message.get("item_id")
@@ -160,6 +180,17 @@ class RealtimeProtocol:
         if len(self._sent) == SENT_EVENTS_KEPT:
             del self._sent[next(iter(self._sent))]
         self._sent[event["event_id"]] = event["type"]
+
+
+_NO_JSON = object()
+
+
+def _parsed(text: str) -> Any:
+    """What the text holds; :data:`_NO_JSON` if it cannot be read."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _NO_JSON
 
 
 def append(sound: str) -> str:

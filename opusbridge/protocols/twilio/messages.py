@@ -157,6 +157,27 @@ def plain_media(text: str, stream_sid: str) -> tuple[str, int] | None:
     return (payload, int(stamp)) if ours and len(payload) % 4 == 0 else None
 
 
+#: A ``mark`` of ours as Twilio sends it back, whatever the order of its fields.
+_PLAIN_MARK = re.compile(
+    r'\{"event":"mark",(?:"sequenceNumber":"[0-9]+",)?(?:"streamSid":"([A-Za-z0-9]+)",)?'
+    r'(?:"sequenceNumber":"[0-9]+",)?"mark":\{"name":"([a-z0-9-]+)"\}'
+    r'(?:,"streamSid":"([A-Za-z0-9]+)")?\}'
+).fullmatch
+
+
+def plain_mark(text: str, stream_sid: str | None) -> str | None:
+    """The name of a ``mark`` of this stream, written as Twilio writes them all.
+
+    ``None`` for all other texts, bad ones too: they are for :func:`parse` to judge.
+    """
+    found = _PLAIN_MARK(text)
+    if found is None:
+        return None
+    before, name, after = found.groups()
+    once = before is None or after is None
+    return name if once and (before or after) == stream_sid else None
+
+
 #: What stands for a message that may hold what nobody is to read.
 WITHHELD = '{"event":"withheld"}'
 

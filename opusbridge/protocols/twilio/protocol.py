@@ -91,6 +91,24 @@ class TwilioProtocol:
             return None
         return messages.plain_media(text, self.stream_sid)
 
+    def echo(self, text: str) -> str | None:
+        """The name of the mark that comes back in ``text``; ``None``: :meth:`receive` must read.
+
+        The same as :meth:`receive` where both find it; nothing is raised or remembered.
+        """
+        if self._stage is not Stage.LIVE or not text.startswith('{"event":"mark"'):
+            return None
+        return messages.plain_mark(text, self.stream_sid)
+
+    def stream(self, sound: str, mark: str) -> list[str]:
+        """Sound in its format, in base64, and a mark of ours behind it: the texts.
+
+        The same as :meth:`send` makes of both. Raises LocalProtocolError where nothing may be said.
+        """
+        self._must_be_live()
+        head = f'{{"event":"mark","streamSid":{self._sid_json},"mark":{{"name":"'
+        return [self._media_head + sound + '"}}', head + mark + '"}}']
+
     def masked(self, text: str) -> str:
         """The message without sound and keys, and without what we do not understand."""
         return messages.masked(text)
@@ -193,6 +211,9 @@ class TwilioProtocol:
             self._say(self._media_head + audio.text + '"}}')
 
     def _say(self, text: str) -> None:
+        self._must_be_live()
+        self._outbox.append(text)
+
+    def _must_be_live(self) -> None:
         if self._stage is not Stage.LIVE:
             raise LocalProtocolError("nothing may be said to Twilio before start or after stop")
-        self._outbox.append(text)

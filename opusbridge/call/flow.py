@@ -1,0 +1,71 @@
+"""The agent's answer in mid-flow, by the shortest way: more sound, more words, a mark come back.
+
+Ten times a second of speech something comes that leads to nothing but the next of its kind.
+Whether that is so is asked once after each step of another kind (:func:`flow_of`): then nobody
+leaves, types, holds, uses tools or is judged, and no deadline can come any earlier. So nothing
+is concluded from it: what a deadline counts from is looked at when the old one is reached.
+
+What is done here is what the general way does of the same, no more and no less.
+"""
+
+from opusbridge.call.call import Call
+from opusbridge.call.conversation import Conversation
+from opusbridge.call.segments import Sent
+from opusbridge.effects import Effect
+
+
+class Flow:
+    """Every method takes ``now`` in seconds; ``None`` or false, and as if never asked, for all
+    that is not so simple."""
+
+    def __init__(self, call: Call, talk: Conversation) -> None:
+        self._call, self._talk = call, talk
+
+    def sound(
+        self, response_id: str, item_id: str, content_index: int, sound: str, now: float
+    ) -> tuple[Sent, str] | None:
+        """Of an item that is being said: what leaves, and the name of the mark behind it.
+
+        ``sound`` is well-formed base64 in the model's format.
+        """
+        talk = self._talk
+        if (response_id, item_id) != talk.sounding or not talk.response.goes_on(response_id):
+            return None
+        sent = talk.voice.goes_on(item_id, content_index, sound, now)
+        if sent is not None:
+            self._heard(response_id, True, now)
+        return sent
+
+    def words(
+        self, response_id: str, item_id: str, content_index: int, words: str, now: float
+    ) -> bool:
+        """A further piece of an item's that is known."""
+        talk = self._talk
+        known = item_id in talk.transcript and talk.response.goes_on(response_id)
+        if not known or talk.voice.would_ping(now):
+            return False
+        self._heard(response_id, False, now)
+        talk.transcript.words(item_id, "agent", words, False, content_index)
+        return True
+
+    def mark(self, name: str, now: float) -> list[Effect] | None:
+        """The next that is due; nothing that waits for the end of what is said is due with it."""
+        talk = self._talk
+        if not talk.voice.awaits(name, more=not talk.response.response_active):
+            return None
+        self._call.reckoned = False
+        return talk.voice.mark_reached(name, now)
+
+    def _heard(self, response_id: str, more_to_come: bool, now: float) -> None:
+        talk, self._call.reckoned = self._talk, False
+        talk.response.model_heard(now)
+        talk.model.pulse.heard(now)
+        talk.response.seen(response_id, more_to_come, now)
+
+
+def flow_of(call: Call) -> Flow | None:
+    """``None`` while more may come of what the agent says than that it is heard."""
+    talk = call.conversation
+    if talk is None or not call.calm or talk.tools.busy or talk.barge_in.judges:
+        return None
+    return Flow(call, talk)
