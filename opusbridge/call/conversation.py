@@ -57,6 +57,7 @@ class Conversation:
             call_ms,
             policy.confirms,
             policy.pings,
+            self.line.clock,
         )
         session = replace(policy.session, audio_format=self.model_format)
         self.model = ModelSide(session, self.transcript)
@@ -318,9 +319,9 @@ class Conversation:
 
     def stream_stopped(self, now: float) -> list[Effect]:
         """AudioCodes sends no more for now. A commit only where no turn detection does it."""
+        self.line.stream_stopped(now)
         if self.policy.session.turn_detection is None:
             return self.line.commit()
-        self.line.stream_stopped(now)
         return self.line.feed(now)
 
     # --- What is added beside the speech ------------------------------------------------

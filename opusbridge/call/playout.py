@@ -9,7 +9,8 @@ there, but not here, and is sent again from the heard byte on.
 
 The clock says how far the far side has played: it plays in real time whatever it has, and
 begins one way over the wire after it was sent (``wire_delay``). Where it reports marks, each
-mark that comes back sets the clock right: its sound was heard one way ago. A mark that has not
+mark that comes back sets the clock right: its sound was heard one way ago, and the caller's own
+frames tell how long that was (``line_clock``). A mark that has not
 come back holds it: heard is never more than one way beyond the next outstanding mark (for a
 bounded time, since a mark may be lost). A clear begins a new epoch: the far side returns the
 marks of what it threw away too, and those are not "heard", nor tell how long the way is.
@@ -26,8 +27,8 @@ from dataclasses import dataclass, field
 
 from opusbridge.audio.formats import silence_byte
 from opusbridge.call.kept import KeptSound
-from opusbridge.call.segments import Ended, Segment, Sent
-from opusbridge.call.wire_delay import Run, WireDelay
+from opusbridge.call.segments import Ended, Segment, Sent, is_cut, marked
+from opusbridge.call.wire_delay import Run, Trip, WireDelay
 from opusbridge.sound import Audio, AudioFormat
 
 #: Paced sound leaves in pieces of this length: ten wakes a second are cheap, and a fifth
@@ -44,9 +45,6 @@ CLEAR_SECONDS = 0.3
 #: After so long an outstanding mark is taken to be lost, and its echo would set nothing right.
 MARK_LOST_SECONDS = 30.0
 
-#: A clock set right by less than this is nobody's business: a tenth of a syllable.
-WORTH_TELLING_SECONDS = 0.005
-
 #: Names of marks that a clear flushed, or that were lost, known until they come back: as many
 #: as the far side can hold, and far more than were ever outstanding.
 MOST_STALE_MARKS = 10_000
@@ -61,6 +59,7 @@ class PlayoutLedger:
     wire: WireDelay
     kept: KeptSound | None = None
     """A copy of what was sent, where playing may be paused."""
+    early_marks: bool = False  # the beginning of a run is cut for more
     paused: bool = False
     segments: list[Segment] = field(default_factory=list)
     """Not yet completely heard, in the order in which they began."""
@@ -89,7 +88,8 @@ class PlayoutLedger:
     def play(self, segment: Segment, audio: Audio, now: float) -> list[Sent | Ended]:
         """Take sound in the telephony format, whole samples; what may leave now is returned."""
         if self.flows:
-            return [self.play_at_once(segment, audio, now)]
+            pieces = marked(audio, self._begun(now)) if self.early_marks else [audio]
+            return [self.play_at_once(segment, piece, now) for piece in pieces]
         segment.taken += audio.size_bytes
         raw, piece = audio.raw, PIECE_MS * self.format.bytes_per_ms
         for start in range(0, len(raw), piece):
@@ -100,6 +100,15 @@ class PlayoutLedger:
     def flows(self) -> bool:
         """Whether what comes now leaves now."""
         return self.lead_seconds is None and not self.paused
+
+    def cuts(self, size_bytes: int, now: float) -> bool:
+        """Whether so much would leave in several pieces."""
+        return self.early_marks and is_cut(size_bytes, self._begun(now), self.format)
+
+    def _begun(self, now: float) -> int:
+        """How much of the run was sent that what comes now belongs to."""
+        run = self._run if self._follows(now) else None
+        return 0 if run is None else self._sent - run.begins
 
     def play_at_once(self, segment: Segment, audio: Audio, now: float) -> Sent:
         """Only while it :attr:`flows`."""
@@ -118,7 +127,8 @@ class PlayoutLedger:
         return self.release(now)
 
     def release(self, now: float) -> list[Sent | Ended]:
-        """What may leave now: all of it where the far side buffers, else the lead's worth."""
+        """What may leave now: all of it where the far side buffers, else the lead's worth, in as
+        few pieces as can be: a ping behind them tells of the first."""
         found: list[Sent | Ended] = []
         while self._waiting and not self.paused:
             segment, raw = self._waiting[0]
@@ -127,7 +137,12 @@ class PlayoutLedger:
             elif self.lead_seconds is not None and now < self._room_at:
                 break
             else:
-                found.append(self._send(segment, Audio.of(raw, self.format), now))
+                sent = self._send(segment, Audio.of(raw, self.format), now)
+                before = found[-1] if found and sent.follows else None
+                if isinstance(before, Sent):
+                    found[-1] = before.and_then(sent)
+                else:
+                    found.append(sent)
             self._waiting.popleft()
         return found
 
@@ -155,7 +170,6 @@ class PlayoutLedger:
 
     def _begin(self, sent_at: float) -> Run:
         """What comes is heard after a pause."""
-        self.wire.begin()
         rate, delay = self.format.bytes_per_ms * 1000, self.wire.seconds
         self._run = run = Run(self._sent, sent_at, rate, delay, delay)
         self._empties_at = run.heard_at(self._sent)
@@ -198,7 +212,8 @@ class PlayoutLedger:
             self._spoil([placed])
         self._heard = max(self._heard, position)
         if self._run is not None and position > self._run.begins:
-            self._came_back(self._run, position, now)
+            self._run.came_back(position, now, self.wire)
+            self._set_right(self._run)
         return True
 
     def awaits(self, name: str, more: bool) -> bool:
@@ -207,37 +222,23 @@ class PlayoutLedger:
             return False
         return not more or self._marks[0][1] < self._sent
 
-    def _came_back(self, run: Run, position: int, now: float) -> None:
-        """The clock is set right: an echo says when its sound was heard, and so all the run's."""
-        excess = run.excess(position, now)
-        self.wire.came_back(excess)
-        run.came_back(excess, self.wire.seconds)
+    def pinged(self, trip: float, run: Run | None, now: float) -> None:
+        """A ping took so long, there and back; ``run``: it left with its first sound."""
+        if run is None or run is not self._run:
+            self.wire.came_back(Trip(), trip, now)
+            return
+        run.pinged(trip, now, self.wire)
         self._set_right(run)
 
-    def pinged(self, trip: float, run: Run | None) -> None:
-        """A ping took so long, there and back; ``run``: it left with its first sound."""
-        self.wire.begin()
-        self.wire.came_back(trip)
-        if run is not None and run is self._run:
-            run.pinged(trip)
-            self._set_right(run)
-
     def _set_right(self, run: Run) -> None:
+        """By an echo: that says when its sound was heard, and so all the run's."""
         self._empties_at = run.heard_at(self._sent)
         for segment in self.segments:
-            begun = bool(segment.stretches) and not segment.heard_before
-            if begun and segment.stretches[0][0] >= run.begins:
-                segment.starts_at = run.heard_at(segment.stretches[0][0])
-            if segment.stretches and segment.stretches[-1][1] > run.begins:
-                segment.ends_at = run.heard_at(segment.stretches[-1][1])
+            segment.heard_with(run.begins, run.heard_at)
 
-    def moved(self) -> float:
+    def moved(self, now: float) -> float:
         """How much later than foretold the sound sent last is heard, since last asked."""
-        run = self._run
-        if run is None or abs(run.delay - run.told) < WORTH_TELLING_SECONDS:
-            return 0.0
-        by, run.told = run.delay - run.told, run.delay
-        return by
+        return 0.0 if self._run is None else self._run.moved(now)
 
     @property
     def run(self) -> Run | None:

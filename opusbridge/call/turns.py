@@ -11,6 +11,7 @@ goes quiet by sending nothing would never end a turn, and silence is put in its 
 
 from opusbridge import effects
 from opusbridge.audio.formats import silence
+from opusbridge.call.line_clock import LineClock
 from opusbridge.call.media import HELD_AFTER_LOSS_MS, CallerPath, HeldAudio
 from opusbridge.effects import Effect, Note
 from opusbridge.events import CallerSpoke
@@ -35,6 +36,7 @@ class CallerLine:
     """The caller's audio on its way to the model. Times are seconds, ``ms`` are of audio."""
 
     def __init__(self, telephony: AudioFormat, model: AudioFormat) -> None:
+        self.clock = LineClock()
         self._path = CallerPath(telephony, model)
         self._bytes_per_ms = telephony.bytes_per_ms
         self._held = HeldAudio()
@@ -55,6 +57,7 @@ class CallerLine:
 
     def spoke(self, event: CallerSpoke, now: float) -> list[Effect]:
         ms = event.audio.ms
+        self.clock.came(ms, event.at_ms, now)
         found = [] if event.at_ms is None else self._fill_hole(event.at_ms, ms)
         self._came_at, self._fed_ms = now, 0
         if self._speaking:
@@ -72,6 +75,7 @@ class CallerLine:
     def restarts(self) -> None:
         """The provider's clock begins anew: what it says is no hole."""
         self._expected_ms = None
+        self.clock.restart()
 
     @property
     def as_it_comes(self) -> bool:
@@ -93,6 +97,7 @@ class CallerLine:
         if self._speaking:
             self._feed_at = now + QUIET_SECONDS
         self._came_at, self._fed_ms = now, 0
+        self.clock.came(ms, at_ms, now)
         self._appended_ms += ms
         self._uncommitted_ms += ms
         self._line_ms = self._appended_ms
@@ -155,6 +160,7 @@ class CallerLine:
 
     def stream_stopped(self, now: float) -> None:
         """Nothing more will come for now: do not wait to find out."""
+        self.clock.stopped(now)
         if self._speaking:
             self._feed_at = now
 

@@ -9,6 +9,8 @@ from math import inf
 
 from opusbridge import effects, events
 from opusbridge.call.kept import KeptSound
+from opusbridge.call.line_clock import LineClock
+from opusbridge.call.machines import earliest
 from opusbridge.call.media import AgentPath
 from opusbridge.call.playout import PlayoutLedger
 from opusbridge.call.policy import Clip, TelephonyTraits
@@ -38,13 +40,16 @@ class AgentVoice:
         call_ms: Callable[[float], int],
         may_pause: bool = False,
         pings: bool = False,
+        clock: LineClock | None = None,
     ) -> None:
         """``may_pause``: a copy of what is on its way is kept, so that it can be sent again;
-        ``pings``: the wire is asked how long it is."""
+        ``pings``: the wire is asked how long it is; ``clock``: the caller's line."""
         self._traits = traits
         self._telephony = telephony
         self._path = AgentPath(model, telephony, traits.frame_bytes)
-        self._ledger = PlayoutLedger(telephony, traits.lead_seconds, WireDelay(traits.wire_seconds))
+        wire = WireDelay(traits.wire_seconds, clock or LineClock())
+        self._ledger = PlayoutLedger(telephony, traits.lead_seconds, wire)
+        self._ledger.early_marks = pings and traits.marks
         self._pings = Pings(pings, of_every_run=not traits.marks)
         self._kept = KeptSound() if may_pause else None
         self._ledger.kept = self._kept
@@ -78,7 +83,7 @@ class AgentVoice:
         segment, size_bytes = self._on_path, sound_bytes(sound)
         if segment is None or segment.item_id != item_id or self.would_ping(now):
             return None
-        if segment.content_index != content_index:
+        if segment.content_index != content_index or self._ledger.cuts(size_bytes, now):
             return None
         if not (self._traits.marks and self._ledger.flows and self._path.passes(size_bytes)):
             return None
@@ -184,13 +189,13 @@ class AgentVoice:
         return self._set_right(now)
 
     def ping(self, now: float) -> list[Effect]:
-        """Early in the call, and whether anything is heard or not: how far away is the ear?"""
+        """How far away is the ear? Early in the call, and then while nothing is heard."""
         due = self.would_ping(now)
         return [effects.PingTelephony(self._pings.ask(None, now))] if due else []
 
     def would_ping(self, now: float) -> bool:
         """Whether :meth:`ping` would."""
-        return self._pings.early_due(now)
+        return self._pings.due(not self._ledger.segments, now)
 
     def awaits(self, name: str, more: bool) -> bool:
         """Whether this is the next mark; ``more``: and sound that was sent follows it."""
@@ -200,7 +205,7 @@ class AgentVoice:
         answered = self._pings.answered(name, now)
         if answered is None:
             return [Note("stray", "pong")]
-        self._ledger.pinged(*answered)
+        self._ledger.pinged(*answered, now)
         return self._set_right(now)
 
     def _ping_behind_sound(self, now: float) -> list[Effect]:
@@ -211,7 +216,7 @@ class AgentVoice:
     def _set_right(self, now: float) -> list[Effect]:
         """The clock may have been: what was heard by it is written down, and who asked told."""
         self.settle(now)
-        by_seconds = self._ledger.moved()
+        by_seconds = self._ledger.moved(now)
         return [effects.MovePlayout(by_seconds)] if by_seconds else []
 
     def play_finished(self, now: float) -> None:
@@ -265,11 +270,11 @@ class AgentVoice:
 
     @property
     def deadline(self) -> float | None:
-        return self._ledger.deadline
+        return earliest(self._ledger.deadline, self._pings.deadline)
 
     def timed_out(self, now: float) -> list[Effect]:
-        """Paced sound whose time has come."""
-        return self._leave(self._ledger.release(now), now)
+        """Paced sound whose time has come, and early pings."""
+        return self.ping(now) + self._leave(self._ledger.release(now), now)
 
     # --- Pausing ------------------------------------------------------------------------
 

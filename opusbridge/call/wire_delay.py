@@ -1,38 +1,76 @@
 """How long sound is on its way to the ear, from what comes back of it.
 
-An echo tells a round trip and nothing else: how much later it came than it would have over a
-wire without delay, the *excess*. Unevenness makes it larger and never smaller, so of the marks
-of one run of sound the smallest counts; of the last runs the one in the middle, for a run that
-began late must not make the next one early. One way is taken to be half of that.
+An echo tells a round trip: how much later it came than it would have over a wire without delay,
+the *excess*. Unevenness makes it larger and never smaller. Which of the two ways it befell the
+caller's line tells (``line_clock``): his frames share the way back. Of what is left, the trip
+*straightened*, the way back is that of the quickest frame; how long that is, only both ways
+together tell, and they are taken to be alike: straightened trips are as much longer than twice
+the quickest way as frames are late.
+
+Where the line does not tell, of the echoes of one run of sound the smallest counts, and the more
+there are the more of it was the sound's own way; of one alone it is half.
 
 The answer to a ping is such an echo, too, though of no sound. It is asked for before there is
-any, so that the first is not believed to be where it is only assumed; and where no marks come
-back, right behind the first sound of each run, with which it travels.
+any, so that the first is not believed to be where it is only assumed; now and then while nothing
+is heard; and where no marks come back, right behind the first sound of each run, with which it
+travels.
 """
 
 from collections import deque
 from dataclasses import dataclass, field
 from math import inf
-from statistics import median_low
+from statistics import median, median_low
+
+from opusbridge.call.line_clock import LineClock
 
 #: More than this is no wire's: the far side stood still.
 LONGEST_SECONDS = 0.3
 
-#: Runs that are remembered: a wire that changes is followed within so many answers.
+#: Trips of which the middle is the way: a wire that changes is followed within so many answers.
 RUNS = 5
+
+#: Trips that tell how long the way is when nothing holds it up, which does not change.
+TRIPS = 16
 
 #: Echoes of which the quickest tells where the far side is: one that stood still is believed to
 #: after so many, which come in some seconds.
 ECHOES = 8
 
-#: Pings before and beside all sound: the middle of so many, with what is assumed, is no accident.
-EARLY_PINGS = 3
+#: Pings before and beside all sound: with so many the first words are where they belong.
+EARLY_PINGS = 8
 
 #: They are so far apart, so that one hiccup does not meet them all.
-EARLY_APART_SECONDS = 0.25
+EARLY_APART_SECONDS = 0.1
+
+#: Later ones, while nothing is heard.
+APART_SECONDS = 1.0
+
+#: A clock set right by less than this is nobody's business: a tenth of a syllable.
+WORTH_TELLING_SECONDS = 0.005
+
+#: How late a run began is no news any more after so long: what is heard at another time then is
+#: what comes, not what was.
+NEWS_SECONDS = 1.5
+
+#: Echoes that come together were held up by the same, and are one.
+TOGETHER_SECONDS = 0.005
 
 #: Pings under way that are remembered: a far side that does not answer leaves no more.
 MOST_ASKED = 8
+
+
+@dataclass(slots=True, eq=False)
+class Trip:
+    """There and back, as the echoes of one run of sound, or of one ping, tell it."""
+
+    least: float = inf
+    """As it came."""
+    straight: float = inf
+    """Had the way back been the quickest; as far as the line tells."""
+    ahead: float = inf
+    """The same less what the line's clock is behind, which is not known so soon."""
+    era: int = 0
+    """The clock's."""
 
 
 @dataclass(slots=True)
@@ -40,22 +78,51 @@ class WireDelay:
     """One way to the ear, in seconds: what is assumed until something came back."""
 
     seconds: float
-    _trips: deque[float] = field(init=False)
-    """There and back, by run; first what is assumed, so that no single run is believed."""
+    clock: LineClock = field(default_factory=LineClock)
+    quickest: float = 0.0
+    """One way where nothing holds it up."""
+    _assumed: float = field(init=False)
+    _usual: float = 0.0
+    _trips: deque[Trip] = field(default_factory=lambda: deque(maxlen=TRIPS))
 
     def __post_init__(self) -> None:
-        self._trips = deque([2 * self.seconds], maxlen=RUNS)
+        self._assumed = self.seconds
 
-    def begin(self) -> None:
-        """Another run: it tells a trip of its own."""
-        if self._trips[-1] < inf:
-            self._trips.append(inf)
+    def came_back(self, trip: Trip, excess: float, now: float) -> float | None:
+        """An echo, so many seconds later than over a wire without delay.
 
-    def came_back(self, excess: float) -> None:
-        """An echo of the last run's, so many seconds later than over a wire without delay."""
-        self._trips[-1] = min(self._trips[-1], max(excess, 0.0))
-        known = [trip for trip in self._trips if trip < inf]
-        self.seconds = min(median_low(known) / 2, LONGEST_SECONDS)
+        Returns how much of that it was under way by the line's clock, if it tells."""
+        if trip.least == inf:
+            self._trips.append(trip)
+        trip.least = min(trip.least, max(excess, 0.0))
+        left = self.clock.left(now)
+        if left is not None:
+            self._straighten(trip, excess - now + left)
+        self._reckon()
+        return None if left is None else excess - now + left
+
+    def _straighten(self, trip: Trip, ahead: float) -> None:
+        era, behind = self.clock.era, self.clock.behind
+        trip.ahead = ahead if trip.era != era else min(trip.ahead, ahead)
+        trip.era = era
+        for each in self._trips:
+            if each.era == era:
+                each.straight = max(0.0, each.ahead + behind)
+        self._usual = self.clock.usual
+
+    def _reckon(self) -> None:
+        straight = [trip.straight for trip in self._trips if trip.straight < inf]
+        if straight:
+            quickest = min((median(straight) - self._usual) / 2, min(straight) / 2)
+        else:
+            quickest = min(trip.least for trip in self._trips) / 2
+        self.quickest = min(max(0.0, quickest), LONGEST_SECONDS)
+        # First what is assumed is one of them, so that no single trip is believed.
+        ways = [self._assumed] if len(self._trips) < RUNS else []
+        for trip in list(self._trips)[-RUNS:]:
+            told = trip.straight < inf
+            ways.append(trip.straight - self.quickest if told else trip.least / 2)
+        self.seconds = min(median_low(ways), LONGEST_SECONDS)
 
 
 @dataclass(slots=True, eq=False)
@@ -71,24 +138,54 @@ class Run:
     """How much later than that it is heard."""
     told: float
     """The delay that others know of, who were told when its sound is heard."""
+    _trip: Trip = field(default_factory=Trip)
+    _ahead: deque[float] = field(default_factory=lambda: deque(maxlen=ECHOES))
+    """Of the echoes of which the line tells, as ``Trip.ahead``."""
     _excesses: deque[float] = field(default_factory=lambda: deque(maxlen=ECHOES))
+    """Of those of which it does not."""
+    _era: int = 0
+    _came_at: float = -inf
 
     def heard_at(self, position: int) -> float:
         return self._undelayed(position) + self.delay
 
-    def excess(self, position: int, now: float) -> float:
-        """How late an echo from this position is that comes now."""
-        return now - self._undelayed(position)
+    def came_back(self, position: int, now: float, wire: WireDelay) -> None:
+        """An echo from this position."""
+        self._reckon(now - self._undelayed(position), now, wire)
 
-    def came_back(self, excess: float, one_way: float) -> None:
-        """The way back is ``one_way``; what else it was late, the sound itself was."""
+    def pinged(self, trip: float, now: float, wire: WireDelay) -> None:
+        """A ping that left with its first sound came back after so long."""
+        self._reckon(trip, now, wire)
+        self.delay = min(self.delay, LONGEST_SECONDS)
+
+    def moved(self, now: float) -> float:
+        """How much later than was told last it is heard: now told."""
+        if now > self.sent_at + NEWS_SECONDS or abs(self.delay - self.told) < WORTH_TELLING_SECONDS:
+            return 0.0
+        by, self.told = self.delay - self.told, self.delay
+        return by
+
+    def _reckon(self, excess: float, now: float, wire: WireDelay) -> None:
+        ahead = wire.came_back(self._trip, excess, now)
+        if ahead is not None:
+            if self._era != wire.clock.era:
+                self._era = wire.clock.era
+                self._ahead.clear()
+            self._ahead.append(ahead)
+            way = median_low(self._ahead) + wire.clock.behind - wire.quickest
+            self.delay = max(0.0, way)
+            return
+        if now - self._came_at < TOGETHER_SECONDS:
+            excess = min(excess, self._excesses.pop())
+        self._came_at = now
         self._excesses.append(excess)
-        self.delay = min(self._excesses) - one_way
+        if not self._ahead:
+            self.delay = self._way(min(self._excesses), wire.quickest)
 
-    def pinged(self, trip: float) -> None:
-        """A ping that left with its first sound came back after so long. Which of the two ways
-        was the slow one it does not tell, and no other will."""
-        self.delay = min(trip / 2, LONGEST_SECONDS)
+    def _way(self, least: float, quickest: float) -> float:
+        """How much of that was the sound's own way, as far as its size and their number tell."""
+        uneven = min(max(0.0, least - 2 * quickest), LONGEST_SECONDS)
+        return max(least / 2, least - quickest - uneven / (len(self._excesses) + 1))
 
     def _undelayed(self, position: int) -> float:
         return self.sent_at + (position - self.begins) / self.bytes_per_second
@@ -105,12 +202,20 @@ class Pings:
     _asked: dict[str, tuple[float, Run | None]] = field(default_factory=dict)
     _count: int = 0
     _early: int = EARLY_PINGS
-    _early_at: float = 0.0
+    _asked_at: float = -inf
     _run: Run | None = None
 
-    def early_due(self, now: float) -> bool:
-        """Whether the wire should be asked, though nothing is on it."""
-        return self.possible and self._early > 0 and now >= self._early_at
+    @property
+    def deadline(self) -> float | None:
+        """When the next early one is due; the first of them waits for an occasion."""
+        under_way = self.possible and 0 < self._early < EARLY_PINGS
+        return self._asked_at + EARLY_APART_SECONDS if under_way else None
+
+    def due(self, silent: bool, now: float) -> bool:
+        """Whether the wire should be asked, though nothing is on it; ``silent``: nor was."""
+        if self._early > 0:
+            return self.possible and now >= self._asked_at + EARLY_APART_SECONDS
+        return self.possible and silent and now >= self._asked_at + APART_SECONDS
 
     def due_behind(self, run: Run | None) -> bool:
         """Whether the sound that leaves now is the first of its run."""
@@ -120,7 +225,7 @@ class Pings:
         """The name of one that leaves now, behind the first sound of ``run`` or behind none."""
         self._count += 1
         self._early -= 1
-        self._early_at = now + EARLY_APART_SECONDS
+        self._asked_at = now
         name = f"ping-{self._count}"
         self._asked[name] = now, run
         self._run = run or self._run

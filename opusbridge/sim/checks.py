@@ -259,11 +259,12 @@ def _heard_on(item: SpokenItem, played: bytes, heard_bytes: int, slack_ms: float
     silent = len(played) - len(played.lstrip(silence_byte(item.format)))
     played = played[silent - silent % sample :]
     slack = int(slack_ms) * item.format.bytes_per_ms
-    window = item.format.bytes_per_ms * FRAME_MS
     first = max(0, heard_bytes - slack)
-    at = item.sound.find(played[:window], first, heard_bytes + slack + window)
-    if at >= 0 and played:
-        return max(heard_bytes, at + _common_prefix(item.sound[at:], played))
+    # Of a last frame there may be less than a frame, once its silence is taken off.
+    for window in (item.format.bytes_per_ms * FRAME_MS, item.format.bytes_per_ms * FRAME_MS // 2):
+        at = item.sound.find(played[:window], first, heard_bytes + slack + window)
+        if at >= 0 and played:
+            return max(heard_bytes, at + _common_prefix(item.sound[at:], played))
     # What little was heard of it may come again behind the end of the item before.
     return _heard_first(item, played) if heard_bytes <= slack else None
 

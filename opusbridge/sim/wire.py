@@ -49,11 +49,11 @@ class Wire:
 
     def ride(self, act: Callable[[], None], chance: Random) -> None:
         """Do this at the far end when a few bytes have arrived that leave now: together with a
-        text that left at this instant, or late by themselves."""
+        text that left at this instant, or late by themselves. Nothing overtakes them either."""
         world, arrives_at = self._world, self._free_at
         if self._sent_at != world.now:
             late = chance.uniform(QUICKEST_SECONDS, self._slowest)
-            arrives_at = max(arrives_at, world.now + late)
+            self._free_at = arrives_at = max(arrives_at, world.now + late)
         self.waiting += 1
         world.at(arrives_at, partial(self._arrive, act))
 

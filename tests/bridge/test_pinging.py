@@ -92,7 +92,8 @@ def test_the_wire_is_asked_before_anything_is_heard_and_what_it_says_is_believed
     first_sound = min(stage.at(effects.PlayAudio))
     assert len([at for at, _ in stage.telephony.pings if at < first_sound]) >= 2
     assert len(stage.at(events.PingAnswered)) == len(stage.telephony.pings)
-    assert heard_from(stage)[-1] == pytest.approx(0.0, abs=0.001)  # there is no wire here
+    # There is no wire here; when an answer left is known to half a frame.
+    assert heard_from(stage)[-1] == pytest.approx(0.0, abs=0.011)
 
 
 @both_bridges

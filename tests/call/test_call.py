@@ -194,7 +194,7 @@ def test_a_greeting_in_time_answers_the_phone_itself() -> None:
     sound = Audio.of(bytes(48 * 200), PCM_24K)
 
     found = call.handle(events.ModelSpoke("resp_1", "item_1", 0, sound), 0.2)
-    assert kinds(found) == [PlayAudio, PlayAudio]
+    assert kinds(found) == [PlayAudio]
     assert call.answered_at == 0.2
     assert when(wait(call, 2.0), AnswerCall) == []
 

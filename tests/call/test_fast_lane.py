@@ -61,7 +61,7 @@ def of_others(seen: Seen) -> Seen:
 def reckoning(made: Engine) -> dict[str, Any]:
     """What the caller's line knows of the sound it has taken."""
     talk = made.call.conversation
-    kept = {} if talk is None else vars(talk.line)
+    kept = {} if talk is None else vars(talk.line) | {"clock": vars(talk.line.clock)}
     return {name: value for name, value in kept.items() if name not in ("_path", "_held")}
 
 

@@ -11,8 +11,8 @@ from opusbridge import effects, events
 from opusbridge.call.call import Call
 from opusbridge.call.engine import UNSEEN, Engine, Outgoing
 from opusbridge.call.flow import flow_of
-from opusbridge.call.playout import WORTH_TELLING_SECONDS
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy
+from opusbridge.call.wire_delay import WORTH_TELLING_SECONDS
 from opusbridge.effects import SessionConfig, TurnDetection
 from opusbridge.errors import LocalProtocolError
 from opusbridge.privacy import Private

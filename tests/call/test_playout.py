@@ -6,7 +6,7 @@ from opusbridge.call import playout as module
 from opusbridge.call.kept import KeptSound
 from opusbridge.call.playout import PlayoutLedger
 from opusbridge.call.segments import Ended, Segment, Sent
-from opusbridge.call.wire_delay import WireDelay
+from opusbridge.call.wire_delay import NEWS_SECONDS, WireDelay
 from opusbridge.sound import PCMU_8K, Audio
 
 
@@ -120,6 +120,21 @@ def test_sound_after_a_part_was_said_to_be_complete_is_a_part_of_its_own() -> No
     assert ledger.segment("resp_1", "item_1", 1) is not again
 
 
+def test_where_the_way_is_to_be_known_soon_the_beginning_of_a_run_is_cut_for_marks() -> None:
+    ledger = buffering()
+    ledger.early_marks = True
+
+    _, first = say(ledger, "item_1", 300, now=1.0)
+    _, second = say(ledger, "item_1", 2000, now=1.0)
+    _, third = say(ledger, "item_1", 500, now=1.0)
+    _, fourth = say(ledger, "item_2", 120, now=9.0)
+
+    assert sent_ms(first) == [120, 120, 60]
+    assert sent_ms(second) == [120] * 6 + [1280]
+    assert sent_ms(third) == [500]
+    assert sent_ms(fourth) == [120]
+
+
 # --- Marks ------------------------------------------------------------------------------
 
 
@@ -131,10 +146,10 @@ def test_a_mark_outstanding_holds_the_clock_and_its_echo_sets_it_right() -> None
     ledger.place_mark()
 
     assert ledger.heard_ms(segment, 1.18) == 100  # the far side is behind
-    assert ledger.mark_reached(mark, 1.18)
-    assert ledger.heard_ms(segment, 1.18) == pytest.approx(100, abs=0.2)
-    assert ledger.heard_ms(segment, 1.23) == pytest.approx(150, abs=0.2)
-    assert ledger.silent_at(1.18) == pytest.approx(1.28)
+    assert ledger.mark_reached(mark, 1.18)  # 80 ms late, of which half is the way back
+    assert ledger.heard_ms(segment, 1.18) == pytest.approx(140, abs=0.2)
+    assert ledger.heard_ms(segment, 1.23) == pytest.approx(190, abs=0.2)
+    assert ledger.silent_at(1.18) == pytest.approx(1.24)
 
 
 def test_a_mark_that_comes_early_tells_that_more_was_heard() -> None:
@@ -206,8 +221,8 @@ def test_what_was_heard_is_never_taken_back() -> None:
     ledger.mark_reached(mark, 3.0)  # not lost: the far side had stood still
 
     assert ledger.heard_ms(segment, 3.0) == pytest.approx(2000, abs=0.2)
-    assert ledger.heard_ms(segment, 4.0) == pytest.approx(2000, abs=0.2)
-    assert ledger.heard_ms(segment, 6.0) == pytest.approx(3100, abs=0.2)
+    assert ledger.heard_ms(segment, 3.4) == pytest.approx(2000, abs=0.2)
+    assert ledger.heard_ms(segment, 6.0) == pytest.approx(3550, abs=0.2)
 
 
 def test_an_echo_that_comes_twice_changes_nothing() -> None:
@@ -218,7 +233,7 @@ def test_an_echo_that_comes_twice_changes_nothing() -> None:
     assert ledger.mark_reached(mark, 1.15)
 
     assert not ledger.mark_reached(mark, 1.3)
-    assert ledger.heard_ms(segment, 1.3) == pytest.approx(250, abs=0.2)
+    assert ledger.heard_ms(segment, 1.3) == pytest.approx(275, abs=0.2)
 
 
 def test_an_echo_half_a_minute_late_sets_nothing_right_any_more() -> None:
@@ -259,7 +274,7 @@ def test_a_glance_at_the_ledger_changes_nothing() -> None:
 
     # Had anybody else asked then, this could not be taken back.
     ledger.mark_reached(mark, 3.0)
-    assert ledger.heard_ms(segment, 3.0) == 100
+    assert ledger.heard_ms(segment, 3.0) == pytest.approx(550, abs=0.2)
 
 
 def test_a_name_we_never_placed_is_not_ours() -> None:
@@ -471,10 +486,11 @@ def test_what_was_heard_stays_heard_when_the_way_turns_out_longer() -> None:
     say(ledger, "item_1", 1000, now=1.0)
     assert ledger.heard_ms(segment, 2.2) == 1050
 
-    ledger.mark_reached(mark, 2.2)  # there 150 ms, not 50
+    ledger.pinged(0.02, None, 2.2)
+    ledger.mark_reached(mark, 2.2)  # there 145 ms or so, not 50
 
-    assert ledger.heard_ms(segment, 2.2) == pytest.approx(1050, abs=0.2)
-    assert ledger.heard_ms(segment, 2.25) == pytest.approx(1100, abs=0.2)
+    assert ledger.heard_ms(segment, 2.2) == pytest.approx(1100, abs=0.2)
+    assert ledger.heard_ms(segment, 2.25) == pytest.approx(1150, abs=0.2)
 
 
 def test_the_echoes_of_an_earlier_run_do_not_move_a_later_one() -> None:
@@ -506,18 +522,29 @@ def test_the_marks_a_clear_brings_back_say_nothing_of_the_way() -> None:
 
 def test_who_was_told_when_sound_is_heard_is_told_how_far_it_moved() -> None:
     ledger = far()
-    assert ledger.moved() == 0.0
+    assert ledger.moved(1.0) == 0.0
     say(ledger, "item_1", 100, now=1.0)
     marks = [ledger.place_mark()]
     say(ledger, "item_1", 100, now=1.0)
     marks.append(ledger.place_mark())
-    assert ledger.moved() == 0.0
+    assert ledger.moved(1.0) == 0.0
 
     ledger.mark_reached(marks[0], 1.16)
-    assert ledger.moved() == pytest.approx(-0.02)
-    assert ledger.moved() == 0.0
+    assert ledger.moved(1.16) == pytest.approx(-0.02)
+    assert ledger.moved(1.16) == 0.0
     ledger.mark_reached(marks[1], 1.258)  # quicker, but not worth a word
-    assert ledger.moved() == 0.0
+    assert ledger.moved(1.258) == 0.0
+
+
+def test_where_the_far_side_stood_still_later_the_beginning_was_heard_when_it_was() -> None:
+    ledger = far()
+    say(ledger, "item_1", 1000, now=1.0)
+    mark = ledger.place_mark()
+
+    ledger.mark_reached(mark, 1.0 + NEWS_SECONDS + 0.1)
+
+    assert ledger.silent_at(2.6) > 2.2
+    assert ledger.moved(1.0 + NEWS_SECONDS + 0.1) == 0.0
 
 
 def test_a_part_said_before_a_pause_and_after_it_began_when_it_did() -> None:
@@ -569,17 +596,17 @@ def test_a_ping_that_left_with_the_first_sound_says_where_it_is_heard() -> None:
     run = ledger.run
     assert run is not None
 
-    ledger.pinged(0.02, run)
+    ledger.pinged(0.02, run, 1.02)
 
     assert segment.starts_at == pytest.approx(1.01)
     assert ledger.heard_ms(segment, 1.11) == pytest.approx(100, abs=0.2)
-    assert ledger.moved() == pytest.approx(-0.04)
+    assert ledger.moved(1.11) == pytest.approx(-0.04)
 
 
 def test_a_ping_before_all_sound_says_where_the_first_will_be_heard() -> None:
     ledger = far()
     for _ in range(3):
-        ledger.pinged(0.02, None)
+        ledger.pinged(0.02, None, 0.5)
     _, (leaving,) = say(ledger, "item_1", 100, now=1.0)
 
     assert isinstance(leaving, Sent)
@@ -592,7 +619,7 @@ def test_a_pong_that_comes_when_other_sound_is_heard_does_not_move_that() -> Non
     run = ledger.run
     later, _ = say(ledger, "item_2", 100, now=3.0)
 
-    ledger.pinged(2.01, run)
+    ledger.pinged(2.01, run, 3.01)
 
     assert later.starts_at == pytest.approx(3.05)
 

@@ -247,20 +247,20 @@ def test_stored_speech_is_in_the_transcript_as_far_as_it_was_heard() -> None:
 def test_what_was_heard_to_its_end_is_written_down_with_its_times() -> None:
     speaking = Speaking()
     speaking.transcript.words("item_2", "agent", "Well, yes.", final=True)
-    speaking.hears("item_1", sound(1000), 1.0)
+    speaking.hears("item_1", sound(500), 1.0)
     (mark,) = marks(speaking.hears("item_2", sound(500), 1.1))
     for item_id in ("item_1", "item_2"):
         speaking.voice.sound_done(item_id, 0, 1.2)
-    assert speaking.voice.audible(2.4)
+    assert speaking.voice.audible(1.9)
 
-    (moved,) = speaking.voice.mark_reached(mark, 2.6)
+    (moved,) = speaking.voice.mark_reached(mark, 2.1)
 
     assert isinstance(moved, effects.MovePlayout)
-    assert moved.by_seconds == pytest.approx(0.1)
+    assert moved.by_seconds == pytest.approx(0.05)
     item = speaking.item("item_2")
     assert (item["heard"], item["unheard"]) == ("Well, yes.", "")
-    assert (item["started_ms"], item["ended_ms"]) == (2100, 2600)
-    assert not speaking.voice.audible(2.6)
+    assert (item["started_ms"], item["ended_ms"]) == (1550, 2050)
+    assert not speaking.voice.audible(2.1)
 
 
 def test_an_item_is_written_down_as_ended_when_it_was_however_late_we_look() -> None:
@@ -321,7 +321,7 @@ def test_an_older_prompt_played_out_does_not_make_newer_sound_heard() -> None:
 def test_a_ping_goes_behind_the_first_sound_and_sets_the_clock_right() -> None:
     speaking = Speaking(AUDIOCODES, wire_seconds=0.05, pings=True)
     found = speaking.hears("item_1", sound(150), 1.0)
-    assert [type(one) for one in found] == [PlayAudio, PlayAudio, PingTelephony]
+    assert found == [PlayAudio(sound(150), 1.05), PingTelephony("ping-1")]
     assert speaking.hears("item_1", sound(50), 1.1) == [PlayAudio(sound(50), 1.2, follows=True)]
 
     (moved,) = speaking.voice.echoed(PingAnswered("ping-1"), 1.02)
@@ -340,10 +340,11 @@ def test_the_silence_that_answers_the_phone_is_followed_by_a_ping_too() -> None:
 def test_before_there_is_sound_the_wire_is_asked_as_well_and_where_marks_come_only_then() -> None:
     speaking = Speaking(wire_seconds=0.05, pings=True)
     assert speaking.voice.ping(0.5) == [PingTelephony("ping-1")]
-    assert speaking.voice.ping(0.6) == []
-    assert speaking.voice.ping(0.8) == [PingTelephony("ping-2")]
+    assert speaking.voice.ping(0.55) == []
+    assert speaking.voice.deadline == pytest.approx(0.6)
+    assert speaking.voice.timed_out(0.6) == [PingTelephony("ping-2")]
     for number in (1, 2):
-        assert speaking.voice.echoed(PingAnswered(f"ping-{number}"), 0.9) == []
+        assert speaking.voice.echoed(PingAnswered(f"ping-{number}"), 0.7) == []
 
     played_now, mark = speaking.hears("item_1", sound(100), 1.0)
     assert isinstance(played_now, PlayAudio)

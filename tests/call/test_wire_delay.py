@@ -2,7 +2,9 @@
 
 import pytest
 
+from opusbridge.call.line_clock import LineClock
 from opusbridge.call.wire_delay import (
+    APART_SECONDS,
     EARLY_APART_SECONDS,
     EARLY_PINGS,
     ECHOES,
@@ -11,48 +13,80 @@ from opusbridge.call.wire_delay import (
     RUNS,
     Pings,
     Run,
+    Trip,
     WireDelay,
 )
 
+FRAME_MS = 20
 
-def wire_after(*runs: list[float], assumed: float = 0.05) -> float:
-    """One way, after runs of sound whose echoes came so late."""
+
+def wire_after(*trips: float, assumed: float = 0.05) -> WireDelay:
+    """After pings that took so long, beside a line that tells nothing."""
     wire = WireDelay(assumed)
-    for excesses in runs:
-        wire.begin()
-        for excess in excesses:
-            wire.came_back(excess)
-    return wire.seconds
+    for trip in trips:
+        wire.came_back(Trip(), trip, 1.0)
+    return wire
+
+
+def beside_a_line(back: list[float], until: float = 10.0) -> tuple[WireDelay, LineClock]:
+    """A far side whose clock shows what ours does; its frames come back in turn so late."""
+    clock = LineClock()
+    for number in range(round(until * 1000) // FRAME_MS):
+        ends_at = (number + 1) * FRAME_MS / 1000
+        clock.came(FRAME_MS, number * FRAME_MS, ends_at + back[number % len(back)])
+    return WireDelay(0.05, clock), clock
 
 
 def test_before_anything_came_back_the_way_is_what_is_assumed() -> None:
-    assert wire_after() == wire_after([]) == 0.05
+    assert wire_after().seconds == 0.05
 
 
-def test_one_way_is_half_of_the_quickest_there_and_back() -> None:
-    assert wire_after([0.09, 0.06, 0.2]) == pytest.approx(0.03)
+def test_one_way_is_half_of_there_and_back() -> None:
+    assert wire_after(0.06, 0.06).seconds == pytest.approx(0.03)
 
 
-def test_a_longer_way_than_assumed_is_believed_when_two_runs_say_so() -> None:
-    assert wire_after([0.2]) == 0.05
-    assert wire_after([0.2], [0.18]) == pytest.approx(0.09)
+def test_a_longer_way_than_assumed_is_believed_when_two_trips_say_so() -> None:
+    assert wire_after(0.2).seconds == 0.05
+    assert wire_after(0.2, 0.18).seconds == pytest.approx(0.09)
 
 
-def test_one_run_that_began_late_does_not_make_the_next_one_late() -> None:
-    assert wire_after([0.06], [0.07], [0.5], [0.06]) == pytest.approx(0.035)
-
-
-def test_runs_of_which_nothing_came_back_say_nothing() -> None:
-    assert wire_after([0.06], [], [], [], [], [], []) == pytest.approx(0.03)
+def test_one_trip_that_took_long_does_not_make_the_next_sound_late() -> None:
+    assert wire_after(0.06, 0.07, 0.5, 0.06).seconds == pytest.approx(0.035)
 
 
 def test_a_wire_that_changes_is_followed() -> None:
-    assert wire_after([0.04], *[[0.2]] * RUNS) == pytest.approx(0.1)
+    assert wire_after(0.04, *[0.2] * RUNS).seconds == pytest.approx(0.1)
 
 
 def test_a_far_side_that_stood_still_is_no_long_wire_and_a_fast_one_no_wire_at_all() -> None:
-    assert wire_after(*[[5.0]] * RUNS) == LONGEST_SECONDS
-    assert wire_after([-0.4]) == 0.0
+    assert wire_after(*[5.0] * RUNS).seconds == LONGEST_SECONDS
+    assert wire_after(-0.4).seconds == 0.0
+
+
+def test_the_quickest_way_is_half_of_the_quickest_trip() -> None:
+    assert wire_after(0.06, 0.2, 0.04).quickest == pytest.approx(0.02)
+
+
+def test_what_the_callers_frames_were_late_an_echo_between_them_was_too() -> None:
+    # His frames take 10 ms or 70, and so do our pings; this one left at 9.9 and came with those
+    # that were late.
+    wire, clock = beside_a_line([0.01, 0.01, 0.07, 0.07])
+    for way in (0.01, 0.07, 0.01, 0.07):
+        wire.came_back(Trip(), way + 0.01, 10.01 + FRAME_MS / 2000)
+    clock.came(FRAME_MS, 10_000, 10.09)
+
+    wire.came_back(Trip(), 0.07 + 0.03, 10.1)
+
+    assert wire.quickest == pytest.approx(0.01, abs=0.012)
+    assert wire.seconds == pytest.approx(0.03, abs=0.03)
+
+
+def test_ways_are_taken_to_be_alike_and_no_quicker_than_nothing() -> None:
+    wire, clock = beside_a_line([0.05] * 4 + [0.0] + [0.05] * 4)
+    wire.came_back(Trip(), 0.02, 10.0 + 0.05)
+
+    assert clock.usual == pytest.approx(0.05, abs=0.005)
+    assert wire.quickest == 0.0
 
 
 def a_run() -> Run:
@@ -64,50 +98,113 @@ def test_a_run_is_heard_its_delay_after_it_was_sent() -> None:
     assert a_run().heard_at(1600) == pytest.approx(1.15)
 
 
-def test_an_echo_is_late_by_the_way_of_the_sound_and_its_own() -> None:
-    run = a_run()
-    assert run.excess(1600, 1.18) == pytest.approx(0.08)
+def test_of_one_echo_that_is_late_half_was_the_sounds_own_way() -> None:
+    run, wire = a_run(), WireDelay(0.05)
 
-    run.came_back(0.08, 0.03)
+    run.came_back(1600, 1.18, wire)
 
-    assert run.delay == pytest.approx(0.05)
-    run.came_back(0.14, 0.03)  # late on its own way: the sound was not
-    assert run.delay == pytest.approx(0.05)
+    assert run.delay == pytest.approx(0.04)
+
+
+def test_of_several_echoes_the_quickest_tells_and_the_more_the_better() -> None:
+    run, wire = a_run(), wire_after(0.04)
+    for number, late in enumerate((0.1, 0.08, 0.12)):
+        run.came_back(1600 + 800 * number, 1.1 + 0.1 * number + late, wire)
+
+    # It is 20 ms at least, and so is the way back: of the 40 ms left three quarters.
+    assert run.delay == pytest.approx(0.02 + 0.03)
+
+
+def test_echoes_that_come_together_are_one() -> None:
+    run, wire = a_run(), wire_after(0.04)
+    for position in (1600, 1760, 1920):
+        run.came_back(position, 1.2, wire)
+
+    assert run.delay == pytest.approx((1.2 - 1.14) / 2)
 
 
 def test_a_far_side_that_stood_still_is_believed_after_some_echoes() -> None:
-    run = a_run()
-    run.came_back(0.08, 0.04)
-    for _ in range(ECHOES):
-        run.came_back(0.58, 0.04)
+    run, wire = a_run(), wire_after(0.04)
+    run.came_back(1600, 1.18, wire)
+    for number in range(ECHOES):
+        run.came_back(2400 + 800 * number, 1.2 + 0.1 * number + 0.58, wire)
 
-    assert run.delay == pytest.approx(0.54)
+    assert run.delay == pytest.approx(0.58 - 0.02 - LONGEST_SECONDS / (ECHOES + 1))
 
 
 def test_a_ping_that_left_with_the_sound_tells_half_of_how_late_it_is_heard() -> None:
-    run = a_run()
-    run.pinged(0.14)
+    run, other, wire = a_run(), a_run(), WireDelay(0.05)
+    run.pinged(0.14, 1.14, wire)
     assert run.delay == pytest.approx(0.07)
 
-    run.pinged(7.0)  # the far side stood still, and nobody knows when
-    assert run.delay == LONGEST_SECONDS
+    other.pinged(7.0, 8.0, wire)  # the far side stood still, and nobody knows when
+    assert other.delay == LONGEST_SECONDS
+
+
+def test_a_sound_that_came_late_is_told_from_an_echo_that_came_late() -> None:
+    # Frames and pings alike take 10 ms; then some frames are held up, and an echo with them.
+    wire, clock = beside_a_line([0.01])
+    for _ in range(4):
+        wire.came_back(Trip(), 0.02, 10.02)
+    quick, slow = (Run(0, 9.9, 8000, 0.05, 0.05) for _ in range(2))
+
+    slow.came_back(800, 10.02 + 0.07, wire)  # nothing has come: it was the sound, or both
+    clock.came(FRAME_MS, 10_000, 10.09)
+    clock.came(FRAME_MS, 10_020, 10.10)
+    clock.came(FRAME_MS, 10_040, 10.10)
+    quick.came_back(800, 10.10, wire)  # left there when our clock showed 10.07
+
+    assert quick.delay == pytest.approx(0.07, abs=0.02)
+
+
+def test_on_another_line_what_the_last_one_said_is_forgotten() -> None:
+    wire, clock = beside_a_line([0.01])
+    for _ in range(4):
+        wire.came_back(Trip(), 0.02, 10.02)
+    run = Run(0, 9.9, 8000, 0.05, 0.05)
+    run.came_back(800, 10.02, wire)
+    heard, known = run.delay, wire.quickest
+    clock.restart()
+    run.came_back(1600, 10.9, wire)  # of which no line tells
+    assert (run.delay, wire.quickest) == (heard, known)
+
+    for number in range(20):
+        clock.came(FRAME_MS, None, 11.0 + number * FRAME_MS / 1000)
+    run.came_back(1600, 11.39, wire)
+
+    assert run.delay == pytest.approx(1.29, abs=0.03)
 
 
 # --- Pings ------------------------------------------------------------------------------
 
 
-def test_the_wire_is_asked_early_but_not_all_at_once_and_then_no_more() -> None:
+def test_the_wire_is_asked_early_but_not_all_at_once() -> None:
     pings = Pings(possible=True, of_every_run=False)
+    assert pings.deadline is None  # the first waits until there is somebody to ask
     asked = []
-    for tick in range(100):
-        now = 5.0 + tick / 20
-        if pings.early_due(now):
+    for tick in range(400):
+        now = 5.0 + tick / 100
+        if pings.due(False, now):
             pings.ask(None, now)
             asked.append(now)
+            if len(asked) < EARLY_PINGS:
+                assert pings.deadline == pytest.approx(now + EARLY_APART_SECONDS)
 
     assert len(asked) == EARLY_PINGS
     assert asked[0] == 5.0
-    assert asked[1] - asked[0] == pytest.approx(EARLY_APART_SECONDS)
+    assert asked[1] - asked[0] == pytest.approx(EARLY_APART_SECONDS, abs=0.011)
+    assert pings.deadline is None
+
+
+def test_later_it_is_asked_now_and_then_while_nothing_is_heard() -> None:
+    pings = Pings(possible=True, of_every_run=False)
+    for number in range(EARLY_PINGS):
+        pings.ask(None, float(number))
+
+    at = EARLY_PINGS - 1.0
+    assert not pings.due(True, at + APART_SECONDS - 0.01)
+    assert pings.due(True, at + APART_SECONDS)
+    assert not pings.due(False, at + APART_SECONDS)
 
 
 def test_where_no_marks_come_back_each_run_is_pinged_once() -> None:
@@ -128,7 +225,8 @@ def test_where_marks_tell_of_it_no_run_is_pinged() -> None:
 def test_a_socket_that_carries_no_pings_is_not_asked_to() -> None:
     pings = Pings(possible=False, of_every_run=True)
 
-    assert not pings.early_due(9.0)
+    assert not pings.due(True, 9.0)
+    assert pings.deadline is None
     assert not pings.due_behind(a_run())
 
 

@@ -206,6 +206,13 @@ def test_what_goes_on_elsewhere_was_not_heard_to_its_end(went_on_at_ms: int) -> 
     assert heard_of(FIRST, paused(went_on_at_ms), inf, [10.4], 60.0) == 400
 
 
+def test_less_than_a_frame_of_it_that_goes_on_is_found_before_the_next_item() -> None:
+    played_on = span(11.0, FIRST.sound[8 * 985 :] + SECOND.sound)
+    heard = [span(10.0, FIRST.sound[: 8 * 940]), played_on]
+
+    assert heard_of(FIRST, heard, inf, [10.94], 60.0) == 1000
+
+
 def test_what_was_not_cleared_does_not_go_on() -> None:
     assert heard_of(FIRST, paused(380), inf, [], 60.0) == 400
 

@@ -1,6 +1,7 @@
 """Whole calls in virtual time: the real engine between a pretend caller and a pretend model."""
 
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -369,20 +370,17 @@ def test_a_ping_travels_with_the_text_before_it_and_its_pong_takes_a_way_of_its_
     assert heard_at + 0.5 + QUICKEST_SECONDS <= pong_at <= heard_at + 0.6
 
 
-def test_a_ping_by_itself_is_late_by_itself_and_nothing_is_later_for_it() -> None:
-    def arrivals(pinged: bool) -> list[float]:
-        world, seen = World(1), list[float]()
-        line = Line(world, lambda text: None, lambda text: seen.append(world.now), slowest=0.1)
-        pongs: list[float] = []
-        for n in range(20):
-            world.at(n / 10, lambda: line.to_peer.send("x"))
-            if pinged:
-                world.at(n / 10 + 0.05, lambda: line.ping(lambda: pongs.append(world.now), 0.0))
-        world.run(5.0)
-        assert len(pongs) == (20 if pinged else 0)
-        return seen
+def test_a_ping_by_itself_is_late_by_itself_and_nothing_overtakes_it() -> None:
+    world, seen = World(1), list[str]()
+    line = Line(world, lambda text: None, seen.append, slowest=0.1)
+    chance = Random(1)
+    for n in range(200):
+        ping = partial(seen.append, f"ping {n}")
+        world.at(n / 100, partial(line.to_peer.send, f"text {n}"))
+        world.at(n / 100 + 0.005, partial(line.to_peer.ride, ping, chance))
+    world.run(5.0)
 
-    assert arrivals(pinged=True) == arrivals(pinged=False)
+    assert seen == [one for n in range(200) for one in (f"text {n}", f"ping {n}")]
 
 
 def test_keys_take_the_line_of_twilio_and_give_it_back() -> None:
