@@ -6,12 +6,16 @@ from opusbridge.call.engine import Outgoing
 from opusbridge.events import Event
 from opusbridge.recording.recorder import CallRecorder
 
+#: A line that sends nothing for so long is silent.
+SILENT_SECONDS = 0.05
+
 
 async def write_as_it_goes(recorder: CallRecorder | None) -> None:
     """Until cancelled: a silent line must not keep what is known from the disk."""
     clock = asyncio.get_running_loop().time
     while recorder is not None:
-        await asyncio.sleep(max(0.0, recorder.hand_over_at - clock()))
+        # A line that is not silent hands over in passing, and this finds nothing to do.
+        await asyncio.sleep(max(0.0, recorder.hand_over_at - clock()) + SILENT_SECONDS)
         recorder.hand_over_if_due(clock())
 
 

@@ -12,15 +12,27 @@ from typing import Any
 #: In place of the peer: a caller's frame that went through both sockets unchanged.
 PASSED = "passed"
 
-#: In place of the peer: more of the agent's answer, with what left; a mark of ours come back.
-STREAMED = "streamed"
-ECHOED = "echoed"
+#: In place of the peer: more of the agent's sound, with what left.
+SPOKEN = "spoken"
+#: In place of the peer: a message of the peer in place of the direction, of which nothing came.
+PLAIN = "plain"
 
 #: The peer of what came over neither socket.
 SHELL = "shell"
 
 #: When it happened; the peer and the direction of a text, or two empty ones; text or thing.
 Entry = tuple[float, str, str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """What left for the caller with a piece of the agent's sound."""
+
+    before: str
+    behind: str
+    """Of its message: what stands around the sound."""
+    mark: str
+    """The message that asks for the mark behind it."""
 
 
 @dataclass(slots=True)
@@ -57,18 +69,20 @@ class Batch:
         self.entries.append(entry)
         self.places.append(len(self.frames))
 
-    def stretches(self) -> Iterator[tuple[Frames, Entry | None]]:
-        """In order: frames, perhaps none, and what came behind them; ``None``: nothing any more."""
+    def stretches(self) -> Iterator[tuple[Frames | None, Entry | None]]:
+        """In order: frames, if there were any, and what came behind them, if anything did."""
         done = 0
         for entry, place in zip(self.entries, self.places, strict=True):
-            yield self.frames.part(done, place), entry
+            yield self.frames.part(done, place) if place > done else None, entry
             done = place
-        yield self.frames.part(done, len(self.frames)), None
+        if done < len(self.frames):
+            yield self.frames.part(done, len(self.frames)), None
 
     def in_order(self) -> Iterator[Entry]:
         """The same, each frame an entry of its own: its sound."""
         for frames, entry in self.stretches():
-            for sound, now in zip(frames.sounds, frames.times, strict=True):
-                yield now, PASSED, self.kind, sound
+            if frames is not None:
+                for sound, now in zip(frames.sounds, frames.times, strict=True):
+                    yield now, PASSED, self.kind, sound
             if entry is not None:
                 yield entry

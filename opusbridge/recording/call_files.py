@@ -15,7 +15,7 @@ import structlog
 
 from opusbridge import effects, events
 from opusbridge.recording import files
-from opusbridge.recording.batch import ECHOED, PASSED, SHELL, STREAMED, Batch, Entry
+from opusbridge.recording.batch import PASSED, PLAIN, SHELL, SPOKEN, Batch, Entry
 from opusbridge.recording.facts import fact
 from opusbridge.recording.flight import FlightRecording
 from opusbridge.recording.soundtrack import Soundtrack
@@ -150,7 +150,7 @@ class CallFiles:
             lost, self._dropped = dropped - self._dropped, dropped
             flight.lost(lost, self._written_until)
         for count, (frames, entry) in enumerate(batch.stretches(), 1):
-            if frames:
+            if frames is not None:
                 flight.passed(batch.kind, frames)
             if entry is not None:
                 self._note_one(flight, *entry)
@@ -161,11 +161,10 @@ class CallFiles:
     def _note_one(
         self, flight: FlightRecording, now: float, peer: str, direction: str, what: Any
     ) -> None:
-        if peer == STREAMED:
-            text, delta, left = what
-            flight.streamed(text, delta, left, now)
-        elif peer == ECHOED:
-            flight.echoed(what, now)
+        if peer == PLAIN:
+            flight.plain(direction, "in", what, now)
+        elif peer == SPOKEN:
+            flight.spoken(what[0], what[1], now)
         elif peer == SHELL:
             flight.happened(what[0], now, what[1])
         elif peer:

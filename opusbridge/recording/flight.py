@@ -29,7 +29,7 @@ messages that passed meanwhile. Sort by ``t``, or by ``n``.
 """
 
 from binascii import a2b_base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from typing import Any
 import orjson
 
 from opusbridge import events
-from opusbridge.recording.batch import Frames
+from opusbridge.recording.batch import Frames, Streamed
 from opusbridge.recording.files import open_private, write_all
 from opusbridge.recording.loudness import Line
 from opusbridge.recording.plain import plain
@@ -119,6 +119,9 @@ class FlightRecording:
                 run.add(self._number, now)
                 run.sounds.append(text[start : -len(tail)])
                 return
+        self._said(peer, direction, text, now)
+
+    def _said(self, peer: str, direction: str, text: str, now: float) -> None:
         shaped = self._shaper.shape(peer, direction, text)
         if isinstance(shaped, Sound):
             run = self._sound(peer, direction, shaped, now)
@@ -138,7 +141,7 @@ class FlightRecording:
 
         Nothing else came or left between them.
         """
-        if len({stamp < 0 for stamp in batch.stamps}) > 1:  # as nobody sends them
+        if min(batch.stamps) < 0 <= max(batch.stamps):  # as nobody sends them
             for place in range(len(batch)):
                 self.passed(kind, batch.part(place, place + 1))
             return
@@ -158,42 +161,35 @@ class FlightRecording:
             levels = self._levels.levels
             run.levels += [levels("telephony", a2b_base64(sound)) for sound in batch.sounds]
 
-    def streamed(self, text: str, delta: events.Delta, left: Sequence[str], now: float) -> None:
-        """The model's text was more of its answer: ``delta`` is what it says, ``left`` what it led
-        to. The same as :meth:`said` of all."""
-        spoken, response_id, item_id, part, what = delta
-        if self._levels is not None or not (spoken or self._shaper.keeps(text)):
-            self.said("model", "in", text, now)
-        elif spoken:
-            self._next(now)
-            of: dict[str, str | int] = {"response_id": response_id, "item_id": item_id}
-            sound = Sound(DELTA, of | {"content_index": part}, what)
-            self._sound("model", "in", sound, now)
+    def spoken(self, delta: events.Delta, left: Streamed, now: float) -> None:
+        """The model's text was more of its answer, in sound, and led to the same for the caller.
+
+        The same as :meth:`said` of all.
+        """
+        _, response_id, item_id, part, sound = delta
+        self._next(now)
+        of: dict[str, str | int] = {"response_id": response_id, "item_id": item_id}
+        self._sound("model", "in", Sound(DELTA, of | {"content_index": part}, sound), now)
+        self._next(now)
+        known = self._leaving.get(left.before)
+        if known is not None and known[1] == left.behind:
+            known[0].add(self._number, now)
+            known[0].sounds.append(sound)
         else:
-            self._as_it_is("model", "in", text, now)
-        for place, one in enumerate(left):
-            # A mark is ours, and behind its sound.
-            if place and not self._shaper.withholds:
-                self._as_it_is("telephony", "out", one, now)
-            else:
-                self.said("telephony", "out", one, now)
+            self._said("telephony", "out", f"{left.before}{sound}{left.behind}", now)
+        self.plain("telephony", "out", left.mark, now)
 
-    def echoed(self, text: str, now: float) -> None:
-        """A mark of ours came back. The same as :meth:`said`."""
-        if self._shaper.withholds:
-            return self.said("telephony", "in", text, now)
-        self._as_it_is("telephony", "in", text, now)
-
-    def _as_it_is(self, peer: str, direction: str, text: str, now: float) -> None:
+    def plain(self, peer: str, direction: str, text: str, now: float) -> None:
+        """The same as :meth:`said` of an object: words of the model's, or a mark on its way."""
+        mark = peer == "telephony" and not self._shaper.withholds  # which has been looked at
+        if self._levels is not None or not (mark or self._shaper.keeps(text)):
+            return self.said(peer, direction, text, now)
         self._next(now)
         t = self._t(now)
-        line: dict[str, Any] = {"t": t, "n": self._number, "peer": peer, "dir": direction}
-        if direction == "in":
-            line["at"] = now
-        line["text"] = orjson.Fragment(text)
-        if direction == "out":
-            line["sha"] = digest(text)
-        self._line(line, t)
+        more = f'"at":{now!r},"text":{text}' if direction == "in" else f'"text":{text}'
+        sha = f',"sha":"{digest(text)}"' if direction == "out" else ""
+        head = f'{{"t":{t!r},"n":{self._number},"peer":"{peer}","dir":"{direction}",'
+        self._write(f"{head}{more}{sha}}}\n".encode(), t)
 
     def _passing_run(self, kind: str, stamped: bool, now: float) -> Run:
         keeps = self._whole and not self._shaper.paused
@@ -308,9 +304,11 @@ class FlightRecording:
         self._run_ends = min(left, default=inf)
 
     def _line(self, line: dict[str, Any], t: float) -> None:
+        self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE), t)
+
+    def _write(self, text: bytes, t: float) -> None:
         if self._full:
             return
-        text = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
         if len(text) > self._room:
             self._full = True
             text = orjson.dumps({"t": round(t, 6), "note": "flight-full"}) + b"\n"

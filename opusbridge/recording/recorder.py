@@ -18,7 +18,7 @@ import structlog
 from opusbridge import effects, events
 from opusbridge.effects import Effect
 from opusbridge.events import Event
-from opusbridge.recording.batch import ECHOED, SHELL, STREAMED, Batch, Entry
+from opusbridge.recording.batch import PLAIN, SHELL, SPOKEN, Batch, Entry, Streamed
 from opusbridge.recording.call_files import CallFiles
 from opusbridge.recording.facts import FACTS
 from opusbridge.recording.writer import Writer
@@ -147,16 +147,22 @@ class CallRecorder:
     def streamed(self, text: str, delta: events.Delta, left: Sequence[str], now: float) -> None:
         """The model's text was more of its answer, and led to nothing but what ``left``.
 
-        The same as :meth:`said` of all of them; ``delta`` is what the text says.
+        The same as :meth:`said` of all of them; ``delta`` is what the text says. Of sound there is
+        one copy only, for it is most of what a call keeps in memory.
         """
-        if self._flight:
-            size = 2 * ENTRY_BYTES + 2 * len(text)
-            self._keep((now, STREAMED, "in", (text, delta, left)), size)
+        if not self._flight:
+            return
+        if not delta[0]:
+            return self._keep((now, PLAIN, "model", text), ENTRY_BYTES + len(text))
+        sound, (media, mark) = delta[4], left
+        start = media.index(sound)
+        kept = Streamed(media[:start], media[start + len(sound) :], mark)
+        self._keep((now, SPOKEN, "", (delta, kept)), 2 * ENTRY_BYTES + len(sound))
 
     def echoed(self, text: str, now: float) -> None:
         """A mark of ours came back, and led to nothing. The same as :meth:`said`."""
         if self._flight:
-            self._keep((now, ECHOED, "in", text), ENTRY_BYTES + len(text))
+            self._keep((now, PLAIN, "telephony", text), ENTRY_BYTES + len(text))
 
     def told(self, event: Event, now: float, policy: object = None) -> None:
         """The shell is about to hand this to the call: what came over neither socket.

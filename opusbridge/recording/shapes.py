@@ -213,7 +213,7 @@ def _harmless(text: str) -> bool:
     if "\\" in text or text.count("{") + text.count("[") > _DEEPEST:
         return False
     small = text.lower()
-    return not any(word in small for word in _SECRET_WORDS)
+    return not any(map(small.__contains__, _SECRET_WORDS))
 
 
 def _sound(said: dict[str, Any]) -> Sound | None:
