@@ -210,7 +210,7 @@ happenings = st.one_of(
 
 
 @pytest.mark.parametrize("line", ["twilio", "audiocodes"])
-@settings(max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=120, deadline=None)
 @given(story=st.lists(happenings, min_size=5, max_size=30))
 def test_whatever_comes_the_short_cuts_and_the_long_way_lead_to_the_same(
     line: str, story: list[tuple[str, Any]]
