@@ -52,7 +52,7 @@ class RealtimeProtocol:
         self._ids = 0
         self._sent: dict[str, str] = {}
         self._output_format = PCM_24K  # the session's default, until we or the server say
-        self._looked_at: tuple[str, Any] = ("", None)  # a text, and what it holds
+        self._looked_at: tuple[str | None, Any] = (None, None)  # a text, and what it holds
 
     # --- In ------------------------------------------------------------------------------
 
@@ -64,7 +64,7 @@ class RealtimeProtocol:
         looked_at, message = self._looked_at
         if looked_at is not text:
             message = _parsed(text)
-        self._looked_at = "", None
+        self._looked_at = None, None
         if not isinstance(message, dict):
             raise _unusable("not-json" if message is _NO_JSON else "not-an-object")
         kind = message.get("type")
