@@ -126,7 +126,7 @@ class BargeIn:
             return [*found, *tell, *stop]
         clear, cut = self._voice.cut(now)
         noted: list[Effect] = [Note("barge-in")] if clear or stop else []
-        return [*found, *clear, *tell, *stop, *self._model.history.cut(cut), *noted]
+        return [*found, *clear, *tell, *stop, *self._model.cut(cut), *noted]
 
     def speech_stopped(self, event: events.SpeechStopped, now: float) -> list[Effect]:
         self._line.speech_stopped()
@@ -213,7 +213,7 @@ class BargeIn:
         self._judge.close()
         clear, cut = self._voice.cut(now)
         stop = self._response.caller_cut_in(now)
-        return [*clear, *stop, *self._model.history.cut(cut), Note("barge-in")]
+        return [*clear, *stop, *self._model.cut(cut), Note("barge-in")]
 
     def _resumed(self, now: float) -> list[Effect]:
         if not self._voice.paused:

@@ -368,7 +368,7 @@ class Conversation:
     def hush(self, now: float) -> list[Effect]:
         """Silence first, and the agent says no more of this."""
         clear, cut = self.voice.cut(now)
-        return [*clear, *self.response.interrupted(now), *self.model.history.cut(cut)]
+        return [*clear, *self.response.interrupted(now), *self.model.cut(cut)]
 
     # --- Time ---------------------------------------------------------------------------
 

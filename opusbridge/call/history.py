@@ -7,7 +7,7 @@ session ever knew of.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opusbridge import effects
@@ -51,6 +51,7 @@ class History:
         self._tools: dict[str, ToolUse] = {}
         self._notes: list[tuple[str | None, effects.AddText]] = []
         self._texts: set[str] = set()  # the agent's items that this session has as texts
+        self._earlier: set[str] = set()  # the items of the sessions before it
 
     # --- What the model is told ---------------------------------------------------------
 
@@ -99,20 +100,38 @@ class History:
         return item_id in self._texts
 
     def cut(self, told: Iterable[Effect]) -> list[Effect]:
-        """What to say instead where a cut item is a text: it is put anew, as far as heard."""
+        """What to say instead where a cut item is a text: it is put anew, as far as heard; and
+        nothing of what only an earlier session knew."""
         found: list[Effect] = []
         for effect in told:
-            if not isinstance(effect, effects.TruncateItem) or not self.is_text(effect.item_id):
+            if not isinstance(effect, effects.TruncateItem | effects.DeleteItem):
                 found.append(effect)
                 continue
             item_id = effect.item_id
+            if not self.is_text(item_id):
+                found += [] if item_id in self._earlier else [effect]
+                continue
             if f"{item_id}-heard" in self._texts:
                 continue  # another part of the same item
             found.append(effects.DeleteItem(item_id))
-            heard = next(one["heard"] for one in self._items() if one["item_id"] == item_id)
+            heard = self._said(item_id, ())
             self._texts.add(f"{item_id}-heard")
             if heard:
                 found.append(effects.AddText(f"{item_id}-heard", "assistant", Private(heard)))
+        return found
+
+    # --- The first session --------------------------------------------------------------
+
+    def as_heard(self, items: Iterable[Effect], being_heard: Collection[str]) -> list[Effect]:
+        """What was to be told while nobody was there yet: our stored speech as far as it was, or
+        still will be, heard."""
+        found: list[Effect] = []
+        for one in items:
+            if isinstance(one, effects.AddText) and self.is_text(one.item_id):
+                said = self._said(one.item_id, being_heard)
+                found += [replace(one, text=Private(said))] if said else []
+            else:
+                found.append(one)
         return found
 
     # --- A new session ------------------------------------------------------------------
@@ -126,7 +145,9 @@ class History:
         on their way to the ear, which will be heard to their end. ``cut_off``: an answer was
         under way and is to be continued.
         """
-        items = self._items()[-MOST_ITEMS:]
+        items = self._items()
+        self._earlier = {*being_heard, *(item["item_id"] for item in items)}
+        items = items[-MOST_ITEMS:]
         known = {item["item_id"] for item in items}
         found: list[Effect] = [note for after, note in self._notes if after not in known]
         lost_words = False
@@ -150,7 +171,7 @@ class History:
             return self._restored_tool(item_id)
         if item["speaker"] == "caller":
             return [effects.AddText(item_id, "user", Private(text))] if text else []
-        said = text if item_id in being_heard else item["heard"]
+        said = _said(item, being_heard)
         if not said or item_id.startswith(CLIP):
             return []
         self._texts.add(item_id)
@@ -165,5 +186,14 @@ class History:
             return [call]
         return [call, effects.AddToolOutput(use.output_item_id, tool_call_id, use.output)]
 
+    def _said(self, item_id: str, being_heard: Collection[str]) -> str:
+        items = (item for item in self._items() if item["item_id"] == item_id)
+        return next((_said(item, being_heard) for item in items), "")
+
     def _items(self) -> list[dict[str, Any]]:
         return self._transcript.items()
+
+
+def _said(item: dict[str, Any], being_heard: Collection[str]) -> str:
+    words: str = item["text" if item["item_id"] in being_heard else "heard"]
+    return words

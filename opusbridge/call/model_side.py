@@ -4,7 +4,7 @@ Sessions come and go during a call; what they were told is kept (``history.py``)
 another can be told it too.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import assert_never
 
@@ -66,7 +66,7 @@ class ModelSide:
         if not self.begun:
             self.begun = True
             early, self._early = self._early, []
-            return list(early)
+            return self.history.as_heard(early, being_heard)
         causes = pending.causes if pending else ()
         unanswered = {cause.key for cause in causes}
         cut_off = any(cause.why is Why.REST for cause in causes)
@@ -80,6 +80,12 @@ class ModelSide:
         if not self.begun:
             self._early.append(item)
         return []  # a later session is told the whole conversation anyway
+
+    def cut(self, told: Iterable[Effect]) -> list[Effect]:
+        """What to tell of what the voice has cut; to no session, which is told it as heard."""
+        if self.ready:
+            return self.history.cut(told)
+        return [one for one in told if isinstance(one, Note)]
 
     def pulse_due(self, awaited: bool) -> float | None:
         """When to :meth:`feel_pulse`. ``awaited``: it owes us an answer."""

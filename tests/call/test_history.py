@@ -233,6 +233,30 @@ def test_a_restored_text_of_which_no_word_was_heard_is_only_deleted() -> None:
     assert talk.history.cut([TruncateItem("a1", 0, 1)]) == [DeleteItem("a1")]
 
 
+def test_what_only_an_earlier_session_knew_is_not_cut_in_this() -> None:
+    talk = Talk()
+    talk.agent("a1", "", heard=0.0)
+    talk.restored(being_heard="a1")
+
+    told: list[Effect] = [TruncateItem("a1", 0, 500), DeleteItem("a1"), TruncateItem("a2", 0, 1)]
+    assert talk.history.cut(told) == [TruncateItem("a2", 0, 1)]
+
+
+def test_stored_speech_that_nobody_was_told_of_yet_is_told_as_it_was_heard() -> None:
+    talk = Talk()
+    for item_id, heard in (("s1", 0.5), ("s2", 0.0), ("s3", 0.0)):
+        talk.agent(item_id, "Hello there, dear caller.", heard)
+        talk.history.said_for_it(item_id)
+    early = [text(one, "assistant", "Hello there, dear caller.") for one in ("s1", "s2", "s3")]
+    typed = text("text-1", "user", "Keypad: 1")
+
+    assert talk.history.as_heard([*early, typed], {"s3"}) == [
+        text("s1", "assistant", "Hello there,"),
+        early[2],
+        typed,
+    ]
+
+
 def test_what_was_restored_once_is_no_text_of_a_session_that_was_not_told_it() -> None:
     talk = Talk()
     talk.agent("a1", "Hello.", heard=0.0)

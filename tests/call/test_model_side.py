@@ -6,7 +6,7 @@ from opusbridge.call.history import RECONNECTED, ToolUse
 from opusbridge.call.model_side import MOST_SERVER_ERRORS, ModelSide
 from opusbridge.call.pending import Cause, PendingUserInput, Why
 from opusbridge.call.transcript import Transcript
-from opusbridge.effects import AddText, ConfigureSession, Note, SessionConfig
+from opusbridge.effects import AddText, ConfigureSession, Effect, Note, SessionConfig, TruncateItem
 from opusbridge.events import ModelErred, SessionConfigured
 from opusbridge.privacy import Private
 from opusbridge.sound import PCM_24K, PCMU_8K
@@ -149,6 +149,16 @@ def test_a_locked_voice_is_left_out_once() -> None:
     assert again == [Note("refused", "cannot_update_voice")]
     side.lost()
     assert side.created() == [ConfigureSession(SESSION)]
+
+
+def test_what_is_cut_is_told_to_a_session_that_is_there_and_to_no_other() -> None:
+    side = a_side(ready=True)
+    cut: list[Effect] = [TruncateItem("a1", 0, 500), Note("truncated")]
+    assert side.cut(cut) == cut
+
+    side.lost()
+
+    assert side.cut(cut) == [Note("truncated")]
 
 
 def test_an_item_that_was_refused_is_the_conversations_to_repair() -> None:

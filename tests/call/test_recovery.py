@@ -289,6 +289,35 @@ def test_speech_over_a_restored_answer_leaves_in_the_session_what_was_heard() ->
     assert [item["item_id"] for item in shown] == ["u1", "a1", "u2"]
 
 
+def test_what_is_cut_while_there_is_no_session_is_told_to_the_next_as_it_was_heard() -> None:
+    line = Line()
+    line.begins(line.asks())
+    line.speaks("one two three four five six", seconds=3)
+    line.ends()
+    line.waits(1.6)
+    line.loses()
+
+    assert line.happens(events.HoldRequested(on=True)) == []
+
+    assert [note.ids for note in line.notes("truncated")] == [("a1",)]
+    line.session()
+    assert items(line.to_model)[1:] == [("assistant", "one two")]
+
+
+def test_what_a_session_knows_nothing_of_is_not_cut_in_it() -> None:
+    line = Line()
+    line.begins(line.asks())
+    line.speaks("", seconds=3)  # its words had not come yet
+    line.ends()
+    line.loses()
+    line.session()
+    line.waits(1.6)
+
+    assert line.happens(events.HoldRequested(on=True)) == []
+
+    assert [note.ids for note in line.notes("truncated")] == [("a1",)]
+
+
 def test_items_the_new_session_acknowledges_do_not_reorder_the_transcript() -> None:
     line = Line()
     for n in (1, 2):
