@@ -204,7 +204,8 @@ def nothing_lost(
 ) -> list[str]:
     """What the model said was heard to its end, unless the model was ``told`` that it was not.
 
-    ``cleared`` and ``slack_ms``: see :func:`heard_of`.
+    ``cleared`` and ``slack_ms``: see :func:`heard_of`; nor does anybody know whether the last of
+    an item was heard when the playout was cleared.
     The last half second proves nothing: the call may have ended in the middle of it; nor do two
     seconds after a clear.
     """
@@ -219,9 +220,27 @@ def nothing_lost(
             continue
         sent_ms = len(item.sound) / item.format.bytes_per_ms
         heard_ms = heard_of(item, heard, inf, cleared, slack_ms)
-        if heard_ms < sent_ms - FRAME_MS:
+        lost_ms = sent_ms - heard_ms
+        if lost_ms <= slack_ms and _stopped_by_clear(item, heard, heard_ms, cleared, slack_ms):
+            continue  # there was nothing left to go on with, as far as anybody could know
+        if lost_ms > FRAME_MS:
             found.append(f"{heard_ms:.0f} of {sent_ms:.0f} ms of {item.item_id} were ever heard")
     return found
+
+
+def _stopped_by_clear(
+    item: SpokenItem,
+    heard: Sequence[HeardSpan],
+    heard_ms: float,
+    cleared: Sequence[float],
+    slack_ms: float,
+) -> bool:
+    """Whether the last of it that was heard was heard when the playout was cleared."""
+    for at in cleared:
+        before = heard_of(item, heard, at - FRAME_MS / 1000, cleared, slack_ms)
+        if before < heard_ms == heard_of(item, heard, at, cleared, slack_ms):
+            return True
+    return False
 
 
 def heard_of(

@@ -183,6 +183,23 @@ def test_a_call_that_ends_in_a_pause_of_the_agents_has_lost_nothing() -> None:
     assert nothing_lost([item], [], cut, ended_at=3.0, cleared=[0.5]) != [], "another's pause"
 
 
+@pytest.mark.parametrize(
+    ("heard_ms", "cleared_at", "lost"),
+    [
+        (920, 1.92, False),  # a clear within the slack of its end, of which nobody knows
+        (880, 1.88, True),  # more was left than that
+        (920, 1.80, True),  # it was heard beyond that clear
+        (920, 1.96, True),  # and had stopped before this one
+    ],
+)
+def test_the_end_of_an_item_may_be_lost_in_a_clear(
+    heard_ms: int, cleared_at: float, lost: bool
+) -> None:
+    item, cut = replace(FIRST, done_at=1.0), [span(1.0, FIRST.sound[: 8 * heard_ms])]
+
+    assert bool(nothing_lost([item], [], cut, 9.0, [cleared_at], slack_ms=100.0)) == lost
+
+
 # --- Going on after a pause -------------------------------------------------------------
 
 
