@@ -161,6 +161,18 @@ def test_what_is_cut_is_told_to_a_session_that_is_there_and_to_no_other() -> Non
     assert side.cut(cut) == [Note("truncated")]
 
 
+def test_of_stored_speech_the_first_session_is_told_only_what_was_heard() -> None:
+    transcript = Transcript()
+    side = ModelSide(SESSION, transcript)
+    transcript.words("said-1", "agent", "Hello there, dear caller.", final=True)
+    side.history.said_for_it("said-1")
+    assert side.tell(AddText("said-1", "assistant", Private("Hello there, dear caller."))) == []
+    transcript.heard("said-1", 500.0, 1000.0)
+    side.configured(READY)
+
+    assert side.tell_all(None, ()) == [AddText("said-1", "assistant", Private("Hello there,"))]
+
+
 def test_an_item_that_was_refused_is_the_conversations_to_repair() -> None:
     side = a_side(ready=True)
     side.history.tool_called("c", ToolUse("r", "i", "look_up", Private("{}")))
