@@ -339,6 +339,7 @@ def test_twilio_may_name_the_stream_before_the_mark_or_after_it() -> None:
 
     assert found == ["mark-1", "mark-1", None, None]
     assert plain_mark(before, "MZ2") is None
+    assert plain_mark('{"event":"mark","of":"somebody else"}', "MZ1") is None
 
 
 def test_twilio_is_told_and_asked_nothing_before_the_call() -> None:
