@@ -9,6 +9,7 @@ import heapq
 import re
 import time
 from array import array
+from base64 import b64decode, b64encode
 from typing import Any
 
 from opusbridge.bench import stamps
@@ -32,7 +33,8 @@ class Crowd:
         self.heard = stamps.Arrivals()
         # Paced lines get 100 ms at a time, the others the model's 200.
         ms = 200 if kind.name == "twilio" else 100
-        self.delta_tail = stamps.tail(ms * kind.ms_bytes).encode()
+        self.delta_bytes = ms * kind.ms_bytes
+        self.delta_tail = stamps.tail(self.delta_bytes).encode()
         self.delta_ms_letters = kind.ms_bytes * 4 / 3
         self.clears: list[tuple[int, int]] = []
         self.lost_calls = 0
@@ -146,6 +148,7 @@ class Caller:
         self.due = 0.0
         self.socket: LeanSocket | None = None
         self._plays_until = 0.0
+        self._part = b""  # of a piece that has begun
 
     async def dial(self) -> bool:
         """Whether the call came about."""
@@ -183,12 +186,23 @@ class Caller:
     def _closed(self) -> None:
         self.crowd.lost_calls += not self.crowd.leaving
 
+    def _pieces(self, sound: bytes) -> list[bytes]:
+        """As the model made them: what begins an answer comes in more of them, or in fewer."""
+        size, letters = self.crowd.delta_bytes, stamps.STAMP + len(self.crowd.delta_tail)
+        if len(sound) == letters and not self._part:
+            return [sound]
+        raw = self._part + b64decode(sound)
+        whole = len(raw) - len(raw) % size
+        self._part = raw[whole:]
+        return [b64encode(raw[at : at + size]) for at in range(0, whole, size)]
+
     def _said(self, text: bytes) -> None:
         heard, what = self.line.hear(text)
         crowd = self.crowd
         if heard is Heard.AUDIO:
             now = time.monotonic_ns()
-            crowd.heard.note(what, crowd.delta_tail, now, self.number)
+            for piece in self._pieces(what):
+                crowd.heard.note(piece, crowd.delta_tail, now, self.number)
             length = len(what) / crowd.delta_ms_letters / 1000
             self._plays_until = max(now / 1e9, self._plays_until) + length
         elif heard is Heard.MARK:
@@ -196,7 +210,7 @@ class Caller:
         elif heard is Heard.CLEAR:
             now = time.monotonic_ns()
             crowd.clears.append((self.number, now))
-            self._plays_until = now / 1e9
+            self._plays_until, self._part = now / 1e9, b""
             crowd.echo_now(self)
         elif heard is Heard.READY:
             crowd.speak(self)
