@@ -1,7 +1,7 @@
 """Keeps what a call was: its sound, its messages, its transcript and its summary.
 
 The bridge hands everything over as it happens (:class:`CallRecorder`); that costs a frame of
-audio about a microsecond, because nothing is looked at. About twice a second what
+audio about a microsecond, because nothing is looked at. A little more than once a second what
 came together goes to the writer's thread, where :class:`.CallFiles` decodes, mixes and writes it.
 A slow or broken disk costs the recording, never the call.
 """
