@@ -64,5 +64,9 @@ class ShortCuts:
             return self._otherwise("model", text, now)
         if flowed.to_telephony:
             self._line.put(flowed.to_telephony)
-        if self._recorder is not None:
-            self._recorder.streamed(text, flowed.delta, flowed.to_telephony, now)
+        if self._recorder is None:
+            return
+        if flowed.sound is None:
+            self._recorder.worded(text, now)
+        else:
+            self._recorder.streamed(flowed.sound, flowed.around, flowed.to_telephony[-1], now)

@@ -86,6 +86,10 @@ class FlowingProtocol(Protocol):
     def echo(self, text: str) -> str | None:
         """The name of the mark that comes back in a text; ``None`` for everything else."""
 
+    @property
+    def around(self) -> tuple[str, str]:
+        """What stands around the sound in the first of the texts of :meth:`stream`."""
+
     def stream(self, sound: str, mark: str) -> list[str]:
         """The texts for sound in its format, in base64, and a mark behind it."""
 
@@ -94,8 +98,11 @@ class FlowingProtocol(Protocol):
 class Flowed:
     """What one more piece of the agent's answer leads to: these texts for the telephony side."""
 
-    to_telephony: Sequence[str]
-    delta: events.Delta
+    to_telephony: Sequence[str] = ()
+    sound: events.Delta | None = None
+    """If it is sound, that leaves with a mark behind it."""
+    around: tuple[str, str] = ("", "")
+    """What stands around it in the message that leaves."""
 
 
 @dataclass(slots=True)
@@ -109,6 +116,7 @@ class Outgoing:
 
 
 _NOTHING = Outgoing([], [], [])
+_WORDS = Flowed()
 
 
 class Engine:
@@ -207,7 +215,7 @@ class Engine:
         spoken, response_id, item_id, part, what = delta
         if not spoken:
             taken = flow.words(response_id, item_id, part, what, now)
-            return Flowed((), delta) if taken else None
+            return _WORDS if taken else None
         played = None if streams is None else flow.sound(response_id, item_id, part, what, now)
         if streams is None or played is None:
             return None
@@ -215,7 +223,7 @@ class Engine:
         self._invariants.received(item_id, part, sent.audio.ms)
         for observer in self._bystanders.get(effects.PlayAudio, ()):
             observer(effects.PlayAudio(sent.audio, sent.starts_at, sent.follows), now)
-        return Flowed(streams.stream(what, mark), delta)
+        return Flowed(streams.stream(what, mark), delta, streams.around)
 
     def echoes(self, text: str, now: float) -> Outgoing | None:
         """The same for a mark that comes back while more is played; mostly nothing comes of it.

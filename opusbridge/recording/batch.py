@@ -1,21 +1,21 @@
 """What comes together of a call before the writer gets it.
 
-Frames of the caller's that passed are kept apart from everything else, in columns: fifty times
-a second nothing is made but three entries. Where among the others they came is told by these.
+What came in mid-flow (:mod:`opusbridge.bridge.shortcuts`) is kept apart from everything else, in
+columns: sixty times a second nothing is made but a few entries. Where among the others it came
+is told by these.
 """
 
+import hashlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from opusbridge import events
+from opusbridge.sound import sound_bytes
+
 #: In place of the peer: a caller's frame that went through both sockets unchanged.
 PASSED = "passed"
-
-#: In place of the peer: more of the agent's sound, with what left.
-SPOKEN = "spoken"
-#: In place of the peer: a message of the peer in place of the direction, of which nothing came.
-PLAIN = "plain"
 
 #: The peer of what came over neither socket.
 SHELL = "shell"
@@ -23,66 +23,125 @@ SHELL = "shell"
 #: When it happened; the peer and the direction of a text, or two empty ones; text or thing.
 Entry = tuple[float, str, str, Any]
 
+#: What came in mid-flow: a frame of the caller's that went on to the model; more of the agent's
+#: sound that went on to the caller, with a mark behind it; more of his words; a mark come back.
+FRAME, SOUND, WORDS, ECHO = b"fswe"
+#: How many texts came and left with one of each.
+TEXTS = {"f": 2, "s": 3, "w": 1, "e": 1}
+_TEXTS = bytes.maketrans("".join(TEXTS).encode(), bytes(TEXTS.values()))
 
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """What left for the caller with a piece of the agent's sound."""
+#: ``hashlib`` gives the interpreter away for more than this at once: another thread would take it.
+_QUIET_BYTES = 2047
 
-    before: str
-    behind: str
-    """Of its message: what stands around the sound."""
-    mark: str
-    """The message that asks for the mark behind it."""
+
+class Sounds:
+    """What is told of pieces of sound. They are hashed as they come, for they are most of what a
+    call would keep in memory, and cost more when they have gone cold."""
+
+    __slots__ = ("sha256", "sizes", "texts")
+
+    def __init__(self, keeps: bool) -> None:
+        self.sizes = array("q")
+        """In bytes, of each."""
+        self.sha256 = hashlib.sha256()
+        """Of their texts, one after the other."""
+        self.texts: list[str] | None = [] if keeps else None
+        """In base64; ``None``: they are not kept."""
+
+    def add(self, sound: str) -> None:
+        text = sound.encode()
+        if len(text) <= _QUIET_BYTES:
+            self.sha256.update(text)
+        else:
+            for start in range(0, len(text), _QUIET_BYTES):
+                self.sha256.update(text[start : start + _QUIET_BYTES])
+        self.sizes.append(sound_bytes(sound))
+        if self.texts is not None:
+            self.texts.append(sound)
 
 
 @dataclass(slots=True)
-class Frames:
-    """In columns of equal length; sound is base64, times are seconds on the shell's clock."""
+class Owned:
+    """Pieces of the agent's sound that belong together."""
 
-    sounds: list[str] = field(default_factory=list)
-    times: "array[float]" = field(default_factory=lambda: array("d"))
-    stamps: "array[int]" = field(default_factory=lambda: array("q"))
-    """What the wire's clock said, in ms; -1: nothing."""
+    owner: tuple[str, str, int]
+    """Response, item and part."""
+    around: tuple[str, str]
+    """What stands around each in the message that left with it."""
+    sounds: Sounds
+
+
+class Columns:
+    """What came in mid-flow, in its order; each column has an entry for those of its kind."""
+
+    __slots__ = ("echoes", "frames", "kinds", "marks", "owned", "stamps", "times", "words")
+
+    def __init__(self, keeps: bool) -> None:
+        """``keeps``: the sound itself, too."""
+        self.kinds = bytearray()
+        self.times = array("d")
+        """Of all, in seconds on the shell's clock."""
+        self.frames = Sounds(keeps)
+        self.stamps = array("q")
+        """What the wire's clock said of a frame, in ms; -1: nothing."""
+        self.owned: list[Owned] = []
+        self.marks: list[str] = []
+        """The message that asks for the mark behind a ``SOUND``."""
+        self.words: list[str] = []
+        """The text of ``WORDS``."""
+        self.echoes: list[str] = []
+        """The text of an ``ECHO``."""
 
     def __len__(self) -> int:
-        return len(self.sounds)
+        return len(self.kinds)
 
-    def part(self, start: int, stop: int) -> "Frames":
-        return Frames(self.sounds[start:stop], self.times[start:stop], self.stamps[start:stop])
+    def spoke(self, delta: events.Delta, around: tuple[str, str]) -> None:
+        owner, owned = delta[1:4], self.owned
+        if not owned or owned[-1].owner != owner or owned[-1].around is not around:
+            owned.append(Owned(owner, around, Sounds(self.frames.texts is not None)))
+        owned[-1].sounds.add(delta[4])
+
+    def count(self, kind: int, start: int, stop: int) -> int:
+        return self.kinds.count(kind, start, stop)
+
+    def numbered(self, start: int, stop: int) -> int:
+        """How many texts came and left with these."""
+        return sum(self.kinds[start:stop].translate(_TEXTS))
 
 
 @dataclass(slots=True)
 class Batch:
     """Of one call, handed over at once."""
 
-    frames: Frames = field(default_factory=Frames)
+    columns: Columns
     kind: str = ""
     """What the wire calls the messages of the frames."""
     entries: list[Entry] = field(default_factory=list)
     places: "array[int]" = field(default_factory=lambda: array("q"))
-    """How many frames came before each entry."""
+    """How much came in mid-flow before each entry."""
 
     def __len__(self) -> int:
-        return len(self.entries) + len(self.frames)
+        return len(self.entries) + len(self.columns)
 
     def keep(self, entry: Entry) -> None:
         self.entries.append(entry)
-        self.places.append(len(self.frames))
+        self.places.append(len(self.columns.kinds))
 
-    def stretches(self) -> Iterator[tuple[Frames | None, Entry | None]]:
-        """In order: frames, if there were any, and what came behind them, if anything did."""
+    def stretches(self) -> Iterator[tuple[int, int, Entry | None]]:
+        """In order: from where to where came in mid-flow, and what behind it, if anything did."""
         done = 0
         for entry, place in zip(self.entries, self.places, strict=True):
-            yield self.frames.part(done, place) if place > done else None, entry
+            yield done, place, entry
             done = place
-        if done < len(self.frames):
-            yield self.frames.part(done, len(self.frames)), None
+        if done < len(self.columns):
+            yield done, len(self.columns), None
 
-    def in_order(self) -> Iterator[Entry]:
-        """The same, each frame an entry of its own: its sound."""
-        for frames, entry in self.stretches():
-            if frames is not None:
-                for sound, now in zip(frames.sounds, frames.times, strict=True):
-                    yield now, PASSED, self.kind, sound
+    def heard(self) -> Iterator[Entry]:
+        """In order: each frame, by its sound, which must have been kept, and the entries."""
+        columns, sounds = self.columns, iter(self.columns.frames.texts or ())
+        for start, stop, entry in self.stretches():
+            for place in range(start, stop):
+                if columns.kinds[place] == FRAME:
+                    yield columns.times[place], PASSED, self.kind, next(sounds)
             if entry is not None:
                 yield entry

@@ -15,7 +15,7 @@ import structlog
 
 from opusbridge import effects, events
 from opusbridge.recording import files
-from opusbridge.recording.batch import PASSED, PLAIN, SHELL, SPOKEN, Batch, Entry
+from opusbridge.recording.batch import PASSED, SHELL, Batch, Entry
 from opusbridge.recording.facts import fact
 from opusbridge.recording.flight import FlightRecording
 from opusbridge.recording.soundtrack import Soundtrack
@@ -149,9 +149,9 @@ class CallFiles:
         if dropped > self._dropped:
             lost, self._dropped = dropped - self._dropped, dropped
             flight.lost(lost, self._written_until)
-        for count, (frames, entry) in enumerate(batch.stretches(), 1):
-            if frames is not None:
-                flight.passed(batch.kind, frames)
+        for count, (start, stop, entry) in enumerate(batch.stretches(), 1):
+            if start < stop:
+                flight.flowed(batch.kind, batch.columns, start, stop)
             if entry is not None:
                 self._note_one(flight, *entry)
             if count % YIELD_EVERY == 0:
@@ -161,11 +161,7 @@ class CallFiles:
     def _note_one(
         self, flight: FlightRecording, now: float, peer: str, direction: str, what: Any
     ) -> None:
-        if peer == PLAIN:
-            flight.plain(direction, "in", what, now)
-        elif peer == SPOKEN:
-            flight.spoken(what[0], what[1], now)
-        elif peer == SHELL:
+        if peer == SHELL:
             flight.happened(what[0], now, what[1])
         elif peer:
             flight.said(peer, direction, what, now)
@@ -215,7 +211,7 @@ def _format_of(batch: Batch) -> AudioFormat | None:
 
 
 def _yielding(batch: Batch) -> Iterator[Entry]:
-    for count, entry in enumerate(batch.in_order(), 1):
+    for count, entry in enumerate(batch.heard(), 1):
         yield entry
         if count % YIELD_EVERY == 0:
             time.sleep(0)

@@ -4,19 +4,24 @@ One JSON object a line; ``t`` is seconds from the start of the recording. What c
 went out is numbered (``n``), and what came in has the exact time on the shell's clock (``at``):
 that is enough to hand it all to an engine again (:mod:`opusbridge.replay`).
 
-* the first line: ``{"flight": 2, "version", "call_id", "format", "began_at", "whole",
+* the first line: ``{"flight": 3, "version", "call_id", "format", "began_at", "whole",
   "policy"}``, ``policy`` being how the call was to be conducted;
 * a message: ``{"t", "n", "peer", "dir", "text"}``, ``text`` being the object it was, or the text
   itself where it was none; with ``at`` if it came, with the beginning of its hash (``sha``) if
   it left;
 * sound: ``{"t", "n", "peer", "dir", "media", "ms", "bytes", "sizes", "sha256"}``: the messages
   of one kind (``media``) within a second, when each came after ``t`` (``ms``), how many bytes of
-  sound each held (``sizes``: one number if all are alike) and one hash of it all; ``gaps`` are
-  the steps from ``n`` to their own numbers as pairs of step and count, ``at`` their times as
+  sound each held (``sizes``: one number if all are alike) and one hash of their base64; ``gaps``
+  are the steps from ``n`` to their own numbers as pairs of step and count, ``at`` their times as
   base64 of 64-bit floats; ``of`` says what they belong to and ``stamps_ms`` what Twilio's clock
   said, where given; ``sound`` is what came, if it was asked for whole;
-* a second of the caller's sound that went to the model as it came: the same with ``passed``; each
-  message of it has the number after its own for the one that left;
+* what came in mid-flow: ``{"t", "n", "flow", "ms", "at"}``, ``flow`` having a letter for each:
+  ``f``, a frame of the caller's that went to the model as it came; ``s``, more of the agent's
+  sound, which left for the caller with a mark behind it; ``w``, more of his words; ``e``, a mark
+  that came back. They have the next numbers, two for an ``f`` and three for an ``s``, but where
+  ``skips`` says that at a place others have so many. ``frames`` holds of their sound what a
+  second of sound does; ``sounds`` the same, once for all ``pieces`` of one owner and with what
+  they ``left`` as; ``marks``, ``words`` and ``echoes`` are the texts;
 * what the shell told the call: ``{"t", "n", "at", "event", "fields"}``; its waking at a deadline
   is a run like sound: ``{"t", "n", "wakes", "gaps", "at"}``;
 * while the recording is paused, and whenever a message is about an item said in a pause, every
@@ -30,25 +35,28 @@ messages that passed meanwhile. Sort by ``t``, or by ``n``.
 
 from binascii import a2b_base64
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import orjson
+from orjson import Fragment
 
 from opusbridge import events
-from opusbridge.recording.batch import Frames, Streamed
+from opusbridge.recording.batch import FRAME, WORDS, Columns
 from opusbridge.recording.files import open_private, write_all
-from opusbridge.recording.loudness import Line
+from opusbridge.recording.loudness import Line, may_judge
+from opusbridge.recording.midflow import Stretch, unfolded
 from opusbridge.recording.plain import plain
 from opusbridge.recording.runs import Run
-from opusbridge.recording.shapes import DELTA, Shaper, Sound, digest, redacted
+from opusbridge.recording.shapes import Said, Shaper, Sound, redacted
 from opusbridge.recording.withholding import WITHHELD
 from opusbridge.sound import AudioFormat
 from opusbridge.version import VERSION
 
 #: Of the file's language; another one is not read.
-FLIGHT_VERSION = 2
+FLIGHT_VERSION = 3
 
 #: No call needs more: at 6 kB a second of lively talk this is three hours.
 LIMIT_BYTES = 64 * 2**20
@@ -59,9 +67,6 @@ WHOLE_LIMIT_BYTES = 512 * 2**20
 _LAST_LINE_BYTES = 100
 
 RUN_SECONDS = 1.0
-
-#: A run of frames that left as they came.
-PASSED = "passed"
 
 
 class FlightRecording:
@@ -91,7 +96,7 @@ class FlightRecording:
         self._run_ends = inf  # the first of them
         #: By what stands before its sound: the run of what leaves, and what stands after it.
         self._leaving: dict[str, tuple[Run, str]] = {}
-        self._passing: Run | None = None  # the latest run of what left as it came
+        self._stretch: Stretch | None = None
         self._lines: list[bytes] = []
         self._shaper = Shaper()
         self._levels: Line | None = None
@@ -136,67 +141,34 @@ class FlightRecording:
             self._levels.said(shaped.line.get("text"))
         self._line(line | shaped.line, t)
 
-    def passed(self, kind: str, batch: Frames) -> None:
-        """Frames of the caller's, messages of that ``kind``, that went to the model as they came.
+    def flowed(self, kind: str, columns: Columns, start: int, stop: int) -> None:
+        """What came in mid-flow, from one place to another; frames are of that ``kind``.
 
-        Nothing else came or left between them.
+        The same as :meth:`said` of all that came, and of what left with it.
         """
-        if min(batch.stamps) < 0 <= max(batch.stamps):  # as nobody sends them
-            for place in range(len(batch)):
-                self.passed(kind, batch.part(place, place + 1))
-            return
-        times, stamped = batch.times, batch.stamps[0] >= 0
-        if times[0] >= self._run_ends:
-            self._end_runs(times[0])
-        run = self._passing
-        if run is None or run.stamped is not stamped:
-            run = self._passing = self._passing_run(kind, stamped, times[0])
-        first, self._number = self._number + 1, self._number + 2 * len(times)
-        run.numbers.extend(range(first, self._number, 2))  # each is followed by what left
-        run.times.extend(times)
-        run.sounds += batch.sounds
-        if stamped:
-            run.stamps.extend(batch.stamps)
-        if self._levels is not None:
+        stretch, keeps = self._stretch, self._whole and not self._shaper.paused
+        if stretch is None or stretch.columns is not columns or stretch.keeps is not keeps:
+            self._fold()
+            stretch = self._stretch = Stretch(kind, columns, start, keeps)
+        self._number = stretch.goes_on(stop, self._number)
+        if columns.count(WORDS, start, stop):
+            first = columns.count(WORDS, 0, start)
+            texts = columns.words[first : first + columns.count(WORDS, start, stop)]
+            for text in texts:
+                plain = self._shaper.keeps(text)
+                stretch.says(Said({"text": Fragment(text)}) if plain else self._shaper.words(text))
+        if self._levels is not None and columns.frames.texts is not None:
+            first = columns.count(FRAME, 0, start)
+            frames = columns.frames.texts[first : first + columns.count(FRAME, start, stop)]
             levels = self._levels.levels
-            run.levels += [levels("telephony", a2b_base64(sound)) for sound in batch.sounds]
+            stretch.levels += [levels("telephony", a2b_base64(sound)) for sound in frames]
 
-    def spoken(self, delta: events.Delta, left: Streamed, now: float) -> None:
-        """The model's text was more of its answer, in sound, and led to the same for the caller.
-
-        The same as :meth:`said` of all.
-        """
-        _, response_id, item_id, part, sound = delta
-        self._next(now)
-        of: dict[str, str | int] = {"response_id": response_id, "item_id": item_id}
-        self._sound("model", "in", Sound(DELTA, of | {"content_index": part}, sound), now)
-        self._next(now)
-        known = self._leaving.get(left.before)
-        if known is not None and known[1] == left.behind:
-            known[0].add(self._number, now)
-            known[0].sounds.append(sound)
-        else:
-            self._said("telephony", "out", f"{left.before}{sound}{left.behind}", now)
-        self.plain("telephony", "out", left.mark, now)
-
-    def plain(self, peer: str, direction: str, text: str, now: float) -> None:
-        """The same as :meth:`said` of an object: words of the model's, or a mark on its way."""
-        mark = peer == "telephony" and not self._shaper.withholds  # which has been looked at
-        if self._levels is not None or not (mark or self._shaper.keeps(text)):
-            return self.said(peer, direction, text, now)
-        self._next(now)
-        t = self._t(now)
-        more = f'"at":{now!r},"text":{text}' if direction == "in" else f'"text":{text}'
-        sha = f',"sha":"{digest(text)}"' if direction == "out" else ""
-        head = f'{{"t":{t!r},"n":{self._number},"peer":"{peer}","dir":"{direction}",'
-        self._write(f"{head}{more}{sha}}}\n".encode(), t)
-
-    def _passing_run(self, kind: str, stamped: bool, now: float) -> Run:
-        keeps = self._whole and not self._shaper.paused
-        head = {"peer": "telephony", "dir": "in", "media": kind, "passed": True}
-        run = self._run((PASSED, kind, stamped, keeps), head, now)
-        run.keeps, run.stamped = keeps, stamped
-        return run
+    def _fold(self) -> None:
+        """Write what came in mid-flow so far."""
+        if self._stretch is not None:
+            t, line = self._stretch.line(self._began_at)
+            self._stretch = None
+            self._line(line, t)
 
     def happened(self, event: events.Event, now: float, policy: Any = None) -> None:
         """The shell told the call: a tool finished, the deadline has come, …
@@ -230,10 +202,10 @@ class FlightRecording:
 
     def pause(self) -> None:
         """Keep the shape of what is said from now on, and none of its words."""
-        self._shaper.paused, self._passing = True, None
+        self._shaper.paused = True
 
     def resume(self) -> None:
-        self._shaper.paused, self._passing = False, None
+        self._shaper.paused = False
 
     def withhold(self, ids: Iterable[str]) -> None:
         """Whatever is said of these items, now or later, is not kept."""
@@ -241,6 +213,7 @@ class FlightRecording:
 
     def flush(self) -> None:
         """To the disk with everything."""
+        self._fold()
         self._end_runs(None)
         lines, self._lines = self._lines, []
         write_all(self._file, b"".join(lines))
@@ -256,8 +229,7 @@ class FlightRecording:
 
     def _judges(self, policy: Any) -> None:
         """A call that may judge by loudness is played again by loudness."""
-        asked = getattr(policy, "configure_seconds", 0) > 0  # it may yet be told to
-        if self._levels is None and (asked or getattr(policy, "confirm_ms", None) is not None):
+        if self._levels is None and may_judge(policy):
             self._levels = Line()
 
     def _t(self, now: float) -> float:
@@ -299,7 +271,7 @@ class FlightRecording:
         for key in over:
             run = self._runs.pop(key)
             self._line(run.line(), run.t)
-        self._leaving, self._passing = {}, None
+        self._leaving = {}
         left = (run.began + RUN_SECONDS for run in self._runs.values())
         self._run_ends = min(left, default=inf)
 
@@ -317,10 +289,10 @@ class FlightRecording:
 
 
 def read_flight(path: Path) -> list[dict[str, Any]]:
-    """The lines in the order of their time, the header first.
+    """The lines in the order of their time, the header first; what came in mid-flow is unfolded.
 
     A line cut off by a crash is left out. Raises ``ValueError``, with one line of text, for what
-    is no flight recording, or one of a version this program cannot read.
+    is no flight recording, or one of a version this program cannot read, or is damaged.
     """
     lines = []
     for text in path.read_bytes().splitlines():
@@ -332,10 +304,12 @@ def read_flight(path: Path) -> list[dict[str, Any]]:
             lines.append(line)
     found = lines[0].get("flight") if lines else None
     if type(found) is int and found != FLIGHT_VERSION:
-        raise ValueError(f"a flight recording of version {found}; this program reads version 2")
+        known = f"this program reads version {FLIGHT_VERSION}"
+        raise ValueError(f"a flight recording of version {found}; {known}")
     if type(found) is not int:
         raise ValueError("not a flight recording")
-    return [lines[0], *sorted(lines[1:], key=_time)]
+    told = chain.from_iterable(unfolded(one) if "flow" in one else (one,) for one in lines[1:])
+    return [lines[0], *sorted(told, key=_time)]
 
 
 def _time(line: dict[str, Any]) -> float:

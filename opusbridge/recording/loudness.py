@@ -26,10 +26,9 @@ STEPS_A_DB = 100
 SILENT = -100 * STEPS_A_DB
 
 _FULL_SCALE = 32768
+_ALL_PCMU = np.frombuffer(Transcoder(PCMU_8K, PCM_8K).convert(bytes(range(256))), "<i2")
 #: Every magnitude that mu-law knows.
-_PCMU_STEPS = np.unique(
-    np.abs(np.frombuffer(Transcoder(PCMU_8K, PCM_8K).convert(bytes(range(256))), "<i2"))
-)
+_PCMU_STEPS = np.array(sorted(set(np.abs(_ALL_PCMU).tolist())))
 
 
 class Line:
@@ -73,6 +72,12 @@ class Line:
         if peer == "telephony" or self.telephony == PCMU_8K:
             return self.telephony
         return PCM_24K
+
+
+def may_judge(policy: object) -> bool:
+    """Whether a call conducted so may come to judge its caller by loudness."""
+    asked = getattr(policy, "configure_seconds", 0) > 0  # it may yet be told to
+    return asked or getattr(policy, "confirm_ms", None) is not None
 
 
 def levels(raw: bytes, format: AudioFormat) -> list[int]:

@@ -7,7 +7,7 @@ A slow or broken disk costs the recording, never the call.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,10 @@ import structlog
 from opusbridge import effects, events
 from opusbridge.effects import Effect
 from opusbridge.events import Event
-from opusbridge.recording.batch import PLAIN, SHELL, SPOKEN, Batch, Entry, Streamed
+from opusbridge.recording.batch import ECHO, FRAME, SHELL, SOUND, WORDS, Batch, Columns, Entry
 from opusbridge.recording.call_files import CallFiles
 from opusbridge.recording.facts import FACTS
+from opusbridge.recording.loudness import may_judge
 from opusbridge.recording.writer import Writer
 from opusbridge.sound import AudioFormat
 
@@ -28,8 +29,9 @@ from opusbridge.sound import AudioFormat
 #: would take the processor from the calls; with what the writer waits a crash costs a second.
 HAND_OVER_SECONDS = 0.75
 
-#: What keeping one entry costs beside its text or sound, roughly.
+#: What keeping one entry costs beside its text or sound, roughly, and one in columns.
 ENTRY_BYTES = 200
+COLUMN_BYTES = 50
 
 _NOTHING: frozenset[type] = frozenset()
 _SOUND: frozenset[type] = frozenset(
@@ -84,7 +86,8 @@ class CallRecorder:
         """What :meth:`observe` makes anything of."""
         self._changes: Callable[[float], dict[str, Any]] | None = None
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
-        self._batch = Batch()
+        self._keeps_sound = record or flight == "whole"
+        self._batch = Batch(Columns(self._keeps_sound))
         self._size_bytes = 0
         self.hand_over_at = started_at + HAND_OVER_SECONDS
         """When what came together is due to go to the writer."""
@@ -102,11 +105,15 @@ class CallRecorder:
     def follow(self, changes: Callable[[float], dict[str, Any]], policy: object = None) -> None:
         """``changes(now)`` tells what is new in the transcript: it is written as the call goes.
 
-        As :meth:`Call.transcript_changes <opusbridge.call.call.Call.transcript_changes>`.
+        As :meth:`Call.transcript_changes <opusbridge.call.call.Call.transcript_changes>`. To be
+        called before anything else.
+
         ``policy`` says how the call is conducted: a dataclass, for the flight's first line.
         """
         self._changes = changes if self.keeps_words else None
         self._files.policy = policy
+        if may_judge(policy):
+            self._keeps_sound, self._batch = True, Batch(Columns(True))
 
     def hand_over_if_due(self, now: float) -> None:
         """To be called at :attr:`hand_over_at`: a silent line must not keep what is known."""
@@ -137,32 +144,41 @@ class CallRecorder:
         """
         if self._flight or self.keeps_words:
             batch, at_ms = self._batch, frame[1]
-            frames, batch.kind = batch.frames, kind
-            frames.sounds.append(frame[0])
-            frames.times.append(now)
-            frames.stamps.append(-1 if at_ms is None else at_ms)
+            columns, batch.kind = batch.columns, kind
+            columns.kinds.append(FRAME)
+            columns.times.append(now)
+            columns.frames.add(frame[0])
+            columns.stamps.append(-1 if at_ms is None else at_ms)
             if now >= self.hand_over_at:
                 self._hand_over(now)
 
-    def streamed(self, text: str, delta: events.Delta, left: Sequence[str], now: float) -> None:
-        """The model's text was more of its answer, and led to nothing but what ``left``.
+    def streamed(self, delta: events.Delta, around: tuple[str, str], mark: str, now: float) -> None:
+        """The model's text was more of its answer in sound, and led to nothing but this.
 
-        The same as :meth:`said` of all of them; ``delta`` is what the text says. Of sound there is
-        one copy only, for it is most of what a call keeps in memory.
+        The same went to the telephony side, with this ``around`` it, and a ``mark`` behind. The
+        same as :meth:`said` of all; of sound there is one copy, for it is most of what a call
+        keeps in memory.
         """
-        if not self._flight:
-            return
-        if not delta[0]:
-            return self._keep((now, PLAIN, "model", text), ENTRY_BYTES + len(text))
-        sound, (media, mark) = delta[4], left
-        start = media.index(sound)
-        kept = Streamed(media[:start], media[start + len(sound) :], mark)
-        self._keep((now, SPOKEN, "", (delta, kept)), 2 * ENTRY_BYTES + len(sound))
+        if self._flight:
+            columns = self._batch.columns
+            columns.spoke(delta, around)
+            columns.marks.append(mark)
+            self._flowed(SOUND, ENTRY_BYTES + (len(delta[4]) if self._keeps_sound else 0), now)
+
+    def worded(self, text: str, now: float) -> None:
+        """The model's text was more of its answer in words, and led to nothing.
+
+        The same as :meth:`said`.
+        """
+        if self._flight:
+            self._batch.columns.words.append(text)
+            self._flowed(WORDS, ENTRY_BYTES + len(text), now)
 
     def echoed(self, text: str, now: float) -> None:
         """A mark of ours came back, and led to nothing. The same as :meth:`said`."""
         if self._flight:
-            self._keep((now, PLAIN, "telephony", text), ENTRY_BYTES + len(text))
+            self._batch.columns.echoes.append(text)
+            self._flowed(ECHO, ENTRY_BYTES + len(text), now)
 
     def told(self, event: Event, now: float, policy: object = None) -> None:
         """The shell is about to hand this to the call: what came over neither socket.
@@ -180,11 +196,19 @@ class CallRecorder:
         """
         last = partial(self._files.finish, self._batch, self.dropped, call, transcript, now)
         self._writer.submit_last(partial(self._complete, last), self._size())
-        self._batch, self._flight = Batch(), False
+        self._batch, self._flight = Batch(Columns(False)), False
 
     async def closed(self) -> None:
         """Returns when everything is on the disk, or cannot be. After :meth:`finish`."""
         await asyncio.wrap_future(self._done)
+
+    def _flowed(self, kind: int, size_bytes: int, now: float) -> None:
+        columns = self._batch.columns
+        columns.kinds.append(kind)
+        columns.times.append(now)
+        self._size_bytes += size_bytes
+        if now >= self.hand_over_at:
+            self._hand_over(now)
 
     def _keep(self, entry: Entry, size_bytes: int) -> None:
         self._batch.keep(entry)
@@ -198,7 +222,8 @@ class CallRecorder:
         if not self._batch and not self._news:
             return
         size = self._size()
-        batch, self._batch, self._size_bytes = self._batch, Batch(), 0
+        batch, self._size_bytes = self._batch, 0
+        self._batch = Batch(Columns(self._keeps_sound))
         if self._writer.submit(partial(self._files.write, batch, self.dropped, self._news), size):
             self._news = {}
             return
@@ -209,9 +234,9 @@ class CallRecorder:
 
     def _size(self) -> int:
         """Of what came together, in bytes, roughly."""
-        sounds = self._batch.frames.sounds
-        told = len(self._news.get("items", ()))
-        return self._size_bytes + sum(map(len, sounds)) + ENTRY_BYTES * (len(sounds) + told)
+        columns, told = self._batch.columns, len(self._news.get("items", ()))
+        heard = sum(map(len, columns.frames.texts or ()))
+        return self._size_bytes + heard + COLUMN_BYTES * len(columns) + ENTRY_BYTES * told
 
     def _follow(self, now: float) -> None:
         new = self._changes(now) if self._changes is not None else {}

@@ -4,10 +4,12 @@ import hashlib
 from array import array
 from base64 import b64encode
 from binascii import a2b_base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from sys import byteorder
 from typing import Any
+
+from opusbridge.sound import sound_bytes
 
 
 class Run:
@@ -21,7 +23,7 @@ class Run:
         """In base64, as it came or left."""
         self.stamps = array("q")
         self.levels: list[list[int]] = []
-        self.keeps = self.stamped = False
+        self.keeps = False
 
     def add(self, number: int, now: float) -> None:
         self.numbers.append(number)
@@ -29,40 +31,57 @@ class Run:
 
     def line(self) -> dict[str, Any]:
         line: dict[str, Any] = {"t": self.t, "n": self.numbers[0], **self._head}
-        line["gaps"] = _gaps(self.numbers)
+        line["gaps"] = gaps(self.numbers)
         if not self.sounds:
-            return line | {"wakes": len(self.numbers), "at": self._exact_times()}
-        sounds = [a2b_base64(sound) for sound in self.sounds]
-        sizes, sound = list(map(len, sounds)), b"".join(sounds)
+            return line | {"wakes": len(self.numbers), "at": exact_times(self.times)}
         line["ms"] = [int((at - self.began) * 1000 + 0.5) for at in self.times]
-        line["bytes"] = len(sound)
-        line["sizes"] = sizes[0] if len(set(sizes)) == 1 else sizes
-        line["sha256"] = hashlib.sha256(sound).hexdigest()
+        line |= sizes_and_hash(self.sounds, self.keeps)
         if self.stamps:
             line["stamps_ms"] = self.stamps.tolist()
         if line["dir"] == "in":
-            line["at"] = self._exact_times()
+            line["at"] = exact_times(self.times)
         if self.levels:
             line["levels"] = self.levels
-        if self.keeps:
-            line["sound"] = b64encode(sound).decode()
         return line
 
-    def _exact_times(self) -> str:
-        """64-bit floats, the small end first, in base64."""
-        if byteorder == "big":
-            self.times.byteswap()
-        return b64encode(self.times.tobytes()).decode()
+
+def sizes_and_hash(sounds: Sequence[str], keeps: bool) -> dict[str, Any]:
+    """Of pieces of sound in base64: their sizes in bytes, and one hash of their texts.
+
+    Decoding them would cost ten times as much as all of it. ``keeps``: and the sound itself.
+    """
+    sizes = list(map(sound_bytes, sounds))
+    line: dict[str, Any] = {
+        "bytes": sum(sizes),
+        "sizes": sizes[0] if sizes.count(sizes[0]) == len(sizes) else sizes,
+        "sha256": hashlib.sha256("".join(sounds).encode()).hexdigest(),
+    }
+    if keeps:
+        line["sound"] = one_text(sounds)
+    return line
 
 
-def _gaps(numbers: Iterable[int]) -> list[list[int]]:
+def one_text(sounds: Iterable[str]) -> str:
+    """All of them, in base64, as the one sound they are together."""
+    return b64encode(b"".join(map(a2b_base64, sounds))).decode()
+
+
+def exact_times(times: "array[float]") -> str:
+    """64-bit floats, the small end first, in base64."""
+    if byteorder == "big":
+        times = times[:]
+        times.byteswap()
+    return b64encode(times.tobytes()).decode()
+
+
+def gaps(numbers: Iterable[int]) -> list[list[int]]:
     """The steps from one to the next, and how often each is repeated."""
-    gaps: list[list[int]] = []
+    found: list[list[int]] = []
     last = 0
     for before, after in pairwise(numbers):
         if after - before == last:
-            gaps[-1][1] += 1
+            found[-1][1] += 1
         else:
             last = after - before
-            gaps.append([last, 1])
-    return gaps
+            found.append([last, 1])
+    return found

@@ -48,6 +48,8 @@ MEDIA = {
 LONGEST_TELEPHONY_TEXT = 65_536
 OVERSIZED = "<oversized>"
 
+_OF_MARKS = {"event", "sequenceNumber", "streamSid", "mark"}
+
 #: Of an id that is kept with sound; a longer one is no id.
 _LONGEST_ID = 128
 _LARGEST_STAMP = 10**15  # what JSON's numbers can hold exactly
@@ -144,7 +146,11 @@ class Shaper:
             return self._unreadable(text)
         if not isinstance(said, dict):
             return self._unreadable(text)
-        return _sound(said) or self._message(said, None if incoming else text, _harmless(text))
+        return sound_in(said) or self._message(said, None if incoming else text, _harmless(text))
+
+    def words(self, text: str) -> Said:
+        """The same for an object of the model's that is words, whatever else is in it."""
+        return self._message(orjson.loads(text), None, _harmless(text))
 
     def _unreadable(self, text: str) -> Said:
         if self.paused:
@@ -155,7 +161,7 @@ class Shaper:
     def _message(self, said: dict[str, Any], text: str | None, harmless: bool) -> Said:
         """``text`` is what left as it left, for its hash."""
         plain = said if harmless else redacted(said)
-        kept = self._withholding.applied(plain)
+        kept = plain if _is_mark(said) else self._withholding.applied(plain)
         if kept is not plain and kept != plain:
             return Said({"text": kept, "withheld": True})
         line = {"text": kept}
@@ -216,7 +222,12 @@ def _harmless(text: str) -> bool:
     return not any(map(small.__contains__, _SECRET_WORDS))
 
 
-def _sound(said: dict[str, Any]) -> Sound | None:
+def _is_mark(said: dict[str, Any]) -> bool:
+    """A mark has a name that we gave it, and nothing of what is said."""
+    return said.get("event") == "mark" and said.keys() <= _OF_MARKS
+
+
+def sound_in(said: dict[str, Any]) -> Sound | None:
     """``None`` for everything but sound that could be made again from what is kept of it."""
     kind = said.get("event") or said.get("type")
     medium = MEDIA.get(kind) if isinstance(kind, str) else None

@@ -34,8 +34,10 @@ class Moment:
     """How loud it was, where the call judged by that and the sound was not kept."""
     passed: bool = False
     """The caller's frame that goes on to the model as it comes."""
+    run: int = 0
+    """The number of the first of its run of sound."""
     sha256: str | None = None
-    """Of all the sound of its run, on the last of them."""
+    """Of all the sound of its run, in base64, on the last of them."""
 
     @property
     def withheld(self) -> bool:
@@ -149,6 +151,7 @@ def _sounds(line: Line, t: float) -> Iterator[Moment]:
             sound=Sound(line["media"], of, sound, stamps[nth]),
             levels=None if told is None else told[nth],
             passed="passed" in line,
+            run=numbers[0],
             sha256=line["sha256"] if nth == count - 1 else None,
         )
         if "passed" in line:

@@ -121,16 +121,15 @@ class _Left:
 class _Hashes:
     """Of the sound of runs under way."""
 
-    by_run: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+    by_run: dict[int, Any] = field(default_factory=dict)
 
-    def agree(self, peer: str, sound: Sound, sha256: str | None) -> bool:
+    def agree(self, run: int, sound: Sound, sha256: str | None) -> bool:
         """``sha256`` is of the run, with its last piece."""
-        key = (peer, sound.kind, *sound.of.items(), sound.stamp_ms is not None)
-        so_far = self.by_run.setdefault(key, hashlib.sha256())
-        so_far.update(sound.raw)
+        so_far = self.by_run.setdefault(run, hashlib.sha256())
+        so_far.update(sound.text.encode())
         if sha256 is None:
             return True
-        del self.by_run[key]
+        del self.by_run[run]
         return bool(so_far.hexdigest() == sha256)
 
 
@@ -252,7 +251,7 @@ class _Player:
         alike = isinstance(now, Sound) and (now.kind, now.of) == (was.kind, was.of)
         if not isinstance(now, Sound) or not alike or len(now.raw) != len(was.raw):
             self._differ(moment, _as_it_was(moment), _told(left))
-        elif self._whole and not self._hashes.agree(moment.peer, now, moment.sha256):
+        elif self._whole and not self._hashes.agree(moment.run, now, moment.sha256):
             self._differ(moment, _as_it_was(moment), "other sound of that length")
         else:
             self._played.frames += 1

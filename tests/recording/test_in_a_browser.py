@@ -133,7 +133,7 @@ def mark(t: float, name: str, direction: str) -> Line:
 def call_of(seconds: int, folder: Path) -> Path:
     """The files of a call of that length, a turn in every four seconds; returns its page."""
     turns = seconds // 4
-    flight = [{"flight": 2, "call_id": "call-1"}]
+    flight = [{"flight": 3, "call_id": "call-1"}]
     flight += [line for nth in range(turns) for line in turn(nth, nth * 4.0)]
     path = folder / files.FLIGHT
     path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in flight))

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from opusbridge import effects, events
 from opusbridge.audio.formats import Transcoder
-from opusbridge.effects import ClearPlayout, Effect, MovePlayout, Note, PlayAudio
+from opusbridge.effects import ClearPlayout, MovePlayout, Note, PlayAudio
 from opusbridge.events import CallerSpoke
 from opusbridge.recording.flight import read_flight
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
-from opusbridge.replay.moments import moments
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMA_8K, PCMU_8K, Audio, AudioFormat
 
 START = 1000.0  # the shell's clock begins anywhere
@@ -539,105 +538,6 @@ async def test_a_stuck_disk_costs_entries_but_never_a_pause(tmp_path: Path) -> N
     assert call.dropped == 1
     assert "4711" not in (tmp_path / "flight.jsonl").read_text()
     assert writer.close()
-
-
-async def flown(tmp_path: Path, writer: Writer, name: str, passed: bool) -> list[dict[str, Any]]:
-    """Three seconds of a caller whose frames go on as they came, and a message in their midst."""
-    call = CallRecorder(tmp_path / name, PCMU_8K, START, record=False, flight=True, writer=writer)
-    for number in range(150):
-        now = START + number * 0.02
-        frame = ("VVVV" * 40, number * 20)
-        media = {"timestamp": str(number * 20), "payload": frame[0]}
-        if passed:
-            call.passed("media", frame, now)
-        else:
-            call.said("telephony", "in", json.dumps({"event": "media", "media": media}), now)
-            append = {"type": "input_audio_buffer.append", "audio": frame[0]}
-            call.said("model", "out", json.dumps(append), now)
-        if number == 70:
-            call.said("model", "in", '{"type":"session.created"}', now)
-    call.finish({}, {}, START + 3.0)
-    await call.closed()
-    return read_flight(tmp_path / name / "flight.jsonl")[1:]
-
-
-async def test_a_frame_that_passed_is_in_the_flight_as_if_both_texts_had_been_said(
-    tmp_path: Path, writer: Writer
-) -> None:
-    short = await flown(tmp_path, writer, "short", True)
-    long = await flown(tmp_path, writer, "long", False)
-
-    def told(lines: list[dict[str, Any]]) -> list[tuple[object, ...]]:
-        kinds = (
-            (one, one.sound and (one.sound.kind, len(one.sound.raw))) for one in moments(lines)
-        )
-        return [(one.number, round(one.t, 3), one.peer, one.at, kind) for one, kind in kinds]
-
-    assert told(short) == told(long)
-    assert (len(short), len(long)) == (5, 9)
-    assert short[0]["stamps_ms"] == [n * 20 for n in range(39)]
-
-
-WORDS = {
-    "type": "response.output_audio_transcript.delta",
-    "response_id": "r",
-    "item_id": "i",
-    "content_index": 0,
-    "delta": "Guten Tag, ",
-}
-SPOKEN = {**WORDS, "type": "response.output_audio.delta", "delta": "VVVV" * 40}
-LEFT = (
-    '{"event":"media","streamSid":"MZ1","media":{"payload":"' + "VVVV" * 40 + '"}}',
-    '{"event":"mark","streamSid":"MZ1","mark":{"name":"mark-7"}}',
-)
-ECHO = '{"event":"mark","sequenceNumber":"9","streamSid":"MZ1","mark":{"name":"mark-7"}}'
-
-
-async def answered(
-    folder: Path, writer: Writer, short: bool, before: tuple[Effect, ...], spelling: str
-) -> list[dict[str, Any]]:
-    """Three pieces of an answer, each with the mark that comes back of it."""
-    call = CallRecorder(folder, PCMU_8K, START, record=False, flight=True, writer=writer)
-    for what in before:
-        call.observe(what, START)
-    for number in range(3):
-        now = START + 0.1 + number * 0.2
-        words, spoken = (json.dumps({**one, spelling: "x"}) for one in (WORDS, SPOKEN))
-        words = words.replace('{"type"', '{\n"type"') if spelling == "lines" else words
-        if short:
-            call.streamed(words, (False, "r", "i", 0, "Guten Tag, "), (), now)
-            call.streamed(spoken, (True, "r", "i", 0, "VVVV" * 40), LEFT, now)
-            call.echoed(ECHO, now + 0.1)
-            continue
-        call.said("model", "in", words, now)
-        call.said("model", "in", spoken, now)
-        for text in LEFT:
-            call.said("telephony", "out", text, now)
-        call.said("telephony", "in", ECHO, now + 0.1)
-    call.finish({}, {}, START + 1.0)
-    await call.closed()
-    return read_flight(folder / "flight.jsonl")[1:]
-
-
-@pytest.mark.parametrize(
-    ("before", "spelling"),
-    [
-        ((), "plain"),
-        ((), "lines"),
-        ((), "api_key"),
-        ((effects.PauseRecording(),), "plain"),
-        ((effects.Note("withheld", "", ("i",)),), "plain"),
-    ],
-    ids=["plain", "over lines", "like a secret", "paused", "withheld"],
-)
-async def test_an_answer_in_mid_flow_is_in_the_flight_as_if_each_text_had_been_said(
-    tmp_path: Path, writer: Writer, before: tuple[Effect, ...], spelling: str
-) -> None:
-    short = await answered(tmp_path / "short", writer, True, before, spelling)
-    long = await answered(tmp_path / "long", writer, False, before, spelling)
-
-    assert short == long
-    assert ("Guten Tag" in str(short)) is not bool(before)
 
 
 async def test_without_a_flight_a_frame_that_passed_is_not_kept(

@@ -44,7 +44,7 @@ TRANSCRIPT: Line = {
     ],
 }
 FLIGHT: list[Line] = [
-    {"flight": 2, "version": "0.1.0", "call_id": "call-1"},
+    {"flight": 3, "version": "0.1.0", "call_id": "call-1"},
     {"t": 2.0, "note": "barge-in", "reason": NASTY},
     {"t": 3.0, "note": "tool-started", "ids": [NASTY], "reason": NASTY},
     {"t": 3.0, "note": "tool-started", "ids": ["b"], "reason": "at the same time"},

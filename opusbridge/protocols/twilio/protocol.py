@@ -46,7 +46,8 @@ class TwilioProtocol:
         self.unknown_messages = 0
         self._stage = Stage.OPEN
         self._sid_json = '""'
-        self._media_head = ""
+        self.around = "", ""
+        """What stands around the sound in a ``media`` of ours."""
         self._outbox: list[str] = []
 
     def receive(self, text: str) -> list[FromTelephony]:
@@ -107,7 +108,7 @@ class TwilioProtocol:
         """
         self._must_be_live()
         head = f'{{"event":"mark","streamSid":{self._sid_json},"mark":{{"name":"'
-        return [self._media_head + sound + '"}}', head + mark + '"}}']
+        return [sound.join(self.around), head + mark + '"}}']
 
     def masked(self, text: str) -> str:
         """The message without sound and keys, and without what we do not understand."""
@@ -184,7 +185,8 @@ class TwilioProtocol:
         self.account_sid = start.accountSid
         self.custom_parameters = Private(start.customParameters)
         self._sid_json = json.dumps(start.streamSid)
-        self._media_head = f'{{"event":"media","streamSid":{self._sid_json},"media":{{"payload":"'
+        head = f'{{"event":"media","streamSid":{self._sid_json},"media":{{"payload":"'
+        self.around = head, '"}}'
         # ``start`` names neither party: our TwiML put them among the parameters.
         told = start.customParameters
         caller = Private(told["from"]) if told.get("from") else None
@@ -208,7 +210,7 @@ class TwilioProtocol:
             raise LocalProtocolError("Twilio plays PCMU at 8000 Hz only")
         if audio.size_bytes:
             # Base64 needs no escaping, so this is JSON without an encoder.
-            self._say(self._media_head + audio.text + '"}}')
+            self._say(audio.text.join(self.around))
 
     def _say(self, text: str) -> None:
         self._must_be_live()

@@ -1,0 +1,187 @@
+"""The line of ``flight.jsonl`` for what came in mid-flow: in columns, as it was kept.
+
+Less than a second of a call, sixty things or so: as lines of their own they would cost more than
+everything else that is written of it. Whoever reads it gets these lines (:func:`unfolded`).
+"""
+
+import struct
+from array import array
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from opusbridge.recording.batch import ECHO, FRAME, SOUND, TEXTS, Columns, Sounds
+from opusbridge.recording.runs import exact_times, gaps, one_text, sizes_and_hash
+from opusbridge.recording.shapes import DELTA, Said, digest, sound_in
+
+Line = dict[str, Any]
+
+#: A member of a stretch: its number, its time from the start and on the shell's clock.
+Member = tuple[int, float, float]
+
+
+class Stretch:
+    """Of some columns, from ``start`` on; until :meth:`line` is asked for."""
+
+    def __init__(self, kind: str, columns: Columns, start: int, keeps: bool) -> None:
+        """``kind``: what the wire calls the frames; ``keeps``: with all sound that came.
+
+        Where sound is not kept, a stretch is of all of its columns.
+        """
+        self.columns, self.stop, self.keeps = columns, start, keeps
+        self.levels: list[list[int]] = []
+        """Of each frame, if anything is known of them."""
+        self._words: list[Any] = []
+        self._withheld: list[int] = []
+        self._kind, self._start = kind, start
+        self._number = self._next = 0
+        self._skips: list[tuple[int, int]] = []
+
+    def goes_on(self, stop: int, number: int) -> int:
+        """Up to there, and these have the numbers after this one; returns their last."""
+        if not self._number:
+            self._number = number + 1
+        elif number != self._next:
+            self._skips.append((self.stop - self._start, number - self._next))
+        self._next = number + self.columns.numbered(self.stop, stop)
+        self.stop = stop
+        return self._next
+
+    def says(self, words: Said) -> None:
+        """The next ``WORDS``, as they may be kept."""
+        if words.withheld:
+            self._withheld.append(len(self._words))
+        self._words.append(words.line["text"])
+
+    def line(self, began_at: float) -> tuple[float, Line]:
+        """With its time, in seconds from ``began_at``."""
+        columns, start, stop = self.columns, self._start, self.stop
+        times = columns.times[start:stop]
+        first, t = times[0], round(times[0] - began_at, 6)
+        line: Line = {"t": t, "n": self._number, "flow": columns.kinds[start:stop].decode()}
+        if self._skips:
+            line["skips"] = self._skips
+        line["ms"] = [int((at - first) * 1000 + 0.5) for at in times]
+        line["at"] = exact_times(times)
+        if frames := self._of(FRAME):
+            line["frames"] = self._frames(frames)
+        if spoken := self._of(SOUND):
+            line["sounds"] = list(self._sounds(spoken))
+            line["marks"] = columns.marks[spoken.start : spoken.stop]
+        if self._words:
+            line["words"] = self._words
+        if self._withheld:
+            line["withheld"] = self._withheld
+        if echoes := self._of(ECHO):
+            texts = columns.echoes[echoes.start : echoes.stop]
+            line["echoes"] = orjson.Fragment(f"[{','.join(texts)}]")
+        return t, line
+
+    def _of(self, kind: int) -> range:
+        """Where in their columns those of this kind are."""
+        first = self.columns.count(kind, 0, self._start)
+        return range(first, first + self.columns.count(kind, self._start, self.stop))
+
+    def _frames(self, among: range) -> Line:
+        told = _told(self.columns.frames, among, self.keeps)
+        frames: Line = {"media": self._kind, **told}
+        stamps = self.columns.stamps[among.start : among.stop]
+        if max(stamps) >= 0:
+            frames["stamps_ms"] = [None if one < 0 else one for one in stamps]
+        return frames | ({"levels": self.levels} if self.levels else {})
+
+    def _sounds(self, among: range) -> Iterator[Line]:
+        before = 0
+        for owned in self.columns.owned:
+            count = len(owned.sounds.sizes)
+            start, stop = max(among.start - before, 0), min(among.stop - before, count)
+            before += count
+            if start >= stop:
+                continue
+            response_id, item_id, part = owned.owner
+            of = {"response_id": response_id, "item_id": item_id, "content_index": part}
+            told = _told(owned.sounds, range(start, stop), self.keeps)
+            yield {"of": of, "left": _left(owned.around), "pieces": stop - start, **told}
+
+
+def _told(sounds: Sounds, among: range, keeps: bool) -> Line:
+    if len(among) != len(sounds.sizes):
+        assert sounds.texts is not None
+        return sizes_and_hash(sounds.texts[among.start : among.stop], keeps)
+    sizes = sounds.sizes
+    alike = sizes.count(sizes[0]) == len(sizes)
+    line: Line = {
+        "bytes": sum(sizes),
+        "sizes": sizes[0] if alike else sizes.tolist(),
+        "sha256": sounds.sha256.hexdigest(),
+    }
+    if keeps:
+        line["sound"] = one_text(sounds.texts or ())
+    return line
+
+
+def _left(around: tuple[str, str]) -> Line:
+    """What kind of a message that is, and of what."""
+    said = orjson.loads("AAAA".join(around))
+    sound = sound_in(said)
+    assert sound is not None
+    return {"media": sound.kind, **({"of": sound.of} if sound.of else {})}
+
+
+def unfolded(line: Line) -> list[Line]:
+    """The lines that say the same, as if each kind had been kept by itself.
+
+    Raises ``ValueError``, with one line of text, for a line that cannot be understood.
+    """
+    try:
+        return list(_unfolded(line))
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, struct.error):
+        # A generator that is asked for too much raises RuntimeError.
+        what = f"the line with number {line.get('n')!r} cannot be understood"
+        raise ValueError(f"a damaged flight recording: {what[:80]}") from None
+
+
+def _unfolded(line: Line) -> Iterator[Line]:
+    members = _members(line)
+    if "frames" in line:
+        head = {"peer": "telephony", "dir": "in", "passed": True}
+        yield _run(head | line["frames"], members["f"])
+    spoken = iter(members["s"])
+    for sounds in line.get("sounds", ()):
+        pieces = [next(spoken) for _ in range(sounds["pieces"])]
+        told = {key: sounds[key] for key in ("bytes", "sizes", "sha256", "sound") if key in sounds}
+        came = {"peer": "model", "dir": "in", "media": DELTA, "of": sounds["of"]}
+        yield _run(came | told, pieces)
+        told.pop("sound", None)
+        left = {"peer": "telephony", "dir": "out", **sounds["left"]}
+        yield _run(left | told, [(number + 1, t, at) for number, t, at in pieces])
+    for (number, t, _), mark in zip(members["s"], line.get("marks", ()), strict=True):
+        text = {"text": orjson.loads(mark), "sha": digest(mark)}
+        yield {"t": t, "n": number + 2, "peer": "telephony", "dir": "out", **text}
+    for kind, key, peer in (("w", "words", "model"), ("e", "echoes", "telephony")):
+        withheld = set(line.get("withheld", ())) if kind == "w" else ()
+        for nth, (of, text) in enumerate(zip(members[kind], line.get(key, ()), strict=True)):
+            number, t, at = of
+            said = {"t": t, "n": number, "at": at, "peer": peer, "dir": "in", "text": text}
+            yield said | ({"withheld": True} if nth in withheld else {})
+
+
+def _members(line: Line) -> dict[str, list[Member]]:
+    """By their kinds."""
+    found: dict[str, list[Member]] = {kind: [] for kind in "fswe"}
+    kinds, number, skips = line["flow"], int(line["n"]), dict(line.get("skips", ()))
+    times = struct.unpack(f"<{len(kinds)}d", b64decode(line["at"]))
+    for place, (kind, ms, at) in enumerate(zip(kinds, line["ms"], times, strict=True)):
+        number += skips.get(place, 0)
+        found[kind].append((number, float(line["t"]) + ms / 1000, at))
+        number += TEXTS[kind]
+    return found
+
+
+def _run(head: Line, members: list[Member]) -> Line:
+    numbers, ts, times = zip(*members, strict=True)
+    ms = [round((t - ts[0]) * 1000) for t in ts]
+    line = {"t": ts[0], "n": numbers[0], "gaps": gaps(numbers), "ms": ms, **head}
+    return line | ({"at": exact_times(array("d", times))} if head["dir"] == "in" else {})
