@@ -14,9 +14,6 @@ from typing import Any
 from opusbridge import events
 from opusbridge.sound import sound_bytes
 
-#: In place of the peer: a caller's frame that went through both sockets unchanged.
-PASSED = "passed"
-
 #: The peer of what came over neither socket.
 SHELL = "shell"
 
@@ -135,13 +132,3 @@ class Batch:
             done = place
         if done < len(self.columns):
             yield done, len(self.columns), None
-
-    def heard(self) -> Iterator[Entry]:
-        """In order: each frame, by its sound, which must have been kept, and the entries."""
-        columns, sounds = self.columns, iter(self.columns.frames.texts or ())
-        for start, stop, entry in self.stretches():
-            for place in range(start, stop):
-                if columns.kinds[place] == FRAME:
-                    yield columns.times[place], PASSED, self.kind, next(sounds)
-            if entry is not None:
-                yield entry

@@ -4,10 +4,11 @@ Only the writer's thread runs this. A slow or broken disk costs the recording, n
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from errno import errorcode
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ import structlog
 
 from opusbridge import effects, events
 from opusbridge.recording import files
-from opusbridge.recording.batch import PASSED, SHELL, Batch, Entry
+from opusbridge.recording.batch import FRAME, SHELL, Batch
 from opusbridge.recording.facts import fact
 from opusbridge.recording.flight import FlightRecording
 from opusbridge.recording.soundtrack import Soundtrack
-from opusbridge.sound import PCMU_8K, Audio, AudioFormat
+from opusbridge.sound import PCMU_8K, AudioFormat
 
 #: The writer's thread lets the calls' thread have the interpreter after so many entries, about
 #: half a millisecond; else a frame could wait for the interpreter's switch interval, 5 ms.
@@ -124,26 +125,32 @@ class CallFiles:
         self._soundtrack = Soundtrack(self._folder / files.RECORDING, self._format or PCMU_8K)
 
     def _mix(self, soundtrack: Soundtrack, batch: Batch) -> None:
-        for now, peer, _, what in _yielding(batch):
-            if not peer:
-                t = now - self._started_at
-                match what:
-                    case events.CallerSpoke():
-                        soundtrack.caller_spoke(what.audio, t)
-                    case effects.PlayAudio():
-                        starts_at = what.starts_at - self._started_at
-                        soundtrack.agent_played(what.audio, starts_at, t, what.follows)
-                    case effects.MovePlayout():
-                        soundtrack.agent_moved(what.by_seconds)
-                    case effects.ClearPlayout():
-                        soundtrack.cleared(max(t, what.heard_until - self._started_at))
-                    case effects.PauseRecording():
-                        soundtrack.pause(t)
-                    case effects.ResumeRecording():
-                        soundtrack.resume(t)
-            elif peer == PASSED:
-                audio = Audio(what, self._format or PCMU_8K)
-                soundtrack.caller_spoke(audio, now - self._started_at)
+        passed = _Passed(batch, self._format or PCMU_8K, self._started_at)
+        for count, (_, stop, entry) in enumerate(batch.stretches(), 1):
+            if entry is None or entry[1]:
+                continue  # a text
+            now, _, _, what = entry
+            t = now - self._started_at
+            # The voices are independent: of the caller's all at once, while nothing is written.
+            if isinstance(what, events.CallerSpoke) or soundtrack.due(t):
+                passed.heard(soundtrack, stop)
+            match what:
+                case events.CallerSpoke():
+                    soundtrack.caller_spoke(what.audio, t)
+                case effects.PlayAudio():
+                    starts_at = what.starts_at - self._started_at
+                    soundtrack.agent_played(what.audio, starts_at, t, what.follows)
+                case effects.MovePlayout():
+                    soundtrack.agent_moved(what.by_seconds)
+                case effects.ClearPlayout():
+                    soundtrack.cleared(max(t, what.heard_until - self._started_at))
+                case effects.PauseRecording():
+                    soundtrack.pause(t)
+                case effects.ResumeRecording():
+                    soundtrack.resume(t)
+            if count % YIELD_EVERY == 0:
+                time.sleep(0)
+        passed.heard(soundtrack, len(batch.columns))
 
     def _note(self, flight: FlightRecording, batch: Batch, dropped: int) -> None:
         if dropped > self._dropped:
@@ -210,8 +217,21 @@ def _format_of(batch: Batch) -> AudioFormat | None:
     return None
 
 
-def _yielding(batch: Batch) -> Iterator[Entry]:
-    for count, entry in enumerate(batch.heard(), 1):
-        yield entry
-        if count % YIELD_EVERY == 0:
-            time.sleep(0)
+class _Passed:
+    """The frames of a batch, as they are mixed."""
+
+    def __init__(self, batch: Batch, format: AudioFormat, began_at: float) -> None:
+        columns = batch.columns
+        self._columns, self._format = columns, format
+        self._sounds, sizes = columns.frames.texts or [], columns.frames.sizes
+        self._alike = not sizes or sizes.count(sizes[0]) == len(sizes)
+        frames = compress(columns.times, map(FRAME.__eq__, columns.kinds))
+        self._at = [now - began_at for now in frames]
+        self._done = 0
+
+    def heard(self, soundtrack: Soundtrack, stop: int) -> None:
+        """Up to that place of the columns."""
+        start, self._done = self._done, self._columns.count(FRAME, 0, stop)
+        some = slice(start, self._done)
+        sounds, at = self._sounds[some], self._at[some]
+        soundtrack.caller_passed(sounds, self._format, at, alike=self._alike)

@@ -13,6 +13,8 @@ Times are seconds from the start of the recording. They may not run backwards: a
 ``take(until_s)`` nothing may be reported that happened before ``until_s``.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,6 +68,22 @@ class StereoTimeline:
         settled = self._samples(at_s) - self._longest_frame
         self._caller.close_hole(self._caller.end - began, max(settled, self._taken))
         self._lay(self._caller, pcm, began, self._jitter)
+
+    def caller_run(self, pcm: bytes, frame_bytes: int, at_s: Sequence[float]) -> None:
+        """The same as :meth:`caller` for each frame of ``frame_bytes`` that came at ``at_s``.
+
+        As long as each goes where the one before it ended, they are laid down at once.
+        """
+        voice, length = self._caller, frame_bytes // _BYTES
+        since = max(self._samples(at_s[0]) - self._longest_frame, self._taken)
+        if voice.whole(since) and length <= self._longest_frame:
+            began = (self._samples(at) - nth * length for nth, at in enumerate(at_s, 1))
+            near = voice.end + length * len(at_s) - self._taken <= self._longest_lead
+            if near and max(began) <= voice.end + self._jitter:
+                voice.lay(voice.end, pcm)
+                return
+        for nth, at in enumerate(at_s):
+            self.caller(pcm[nth * frame_bytes : (nth + 1) * frame_bytes], at)
 
     def agent(self, pcm: bytes, starts_at_s: float, follows: bool = False) -> None:
         """The caller will hear ``pcm`` from ``starts_at_s``, or after what is queued already.
@@ -187,6 +205,10 @@ class _Voice:
         after it is known to be silence only when nothing can start so early any more.
         """
         return earliest if earliest > self.end + tolerance else min(earliest, self.end)
+
+    def whole(self, since: int) -> bool:
+        """Whether there is no hole after ``since`` that could be closed."""
+        return self._hole[1] <= since
 
     def close_hole(self, samples: int, since: int) -> None:
         """Take back so much of the last hole, as far as it is there after ``since``."""

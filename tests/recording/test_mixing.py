@@ -357,3 +357,42 @@ def test_when_sound_is_taken_changes_nothing_in_it(
 
     assert in_pieces == played(steps, [False] * len(steps), end)
     assert len(in_pieces) == round(end * RATE) * 4
+
+
+@given(
+    st.lists(st.sampled_from([-50, 0, 0, 0, 20, 55, 65, 75, 90]), min_size=1, max_size=40),
+    st.lists(st.integers(1, 12), max_size=12),
+    st.sampled_from([20, 60, 1200]),
+    st.sampled_from([0.0, 1.0, 400.0]),
+    st.integers(0, 60),
+)
+@settings(derandomize=True)
+def test_a_run_of_frames_is_laid_down_as_each_of_them_would_be(
+    jitters: list[int], sizes: list[int], ms: int, pause: float, taken_after: int
+) -> None:
+    one, other = StereoTimeline(RATE), StereoTimeline(RATE)
+    came, now = [], 0.0
+    for number, jitter in enumerate(jitters):
+        now = max(now, (number + 1) * ms / 1000 + jitter / 1000 + pause * (number > 5))
+        came.append((sound(ms, 100 + number), now))
+    runs = iter(sizes)
+    while came:
+        count = next(runs, 40)
+        run, came = came[:count], came[count:]
+        one.caller_run(b"".join(pcm for pcm, _ in run), len(run[0][0]), [at for _, at in run])
+        for pcm, at in run:
+            other.caller(pcm, at)
+        if len(came) % 7 == taken_after % 7:
+            assert one.take(run[-1][1]) == other.take(run[-1][1])
+
+    assert one.finish(now + 1) == other.finish(now + 1)
+
+
+def test_a_run_that_would_fill_the_memory_is_kept_as_far_as_each_of_its_frames_would_be() -> None:
+    one, other = StereoTimeline(RATE), StereoTimeline(RATE)
+    count = int(mixing.LONGEST_LEAD_SECONDS) + 10
+    one.caller_run(sound(1000) * count, 2 * RATE, [1.0] * count)
+    for _ in range(count):
+        other.caller(sound(1000), 1.0)
+
+    assert one.finish(500) == other.finish(500)
