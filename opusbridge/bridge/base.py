@@ -8,7 +8,7 @@ group that ends with the call, so nothing of a call outlives it.
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ from opusbridge.bridge.alarm import Alarm
 from opusbridge.bridge.asking import Asking
 from opusbridge.bridge.conduct import call_policy
 from opusbridge.bridge.control import Control
+from opusbridge.bridge.flag import Flag
 from opusbridge.bridge.hooks import OnOutcome, configured, tell_of_end
 from opusbridge.bridge.keeping import keep_sent, keep_told, write_as_it_goes
 from opusbridge.bridge.line import TelephonyLine
@@ -31,7 +32,7 @@ from opusbridge.bridge.shortcuts import ShortCuts
 from opusbridge.bridge.summary import complete, describe, show_note, summary
 from opusbridge.bridge.tools import SideWork, run_tool
 from opusbridge.call.call import Call
-from opusbridge.call.engine import Engine, Observer, Outgoing, TelephonyProtocol
+from opusbridge.call.engine import Bystanders, Engine, Observer, Outgoing, TelephonyProtocol
 from opusbridge.call.policy import CallPolicy, TelephonyTraits
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
@@ -93,7 +94,7 @@ class RealtimeBridge(Asking):
         self._clock, self._clock_began = time.monotonic, 0.0  # the loop's, once it runs
         self._names = Context()  # what the logs know the call by
         self._alarm = Alarm(self._wake)
-        self._over, self._finished = asyncio.Event(), asyncio.Event()
+        self._over, self._finished = Flag(), Flag()
         self._broke = False
         self._bad_messages = BadMessages("opusbridge.bridge")
         self._state: dict[str, Any] = {}
@@ -153,20 +154,18 @@ class RealtimeBridge(Asking):
         """The whole call. Returns how it ended; its files are complete by then."""
         loop = asyncio.get_running_loop()
         self._clock, self._clock_began = loop.time, loop.time()
-        bystanders: dict[type, list[Observer]] = {}
+        watching: list[tuple[Observer, Iterable[type]]] = []
         if self._metrics is not None:
             self._metrics.call_began()
-            for kind in self._metrics.wanted:
-                bystanders.setdefault(kind, []).append(self._metrics.observe)
+            watching.append((self._metrics.observe, self._metrics.wanted))
         if self.on_started is not None:
-            bystanders.setdefault(events.CallStarted, []).append(self._started)
+            watching.append((self._started, [events.CallStarted]))
         call = Call(self._policy, self._clock_began)
         if (make := self._recorder_factory) is not None:
             self._recorder = make(self.call_id, self._started_at, self._clock_began)
             self._recorder.follow(call.transcript_changes, self._policy)
-            for kind in self._recorder.wanted:
-                bystanders.setdefault(kind, []).append(self._recorder.observe)
-        made = self._protocol(), RealtimeProtocol(), self._observers, bystanders
+            watching.append((self._recorder.observe, self._recorder.wanted))
+        made = self._protocol(), RealtimeProtocol(), self._observers, _by_type(watching)
         engine = self._engine = Engine(call, *made)
         ways = self._said, self._also, self._step_broke
         short = ShortCuts(engine, self._recorder, self._clock, *ways)
@@ -381,3 +380,12 @@ class RealtimeBridge(Asking):
             self._finished.set()
             if self._outcome is not None:
                 await tell_of_end(self.agent.on_end, self._on_outcome, self._outcome)
+
+
+def _by_type(watching: Iterable[tuple[Observer, Iterable[type]]]) -> Bystanders:
+    """Those who watch, by the types of what each wants to see; a call keeps it."""
+    found: dict[type, tuple[Observer, ...]] = {}
+    for observe, kinds in watching:
+        for kind in kinds:
+            found[kind] = (*found.get(kind, ()), observe)
+    return found

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from opusbridge.bridge.flag import Flag
 from opusbridge.bridge.outbox import Outbox, Socket, read_all
 from opusbridge.bridge.pinging import Pinging
 from opusbridge.errors import PeerGone
@@ -30,8 +31,7 @@ class TelephonyLine:
         self._answered = answered
         self._pinging = Pinging(socket, answered)
         self._out = Outbox(stalled)
-        self._opened = asyncio.Event()
-        self._opened.set()
+        self._opened = Flag(is_set=True)
         self._carrying: asyncio.Task[None] | None = None
 
     def put(self, texts: Iterable[str]) -> None:

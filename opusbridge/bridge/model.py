@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
+from opusbridge.bridge.flag import Flag
 from opusbridge.bridge.outbox import Outbox, Socket, read_all
 from opusbridge.errors import PeerGone
 
@@ -29,7 +30,7 @@ class ModelLink:
         self._out = Outbox(stalled)
         self.put_one = self._out.put_one
         """As :meth:`put`, for one text; another function with each session."""
-        self._wanted = asyncio.Event()
+        self._wanted = Flag()
         self._dialled = False
         self._session: asyncio.Task[None] | None = None
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from opusbridge.bridge.flag import Flag
 from opusbridge.bridge.outbox import Socket
 from opusbridge.web.calls import Calls, ConnectModel, Place, TwilioBridge
 from opusbridge.web.tokens import StreamTokens
@@ -54,7 +55,7 @@ class _Announcement:
     model: DialledAhead
     place: Place
     until: float
-    claimed: asyncio.Event = field(default_factory=asyncio.Event)
+    claimed: Flag = field(default_factory=Flag)
     keeper: asyncio.Task[None] = field(init=False)
 
 

@@ -1,0 +1,113 @@
+"""Who waits for a flag, and when he goes on."""
+
+import asyncio
+
+from opusbridge.bridge.flag import Flag
+
+
+async def turns() -> None:
+    """All that can go on without anything new has done so."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def test_nobody_waits_for_a_flag_that_is_set() -> None:
+    flag = Flag(is_set=True)
+
+    waiting = asyncio.create_task(flag.wait())
+    await turns()
+
+    assert waiting.done()
+    assert flag.is_set()
+
+
+async def test_one_waits_until_it_is_set() -> None:
+    flag = Flag()
+    waiting = asyncio.create_task(flag.wait())
+    await turns()
+    assert not waiting.done()
+
+    flag.set()
+    await turns()
+
+    assert waiting.done()
+
+
+async def test_all_who_wait_go_on() -> None:
+    flag = Flag()
+    waiting = [asyncio.create_task(flag.wait()) for _ in range(3)]
+    await turns()
+
+    flag.set()
+    await turns()
+
+    assert all(task.done() for task in waiting)
+    assert not flag._waiting
+
+
+async def test_who_waited_goes_on_even_if_it_is_cleared_at_once() -> None:
+    flag = Flag()
+    waiting = asyncio.create_task(flag.wait())
+    await turns()
+
+    flag.set()
+    flag.clear()
+    await turns()
+
+    assert waiting.done()
+    assert not flag.is_set()
+
+
+async def test_a_cleared_flag_is_waited_for_again() -> None:
+    flag = Flag(is_set=True)
+
+    flag.clear()
+    waiting = asyncio.create_task(flag.wait())
+    await turns()
+    assert not waiting.done()
+    flag.set()
+    await turns()
+
+    assert waiting.done()
+
+
+async def test_who_gave_up_waiting_is_forgotten_and_leaves_the_others_waiting() -> None:
+    flag = Flag()
+    first, second = (asyncio.create_task(flag.wait()) for _ in range(2))
+    await turns()
+
+    first.cancel()
+    await turns()
+    assert first.cancelled()
+    assert len(flag._waiting) == 1
+    assert not second.done()
+    flag.set()
+    await turns()
+
+    assert second.done()
+
+
+async def test_one_who_gives_up_as_it_is_set_costs_the_others_nothing() -> None:
+    flag = Flag()
+    first, second = (asyncio.create_task(flag.wait()) for _ in range(2))
+    await turns()
+
+    first.cancel()
+    flag.set()
+    await turns()
+
+    assert first.cancelled()
+    assert second.done()
+
+
+async def test_it_may_be_set_twice_before_anybody_goes_on() -> None:
+    flag = Flag()
+    waiting = asyncio.create_task(flag.wait())
+    await turns()
+
+    flag.set()
+    flag.clear()
+    flag.set()
+    await turns()
+
+    assert waiting.done()
