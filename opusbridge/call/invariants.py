@@ -5,7 +5,6 @@ what passed on the wires. Each breach is a bug of ours, is counted
 (``opusbridge_invariant_violations_total``, which must stay 0), and changes nothing.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,11 +21,11 @@ class Invariants:
 
     def __init__(self) -> None:
         self._unanswered: str | None = None
-        self._announced: deque[str] = deque(maxlen=REMEMBERED)
+        self._announced: list[str] = []
         self._active: set[str] = set()
         self._cancelled: set[str] = set()
         self._speaking = False
-        self._outputs: deque[str] = deque(maxlen=REMEMBERED)
+        self._outputs: list[str] = []
         self._marks = 0
         self._received_ms: dict[str, float] = {}
         self._ended = False
@@ -61,7 +60,7 @@ class Invariants:
     def _output(self, effect: effects.AddToolOutput) -> str | None:
         if effect.tool_call_id in self._outputs:
             return "two-outputs-for-one-call"
-        self._outputs.append(effect.tool_call_id)
+        _remember(self._outputs, effect.tool_call_id)
         return None
 
     def _truncate(self, effect: effects.TruncateItem) -> str | None:
@@ -82,7 +81,7 @@ class Invariants:
     # --- What happens -------------------------------------------------------------------
 
     def _created(self, event: events.ResponseCreated) -> str | None:
-        self._announced.append(event.response_id)
+        _remember(self._announced, event.response_id)
         if event.in_conversation:
             # One at a time is the server's law: what was active before must be over.
             self._active = {event.response_id}
@@ -93,7 +92,7 @@ class Invariants:
     def _unannounced(self, event: events.OutputItemAdded | events.ResponseDone) -> str | None:
         """A response whose ``response.created`` was lost may well be the one we asked for."""
         if event.response_id not in self._announced:
-            self._announced.append(event.response_id)
+            _remember(self._announced, event.response_id)
             self._unanswered = None
         return None
 
@@ -145,6 +144,12 @@ class Invariants:
         self._cancelled.clear()
         self._outputs.clear()
         return None
+
+
+def _remember(ids: list[str], new: str) -> None:
+    """The oldest gives way."""
+    ids.append(new)
+    del ids[:-REMEMBERED]
 
 
 _CHECKS: dict[type, Callable[[Invariants, Any], str | None]] = {

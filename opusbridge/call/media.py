@@ -4,8 +4,6 @@ When both sides speak the same, a frame passes as the text it came as. Otherwise
 chunk is not made of whole samples, it is decoded, converted and made anew.
 """
 
-from collections import deque
-
 from opusbridge.audio.formats import Transcoder, silence_byte
 from opusbridge.audio.framing import Framer
 from opusbridge.sound import Audio, AudioFormat
@@ -51,7 +49,7 @@ class HeldAudio:
 
     def __init__(self) -> None:
         self.most_ms = HELD_MS
-        self._held: deque[Audio] = deque()
+        self._held: list[Audio] = []
         self._ms = 0.0
 
     def hold(self, audio: Audio) -> float:
@@ -60,13 +58,13 @@ class HeldAudio:
         self._ms += audio.ms
         dropped = 0.0
         while self._ms > self.most_ms:
-            gone = self._held.popleft().ms
+            gone = self._held.pop(0).ms
             self._ms -= gone
             dropped += gone
         return dropped
 
     def take(self) -> list[Audio]:
-        held, self._held, self._ms = list(self._held), deque(), 0.0
+        held, self._held, self._ms = self._held, [], 0.0
         return held
 
 

@@ -22,7 +22,6 @@ prompt was played" (AudioCodes' ``playFinished``) can correct nothing: whether i
 sound, and what it says of cut ones, is not documented, and it would mark newer sound heard.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 
 from opusbridge.audio.formats import silence_byte
@@ -63,13 +62,13 @@ class PlayoutLedger:
     paused: bool = False
     segments: list[Segment] = field(default_factory=list)
     """Not yet completely heard, in the order in which they began."""
-    _waiting: deque[tuple[Segment, bytes | None]] = field(default_factory=deque)
+    _waiting: list[tuple[Segment, bytes | None]] = field(default_factory=list)
     _sent: int = 0
     _empties_at: float = 0.0
     """When everything sent was heard."""
     _run: Run | None = None
     _heard: int = 0
-    _marks: deque[tuple[str, int, float]] = field(default_factory=deque)
+    _marks: list[tuple[str, int, float]] = field(default_factory=list)
     _stale_marks: dict[str, None] = field(default_factory=dict)
     _marks_placed: int = 0
 
@@ -143,7 +142,7 @@ class PlayoutLedger:
                     found[-1] = before.and_then(sent)
                 else:
                     found.append(sent)
-            self._waiting.popleft()
+            del self._waiting[0]
         return found
 
     def _send(self, segment: Segment, audio: Audio, now: float) -> Sent:
@@ -206,7 +205,7 @@ class PlayoutLedger:
         if not self.awaits(name, False) and all(name != placed for placed, _, _ in self._marks):
             return False
         while True:
-            placed, position, _ = self._marks.popleft()
+            placed, position, _ = self._marks.pop(0)
             if placed == name:
                 break  # those before it were heard too; their echoes were lost
             self._spoil([placed])
@@ -253,7 +252,7 @@ class PlayoutLedger:
     def heard_position(self, now: float) -> int:
         """Bytes of this epoch that have reached the ear; never runs backwards."""
         while self._marks and now >= self._marks[0][2] + MARK_LOST_SECONDS:
-            self._spoil([self._marks.popleft()[0]])
+            self._spoil([self._marks.pop(0)[0]])
         self._heard = self._position(now)
         return self._heard
 
@@ -323,10 +322,12 @@ class PlayoutLedger:
         # Where the end of an utterance has left already, it is behind its sound again.
         open_ended = {segment for segment, raw in self._waiting if raw is None}
         last = {segment: at for at, (segment, _) in enumerate(again)}
-        for at, (segment, raw) in reversed(list(enumerate(again))):
+        back: list[tuple[Segment, bytes | None]] = []
+        for at, (segment, raw) in enumerate(again):
+            back.append((segment, raw))
             if segment.complete and last[segment] == at and segment not in open_ended:
-                self._waiting.appendleft((segment, None))
-            self._waiting.appendleft((segment, raw))
+                back.append((segment, None))
+        self._waiting[:0] = back
         self.kept.cut(now + CLEAR_SECONDS)
         self._begin_epoch(now)
         self.paused = True

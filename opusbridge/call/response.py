@@ -16,7 +16,7 @@ that covers it is accepted (``pending.py``), and comes back if that fails.
 from opusbridge import effects
 from opusbridge.call.attribution import begun_for, is_ours
 from opusbridge.call.door import Door
-from opusbridge.call.machines import is_due
+from opusbridge.call.machines import is_due, remember
 from opusbridge.call.pending import Cause, PendingUserInput, Why
 from opusbridge.call.policy import ResponsePolicy
 from opusbridge.call.tables import Action, Request, RequestInput, Response, ResponseInput
@@ -169,7 +169,7 @@ class ResponseLifecycle:
 
     def outside(self, response_id: str) -> None:
         """A response out of band: it holds no slot and answers nobody."""
-        self._response.over.append(response_id)
+        remember(self._response.over, response_id)
 
     def seen(self, response_id: str, more_to_come: bool, now: float) -> list[Effect]:
         """An event of this response came: it makes progress.

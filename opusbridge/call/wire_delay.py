@@ -16,7 +16,6 @@ is heard; and where no marks come back, right behind the first sound of each run
 travels.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 from math import inf
 from statistics import median, median_low
@@ -83,7 +82,7 @@ class WireDelay:
     """One way where nothing holds it up."""
     _assumed: float = field(init=False)
     _usual: float = 0.0
-    _trips: deque[Trip] = field(default_factory=lambda: deque(maxlen=TRIPS))
+    _trips: list[Trip] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._assumed = self.seconds
@@ -94,6 +93,7 @@ class WireDelay:
         Returns how much of that it was under way by the line's clock, if it tells."""
         if trip.least == inf:
             self._trips.append(trip)
+            del self._trips[:-TRIPS]
         trip.least = min(trip.least, max(excess, 0.0))
         left = self.clock.left(now)
         if left is not None:
@@ -119,7 +119,7 @@ class WireDelay:
         self.quickest = min(max(0.0, quickest), LONGEST_SECONDS)
         # First what is assumed is one of them, so that no single trip is believed.
         ways = [self._assumed] if len(self._trips) < RUNS else []
-        for trip in list(self._trips)[-RUNS:]:
+        for trip in self._trips[-RUNS:]:
             told = trip.straight < inf
             ways.append(trip.straight - self.quickest if told else trip.least / 2)
         self.seconds = min(median_low(ways), LONGEST_SECONDS)
@@ -139,9 +139,9 @@ class Run:
     told: float
     """The delay that others know of, who were told when its sound is heard."""
     _trip: Trip = field(default_factory=Trip)
-    _ahead: deque[float] = field(default_factory=lambda: deque(maxlen=ECHOES))
+    _ahead: list[float] = field(default_factory=list)
     """Of the echoes of which the line tells, as ``Trip.ahead``."""
-    _excesses: deque[float] = field(default_factory=lambda: deque(maxlen=ECHOES))
+    _excesses: list[float] = field(default_factory=list)
     """Of those of which it does not."""
     _era: int = 0
     _came_at: float = -inf
@@ -172,6 +172,7 @@ class Run:
                 self._era = wire.clock.era
                 self._ahead.clear()
             self._ahead.append(ahead)
+            del self._ahead[:-ECHOES]
             way = median_low(self._ahead) + wire.clock.behind - wire.quickest
             self.delay = max(0.0, way)
             return
@@ -179,6 +180,7 @@ class Run:
             excess = min(excess, self._excesses.pop())
         self._came_at = now
         self._excesses.append(excess)
+        del self._excesses[:-ECHOES]
         if not self._ahead:
             self.delay = self._way(min(self._excesses), wire.quickest)
 

@@ -132,6 +132,18 @@ def test_what_concerns_nothing_it_watches_is_passed_over() -> None:
     assert breaches(Note("hold"), ClearPlayout()) == []
 
 
+def test_of_tool_calls_and_responses_the_latest_are_remembered() -> None:
+    books = Invariants()
+    outputs = [AddToolOutput("output", f"call_{n}", Private("")) for n in range(REMEMBERED + 1)]
+    assert _all(books, outputs) == []
+    assert _all(books, [outputs[-1], outputs[1]]) == ["two-outputs-for-one-call"] * 2
+    assert _all(books, [outputs[0]]) == []
+
+    created = [ResponseCreated(f"resp_{n}", in_conversation=False) for n in range(REMEMBERED)]
+    assert _all(books, [ResponseCreated("resp"), ASK, *created]) == ["create-while-active"]
+    assert _all(books, [ResponseDone("resp", "completed"), AGAIN]) == []  # forgotten: it answers
+
+
 def test_of_sound_the_latest_parts_are_remembered() -> None:
     books = Invariants()
     parts = [said(100, f"item_{n}") for n in range(REMEMBERED + 10)]

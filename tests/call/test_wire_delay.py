@@ -11,6 +11,7 @@ from opusbridge.call.wire_delay import (
     LONGEST_SECONDS,
     MOST_ASKED,
     RUNS,
+    TRIPS,
     Pings,
     Run,
     Trip,
@@ -65,6 +66,11 @@ def test_a_far_side_that_stood_still_is_no_long_wire_and_a_fast_one_no_wire_at_a
 
 def test_the_quickest_way_is_half_of_the_quickest_trip() -> None:
     assert wire_after(0.06, 0.2, 0.04).quickest == pytest.approx(0.02)
+
+
+def test_a_quick_trip_of_long_ago_is_forgotten() -> None:
+    assert wire_after(0.04, *[0.2] * (TRIPS - 1)).quickest == pytest.approx(0.02)
+    assert wire_after(0.04, *[0.2] * TRIPS).quickest == pytest.approx(0.1)
 
 
 def test_what_the_callers_frames_were_late_an_echo_between_them_was_too() -> None:
@@ -155,6 +161,19 @@ def test_a_sound_that_came_late_is_told_from_an_echo_that_came_late() -> None:
     quick.came_back(800, 10.10, wire)  # left there when our clock showed 10.07
 
     assert quick.delay == pytest.approx(0.07, abs=0.02)
+
+
+def test_beside_a_line_too_a_far_side_that_stood_still_is_believed_after_some_echoes() -> None:
+    wire, _ = beside_a_line([0.01])
+    run = Run(0, 9.8, 8000, 0.05, 0.05)
+    for _ in range(2 * ECHOES):
+        run.came_back(1600, 10.02, wire)
+    assert run.delay == pytest.approx(0.01, abs=0.001)
+
+    for _ in range(ECHOES):
+        run.came_back(800, 10.02, wire)  # 100 ms of its sound were heard later than that
+
+    assert run.delay == pytest.approx(0.11, abs=0.001)
 
 
 def test_on_another_line_what_the_last_one_said_is_forgotten() -> None:
