@@ -13,24 +13,25 @@ import logging
 import os
 import sys
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable
 
 from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
+from opusbridge.bridge.flag import Flag
 from opusbridge.errors import PeerGone
 
 #: Texts that wait to be received before we stop reading from the peer.
 MOST_UNREAD = 64
-#: Bytes taken from the kernel at once: what a model may cost the others in one loop's turn.
-#: (Of the callers' sockets the kernel itself holds no more: web/server.py.)
-MOST_READ = 64 * 1024
 #: A message this long goes to the loop as it is, not by picows' own buffer, which it would hold
 #: a view of while the peer is slow.
 MOST_BUFFERED = 8 * 1024
-#: Bytes a connection begins to read with; telephony's frames are some hundreds.
-FIRST_READ = 8 * 1024
+#: Bytes taken from the kernel at once, however large the buffer has grown.
+#: (Of the callers' sockets the kernel itself holds no more: web/server.py.)
+MOST_READ = 64 * 1024
+#: Bytes a connection begins to read with: telephony's frames are some hundreds, and of the model
+#: 200 ms of sound are two thousand, or 13 where they are linear.
+READ_OF_TELEPHONY, READ_OF_MODEL = 4 * 1024, 8 * 1024
 
 #: RFC 6455 section 7.4: what may stand in a close frame, besides 3000 to 4999.
 CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015)})
@@ -62,12 +63,11 @@ class LeanSocket(WSListener):
         self._ping_seconds = ping_seconds
         self._close_seconds = close_seconds
         self._transport: WSTransport | None = None
-        self._waiting: deque[str] = deque()
+        self._waiting: list[str] = []
         self._take: Callable[[str], None] | None = None
         self._reader: asyncio.Future[None] | None = None
         self._reading = True
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._writable = Flag(is_set=True)
         self._slow = False
         self._parts: bytearray | None = None
         self._parts_are_text = False
@@ -75,7 +75,7 @@ class LeanSocket(WSListener):
         self._broke: Exception | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ping = b""
-        self._lost = asyncio.Event()
+        self._lost = Flag()
         self.on_pong: Callable[[bytes], None] = _ignore
         """Told the payload of each pong that is no answer to the pings of ours."""
 
@@ -100,7 +100,7 @@ class LeanSocket(WSListener):
                 raise self._gone
             self._reader = self._loop.create_future()
             await self._reader
-        text = self._waiting.popleft()
+        text = self._waiting.pop(0)
         if not self._waiting:
             self._resume_reading()
         return text
@@ -111,13 +111,14 @@ class LeanSocket(WSListener):
         :meth:`receive_text` then only waits for the end. What ``take`` raises, that raises.
         """
         self._take = take
-        while self._waiting:
-            take(self._waiting.popleft())
+        waiting, self._waiting = self._waiting, []
+        for text in waiting:
+            take(text)
         self._resume_reading()
 
     def unread(self, texts: Iterable[str]) -> None:
         """Texts that were received already; they come again, first and in this order."""
-        self._waiting.extendleft(reversed(list(texts)))
+        self._waiting[:0] = texts
 
     def send_now(self, text: str) -> bool:
         """Send without waiting; ``False`` if that cannot be (:meth:`send_text` tells why)."""
@@ -350,11 +351,23 @@ def _ignore(payload: bytes) -> None:
 
 
 class Parser(WSProtocol):  # type: ignore[misc]  # a class written in C
-    """picows' own protocol, which takes no more at once than is good for the others."""
+    """picows' own protocol, whose buffer grows for a long message only, not for many at once.
+
+    Left to itself it doubles whenever more than nine tenths of it were filled, which a model does
+    that speaks faster than it is heard, and never shrinks: the call would keep that to its end.
+    """
+
+    size = 0
+    """Of the whole buffer, which only ever doubles."""
 
     def get_buffer(self, hint: int) -> memoryview:
         buffer: memoryview = super().get_buffer(hint)
-        return buffer[:MOST_READ] if len(buffer) > MOST_READ else buffer
+        free = len(buffer)
+        if free > self.size:  # never before it has doubled: the last byte is not given away
+            self.size = 2 * self.size or free
+        # An eighth stays empty, unless the message that is being read fills all the rest.
+        fits = free - self.size // 8
+        return buffer[: min(fits, MOST_READ)] if fits > 0 else buffer[:-1]
 
 
 def parser(
@@ -367,7 +380,7 @@ def parser(
 ) -> WSProtocol:
     """picows behind ``listener``; with an ``address`` (host and port, path) as a client."""
     host_port, path = address or (None, None)
-    return (Parser if address else WSProtocol)(
+    return Parser(
         host_port,
         path,
         address is not None,
@@ -380,5 +393,5 @@ def parser(
         False,  # its pongs: we look at the frame first
         largest,
         headers,
-        FIRST_READ,
+        READ_OF_MODEL if address else READ_OF_TELEPHONY,
     )
