@@ -280,7 +280,8 @@ class Agent(BaseModel):
         if self.transcription is not None:
             off = self.transcription == "none"
             changes["transcription_model"] = None if off else self.transcription
-        return settings.replace(**changes)
+        # A call keeps its settings, and as a rule they are the same for all.
+        return settings.replace(**changes) if changes else settings
 
 
 def _complaint(error: ValidationError) -> str:
