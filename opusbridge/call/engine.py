@@ -143,7 +143,7 @@ class Engine:
         self._observers = tuple(observers)
         self._bystanders = bystanders
         self._unseen = not observers and bystanders.keys().isdisjoint(UNSEEN)
-        self._looked = False  # whether ``_line`` and ``_flow`` are of now
+        self._looked = self._agreed = False  # whether ``_line`` and ``_flow`` are of now
         self._line: CallerLine | None = None
         self._flow: Flow | None = None
         self._streams = telephony if isinstance(telephony, FlowingProtocol) else None
@@ -209,7 +209,7 @@ class Engine:
         """
         if not self._looked:
             self._look()
-        flow, streams = self._flow, self._streams
+        flow, streams = self._flow, self._streams if self._agreed else None
         if flow is None or (delta := self.model.delta(text)) is None:
             return None
         spoken, response_id, item_id, part, what = delta
@@ -245,6 +245,8 @@ class Engine:
     def _look(self) -> None:
         """Which short cuts are open until the next step."""
         self._looked = True
+        talk = self.call.conversation
+        self._agreed = talk is not None and talk.model_format == self.model.output_format
         seen = self._observers or not self._prelude.over
         self._line = None if seen else self.call.open_line
         straight = self._unseen and self._prelude.over and self.tally.in_answer

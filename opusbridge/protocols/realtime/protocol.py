@@ -54,6 +54,11 @@ class RealtimeProtocol:
         self._output_format = PCM_24K  # the session's default, until we or the server say
         self._looked_at: tuple[str | None, Any] = (None, None)  # a text, and what it holds
 
+    @property
+    def output_format(self) -> AudioFormat:
+        """Of the agent's sound that comes."""
+        return self._output_format
+
     # --- In ------------------------------------------------------------------------------
 
     def receive(self, text: str) -> list[FromModel]:
