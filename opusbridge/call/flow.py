@@ -66,6 +66,8 @@ class Flow:
 def flow_of(call: Call) -> Flow | None:
     """``None`` while more may come of what the agent says than that it is heard."""
     talk = call.conversation
-    if talk is None or not call.calm or talk.tools.busy or talk.barge_in.judges:
+    if talk is None or not call.calm or call.transcript.paused:
+        return None
+    if talk.tools.busy or talk.barge_in.judges:
         return None
     return Flow(call, talk)

@@ -1,0 +1,50 @@
+"""Where the short cuts for the agent's answer are closed: states that its stories hardly reach."""
+
+from opusbridge import events
+from tests.call.test_flow import done, in_answer, mark, sound, words
+from tests.call.wires import dumped, ready
+
+
+def test_sound_that_comes_in_another_format_than_was_agreed_is_not_played() -> None:
+    """As if it were in that one the caller would hear loud static."""
+    both = in_answer()
+    both.model(ready("audiocodes"))  # the session's sound is PCM now, and Twilio's mu-law
+
+    both.model(sound("r1"))
+    both.model(words("r1"))
+    assert both.short == 1
+
+    both.model(ready("twilio"))
+    both.model(sound("r1"))
+    both.model(sound("r1"))
+    assert both.short >= 2
+
+
+def test_while_the_recording_is_paused_what_is_withheld_is_told_at_once() -> None:
+    """An item of which nothing but sound has come is known when that was heard."""
+    both = in_answer()
+    both.happens(events.RecordingPauseRequested("operator"))
+    over = {"response_id": "r1", "item_id": "new", "content_index": 0}
+    both.model(sound("r1", item_id="new"))
+    both.model(dumped(type="response.output_audio.done", **over))
+    for _ in range(3):
+        both.model(sound("r1"))
+    both.model(words("r1"))
+
+    for name in list(both.marks):
+        both.waits(0.2)
+        both.telephony(mark(name))
+
+    assert both.short == 0
+    assert both.quick.tally.notes["withheld"] == 2
+
+
+def test_after_a_pause_of_the_recording_they_are_open_again() -> None:
+    both = in_answer()
+    both.happens(events.RecordingPauseRequested("operator"))
+    both.happens(events.RecordingResumeRequested("operator"))
+    both.model(sound("r1"))
+    both.model(words("r1"))
+    both.model(done("r1"))
+
+    assert both.short == 2
