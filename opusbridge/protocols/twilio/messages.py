@@ -36,7 +36,8 @@ class MediaFormat(FromTwilio):
 
 
 class StartMetadata(FromTwilio):
-    streamSid: Annotated[str, Field(min_length=1)]
+    # 34 characters; it is in every message of the call, and of a longer one nobody keeps any.
+    streamSid: Annotated[str, Field(min_length=1, max_length=128)]
     accountSid: str
     callSid: Annotated[str, Field(min_length=1)]
     mediaFormat: MediaFormat

@@ -101,7 +101,7 @@ def test_whatever_comes_is_understood_or_refused_by_name(texts: list[str], begun
 
 
 @settings(derandomize=True, deadline=None, max_examples=50)
-@given(st.text(min_size=1), st.text(min_size=1))
+@given(st.text(min_size=1, max_size=128), st.text(min_size=1))
 def test_whatever_the_names_what_we_say_is_what_twilio_reads(stream: str, mark: str) -> None:
     message = json.loads(START)
     message["start"]["streamSid"] = stream

@@ -240,7 +240,14 @@ def test_numbers_of_the_format_may_be_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [{"streamSid": ""}, {"callSid": ...}, {"mediaFormat": 8000}, {"customParameters": []}]
+    "broken",
+    [
+        {"streamSid": ""},
+        {"streamSid": "M" * 129},
+        {"callSid": ...},
+        {"mediaFormat": 8000},
+        {"customParameters": []},
+    ],
 )
 def test_a_start_that_lacks_its_facts_does_not_start(broken: dict[str, object]) -> None:
     protocol = TwilioProtocol()
