@@ -5,7 +5,7 @@ Only the writer's thread runs this. A slow or broken disk costs the recording, n
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from errno import errorcode
 from functools import partial
 from itertools import compress
@@ -57,7 +57,8 @@ class CallFiles:
 
     def write(self, batch: Batch, dropped: int, news: dict[str, Any]) -> None:
         """``dropped``: entries of this call lost so far; ``news``: of the transcript."""
-        self._open(batch)
+        self._format = self._format or _format_of(batch)
+        self._open()
         if news:
             # What is wrong with the disk is told at the latest when the call is over.
             with suppress(OSError):
@@ -77,18 +78,26 @@ class CallFiles:
         transcript: dict[str, Any],
         now: float,
     ) -> None:
-        try:
+        # Each, even where a bug of ours has spoilt another; the last first.
+        with ExitStack() as rest:
+            rest.callback(self._sum_up, call, transcript)
+            rest.callback(self._finish_flight)
+            rest.callback(self._finish_soundtrack, now)
             self.write(batch, dropped, {})
-            if self._soundtrack:
-                self._try(partial(self._soundtrack.finish, now - self._started_at))
-            if self._flight:
-                self._try(self._flight.finish)
-        finally:
-            # Even where a bug of ours has spoilt the rest.
-            self._try(partial(files.make_folder, self._folder))
-            if self._record:
-                self._try(partial(files.write_json, self._folder / files.TRANSCRIPT, transcript))
-            self._try(partial(files.write_json, self._folder / files.CALL, call))
+
+    def _finish_soundtrack(self, now: float) -> None:
+        if self._soundtrack:
+            self._try(partial(self._soundtrack.finish, now - self._started_at))
+
+    def _finish_flight(self) -> None:
+        if self._flight:
+            self._try(self._flight.finish)
+
+    def _sum_up(self, call: dict[str, Any], transcript: dict[str, Any]) -> None:
+        self._try(partial(files.make_folder, self._folder))
+        if self._record:
+            self._try(partial(files.write_json, self._folder / files.TRANSCRIPT, transcript))
+        self._try(partial(files.write_json, self._folder / files.CALL, call))
 
     def _write_transcript(self, news: dict[str, Any]) -> None:
         known = self._transcript
@@ -99,11 +108,10 @@ class CallFiles:
         text = {"call_id": self._call_id, "items": shown, **pauses}
         files.write_json(self._folder / files.TRANSCRIPT, text)
 
-    def _open(self, batch: Batch) -> None:
+    def _open(self) -> None:
         if self._opened:
             return
         self._opened = True
-        self._format = self._format or _format_of(batch)
         if self._try(partial(files.make_folder, self._folder)):
             if self._flight_wanted:
                 self._try(self._open_flight)

@@ -81,6 +81,7 @@ class CallRecorder:
         )
         self._writer = writer
         self._flight = bool(flight)
+        self._takes_frames = record or self._flight
         self.keeps_words = record
         self.wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING) | _VITAL
         """What :meth:`observe` makes anything of."""
@@ -142,7 +143,7 @@ class CallRecorder:
         The same as :meth:`said` of both texts, and :meth:`observe` of what they mean, without
         either: ``frame`` is the sound in base64, and what its wire's clock said.
         """
-        if self._flight or self.keeps_words:
+        if self._takes_frames:
             batch, at_ms = self._batch, frame[1]
             columns, batch.kind = batch.columns, kind
             columns.kinds.append(FRAME)
@@ -196,7 +197,9 @@ class CallRecorder:
         """
         last = partial(self._files.finish, self._batch, self.dropped, call, transcript, now)
         self._writer.submit_last(partial(self._complete, last), self._size())
-        self._batch, self._flight = Batch(Columns(False)), False
+        # Whatever else is heard of the call comes too late for its files.
+        self._batch, self._news, self._changes = Batch(Columns(False)), {}, None
+        self._flight, self._takes_frames, self.wanted = False, False, _NOTHING
 
     async def closed(self) -> None:
         """Returns when everything is on the disk, or cannot be. After :meth:`finish`."""

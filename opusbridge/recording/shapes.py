@@ -126,7 +126,8 @@ class Shaper:
 
     def keeps(self, text: str) -> bool:
         """Whether :meth:`shape` keeps a readable message of the model's just as it is."""
-        return not self.withholds and "\n" not in text and _harmless(text)
+        one_line = "\n" not in text and "\r" not in text
+        return one_line and not self.withholds and _harmless(text)
 
     def withhold(self, ids: Iterable[str]) -> None:
         """Whatever is said of these items, now or later, is not kept."""
