@@ -16,6 +16,10 @@ from opusbridge.sound import PCM_24K, AudioFormat
 #: Stored speech is PCM; of another rate it only has other windows.
 STORED = PCM_24K
 
+#: What most values are: asked first, since to ask whether a type is a mapping takes long, and
+#: the answer is kept for each type.
+_ITSELF = str | int | float | None
+
 
 def plain(value: Any, *, whole: bool = False, private: str | None = None) -> Any:
     """``value`` in JSON's own types.
@@ -23,6 +27,8 @@ def plain(value: Any, *, whole: bool = False, private: str | None = None) -> Any
     Stored sound becomes its length, its hash and its levels, with the sound itself if
     ``whole``. ``private`` stands in place of every private text; ``None``: they are kept.
     """
+    if isinstance(value, _ITSELF):
+        return value
     if isinstance(value, AudioFormat):
         return f"{value.encoding}/{value.rate_hz}"
     if isinstance(value, Private):

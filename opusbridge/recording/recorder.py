@@ -9,7 +9,7 @@ A slow or broken disk costs the recording, never the call.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ class CallRecorder:
         self._flight = bool(flight)
         self._takes_frames = record or self._flight
         self.keeps_words = record
-        self.wanted = (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING) | _VITAL
+        self.wanted = _wanted(record, bool(flight))
         """What :meth:`observe` makes anything of."""
         self._changes: Callable[[float], dict[str, Any]] | None = None
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
@@ -92,9 +92,7 @@ class CallRecorder:
         self._size_bytes = 0
         self.hand_over_at = started_at + HAND_OVER_SECONDS
         """When what came together is due to go to the writer."""
-        self._done: Future[None] = Future()
-        # Whoever stops waiting in ``closed`` must not cancel it for the others.
-        self._done.set_running_or_notify_cancel()
+        self._done: Future[None] | None = None  # from ``finish`` on
         self.dropped = 0
         """Entries lost because the writer could not keep up."""
 
@@ -195,14 +193,18 @@ class CallRecorder:
         Writes ``call.json`` and ``transcript.json`` from these values, which must not be
         changed afterwards.
         """
+        self._done = done = Future[None]()
+        # Whoever stops waiting in ``closed`` must not cancel it for the others.
+        done.set_running_or_notify_cancel()
         last = partial(self._files.finish, self._batch, self.dropped, call, transcript, now)
-        self._writer.submit_last(partial(self._complete, last), self._size())
+        self._writer.submit_last(partial(_complete, last, done), self._size())
         # Whatever else is heard of the call comes too late for its files.
         self._batch, self._news, self._changes = Batch(Columns(False)), {}, None
         self._flight, self._takes_frames, self.wanted = False, False, _NOTHING
 
     async def closed(self) -> None:
         """Returns when everything is on the disk, or cannot be. After :meth:`finish`."""
+        assert self._done is not None
         await asyncio.wrap_future(self._done)
 
     def _flowed(self, kind: int, size_bytes: int, now: float) -> None:
@@ -247,11 +249,18 @@ class CallRecorder:
             items = {**self._news.get("items", {}), **new.get("items", {})}
             self._news = {**self._news, **new, "items": items}
 
-    def _complete(self, job: partial[None]) -> None:
-        try:
-            job()
-        finally:
-            self._done.set_result(None)
+
+def _complete(job: partial[None], done: Future[None]) -> None:
+    try:
+        job()
+    finally:
+        done.set_result(None)
+
+
+@cache
+def _wanted(record: bool, flight: bool) -> frozenset[type]:
+    """The same for all calls that are kept alike."""
+    return (_SOUND if record else _NOTHING) | (FACTS if flight else _NOTHING) | _VITAL
 
 
 def _is_vital(entry: Entry) -> bool:

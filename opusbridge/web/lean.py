@@ -141,16 +141,31 @@ class LeanProtocol(WebSocketsSansIOProtocol):
         # A loop may look only when reading begins at how the protocol wants to read.
         self.transport.set_protocol(frames)
         self.transport.resume_reading()
+        # Some kilobytes that nobody needs any more while the call lasts.
+        del self.conn, self.queue, self.writable
 
     def _is_closing(self, timer: asyncio.TimerHandle) -> None:
         self.close_timer = timer  # uvicorn leaves the connection alone meanwhile
 
     def _is_lost(self) -> None:
+        self.queue, self.writable = asyncio.Queue(), asyncio.Event()  # uvicorn tells them of it
         self.connection_lost(None)
 
 
 class _Wire:
     """The transport as picows uses it. Of its writes the first is not for the peer."""
+
+    __slots__ = (
+        "abort",
+        "close",
+        "get_extra_info",
+        "get_write_buffer_size",
+        "is_closing",
+        "pause_reading",
+        "resume_reading",
+        "write",
+        "writelines",
+    )
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.write: Callable[[bytes], None] = transport.write
