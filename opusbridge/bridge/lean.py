@@ -355,6 +355,7 @@ class Parser(WSProtocol):  # type: ignore[misc]  # a class written in C
 
     Left to itself it doubles whenever more than nine tenths of it were filled, which a model does
     that speaks faster than it is heard, and never shrinks: the call would keep that to its end.
+    For the model's side.
     """
 
     size = 0
@@ -380,7 +381,8 @@ def parser(
 ) -> WSProtocol:
     """picows behind ``listener``; with an ``address`` (host and port, path) as a client."""
     host_port, path = address or (None, None)
-    return Parser(
+    # What telephony sends comes in real time: a method for each frame would find nothing to do.
+    return (Parser if address else WSProtocol)(
         host_port,
         path,
         address is not None,
