@@ -69,4 +69,4 @@ class ShortCuts:
         if flowed.sound is None:
             self._recorder.worded(text, now)
         else:
-            self._recorder.streamed(flowed.sound, flowed.around, flowed.to_telephony[-1], now)
+            self._recorder.streamed(flowed.sound, flowed.around, flowed.to_telephony, now)

@@ -100,9 +100,9 @@ class Flowed:
 
     to_telephony: Sequence[str] = ()
     sound: events.Delta | None = None
-    """If it is sound, that leaves with a mark behind it."""
+    """If it is sound, that leaves with a mark behind it, or behind each piece of it."""
     around: tuple[str, str] = ("", "")
-    """What stands around it in the message that leaves."""
+    """What stands around it, or each piece, in the message that leaves."""
 
 
 @dataclass(slots=True)
@@ -216,14 +216,18 @@ class Engine:
         if not spoken:
             taken = flow.words(response_id, item_id, part, what, now)
             return _WORDS if taken else None
-        played = None if streams is None else flow.sound(response_id, item_id, part, what, now)
-        if streams is None or played is None:
+        if streams is None:
             return None
-        sent, mark = played
-        self._invariants.received(item_id, part, sent.audio.ms)
-        for observer in self._bystanders.get(effects.PlayAudio, ()):
-            observer(effects.PlayAudio(sent.audio, sent.starts_at, sent.follows), now)
-        return Flowed(streams.stream(what, mark), delta, streams.around)
+        played = flow.sound(response_id, item_id, part, what, now)
+        if played is None:
+            return None
+        texts: list[str] = []
+        self._invariants.received(item_id, part, sum(sent.audio.ms for sent, _ in played))
+        for sent, mark in played:
+            for observer in self._bystanders.get(effects.PlayAudio, ()):
+                observer(effects.PlayAudio(sent.audio, sent.starts_at, sent.follows), now)
+            texts += streams.stream(sent.audio.text, mark)
+        return Flowed(texts, delta, streams.around)
 
     def echoes(self, text: str, now: float) -> Outgoing | None:
         """The same for a mark that comes back while more is played; mostly nothing comes of it.

@@ -23,18 +23,18 @@ class Flow:
 
     def sound(
         self, response_id: str, item_id: str, content_index: int, sound: str, now: float
-    ) -> tuple[Sent, str] | None:
-        """Of an item that is being said: what leaves, and the name of the mark behind it.
+    ) -> list[tuple[Sent, str]] | None:
+        """Of an item that is being said: what leaves, each with the name of the mark behind it.
 
         ``sound`` is well-formed base64 in the model's format.
         """
         talk = self._talk
         if (response_id, item_id) != talk.sounding or not talk.response.goes_on(response_id):
             return None
-        sent = talk.voice.goes_on(item_id, content_index, sound, now)
-        if sent is not None:
+        leaving = talk.voice.goes_on(item_id, content_index, sound, now)
+        if leaving is not None:
             self._heard(response_id, True, now)
-        return sent
+        return leaving
 
     def words(
         self, response_id: str, item_id: str, content_index: int, words: str, now: float

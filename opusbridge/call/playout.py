@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 
 from opusbridge.audio.formats import silence_byte
 from opusbridge.call.kept import KeptSound
-from opusbridge.call.segments import Ended, Segment, Sent, is_cut, marked
+from opusbridge.call.segments import Ended, Segment, Sent, marked
 from opusbridge.call.wire_delay import Run, Trip, WireDelay
 from opusbridge.sound import Audio, AudioFormat
 
@@ -87,8 +87,7 @@ class PlayoutLedger:
     def play(self, segment: Segment, audio: Audio, now: float) -> list[Sent | Ended]:
         """Take sound in the telephony format, whole samples; what may leave now is returned."""
         if self.flows:
-            pieces = marked(audio, self._begun(now)) if self.early_marks else [audio]
-            return [self.play_at_once(segment, piece, now) for piece in pieces]
+            return [*self.play_at_once(segment, audio, now)]
         segment.taken += audio.size_bytes
         raw, piece = audio.raw, PIECE_MS * self.format.bytes_per_ms
         for start in range(0, len(raw), piece):
@@ -100,19 +99,16 @@ class PlayoutLedger:
         """Whether what comes now leaves now."""
         return self.lead_seconds is None and not self.paused
 
-    def cuts(self, size_bytes: int, now: float) -> bool:
-        """Whether so much would leave in several pieces."""
-        return self.early_marks and is_cut(size_bytes, self._begun(now), self.format)
-
     def _begun(self, now: float) -> int:
         """How much of the run was sent that what comes now belongs to."""
         run = self._run if self._follows(now) else None
         return 0 if run is None else self._sent - run.begins
 
-    def play_at_once(self, segment: Segment, audio: Audio, now: float) -> Sent:
-        """Only while it :attr:`flows`."""
+    def play_at_once(self, segment: Segment, audio: Audio, now: float) -> list[Sent]:
+        """All of it, in the pieces that are to be marked; only while it :attr:`flows`."""
         segment.taken += audio.size_bytes
-        return self._send(segment, audio, now)
+        pieces = marked(audio, self._begun(now)) if self.early_marks else [audio]
+        return [self._send(segment, piece, now) for piece in pieces]
 
     def complete(self, segment: Segment, now: float) -> list[Sent | Ended]:
         """The model will add nothing to this part; the utterance ends behind it."""

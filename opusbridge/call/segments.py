@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from opusbridge.sound import Audio, AudioFormat
+from opusbridge.sound import Audio
 
 #: Where marks come back, the first of a run is to be back before it is too late to move its sound
 #: in the recording, and of several the quickest tells most: six whole frames of 20 ms.
@@ -71,19 +71,17 @@ class Ended:
     """The last sound of an utterance has left."""
 
 
-def is_cut(size_bytes: int, begun_bytes: int, form: AudioFormat) -> bool:
-    """Whether :func:`marked` makes several pieces of so much."""
-    per_ms = form.bytes_per_ms
-    return begun_bytes < BEGINNING_MS * per_ms and size_bytes > MARKED_MS * per_ms
-
-
 def marked(audio: Audio, begun_bytes: int) -> list[Audio]:
-    """In pieces that each have a mark; ``begun_bytes``: what was sent of its run before."""
-    if not is_cut(audio.size_bytes, begun_bytes, audio.format):
+    """In pieces that each have a mark; ``begun_bytes``: what was sent of its run before.
+
+    Their base64, one after the other, is that of the whole.
+    """
+    form, size_bytes = audio.format, audio.size_bytes
+    size, left = MARKED_MS * form.bytes_per_ms, BEGINNING_MS * form.bytes_per_ms - begun_bytes
+    if left <= 0 or size_bytes <= size:
         return [audio]
-    per_ms = audio.format.bytes_per_ms
-    size, left = MARKED_MS * per_ms, BEGINNING_MS * per_ms - begun_bytes
-    count = min(-(-left // size), (audio.size_bytes - 1) // size)
-    raw = audio.raw
-    cuts = [*(size * nth for nth in range(count + 1)), len(raw)]
-    return [Audio.of(raw[begin:end], audio.format) for begin, end in pairwise(cuts)]
+    count = min(-(-left // size), (size_bytes - 1) // size)
+    # Whatever the format, so long a piece is made of whole threes of bytes: four letters each.
+    text, letters = audio.text, size // 3 * 4
+    cuts = [*(letters * nth for nth in range(count + 1)), len(text)]
+    return [Audio(text[begin:end], form) for begin, end in pairwise(cuts)]

@@ -75,21 +75,21 @@ class AgentVoice:
 
     def goes_on(
         self, item_id: str, content_index: int, sound: str, now: float
-    ) -> tuple[Sent, str] | None:
-        """The same of more sound of the part that came last, in base64, with its mark.
+    ) -> list[tuple[Sent, str]] | None:
+        """The same of more sound of the part that came last, in base64: pieces, with their marks.
 
         ``None``, and as if never asked, where more than that would come of it.
         """
         segment, size_bytes = self._on_path, sound_bytes(sound)
         if segment is None or segment.item_id != item_id or self.would_ping(now):
             return None
-        if segment.content_index != content_index or self._ledger.cuts(size_bytes, now):
+        if segment.content_index != content_index or not self._path.passes(size_bytes):
             return None
-        if not (self._traits.marks and self._ledger.flows and self._path.passes(size_bytes)):
+        if not (self._traits.marks and self._ledger.flows):
             return None
         segment.received_ms += size_bytes / self._telephony.bytes_per_ms
-        sent = self._ledger.play_at_once(segment, Audio(sound, self._telephony), now)
-        return sent, self._ledger.place_mark(sent)
+        leaving = self._ledger.play_at_once(segment, Audio(sound, self._telephony), now)
+        return [(sent, self._ledger.place_mark(sent)) for sent in leaving]
 
     def sound_done(self, item_id: str, content_index: int, now: float) -> list[Effect]:
         """All the sound of this part has come: its end is played out and marked."""

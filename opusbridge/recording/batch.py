@@ -7,7 +7,7 @@ is told by these.
 
 import hashlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +21,11 @@ SHELL = "shell"
 Entry = tuple[float, str, str, Any]
 
 #: What came in mid-flow: a frame of the caller's that went on to the model; more of the agent's
-#: sound that went on to the caller, with a mark behind it; more of his words; a mark come back.
-FRAME, SOUND, WORDS, ECHO = b"fswe"
+#: sound that went on to the caller, with a mark behind it; a further piece of that, if it left in
+#: several, and its mark; more of his words; a mark come back.
+FRAME, SOUND, PIECE, WORDS, ECHO = b"fspwe"
 #: How many texts came and left with one of each.
-TEXTS = {"f": 2, "s": 3, "w": 1, "e": 1}
+TEXTS = {"f": 2, "s": 3, "p": 2, "w": 1, "e": 1}
 _TEXTS = bytes.maketrans("".join(TEXTS).encode(), bytes(TEXTS.values()))
 
 #: ``hashlib`` gives the interpreter away for more than this at once: another thread would take it.
@@ -66,6 +67,13 @@ class Owned:
     around: tuple[str, str]
     """What stands around each in the message that left with it."""
     sounds: Sounds
+    cut: dict[int, list[int]] = field(default_factory=dict)
+    """Of those that left in several pieces: the sizes of these, in bytes."""
+
+    def left(self, among: range) -> list[int]:
+        """The sizes of what left with these, in bytes."""
+        whole, cut = self.sounds.sizes, self.cut
+        return [size for nth in among for size in cut.get(nth) or whole[nth : nth + 1]]
 
 
 class Columns:
@@ -83,7 +91,7 @@ class Columns:
         """What the wire's clock said of a frame, in ms; -1: nothing."""
         self.owned: list[Owned] = []
         self.marks: list[str] = []
-        """The message that asks for the mark behind a ``SOUND``."""
+        """The message that asks for the mark behind a ``SOUND`` or ``PIECE``."""
         self.words: list[str] = []
         """The text of ``WORDS``."""
         self.echoes: list[str] = []
@@ -92,11 +100,17 @@ class Columns:
     def __len__(self) -> int:
         return len(self.kinds)
 
-    def spoke(self, delta: events.Delta, around: tuple[str, str]) -> None:
+    def spoke(self, delta: events.Delta, around: tuple[str, str], left: Sequence[str]) -> None:
+        """``left``: each piece of it, with this ``around`` it, and the mark behind it."""
         owner, owned = delta[1:4], self.owned
         if not owned or owned[-1].owner != owner or owned[-1].around is not around:
             owned.append(Owned(owner, around, Sounds(self.frames.texts is not None)))
+        if len(left) > 2:
+            before, behind = map(len, around)
+            sizes = [sound_bytes(text[before : len(text) - behind]) for text in left[::2]]
+            owned[-1].cut[len(owned[-1].sounds.sizes)] = sizes
         owned[-1].sounds.add(delta[4])
+        self.marks += left[1::2]
 
     def count(self, kind: int, start: int, stop: int) -> int:
         return self.kinds.count(kind, start, stop)

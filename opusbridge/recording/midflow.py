@@ -8,12 +8,13 @@ import struct
 from array import array
 from base64 import b64decode
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import orjson
 
-from opusbridge.recording.batch import ECHO, FRAME, SOUND, TEXTS, Columns, Sounds
-from opusbridge.recording.runs import exact_times, gaps, one_text, sizes_and_hash
+from opusbridge.recording.batch import ECHO, FRAME, PIECE, SOUND, TEXTS, Columns, Owned, Sounds
+from opusbridge.recording.runs import exact_times, gaps, one_text, sizes_and_hash, sizes_of
 from opusbridge.recording.shapes import DELTA, Said, digest, sound_in
 
 Line = dict[str, Any]
@@ -69,7 +70,8 @@ class Stretch:
             line["frames"] = self._frames(frames)
         if spoken := self._of(SOUND):
             line["sounds"] = list(self._sounds(spoken))
-            line["marks"] = columns.marks[spoken.start : spoken.stop]
+            before, further = columns.count(PIECE, 0, start), columns.count(PIECE, start, stop)
+            line["marks"] = columns.marks[spoken.start + before : spoken.stop + before + further]
         if self._words:
             line["words"] = self._words
         if self._withheld:
@@ -103,18 +105,18 @@ class Stretch:
             response_id, item_id, part = owned.owner
             of = {"response_id": response_id, "item_id": item_id, "content_index": part}
             told = _told(owned.sounds, range(start, stop), self.keeps)
-            yield {"of": of, "left": _left(owned.around), "pieces": stop - start, **told}
+            left = _left(owned, range(start, stop))
+            yield {"of": of, "left": left, "pieces": stop - start, **told}
 
 
 def _told(sounds: Sounds, among: range, keeps: bool) -> Line:
     if len(among) != len(sounds.sizes):
         assert sounds.texts is not None
         return sizes_and_hash(sounds.texts[among.start : among.stop], keeps)
-    sizes = sounds.sizes
-    alike = sizes.count(sizes[0]) == len(sizes)
+    sizes = sounds.sizes.tolist()
     line: Line = {
         "bytes": sum(sizes),
-        "sizes": sizes[0] if alike else sizes.tolist(),
+        "sizes": sizes_of(sizes),
         "sha256": sounds.sha256.hexdigest(),
     }
     if keeps:
@@ -122,12 +124,14 @@ def _told(sounds: Sounds, among: range, keeps: bool) -> Line:
     return line
 
 
-def _left(around: tuple[str, str]) -> Line:
-    """What kind of a message that is, and of what."""
-    said = orjson.loads("AAAA".join(around))
+def _left(owned: Owned, among: range) -> Line:
+    """As what kind of message that left, and of what; in what sizes, if these are others."""
+    said = orjson.loads("AAAA".join(owned.around))
     sound = sound_in(said)
     assert sound is not None
-    return {"media": sound.kind, **({"of": sound.of} if sound.of else {})}
+    left: Line = {"media": sound.kind, **({"of": sound.of} if sound.of else {})}
+    sizes = owned.left(among)
+    return left if len(sizes) == len(among) else left | {"sizes": sizes_of(sizes)}
 
 
 def unfolded(line: Line) -> list[Line]:
@@ -144,22 +148,23 @@ def unfolded(line: Line) -> list[Line]:
 
 
 def _unfolded(line: Line) -> Iterator[Line]:
-    members = _members(line)
+    members, left = _members(line)
     if "frames" in line:
         head = {"peer": "telephony", "dir": "in", "passed": True}
         yield _run(head | line["frames"], members["f"])
-    spoken = iter(members["s"])
+    spoken = zip(members["s"], left, strict=True)
     for sounds in line.get("sounds", ()):
         pieces = [next(spoken) for _ in range(sounds["pieces"])]
         told = {key: sounds[key] for key in ("bytes", "sizes", "sha256", "sound") if key in sounds}
         came = {"peer": "model", "dir": "in", "media": DELTA, "of": sounds["of"]}
-        yield _run(came | told, pieces)
+        yield _run(came | told, [one for one, _ in pieces])
         told.pop("sound", None)
-        left = {"peer": "telephony", "dir": "out", **sounds["left"]}
-        yield _run(left | told, [(number + 1, t, at) for number, t, at in pieces])
-    for (number, t, _), mark in zip(members["s"], line.get("marks", ()), strict=True):
+        head = {"peer": "telephony", "dir": "out"}
+        yield _run(head | told | sounds["left"], [one for _, parts in pieces for one in parts])
+    parts = chain.from_iterable(left)
+    for (number, t, _), mark in zip(parts, line.get("marks", ()), strict=True):
         text = {"text": orjson.loads(mark), "sha": digest(mark)}
-        yield {"t": t, "n": number + 2, "peer": "telephony", "dir": "out", **text}
+        yield {"t": t, "n": number + 1, "peer": "telephony", "dir": "out", **text}
     for kind, key, peer in (("w", "words", "model"), ("e", "echoes", "telephony")):
         withheld = set(line.get("withheld", ())) if kind == "w" else ()
         for nth, (of, text) in enumerate(zip(members[kind], line.get(key, ()), strict=True)):
@@ -168,16 +173,22 @@ def _unfolded(line: Line) -> Iterator[Line]:
             yield said | ({"withheld": True} if nth in withheld else {})
 
 
-def _members(line: Line) -> dict[str, list[Member]]:
-    """By their kinds."""
-    found: dict[str, list[Member]] = {kind: [] for kind in "fswe"}
+def _members(line: Line) -> tuple[dict[str, list[Member]], list[list[Member]]]:
+    """By their kinds; and what left with each ``s``, in which every mark has the next number."""
+    found: dict[str, list[Member]] = {kind: [] for kind in TEXTS}
+    left: list[list[Member]] = []
     kinds, number, skips = line["flow"], int(line["n"]), dict(line.get("skips", ()))
     times = struct.unpack(f"<{len(kinds)}d", b64decode(line["at"]))
     for place, (kind, ms, at) in enumerate(zip(kinds, line["ms"], times, strict=True)):
         number += skips.get(place, 0)
-        found[kind].append((number, float(line["t"]) + ms / 1000, at))
+        t = float(line["t"]) + ms / 1000
+        found[kind].append((number, t, at))
+        if kind == "s":
+            left.append([(number + 1, t, at)])
+        elif kind == "p":
+            left[-1].append((number, t, at))
         number += TEXTS[kind]
-    return found
+    return found, left
 
 
 def _run(head: Line, members: list[Member]) -> Line:

@@ -7,7 +7,7 @@ A slow or broken disk costs the recording, never the call.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import cache, partial
 from pathlib import Path
@@ -18,7 +18,17 @@ import structlog
 from opusbridge import effects, events
 from opusbridge.effects import Effect
 from opusbridge.events import Event
-from opusbridge.recording.batch import ECHO, FRAME, SHELL, SOUND, WORDS, Batch, Columns, Entry
+from opusbridge.recording.batch import (
+    ECHO,
+    FRAME,
+    PIECE,
+    SHELL,
+    SOUND,
+    WORDS,
+    Batch,
+    Columns,
+    Entry,
+)
 from opusbridge.recording.call_files import CallFiles
 from opusbridge.recording.facts import FACTS
 from opusbridge.recording.loudness import may_judge
@@ -151,18 +161,24 @@ class CallRecorder:
             if now >= self.hand_over_at:
                 self._hand_over(now)
 
-    def streamed(self, delta: events.Delta, around: tuple[str, str], mark: str, now: float) -> None:
-        """The model's text was more of its answer in sound, and led to nothing but this.
+    def streamed(
+        self, delta: events.Delta, around: tuple[str, str], left: Sequence[str], now: float
+    ) -> None:
+        """The model's text was more of its answer in sound, and led to nothing but what ``left``.
 
-        The same went to the telephony side, with this ``around`` it, and a ``mark`` behind. The
+        That is the same, whole or in pieces, with this ``around`` each and a mark behind it. The
         same as :meth:`said` of all; of sound there is one copy, for it is most of what a call
         keeps in memory.
         """
         if self._flight:
             columns = self._batch.columns
-            columns.spoke(delta, around)
-            columns.marks.append(mark)
-            self._flowed(SOUND, ENTRY_BYTES + (len(delta[4]) if self._keeps_sound else 0), now)
+            columns.spoke(delta, around, left)
+            kind = SOUND
+            for _ in range(2, len(left), 2):
+                columns.kinds.append(kind)
+                columns.times.append(now)
+                kind = PIECE
+            self._flowed(kind, ENTRY_BYTES + (len(delta[4]) if self._keeps_sound else 0), now)
 
     def worded(self, text: str, now: float) -> None:
         """The model's text was more of its answer in words, and led to nothing.

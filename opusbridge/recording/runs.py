@@ -53,12 +53,17 @@ def sizes_and_hash(sounds: Sequence[str], keeps: bool) -> dict[str, Any]:
     sizes = list(map(sound_bytes, sounds))
     line: dict[str, Any] = {
         "bytes": sum(sizes),
-        "sizes": sizes[0] if sizes.count(sizes[0]) == len(sizes) else sizes,
+        "sizes": sizes_of(sizes),
         "sha256": hashlib.sha256("".join(sounds).encode()).hexdigest(),
     }
     if keeps:
         line["sound"] = one_text(sounds)
     return line
+
+
+def sizes_of(sizes: list[int]) -> int | list[int]:
+    """One number if all are alike."""
+    return sizes[0] if sizes.count(sizes[0]) == len(sizes) else sizes
 
 
 def one_text(sounds: Iterable[str]) -> str:

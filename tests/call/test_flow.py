@@ -1,6 +1,7 @@
 """The short cuts for the agent's answer lead to the same as the general way."""
 
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -27,10 +28,15 @@ from tests.call.wires import OPENINGS, Seen, dumped, encoded, ready
 SHOWN = (effects.PlayAudio, effects.MovePlayout, effects.ClearPlayout, effects.Note)
 
 
+#: Where the wire is pinged the first second of each run of sound is cut into pieces.
+PINGED = "twilio, pinged"
+TWILIO_LINES = ("twilio", PINGED)
+
+
 def engine(line: str, seen: Seen, watched: tuple[type, ...] = SHOWN) -> Engine:
     session = SessionConfig("x", PCM_24K, turn_detection=TurnDetection("server_vad", False, True))
-    twilio = line == "twilio"
-    policy = CallPolicy(TWILIO if twilio else AUDIOCODES, session)
+    twilio = line in TWILIO_LINES
+    policy = CallPolicy(TWILIO if twilio else AUDIOCODES, session, pings=line == PINGED)
     protocol = TwilioProtocol() if twilio else AudioCodesProtocol()
 
     def watch(what: Any, now: float) -> None:
@@ -38,10 +44,11 @@ def engine(line: str, seen: Seen, watched: tuple[type, ...] = SHOWN) -> Engine:
 
     watches = {kind: [watch] for kind in watched}
     made = Engine(Call(policy, 0.0), protocol, RealtimeProtocol(), (), watches)
-    for text in OPENINGS[line]:
+    wire = "twilio" if twilio else line
+    for text in OPENINGS[wire]:
         made.telephony_said(text, 0.0)
     made.model_said(dumped(type="session.created", session={"id": "s"}), 0.1)
-    made.model_said(ready(line), 0.1)
+    made.model_said(ready(wire), 0.1)
     return made
 
 
@@ -89,15 +96,20 @@ class Both:
     def __init__(self, line: str) -> None:
         self.seen_quick: Seen = []
         self.seen_slow: Seen = []
+        self.twilio = line in TWILIO_LINES
         self.quick, self.slow = engine(line, self.seen_quick), engine(line, self.seen_slow)
         self.now = 1.0
         self.marks: list[str] = []
-        self.short = 0
-        """How often a short cut was open."""
+        self.pings: list[str] = []
+        """Under way."""
+        self.short = Counter[str]()
+        """How often which short cut was taken."""
 
     def model(self, text: str) -> None:
         flowed = self.quick.flows(text, self.now)
-        self.short += flowed is not None
+        if flowed is not None:
+            pieces = len(flowed.to_telephony) // 2
+            self.short["words" if pieces == 0 else "sound" if pieces == 1 else "cut"] += 1
         quick = self.quick.model_said(text, self.now) if flowed is None else None
         slow = self.slow.model_said(text, self.now)
         texts = flowed.to_telephony if flowed is not None else None
@@ -105,7 +117,8 @@ class Both:
 
     def telephony(self, text: str) -> None:
         echoed = self.quick.echoes(text, self.now)
-        self.short += echoed is not None
+        if echoed is not None:
+            self.short["mark"] += 1
         quick = self.quick.telephony_said(text, self.now) if echoed is None else None
         slow = self.slow.telephony_said(text, self.now)
         self._same(quick, slow, None if echoed is None else ())
@@ -134,12 +147,13 @@ class Both:
         self._same(quick.deadline_reached(self.now), slow.deadline_reached(self.now), None)
         assert quick.deadline == slow.deadline
 
-    def happens(self, event: events.FromShell | events.ModelLost) -> None:
+    def happens(self, event: events.FromShell | events.ModelLost | events.PingAnswered) -> None:
         self._same(self.quick.happened(event, self.now), self.slow.happened(event, self.now), None)
 
     def _same(self, quick: Outgoing | None, slow: Outgoing, short: Any) -> None:
         for text in slow.to_telephony:
             self.marks += re.findall(r'"name":"(mark-[0-9]+)"', text)
+        self.pings += [one.name for one in slow.effects if type(one) is effects.PingTelephony]
         if quick is None:
             assert list(short) == slow.to_telephony
             assert slow.to_model == []
@@ -160,7 +174,7 @@ class Both:
 
 RESPONSES = ("r1", "r2")
 of_response = st.sampled_from(RESPONSES)
-sizes = st.sampled_from([160, 1600, 1601, 0])
+sizes = st.sampled_from([160, 960, 1600, 4000, 9600, 1601, 0])
 model_texts = st.one_of(
     st.builds(sound, of_response, sizes),
     st.builds(sound, of_response, part=st.sampled_from([0, 1, None, "0"])),
@@ -206,35 +220,57 @@ happenings = st.one_of(
     st.tuples(st.just("telephony"), st.just(mark("mark-99")) | st.just(mark("no-mark"))),
     st.tuples(st.just("wait"), st.sampled_from([0.1, 0.5, 3.0, 12.0])),
     st.tuples(st.just("wish"), wishes),
+    st.tuples(st.just("pong"), st.just(0)),
 )
+stories = st.lists(happenings, min_size=5, max_size=30)
 
 
-@pytest.mark.parametrize("line", ["twilio", "audiocodes"])
-@settings(derandomize=True, max_examples=120, deadline=None)
-@given(story=st.lists(happenings, min_size=5, max_size=30))
+def goes_on(both: Both, kind: str, what: Any) -> None:
+    both.waits(0.02)
+    if kind == "flow":
+        for _ in range(what):
+            both.model(words("r1"))
+            both.model(sound("r1"))
+    elif kind == "mark" and both.marks:
+        both.waits(0.1)
+        both.telephony(mark(both.marks.pop(min(what, len(both.marks) - 1))))
+    elif kind == "model":
+        both.model(what)
+    elif kind == "telephony" and both.twilio:
+        both.telephony(what)
+    elif kind == "wish":
+        both.happens(what)
+    elif kind == "pong" and both.pings:
+        both.happens(events.PingAnswered(both.pings.pop(0)))
+    elif kind == "wait":
+        both.waits(what)
+
+
+@pytest.mark.parametrize(
+    ("line", "taken"),
+    [
+        ("twilio", {"words", "sound", "mark"}),
+        (PINGED, {"words", "sound", "mark", "cut"}),
+        ("audiocodes", {"words"}),
+    ],
+)
 def test_whatever_comes_the_short_cuts_and_the_long_way_lead_to_the_same(
-    line: str, story: list[tuple[str, Any]]
+    line: str, taken: set[str]
 ) -> None:
-    both = Both(line)
-    for text in (created("r1"), item("r1"), words("r1"), sound("r1")):
-        both.model(text)
-    for kind, what in story:
-        both.waits(0.02)
-        if kind == "flow":
-            for _ in range(what):
-                both.model(words("r1"))
-                both.model(sound("r1"))
-        elif kind == "mark" and both.marks:
-            both.waits(0.1)
-            both.telephony(mark(both.marks.pop(min(what, len(both.marks) - 1))))
-        elif kind == "model":
-            both.model(what)
-        elif kind == "telephony" and line == "twilio":
-            both.telephony(what)
-        elif kind == "wish":
-            both.happens(what)
-        elif kind == "wait":
-            both.waits(what)
+    short = Counter[str]()
+
+    @settings(derandomize=True, max_examples=120, deadline=None)
+    @given(story=stories)
+    def they_do(story: list[tuple[str, Any]]) -> None:
+        both = Both(line)
+        for text in (created("r1"), item("r1"), words("r1"), sound("r1")):
+            both.model(text)
+        for kind, what in story:
+            goes_on(both, kind, what)
+        short.update(both.short)
+
+    they_do()
+    assert {kind for kind, times in short.items() if times > 50} == taken
 
 
 def in_answer(line: str = "twilio") -> Both:
@@ -242,7 +278,7 @@ def in_answer(line: str = "twilio") -> Both:
     for text in (created("r1"), words("r1"), sound("r1")):
         both.model(text)
     both.waits(1.0)
-    both.short = 0
+    both.short.clear()
     return both
 
 
@@ -252,14 +288,14 @@ def test_an_answer_in_mid_flow_takes_the_short_cuts() -> None:
     both.model(sound("r1"))
     both.telephony(mark("mark-1"))
 
-    assert both.short == 3
+    assert both.short.total() == 3
 
 
 @pytest.mark.parametrize("odd", ODD)
 def test_what_is_not_more_of_the_same_takes_the_long_way(odd: str) -> None:
     both = in_answer()
     both.model(odd)
-    assert both.short == (1 if '"content_index":1' in odd and "transcript" in odd else 0)
+    assert both.short.total() == (1 if '"content_index":1' in odd and "transcript" in odd else 0)
 
     both.model(sound("r1"))  # whatever it was, this leads to the same both ways
     both.model(sound("r1"))
@@ -268,11 +304,11 @@ def test_what_is_not_more_of_the_same_takes_the_long_way(odd: str) -> None:
 def test_words_take_it_where_sound_must_be_paced() -> None:
     both = in_answer("audiocodes")
     both.model(sound("r1", 9600))
-    assert both.short == 0
+    assert both.short.total() == 0
 
     both.model(words("r1"))
 
-    assert both.short == 1
+    assert both.short.total() == 1
 
 
 def test_the_last_mark_after_the_answer_is_looked_at_as_ever() -> None:
@@ -281,11 +317,11 @@ def test_the_last_mark_after_the_answer_is_looked_at_as_ever() -> None:
     both.model(sound("r1"))
     both.model(done("r1"))
     both.telephony(mark("mark-1"))
-    assert both.short == 2
+    assert both.short.total() == 2
 
     both.telephony(mark("mark-2"))
 
-    assert both.short == 2
+    assert both.short.total() == 2
 
 
 @pytest.mark.parametrize(
@@ -307,7 +343,7 @@ def test_while_something_waits_for_the_end_of_what_is_said_none_is_open(
     assert flow_of(both.quick.call) is None
     both.model(sound("r1"))
     both.model(words("r1"))
-    assert both.short == 0
+    assert both.short.total() == 0
 
 
 def test_while_a_tool_is_at_work_none_is_open() -> None:
@@ -315,7 +351,7 @@ def test_while_a_tool_is_at_work_none_is_open() -> None:
     both.model(item("r1", "function_call"))
     both.model(sound("r1"))
 
-    assert both.short == 0
+    assert both.short.total() == 0
 
 
 @pytest.mark.parametrize("watched", sorted(UNSEEN, key=str))
@@ -377,7 +413,7 @@ def test_a_mark_that_sets_the_clock_right_moves_what_counts_from_it() -> None:
 
     both.telephony(mark("mark-2"))  # half a second later than was to be expected
 
-    assert both.short == 4
+    assert both.short.total() == 4
     assert [type(one) for one, _ in both.seen_quick][-1] is effects.MovePlayout
     assert both.quick.deadline == both.slow.deadline
 
@@ -388,7 +424,20 @@ def test_the_first_sound_behind_a_stored_clip_is_counted_as_ever() -> None:
     assert both.quick.tally.notes["hold"] > 0
 
     both.model(sound("r1"))
-    assert both.short == 0
+    assert both.short.total() == 0
 
     both.model(sound("r1"))
-    assert both.short == 1
+    assert both.short.total() == 1
+
+
+def test_sound_that_is_cut_for_its_marks_takes_it_in_pieces() -> None:
+    both = in_answer(PINGED)
+    text = sound("r1", 4000)  # 500 ms: four pieces of 120 ms, and the rest
+
+    flowed = both.quick.flows(text, both.now)
+
+    assert flowed is not None
+    out = both.slow.model_said(text, both.now)
+    assert flowed.to_telephony == out.to_telephony
+    assert [len(one) > 200 for one in out.to_telephony] == [True, False] * 5
+    assert both._state(both.quick) == both._state(both.slow)

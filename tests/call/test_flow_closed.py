@@ -12,12 +12,12 @@ def test_sound_that_comes_in_another_format_than_was_agreed_is_not_played() -> N
 
     both.model(sound("r1"))
     both.model(words("r1"))
-    assert both.short == 1
+    assert both.short.total() == 1
 
     both.model(ready("twilio"))
     both.model(sound("r1"))
     both.model(sound("r1"))
-    assert both.short >= 2
+    assert both.short.total() >= 2
 
 
 def test_while_the_recording_is_paused_what_is_withheld_is_told_at_once() -> None:
@@ -35,7 +35,7 @@ def test_while_the_recording_is_paused_what_is_withheld_is_told_at_once() -> Non
         both.waits(0.2)
         both.telephony(mark(name))
 
-    assert both.short == 0
+    assert both.short.total() == 0
     assert both.quick.tally.notes["withheld"] == 2
 
 
@@ -47,4 +47,4 @@ def test_after_a_pause_of_the_recording_they_are_open_again() -> None:
     both.model(words("r1"))
     both.model(done("r1"))
 
-    assert both.short == 2
+    assert both.short.total() == 2

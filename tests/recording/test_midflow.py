@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -72,14 +73,19 @@ class Both:
         self.short.worded(text, self.now)
         self.long.said("model", "in", text, self.now)
 
-    def sound(self, item: str, number: int) -> None:
-        sound = b64encode(bytes([number]) * (800 + number)).decode()
-        delta, mark = (True, "r", item, 0, sound), MARK.replace("-7", f"-{number}")
-        self.short.streamed(delta, AROUND, mark, self.now)
+    def sound(self, item: str, number: int, pieces: int = 1) -> None:
+        """It leaves in so many pieces."""
+        sound = b64encode(bytes([number]) * (2400 + number)).decode()
+        cuts = [0, *range(1280, 1280 * pieces, 1280), len(sound)]
+        left = []
+        for nth, (start, stop) in enumerate(pairwise(cuts)):
+            mark = MARK.replace("-7", f"-{number + nth}")
+            left += [sound[start:stop].join(AROUND), mark]
+        self.short.streamed((True, "r", item, 0, sound), AROUND, left, self.now)
         spoken = {**SPOKEN, "item_id": item, "delta": sound}
         self.long.said("model", "in", json.dumps(spoken), self.now)
-        self.long.said("telephony", "out", sound.join(AROUND), self.now)
-        self.long.said("telephony", "out", mark, self.now)
+        for text in left:
+            self.long.said("telephony", "out", text, self.now)
 
     def echo(self) -> None:
         self.short.echoed(ECHO, self.now)
@@ -141,7 +147,7 @@ async def test_what_came_in_mid_flow_is_in_the_flight_as_if_each_text_had_been_s
         if number % 10 == 3:
             both.words(item, more)
         if number % 10 == 3 and policy is None:  # such an answer takes the general way
-            both.sound(item, number)
+            both.sound(item, number, pieces=1 + number // 10 % 3)
         if number % 10 == 8:
             both.echo()
         if number == 30:
@@ -163,14 +169,14 @@ async def test_what_came_in_mid_flow_is_a_line_for_what_is_handed_over_at_once(
         both.frame(number, number * 20)
         if number % 10 == 3:
             both.words("i", {})
-            both.sound("i", number)
+            both.sound("i", number, pieces=2 if number == 3 else 1)
             both.otherwise('{"type":"x"}')
 
     await both.told()
     lines = (both.folders[0] / "flight.jsonl").read_text().splitlines()[1:]
     folded = [json.loads(line)["flow"] for line in lines if '"flow"' in line]
     assert len(folded) == 3  # in two seconds, handed over after 0.75
-    assert "".join(folded) == "ffffwsffffff" * 10
+    assert "".join(folded) == "ffffwspffffff" + "ffffwsffffff" * 9
     assert "VVVV" not in "".join(lines)
 
 
@@ -184,7 +190,12 @@ async def test_a_damaged_line_of_what_came_in_mid_flow_is_told_by_its_number(
     path = both.folders[0] / "flight.jsonl"
     content = path.read_text()
 
-    for was, now in (('"pieces":1', '"pieces":2'), ('"fs"', '"fsx"'), ('"ms":[0,', '"ms":[')):
+    for was, now in (
+        ('"pieces":1', '"pieces":2'),
+        ('"fs"', '"fsx"'),
+        ('"fs"', '"fp"'),
+        ('"ms":[0,', '"ms":['),
+    ):
         assert was in content
         path.write_text(content.replace(was, now))
         with pytest.raises(ValueError, match="damaged flight recording: the line with number 1 "):
