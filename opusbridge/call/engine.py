@@ -202,7 +202,7 @@ class Engine:
 
     def flows(self, text: str, now: float) -> Flowed | None:
         """A short cut for what the model says ten times a second: more sound of the answer that
-        is being played, or more of its words. Nothing comes of it but what is returned; the
+        is being played, or words of it. Nothing comes of it but what is returned; the
         :attr:`deadline` is put off at most.
 
         ``None``, and as if never asked, for everything else: hand it to :meth:`model_said`.
@@ -212,17 +212,14 @@ class Engine:
         flow, streams = self._flow, self._streams if self._agreed else None
         if flow is None or (delta := self.model.delta(text)) is None:
             return None
-        spoken, response_id, item_id, part, what = delta
-        if not spoken:
-            taken = flow.words(response_id, item_id, part, what, now)
-            return _WORDS if taken else None
-        if streams is None:
-            return None
-        played = flow.sound(response_id, item_id, part, what, now)
-        if played is None:
+        if delta[0] != "sound":
+            return _WORDS if flow.words(delta, now) else None
+        # The first sound of an answer is counted.
+        played = flow.sound(delta, now) if streams is not None and self.tally.in_answer else None
+        if streams is None or played is None:
             return None
         texts: list[str] = []
-        self._invariants.received(item_id, part, sum(sent.audio.ms for sent, _ in played))
+        self._invariants.received(*delta[2:4], sum(sent.audio.ms for sent, _ in played))
         for sent, mark in played:
             for observer in self._bystanders.get(effects.PlayAudio, ()):
                 observer(effects.PlayAudio(sent.audio, sent.starts_at, sent.follows), now)
@@ -253,7 +250,7 @@ class Engine:
         self._agreed = talk is not None and talk.model_format == self.model.output_format
         seen = self._observers or not self._prelude.over
         self._line = None if seen else self.call.open_line
-        straight = self._unseen and self._prelude.over and self.tally.in_answer
+        straight = self._unseen and self._prelude.over
         self._flow = flow_of(self.call) if straight else None
 
     def for_the_record(self, text: str) -> str:

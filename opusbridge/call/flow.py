@@ -1,4 +1,4 @@
-"""The agent's answer in mid-flow, by the shortest way: more sound, more words, a mark come back.
+"""The agent's answer in mid-flow, by the shortest way: more sound, words, a mark come back.
 
 Ten times a second of speech something comes that leads to nothing but the next of its kind.
 Whether that is so is asked once after each step of another kind (:func:`flow_of`): then nobody
@@ -12,6 +12,7 @@ from opusbridge.call.call import Call
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.segments import Sent
 from opusbridge.effects import Effect
+from opusbridge.events import Delta
 
 
 class Flow:
@@ -21,14 +22,9 @@ class Flow:
     def __init__(self, call: Call, talk: Conversation) -> None:
         self._call, self._talk = call, talk
 
-    def sound(
-        self, response_id: str, item_id: str, content_index: int, sound: str, now: float
-    ) -> list[tuple[Sent, str]] | None:
-        """Of an item that is being said: what leaves, each with the name of the mark behind it.
-
-        ``sound`` is well-formed base64 in the model's format.
-        """
-        talk = self._talk
+    def sound(self, delta: Delta, now: float) -> list[tuple[Sent, str]] | None:
+        """Of an item that is being said: what leaves, each with the name of the mark behind it."""
+        talk, (_, response_id, item_id, content_index, sound) = self._talk, delta
         if (response_id, item_id) != talk.sounding or not talk.response.goes_on(response_id):
             return None
         leaving = talk.voice.goes_on(item_id, content_index, sound, now)
@@ -36,20 +32,20 @@ class Flow:
             self._heard(response_id, True, now)
         return leaving
 
-    def words(
-        self, response_id: str, item_id: str, content_index: int, words: str, now: float
-    ) -> bool:
-        """A further piece of an item's that is known."""
+    def words(self, delta: Delta, now: float) -> bool:
+        """A further piece of an item's that is known, or all of them."""
+        what, response_id, item_id, content_index, words = delta
         talk = self._talk
         known = item_id in talk.transcript and talk.response.goes_on(response_id)
         if not known or talk.voice.would_ping(now):
             return False
         self._heard(response_id, False, now)
-        talk.transcript.words(item_id, "agent", words, False, content_index)
+        talk.transcript.words(item_id, "agent", words, what == "all words", content_index)
         return True
 
     def mark(self, name: str, now: float) -> list[Effect] | None:
-        """The next that is due; nothing that waits for the end of what is said is due with it."""
+        """The next that is due; nothing that waits for the end of what is said is due with it.
+        Or one that was flushed: nothing at all is."""
         talk = self._talk
         if not talk.voice.awaits(name, more=not talk.response.response_active):
             return None

@@ -211,6 +211,10 @@ class PlayoutLedger:
             self._set_right(self._run)
         return True
 
+    def is_stale(self, name: str) -> bool:
+        """Whether the mark was flushed by a clear, or lost: it changes nothing but that."""
+        return name in self._stale_marks
+
     def awaits(self, name: str, more: bool) -> bool:
         """Whether this is the next mark; ``more``: and sound that was sent follows it."""
         if not self._marks or self._marks[0][0] != name:

@@ -83,9 +83,8 @@ class AgentVoice:
         segment, size_bytes = self._on_path, sound_bytes(sound)
         if segment is None or segment.item_id != item_id or self.would_ping(now):
             return None
-        if segment.content_index != content_index or not self._path.passes(size_bytes):
-            return None
-        if not (self._traits.marks and self._ledger.flows):
+        at_once = self._traits.marks and self._ledger.flows and self._path.passes(size_bytes)
+        if segment.content_index != content_index or not at_once:
             return None
         segment.received_ms += size_bytes / self._telephony.bytes_per_ms
         leaving = self._ledger.play_at_once(segment, Audio(sound, self._telephony), now)
@@ -198,8 +197,9 @@ class AgentVoice:
         return self._pings.due(not self._ledger.segments, now)
 
     def awaits(self, name: str, more: bool) -> bool:
-        """Whether this is the next mark; ``more``: and sound that was sent follows it."""
-        return self._ledger.awaits(name, more)
+        """Whether this is the next mark; ``more``: and sound that was sent follows it. Or one
+        that was flushed or lost, and says nothing."""
+        return self._ledger.is_stale(name) or self._ledger.awaits(name, more)
 
     def ping_answered(self, name: str, now: float) -> list[Effect]:
         answered = self._pings.answered(name, now)

@@ -1,14 +1,16 @@
 """What the model makes happen to a call."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from opusbridge.privacy import Private
 from opusbridge.sound import Audio, AudioFormat
 from opusbridge.usage import Usage
 
-Delta = tuple[bool, str, str, int, str]
-"""A ``ModelSpoke``, or a ``ModelWords`` that is not final, in short, for they are many: whether it
-is sound; its response, item and part; the sound, in base64 of the format agreed on, or words."""
+Delta = tuple[Literal["sound", "words", "all words"], str, str, int, str]
+"""A ``ModelSpoke``, or a ``ModelWords`` that is not final, or one that is, in short, for they are
+many: which it is; its response, item and part; the sound, in base64 of the format agreed on, or
+words."""
 
 
 @dataclass(frozen=True, slots=True)

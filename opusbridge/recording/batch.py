@@ -22,7 +22,7 @@ Entry = tuple[float, str, str, Any]
 
 #: What came in mid-flow: a frame of the caller's that went on to the model; more of the agent's
 #: sound that went on to the caller, with a mark behind it; a further piece of that, if it left in
-#: several, and its mark; more of his words; a mark come back.
+#: several, and its mark; more of his words, or all of them; a mark come back.
 FRAME, SOUND, PIECE, WORDS, ECHO = b"fspwe"
 #: How many texts came and left with one of each.
 TEXTS = {"f": 2, "s": 3, "p": 2, "w": 1, "e": 1}

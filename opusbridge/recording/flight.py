@@ -18,12 +18,12 @@ that is enough to hand it all to an engine again (:mod:`opusbridge.replay`).
 * what came in mid-flow: ``{"t", "n", "flow", "ms", "at"}``, ``flow`` having a letter for each:
   ``f``, a frame of the caller's that went to the model as it came; ``s``, more of the agent's
   sound, which left for the caller with a mark behind it; ``p``, where it left in several pieces,
-  a further one, and its mark; ``w``, more of his words; ``e``, a mark that came back. They have
-  the next numbers, two for an ``f`` or ``p`` and three for an ``s``, but where ``skips`` says
-  that at a place others have so many. ``frames`` holds of their sound what a second of sound
-  does; ``sounds`` the same, once for all ``pieces`` of one owner and with what they ``left`` as
-  (and in what ``sizes``, if these are others; the hash is that of both); ``marks``, ``words``
-  and ``echoes`` are the texts;
+  a further one, and its mark; ``w``, more of his words, or all of them; ``e``, a mark that came
+  back. They have the next numbers, two for an ``f`` or ``p`` and three for an ``s``, but where
+  ``skips`` says that at a place others have so many. ``frames`` holds of their sound what a
+  second of sound does; ``sounds`` the same, once for all ``pieces`` of one owner and with what
+  they ``left`` as (and in what ``sizes``, if these are others; the hash is that of both);
+  ``marks``, ``words`` and ``echoes`` are the texts;
 * what the shell told the call: ``{"t", "n", "at", "event", "fields"}``; its waking at a deadline
   is a run like sound: ``{"t", "n", "wakes", "gaps", "at"}``;
 * while the recording is paused, and whenever a message is about an item said in a pause, every

@@ -181,7 +181,7 @@ class CallRecorder:
             self._flowed(kind, ENTRY_BYTES + (len(delta[4]) if self._keeps_sound else 0), now)
 
     def worded(self, text: str, now: float) -> None:
-        """The model's text was more of its answer in words, and led to nothing.
+        """The model's text was more of its answer in words, or all of it, and led to nothing.
 
         The same as :meth:`said`.
         """

@@ -34,12 +34,19 @@ def writer() -> Iterator[Writer]:
     assert writer.broken == 0
 
 
-WORDS = {
+WORDS: dict[str, object] = {
     "type": "response.output_audio_transcript.delta",
     "response_id": "r",
     "item_id": "i",
     "content_index": 0,
     "delta": "Guten Tag, ",
+}
+ALL_WORDS: dict[str, object] = {
+    "type": "response.output_audio_transcript.done",
+    "response_id": "r",
+    "item_id": "i",
+    "content_index": 0,
+    "transcript": "Guten Tag, Herr Weber.",
 }
 SPOKEN = {**WORDS, "type": "response.output_audio.delta", "delta": ""}
 AROUND = '{"event":"media","streamSid":"MZ1","media":{"payload":"', '"}}'
@@ -66,8 +73,8 @@ class Both:
         append = {"type": "input_audio_buffer.append", "audio": sound}
         self.long.said("model", "out", json.dumps(append), self.now)
 
-    def words(self, item: str, more: dict[str, str]) -> None:
-        text = json.dumps({**WORDS, "item_id": item, **more})
+    def words(self, item: str, more: dict[str, str], of: dict[str, object] = WORDS) -> None:
+        text = json.dumps({**of, "item_id": item, **more})
         if "over" in more:
             text = text.replace('{"type"', '{\n"type"')
         self.short.worded(text, self.now)
@@ -81,7 +88,7 @@ class Both:
         for nth, (start, stop) in enumerate(pairwise(cuts)):
             mark = MARK.replace("-7", f"-{number + nth}")
             left += [sound[start:stop].join(AROUND), mark]
-        self.short.streamed((True, "r", item, 0, sound), AROUND, left, self.now)
+        self.short.streamed(("sound", "r", item, 0, sound), AROUND, left, self.now)
         spoken = {**SPOKEN, "item_id": item, "delta": sound}
         self.long.said("model", "in", json.dumps(spoken), self.now)
         for text in left:
@@ -145,7 +152,7 @@ async def test_what_came_in_mid_flow_is_in_the_flight_as_if_each_text_had_been_s
         item = "i" if number < 70 else "j"
         both.frame(number, None if number == 77 else number * 20)
         if number % 10 == 3:
-            both.words(item, more)
+            both.words(item, more, ALL_WORDS if number in (23, 63, 113) else WORDS)
         if number % 10 == 3 and policy is None:  # such an answer takes the general way
             both.sound(item, number, pieces=1 + number // 10 % 3)
         if number % 10 == 8:

@@ -6,7 +6,7 @@ of our events an error speaks of.
 """
 
 from collections.abc import Callable
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 import orjson
 from pydantic import ValidationError
@@ -40,6 +40,15 @@ _AS_IS = orjson.OPT_PASSTHROUGH_DATACLASS
 _WORD_DELTAS = frozenset({"response.output_audio_transcript.delta", "response.output_text.delta"})
 
 _AUDIO_DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
+
+_Delta = tuple[Literal["sound", "words", "all words"] | None, str]
+_NO_DELTA: _Delta = None, ""
+#: What is told in short (:meth:`RealtimeProtocol.delta`), and in which field it has it.
+_DELTAS: dict[str, _Delta] = {
+    "response.output_audio.delta": ("sound", "delta"),
+    "response.output_audio_transcript.delta": ("words", "delta"),
+    "response.output_audio_transcript.done": ("all words", "transcript"),
+}
 
 
 class RealtimeProtocol:
@@ -98,17 +107,17 @@ class RealtimeProtocol:
         """
         message = _parsed(text)
         kind = message.get("type") if type(message) is dict else None
-        spoken = kind == "response.output_audio.delta"
-        if not spoken and kind != "response.output_audio_transcript.delta":
+        what, key = _DELTAS.get(kind, _NO_DELTA) if type(kind) is str else _NO_DELTA
+        if what is None:
             self._looked_at = text, message
             return None
         response_id, item_id = message.get("response_id"), message.get("item_id")
-        index, delta = message.get("content_index"), message.get("delta")
+        index, delta = message.get("content_index"), message.get(key)
         plain = type(response_id) is type(item_id) is type(delta) is str and type(index) is int
-        if not plain or not (is_base64(delta) if spoken else delta):
+        if not plain or not (is_base64(delta) if what == "sound" else delta):
             self._looked_at = text, message
             return None
-        return spoken, response_id, item_id, index, delta
+        return what, response_id, item_id, index, delta
 
     def _audio_delta(self, message: dict[str, Any]) -> list[FromModel]:
         response_id, item_id = message.get("response_id"), message.get("item_id")
