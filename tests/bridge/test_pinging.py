@@ -2,14 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
 
+import orjson
 import pytest
 
 from opusbridge import effects, events
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
 from opusbridge.bridge.pinging import MOST_UNANSWERED, Pinging
+from opusbridge.bridge.twilio import TwilioRealtimeBridge
 from opusbridge.errors import PeerGone
+from opusbridge.recording.files import FLIGHT
+from opusbridge.recording.recorder import CallRecorder
+from opusbridge.recording.writer import Writer
+from opusbridge.replay import assert_replays
 from opusbridge.sim.callers import HangUp, Say, Step, WaitForAgent
+from opusbridge.sim.model import Knobs
 from opusbridge.sim.tones import voice
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
@@ -121,4 +130,34 @@ def test_a_pong_that_comes_when_all_is_over_is_nobodys() -> None:
 
     stage = in_virtual_time(told())
     assert stage.at(events.PingAnswered) == []
+    assert stage.verdict() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flight", [True, "whole"])
+def test_an_answer_that_was_cut_for_its_marks_on_the_shortest_way_is_played_again(
+    tmp_path: Path, flight: bool | str
+) -> None:
+    writer = Writer()
+
+    def recorder(call_id: str, started: datetime, now: float) -> CallRecorder:
+        return CallRecorder(
+            tmp_path, None, now, record=True, flight=flight, writer=writer, call_id=call_id
+        )
+
+    stage, _ = in_virtual_time(
+        play(
+            TwilioRealtimeBridge,
+            STEPS,
+            knobs=Knobs(delta_ms=(300, 300)),
+            recorder=recorder,
+            seeing=False,
+        )
+    )
+    writer.close()
+
+    lines = map(orjson.loads, (tmp_path / FLIGHT).read_bytes().splitlines())
+    came = "".join(line.get("flow", "") for line in lines)
+    assert "spp" in came
+    assert_replays(tmp_path / FLIGHT)
     assert stage.verdict() == []

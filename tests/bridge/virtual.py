@@ -202,9 +202,13 @@ async def play(
     during: Callable[[Stage], Awaitable[None]] | None = None,
     dial_seconds: float = 0.0,
     recorder: RecorderFactory | None = None,
+    seeing: bool = True,
     **settings: Any,
 ) -> tuple[Stage, Ending]:
-    """A whole call; ``during`` runs beside it. Dialling the model takes ``dial_seconds``."""
+    """A whole call; ``during`` runs beside it. Dialling the model takes ``dial_seconds``.
+
+    ``seeing`` closes the short cuts for what comes in mid-flow.
+    """
     clock = asyncio.get_running_loop().time
     caller = caller_for(bridge_class, steps)
     model = SimulatedModel(knobs, Random(1), replies, now=clock())
@@ -221,7 +225,7 @@ async def play(
         Settings(openai_api_key=Private("sk-test"), **settings),
         agent,
         recorder=recorder,
-        observers=[lambda what, now: seen.append((now, what))],
+        observers=[lambda what, now: seen.append((now, what))] if seeing else [],
     )
     stage = Stage(bridge, caller, model, telephony, model_socket, seen)
     async with asyncio.TaskGroup() as tasks:
