@@ -9,14 +9,12 @@ Only what :mod:`opusbridge.bridge.which` chose may import this module: picows is
 """
 
 import asyncio
-import logging
 import os
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 
-from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport
-from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from opusbridge.bridge.flag import Flag
 from opusbridge.errors import PeerGone
@@ -26,12 +24,6 @@ MOST_UNREAD = 64
 #: A message this long goes to the loop as it is, not by picows' own buffer, which it would hold
 #: a view of while the peer is slow.
 MOST_BUFFERED = 8 * 1024
-#: Bytes taken from the kernel at once, however large the buffer has grown.
-#: (Of the callers' sockets the kernel itself holds no more: web/server.py.)
-MOST_READ = 64 * 1024
-#: Bytes a connection begins to read with: telephony's frames are some hundreds, and of the model
-#: 200 ms of sound are two thousand, or 13 where they are linear.
-READ_OF_TELEPHONY, READ_OF_MODEL = 4 * 1024, 8 * 1024
 
 #: RFC 6455 section 7.4: what may stand in a close frame, besides 3000 to 4999.
 CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015)})
@@ -40,10 +32,6 @@ PROTOCOL_ERROR, BAD_TEXT, TOO_BIG, BROKEN = 1002, 1007, 1009, 1011
 
 _TEXT, _CONTINUATION = WSMsgType.TEXT, WSMsgType.CONTINUATION
 _PING, _PONG, _CLOSE = WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE
-
-# Its lines tell addresses, and of every bad frame what we count ourselves.
-_silent = logging.getLogger("opusbridge.picows")
-_silent.setLevel(logging.CRITICAL + 1)
 
 
 class LeanSocket(WSListener):
@@ -348,52 +336,3 @@ class LeanSocket(WSListener):
 
 def _ignore(payload: bytes) -> None:
     """Nobody has asked."""
-
-
-class Parser(WSProtocol):  # type: ignore[misc]  # a class written in C
-    """picows' own protocol, whose buffer grows for a long message only, not for many at once.
-
-    Left to itself it doubles whenever more than nine tenths of it were filled, which a model does
-    that speaks faster than it is heard, and never shrinks: the call would keep that to its end.
-    For the model's side.
-    """
-
-    size = 0
-    """Of the whole buffer, which only ever doubles."""
-
-    def get_buffer(self, hint: int) -> memoryview:
-        buffer: memoryview = super().get_buffer(hint)
-        free = len(buffer)
-        if free > self.size:  # never before it has doubled: the last byte is not given away
-            self.size = 2 * self.size or free
-        # An eighth stays empty, unless the message that is being read fills all the rest.
-        fits = free - self.size // 8
-        return buffer[: min(fits, MOST_READ)] if fits > 0 else buffer[:-1]
-
-
-def parser(
-    listener: Callable[..., LeanSocket],
-    largest: int,
-    *,
-    address: tuple[str, str] | None = None,
-    headers: dict[str, str] | None = None,
-    handshake_seconds: float | None = None,
-) -> WSProtocol:
-    """picows behind ``listener``; with an ``address`` (host and port, path) as a client."""
-    host_port, path = address or (None, None)
-    # What telephony sends comes in real time: a method for each frame would find nothing to do.
-    return (Parser if address else WSProtocol)(
-        host_port,
-        path,
-        address is not None,
-        listener,
-        _silent,
-        True,  # an exception in our own code ends the socket
-        handshake_seconds,
-        False,  # its pings: we have our own
-        *(20, 20, WSAutoPingStrategy.PING_PERIODICALLY),
-        False,  # its pongs: we look at the frame first
-        largest,
-        headers,
-        READ_OF_MODEL if address else READ_OF_TELEPHONY,
-    )

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 from picows import WSHandshakeError, WSInvalidStatusError
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
-from opusbridge.bridge.lean import LeanSocket, parser
+from opusbridge.bridge.lean import LeanSocket
+from opusbridge.bridge.lean_parser import parser
 from opusbridge.errors import PeerGone
 
 #: Some doors are closed to those who do not say what they are.

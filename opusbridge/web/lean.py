@@ -17,7 +17,8 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-from opusbridge.bridge.lean import LeanSocket, parser
+from opusbridge.bridge.lean import LeanSocket
+from opusbridge.bridge.lean_parser import parser
 from opusbridge.errors import PeerGone
 from opusbridge.web.sockets import LEAN, MAX_FRAME_BYTES, OnBad, Seam
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from websockets.asyncio.server import ServerConnection, serve
 
 from opusbridge.bridge.flag import Flag
-from opusbridge.bridge.lean import MOST_READ, READ_OF_MODEL, Parser, parser
 from opusbridge.bridge.lean_dialling import LeanModelSocket
+from opusbridge.bridge.lean_parser import MOST_READ, READ_OF_MODEL, Parser, parser
 from opusbridge.errors import PeerGone
 
 
