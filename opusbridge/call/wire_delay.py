@@ -186,7 +186,7 @@ class Run:
 
     def _way(self, least: float, quickest: float) -> float:
         """How much of that was the sound's own way, as far as its size and their number tell."""
-        uneven = min(max(0.0, least - 2 * quickest), LONGEST_SECONDS)
+        uneven = min(least - 2 * quickest, LONGEST_SECONDS)
         return max(least / 2, least - quickest - uneven / (len(self._excesses) + 1))
 
     def _undelayed(self, position: int) -> float:
