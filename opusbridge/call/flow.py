@@ -64,6 +64,6 @@ def flow_of(call: Call) -> Flow | None:
     talk = call.conversation
     if talk is None or not call.calm or call.transcript.paused:
         return None
-    if talk.tools.busy or talk.barge_in.judges:
+    if talk.tools.busy or talk.barge_in.judges or talk.model.pulse.asked:
         return None
     return Flow(call, talk)

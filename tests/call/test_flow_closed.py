@@ -1,6 +1,7 @@
 """Where the short cuts for the agent's answer are closed: states that its stories hardly reach."""
 
 from opusbridge import events
+from opusbridge.call.flow import flow_of
 from tests.call.test_flow import done, in_answer, mark, sound, words
 from tests.call.wires import dumped, ready
 
@@ -48,3 +49,20 @@ def test_after_a_pause_of_the_recording_they_are_open_again() -> None:
     both.model(done("r1"))
 
     assert both.short.total() == 2
+
+
+def test_while_the_model_is_asked_whether_it_is_there_none_is_open() -> None:
+    """How soon he is asked to hold again depends on whether it was deaf meanwhile."""
+    both = in_answer()
+    for _ in range(4):
+        both.model(sound("r1"))
+    both.waits(3.5)
+    before = both.short.copy()
+    assert flow_of(both.quick.call) is None
+    both.telephony(mark(both.marks[0]))
+    both.model(sound("r1"))
+    assert both.short == before
+
+    both.waits(0.1)
+    both.model(sound("r1"))
+    assert both.short != before
