@@ -367,11 +367,10 @@ class Call:
     def _other_deadline(self) -> float | None:
         """Of all but the caller's line: only that changes with each frame of his."""
         talk, wishes = self.conversation, self._wishes
-        return earliest(
-            *(talk.deadline if talk else None, wishes.deadline, self._answer_at),
-            *(self._arrival_due, self._too_long_at, self.departure.deadline),
-            *(self._company.deadline, self._rescue.deadline),
-        )
+        others = earliest(self._answer_at, self._arrival_due, self._too_long_at)
+        leaving, rescue = self.departure.deadline, self._rescue.deadline
+        talking = talk.deadline if talk else None
+        return earliest(talking, wishes.deadline, others, leaving, self._company.deadline, rescue)
 
     def _timed_out(self, now: float) -> list[Effect]:
         if is_due(self._arrival_due, now):

@@ -52,8 +52,9 @@ class McpWork:
 
     @property
     def deadline(self) -> float | None:
-        waits = (*self._calls.values(), *self._requests.values())
-        return min((one.due for one in waits), default=None)
+        if not (self._calls or self._requests):
+            return None
+        return min(one.due for one in (*self._calls.values(), *self._requests.values()))
 
     def began(self, response_id: str, item_id: str, now: float) -> None:
         if self._desk.called(response_id, item_id, "", TRAITS):
