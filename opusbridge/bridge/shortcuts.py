@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from opusbridge.bridge.line import TelephonyLine
 from opusbridge.bridge.model import ModelLink
-from opusbridge.call.engine import Engine, Outgoing
+from opusbridge.call.engine import NOTHING, Engine, Outgoing
 from opusbridge.protocols.realtime.protocol import append
 from opusbridge.recording.recorder import CallRecorder
 
@@ -51,7 +51,7 @@ class ShortCuts:
         else:
             if self._recorder is not None:
                 self._recorder.echoed(text, now)
-            if echoed.effects:
+            if echoed is not NOTHING:
                 self._perform(echoed, now)
 
     def model_said(self, text: str) -> None:

@@ -115,7 +115,8 @@ class Outgoing:
     """For the shell: tools to run, what the wire cannot carry, notes, and the end."""
 
 
-_NOTHING = Outgoing([], [], [])
+#: Of a step that changed no deadline but by putting it off.
+NOTHING = Outgoing([], [], [])
 _WORDS = Flowed()
 
 
@@ -227,7 +228,7 @@ class Engine:
         return Flowed(texts, delta, streams.around)
 
     def echoes(self, text: str, now: float) -> Outgoing | None:
-        """The same for a mark that comes back while more is played; mostly nothing comes of it.
+        """The same for a mark that comes back while more is played; mostly :data:`NOTHING`.
         ``None``, and as if never asked: it is for :meth:`telephony_said`."""
         if not self._looked:
             self._look()
@@ -235,12 +236,15 @@ class Engine:
         if flow is None or streams is None or (name := streams.echo(text)) is None:
             return None
         found = flow.mark(name, now)
-        if not found:
-            return None if found is None else _NOTHING
+        if found is None:
+            return None
+        came, sooner = found
+        if not sooner:
+            return NOTHING
         # The clock was set right, and whatever counts from the end of what is said with it.
         self._looked = False
         for_shell: list[Effect] = []
-        self._carry([*found, *self.call.conclude(now)], now, for_shell)
+        self._carry(came, now, for_shell)
         return self._outgoing(for_shell)
 
     def _look(self) -> None:

@@ -14,6 +14,9 @@ from opusbridge.call.segments import Sent
 from opusbridge.effects import Effect
 from opusbridge.events import Delta
 
+#: What counts from the end of what is said counts seconds: so much too long is nobody's business.
+SOONER_SECONDS = 0.05
+
 
 class Flow:
     """Every method takes ``now`` in seconds; ``None`` or false, and as if never asked, for all
@@ -21,6 +24,8 @@ class Flow:
 
     def __init__(self, call: Call, talk: Conversation) -> None:
         self._call, self._talk = call, talk
+        self._sooner_by = 0.0
+        """So much less is still to be heard than when it was last looked at."""
 
     def sound(self, delta: Delta, now: float) -> list[tuple[Sent, str]] | None:
         """Of an item that is being said: what leaves, each with the name of the mark behind it."""
@@ -43,14 +48,23 @@ class Flow:
         talk.transcript.words(item_id, "agent", words, what == "all words", content_index)
         return True
 
-    def mark(self, name: str, now: float) -> list[Effect] | None:
+    def mark(self, name: str, now: float) -> tuple[list[Effect], bool] | None:
         """The next that is due; nothing that waits for the end of what is said is due with it.
-        Or one that was flushed: nothing at all is."""
+        Or one that was flushed: nothing at all is.
+
+        What comes of it, and whether what counts from the end of what is said is to be looked at.
+        """
         talk = self._talk
         if not talk.voice.awaits(name, more=not talk.response.response_active):
             return None
+        silent_at = talk.voice.silent_at(now)
+        found = talk.voice.mark_reached(name, now)
+        self._sooner_by += max(silent_at - talk.voice.silent_at(now), 0.0)
         self._call.reckoned = False
-        return talk.voice.mark_reached(name, now)
+        if not found and self._sooner_by < SOONER_SECONDS:
+            return found, False
+        self._sooner_by = 0.0
+        return [*found, *self._call.conclude(now)], True
 
     def _heard(self, response_id: str, more_to_come: bool, now: float) -> None:
         talk, self._call.reckoned = self._talk, False

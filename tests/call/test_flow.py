@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from opusbridge import effects, events
 from opusbridge.call.call import Call
 from opusbridge.call.engine import UNSEEN, Engine, Outgoing
-from opusbridge.call.flow import flow_of
+from opusbridge.call.flow import SOONER_SECONDS, flow_of
 from opusbridge.call.playout import PlayoutLedger
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy
-from opusbridge.call.wire_delay import WORTH_TELLING_SECONDS
 from opusbridge.effects import SessionConfig, TurnDetection
 from opusbridge.errors import LocalProtocolError
 from opusbridge.privacy import Private
@@ -155,7 +154,7 @@ class Both:
         if quick is None or slow is None:
             assert quick is slow is None
             return None
-        assert quick <= slow + WORTH_TELLING_SECONDS
+        assert quick <= slow + SOONER_SECONDS
         return min(quick, slow)
 
     def wakes(self) -> None:

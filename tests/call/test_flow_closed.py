@@ -1,7 +1,7 @@
 """Where the short cuts for the agent's answer are closed: states that its stories hardly reach."""
 
 from opusbridge import events
-from opusbridge.call.flow import flow_of
+from opusbridge.call.flow import SOONER_SECONDS, flow_of
 from tests.call.test_flow import done, in_answer, mark, sound, words
 from tests.call.wires import dumped, ready
 
@@ -66,3 +66,23 @@ def test_while_the_model_is_asked_whether_it_is_there_none_is_open() -> None:
     both.waits(0.1)
     both.model(sound("r1"))
     assert both.short != before
+
+
+def test_what_counts_from_the_end_of_what_is_said_is_not_late_when_that_comes_sooner() -> None:
+    """The marks of a slow line that becomes a quick one, when it is too late to move the run."""
+    both = in_answer()
+    for _ in range(40):
+        both.model(sound("r1"))
+    names = list(both.marks)
+    for name in names[:2]:
+        both.waits(1.4)
+        both.telephony(mark(name))
+    for name in names[2:12]:
+        both.waits(0.02)
+        both.telephony(mark(name))
+
+    assert both.short["mark"] == 12
+    quick, slow = (made.call._company.deadline for made in (both.quick, both.slow))
+    assert quick is not None
+    assert slow is not None
+    assert 0 <= quick - slow < SOONER_SECONDS
