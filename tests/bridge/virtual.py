@@ -44,8 +44,9 @@ AnyBridge = TelephonyRealtimeBridge | TwilioRealtimeBridge
 AGENT = Agent(name="front-desk", instructions="Be kind.", greeting=None)
 
 
-#: Real seconds that a thread may take when everybody else waits.
-THREAD_SECONDS = 5.0
+#: Real seconds that a thread may take when everybody else waits, and how often.
+THREAD_SECONDS = 0.5
+THREAD_PATIENCE = 20
 
 
 class _Clock(selectors.SelectSelector):
@@ -60,9 +61,11 @@ class _Clock(selectors.SelectSelector):
         if ready or timeout == 0:
             return ready
         if timeout is None:
-            # A thread may still have something to tell: the recorder's, at the end.
-            if told := super().select(THREAD_SECONDS):
-                return told
+            # A thread may still have something to tell: the recorder's, at the end. Asked often,
+            # for a machine that stands still for seconds does so for the thread as well.
+            for _ in range(THREAD_PATIENCE):
+                if told := super().select(THREAD_SECONDS):
+                    return told
             raise RuntimeError("everybody waits and nobody will come")
         self.now += timeout
         return ready
