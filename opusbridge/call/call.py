@@ -14,7 +14,7 @@ from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure
 from opusbridge.call.handover import transfer_for
 from opusbridge.call.machines import earliest, is_due
-from opusbridge.call.patience import Patience
+from opusbridge.call.patience import FLOOD, Patience
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.rescue import Rescue
@@ -272,6 +272,8 @@ class Call:
     def _rejected(self, peer: str, kind: str, now: float) -> list[Effect]:
         found: list[Effect] = [Note("bad-message", f"{peer}:{kind}")]
         lost = self._patience.tried("model" if peer == "model" else "telephony")
+        if lost and kind == FLOOD and peer != "model":
+            return found + self._end(ending(lost), now)  # a goodbye would cost the other calls
         return found + (self._part_badly(lost, now) if lost else [])
 
     # --- Ending -------------------------------------------------------------------------
@@ -366,11 +368,10 @@ class Call:
 
     def _other_deadline(self) -> float | None:
         """Of all but the caller's line: only that changes with each frame of his."""
-        talk, wishes = self.conversation, self._wishes
-        others = earliest(self._answer_at, self._arrival_due, self._too_long_at)
-        leaving, rescue = self.departure.deadline, self._rescue.deadline
-        talking = talk.deadline if talk else None
-        return earliest(talking, wishes.deadline, others, leaving, self._company.deadline, rescue)
+        talking = self.conversation.deadline if self.conversation else None
+        own = earliest(self._answer_at, self._arrival_due, self._too_long_at, self._rescue.deadline)
+        company, leaving = self._company.deadline, self.departure.deadline
+        return earliest(talking, self._wishes.deadline, own, leaving, company)
 
     def _timed_out(self, now: float) -> list[Effect]:
         if is_due(self._arrival_due, now):

@@ -16,6 +16,7 @@ from opusbridge.audio.formats import quietly
 from opusbridge.call.call import Call
 from opusbridge.call.flow import Flow, flow_of
 from opusbridge.call.invariants import CHECKED, Invariants
+from opusbridge.call.patience import FLOOD, Flood
 from opusbridge.call.policy import CallPolicy
 from opusbridge.call.prelude import Prelude
 from opusbridge.call.tally import COUNTED, Tally
@@ -139,6 +140,7 @@ class Engine:
         self.telephony = telephony
         self.model = model
         self.tally = Tally()
+        self._floods = {telephony.peer: Flood(), "model": Flood()}
         self._prelude = Prelude(call)
         self._invariants = Invariants()
         self._observers = tuple(observers)
@@ -293,7 +295,9 @@ class Engine:
     ) -> Outgoing:
         self._looked = False
         for_shell: list[Effect] = []
-        if unknown_from is not None:
+        if unknown_from is not None and self._floods[unknown_from].rises(now):
+            found = [events.MessageRejected(unknown_from, FLOOD)]
+        elif unknown_from is not None:
             note = effects.Note("unknown-message", unknown_from)
             self._show(note, now, for_shell)
             for_shell.append(note)

@@ -9,7 +9,7 @@ import pytest
 from opusbridge import effects, events
 from opusbridge.call.call import Call
 from opusbridge.call.engine import LONGEST_TELEPHONY_TEXT, Engine, Observer, Outgoing
-from opusbridge.call.patience import MOST_BAD_MESSAGES
+from opusbridge.call.patience import MOST_BAD_MESSAGES, UNKNOWN_AT_ONCE
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, model_format
 from opusbridge.effects import Effect, Note, SessionConfig, TurnDetection
 from opusbridge.errors import ending
@@ -163,6 +163,39 @@ def test_messages_of_unknown_kinds_are_noted_and_never_end_a_call() -> None:
 
     assert engine.ended is None
     assert engine.model_said(said("response.content_part.added"), 2.0).effects == []
+
+
+def test_one_message_of_an_unknown_kind_with_each_frame_never_ends_a_call() -> None:
+    engine = in_conversation()
+
+    for number in range(3_000):
+        assert engine.telephony_said(text("news"), 2.0 + number / 50).effects[0] == Note(
+            "unknown-message", "twilio"
+        )
+    assert engine.ended is None
+
+
+def test_a_flood_of_unknown_messages_ends_the_call_at_once_and_only_a_flood() -> None:
+    """Ten thousand a second would keep all other calls waiting."""
+    engine = in_conversation()
+    at_once = 0
+    while engine.telephony_said(text("news"), 2.0).effects == [Note("unknown-message", "twilio")]:
+        at_once += 1
+    assert UNKNOWN_AT_ONCE - 2 <= at_once <= UNKNOWN_AT_ONCE
+    for number in range(MOST_BAD_MESSAGES):
+        assert engine.ended is None
+        engine.telephony_said(text("news"), 2.0 + number / 10_000)
+
+    assert engine.ended == ending("telephony-unintelligible")
+
+
+def test_a_model_that_floods_is_parted_from_with_words() -> None:
+    engine = in_conversation()
+    for _ in range(UNKNOWN_AT_ONCE + MOST_BAD_MESSAGES + 1):
+        engine.model_said(said("response.news"), 2.0)
+
+    assert engine.ended is None
+    assert engine.tally.notes["bad-message"] > MOST_BAD_MESSAGES
 
 
 def test_observers_see_every_event_and_effect_in_order_with_the_time() -> None:
