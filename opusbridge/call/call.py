@@ -272,7 +272,7 @@ class Call:
     def _rejected(self, peer: str, kind: str, now: float) -> list[Effect]:
         found: list[Effect] = [Note("bad-message", f"{peer}:{kind}")]
         lost = self._patience.tried("model" if peer == "model" else "telephony")
-        if lost and kind == FLOOD and peer != "model":
+        if lost and kind == FLOOD:
             return found + self._end(ending(lost), now)  # a goodbye would cost the other calls
         return found + (self._part_badly(lost, now) if lost else [])
 

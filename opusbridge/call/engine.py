@@ -140,7 +140,7 @@ class Engine:
         self.telephony = telephony
         self.model = model
         self.tally = Tally()
-        self._floods = {telephony.peer: Flood(), "model": Flood()}
+        self._flood = Flood()
         self._prelude = Prelude(call)
         self._invariants = Invariants()
         self._observers = tuple(observers)
@@ -295,7 +295,7 @@ class Engine:
     ) -> Outgoing:
         self._looked = False
         for_shell: list[Effect] = []
-        if unknown_from is not None and self._floods[unknown_from].rises(now):
+        if unknown_from == self.telephony.peer and self._flood.rises(now):
             found = [events.MessageRejected(unknown_from, FLOOD)]
         elif unknown_from is not None:
             note = effects.Note("unknown-message", unknown_from)

@@ -3,9 +3,10 @@
 #: Messages of one peer that we could not use; more and it does not speak our language.
 MOST_BAD_MESSAGES = 100
 
-#: Messages of unknown kinds that one peer may send at once, and how many more a second. A provider
-#: that adds one to each of its fifty frames a second, and one that was held up for seconds, are far
-#: from it; one that sends more keeps the other calls waiting.
+#: Messages of unknown kinds that the telephony side may send at once, and how many more a second.
+#: A provider that adds one to each of its fifty frames a second, and one that was held up for
+#: seconds, are far from it; one that sends more keeps the other calls waiting. The model may send
+#: as many as it likes: a new kind with each piece of a word would be that many.
 UNKNOWN_AT_ONCE, UNKNOWN_A_SECOND = 500, 100
 #: The kind of what is too many.
 FLOOD = "flood"
@@ -32,5 +33,7 @@ class Flood:
         """One more came; whether that is too many for the time."""
         more = (now - self._at) * UNKNOWN_A_SECOND
         self._spare, self._at = min(self._spare + more, UNKNOWN_AT_ONCE), now
-        self._spare -= self._spare >= 1
-        return self._spare < 1
+        if self._spare < 1:
+            return True
+        self._spare -= 1
+        return False

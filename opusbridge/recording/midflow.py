@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from opusbridge.recording.batch import ECHO, FRAME, PIECE, SOUND, TEXTS, Columns, Owned, Sounds
-from opusbridge.recording.runs import exact_times, gaps, one_text, sizes_and_hash, sizes_of
+from opusbridge.recording.runs import exact_times, gaps, sizes_and_hash, sizes_of, told
 from opusbridge.recording.shapes import DELTA, Said, digest, sound_in
 
 Line = dict[str, Any]
@@ -113,15 +113,7 @@ def _told(sounds: Sounds, among: range, keeps: bool) -> Line:
     if len(among) != len(sounds.sizes):
         assert sounds.texts is not None
         return sizes_and_hash(sounds.texts[among.start : among.stop], keeps)
-    sizes = sounds.sizes.tolist()
-    line: Line = {
-        "bytes": sum(sizes),
-        "sizes": sizes_of(sizes),
-        "sha256": sounds.sha256.hexdigest(),
-    }
-    if keeps:
-        line["sound"] = one_text(sounds.texts or ())
-    return line
+    return told(sounds, keeps)
 
 
 def _left(owned: Owned, among: range) -> Line:

@@ -1,6 +1,5 @@
 """What happened of one kind within a second, as one line of ``flight.jsonl``."""
 
-import hashlib
 from array import array
 from base64 import b64encode
 from binascii import a2b_base64
@@ -9,7 +8,7 @@ from itertools import pairwise
 from sys import byteorder
 from typing import Any
 
-from opusbridge.sound import sound_bytes
+from opusbridge.recording.batch import Sounds
 
 
 class Run:
@@ -46,18 +45,26 @@ class Run:
 
 
 def sizes_and_hash(sounds: Sequence[str], keeps: bool) -> dict[str, Any]:
-    """Of pieces of sound in base64: their sizes in bytes, and one hash of their texts.
+    """The same as :func:`told` of pieces of sound in base64."""
+    pieces = Sounds(keeps)
+    for sound in sounds:
+        pieces.add(sound)
+    return told(pieces, keeps)
+
+
+def told(sounds: Sounds, keeps: bool) -> dict[str, Any]:
+    """Of pieces of sound: their sizes in bytes, and one hash of their texts in base64.
 
     Decoding them would cost ten times as much as all of it. ``keeps``: and the sound itself.
     """
-    sizes = list(map(sound_bytes, sounds))
+    sizes = sounds.sizes.tolist()
     line: dict[str, Any] = {
         "bytes": sum(sizes),
         "sizes": sizes_of(sizes),
-        "sha256": hashlib.sha256("".join(sounds).encode()).hexdigest(),
+        "sha256": sounds.sha256.hexdigest(),
     }
     if keeps:
-        line["sound"] = one_text(sounds)
+        line["sound"] = one_text(sounds.texts or ())
     return line
 
 

@@ -2,7 +2,6 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,14 +23,6 @@ JUDGING = CallPolicy(
     SessionConfig("Be kind.", PCMU_8K, turn_detection=None),
     confirm_ms=100,
 )
-
-
-@pytest.fixture
-def writer() -> Iterator[Writer]:
-    writer = Writer()
-    yield writer
-    assert writer.close()
-    assert writer.broken == 0
 
 
 WORDS: dict[str, object] = {

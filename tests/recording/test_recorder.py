@@ -27,14 +27,6 @@ START = 1000.0  # the shell's clock begins anywhere
 Samples = NDArray[np.float64]
 
 
-@pytest.fixture
-def writer() -> Iterator[Writer]:
-    writer = Writer()
-    yield writer
-    assert writer.close()
-    assert writer.broken == 0
-
-
 def noise(seconds: float, rate_hz: int, seed: int) -> Samples:
     """Speech-like in one respect: it resembles itself at one place only."""
     coarse = np.random.default_rng(seed).normal(0, 4000, round(seconds * 2000))
