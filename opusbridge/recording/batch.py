@@ -1,15 +1,16 @@
 """What comes together of a call before the writer gets it.
 
-What came in mid-flow (:mod:`opusbridge.bridge.shortcuts`) is kept apart from everything else, in
-columns: sixty times a second nothing is made but a few entries. Where among the others it came
-is told by these.
+What came in mid-flow (:mod:`opusbridge.bridge.shortcuts`) is kept apart from everything else:
+sixty times a second nothing is done but that it is put behind its time in one list. What there is
+to find out about it the writer finds out (:class:`Columns`). Where among the others it came is
+told by these.
 """
 
 import hashlib
-from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import compress
+from typing import Any, NamedTuple
 
 from opusbridge import events
 from opusbridge.sound import sound_bytes
@@ -32,37 +33,67 @@ _TEXTS = bytes.maketrans("".join(TEXTS).encode(), bytes(TEXTS.values()))
 _QUIET_BYTES = 2047
 
 
+class Mark(NamedTuple):
+    """The message that asks for the mark behind a ``SOUND``."""
+
+    text: str
+
+
+class FurtherMark(NamedTuple):
+    """The same behind a ``PIECE``."""
+
+    text: str
+
+
+class Words(NamedTuple):
+    text: str
+
+
+class Echo(NamedTuple):
+    text: str
+
+
+_KINDS: dict[type, int] = {
+    str: FRAME,
+    Mark: SOUND,
+    FurtherMark: PIECE,
+    Words: WORDS,
+    Echo: ECHO,
+}
+
+
 class Sounds:
-    """What is told of pieces of sound. They are hashed as they come, for they are most of what a
-    call would keep in memory, and cost more when they have gone cold."""
+    """What is told of pieces of the agent's sound. They are hashed as they come: they come in
+    bursts, and would be most of what a call keeps in memory."""
 
     __slots__ = ("sha256", "sizes", "texts")
 
     def __init__(self, keeps: bool) -> None:
-        self.sizes = array("q")
+        self.sizes: list[int] = []
         """In bytes, of each."""
         self.sha256 = hashlib.sha256()
-        """Of their texts, one after the other."""
+        """Of their texts, one after the other, unless they are kept."""
         self.texts: list[str] | None = [] if keeps else None
         """In base64; ``None``: they are not kept."""
 
     def add(self, sound: str) -> None:
+        self.sizes.append(sound_bytes(sound))
+        if self.texts is not None:
+            self.texts.append(sound)
+            return
         text = sound.encode()
         if len(text) <= _QUIET_BYTES:
             self.sha256.update(text)
         else:
             for start in range(0, len(text), _QUIET_BYTES):
                 self.sha256.update(text[start : start + _QUIET_BYTES])
-        self.sizes.append(sound_bytes(sound))
-        if self.texts is not None:
-            self.texts.append(sound)
 
 
 @dataclass(slots=True)
 class Owned:
     """Pieces of the agent's sound that belong together."""
 
-    owner: tuple[str, str, int]
+    owner: tuple[Any, ...]
     """Response, item and part."""
     around: tuple[str, str]
     """What stands around each in the message that left with it."""
@@ -76,41 +107,78 @@ class Owned:
         return [size for nth in among for size in cut.get(nth) or whole[nth : nth + 1]]
 
 
+@dataclass(slots=True)
+class Batch:
+    """Of one call, handed over at once."""
+
+    keeps: bool
+    """The agent's sound itself, too."""
+    kind: str = ""
+    """What the wire calls the messages of the frames."""
+    flow: list[Any] = field(default_factory=list)
+    """What came in mid-flow, three entries each: its time in seconds on the shell's clock; the
+    sound of a frame, in base64, or another thing; what the wire's clock said of a frame, in ms."""
+    owned: list[Owned] = field(default_factory=list)
+    """The sound of every ``SOUND``, in their order."""
+    entries: list[Entry] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    """How long ``flow`` was before each entry."""
+
+    def __len__(self) -> int:
+        return len(self.entries) + len(self.flow) // 3
+
+    def keep(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self.places.append(len(self.flow))
+
+    def spoke(self, delta: events.Delta, around: tuple[str, str], left: Sequence[str]) -> None:
+        """``left``: each piece of it, with this ``around`` it, and the mark behind it."""
+        owned = self.owned[-1] if self.owned else None
+        if owned is None or owned.around is not around or owned.owner != delta[1:4]:
+            owned = Owned(delta[1:4], around, Sounds(self.keeps))
+            self.owned.append(owned)
+        if len(left) > 2:
+            before, behind = map(len, around)
+            sizes = [sound_bytes(text[before : len(text) - behind]) for text in left[::2]]
+            owned.cut[len(owned.sounds.sizes)] = sizes
+        owned.sounds.add(delta[4])
+
+    def stretches(self) -> Iterator[tuple[int, int, Entry | None]]:
+        """In order: from where to where came in mid-flow, and what behind it, if anything did."""
+        done = 0
+        for entry, place in zip(self.entries, self.places, strict=True):
+            yield done, place // 3, entry
+            done = place // 3
+        if done < len(self.flow) // 3:
+            yield done, len(self.flow) // 3, None
+
+
 class Columns:
     """What came in mid-flow, in its order; each column has an entry for those of its kind."""
 
     __slots__ = ("echoes", "frames", "kinds", "marks", "owned", "stamps", "times", "words")
 
-    def __init__(self, keeps: bool) -> None:
-        """``keeps``: the sound itself, too."""
-        self.kinds = bytearray()
-        self.times = array("d")
+    def __init__(self, batch: Batch) -> None:
+        things = batch.flow[1::3]
+        self.times: list[float] = batch.flow[::3]
         """Of all, in seconds on the shell's clock."""
-        self.frames = Sounds(keeps)
-        self.stamps = array("q")
-        """What the wire's clock said of a frame, in ms; -1: nothing."""
-        self.owned: list[Owned] = []
+        self.kinds = bytes(map(_KINDS.__getitem__, map(type, things)))
+        self.owned = batch.owned
+        self.frames: list[str] = [one for one in things if type(one) is str]
+        """In base64."""
+        self.stamps: list[int | None] = batch.flow[2::3]
+        """What the wire's clock said, of all."""
         self.marks: list[str] = []
-        """The message that asks for the mark behind a ``SOUND`` or ``PIECE``."""
         self.words: list[str] = []
-        """The text of ``WORDS``."""
         self.echoes: list[str] = []
-        """The text of an ``ECHO``."""
+        others = {Mark: self.marks, FurtherMark: self.marks, Words: self.words, Echo: self.echoes}
+        if len(self.frames) < len(things):
+            for one in things:
+                if type(one) is not str:
+                    others[type(one)].append(one[0])
 
     def __len__(self) -> int:
         return len(self.kinds)
-
-    def spoke(self, delta: events.Delta, around: tuple[str, str], left: Sequence[str]) -> None:
-        """``left``: each piece of it, with this ``around`` it, and the mark behind it."""
-        owner, owned = delta[1:4], self.owned
-        if not owned or owned[-1].owner != owner or owned[-1].around is not around:
-            owned.append(Owned(owner, around, Sounds(self.frames.texts is not None)))
-        if len(left) > 2:
-            before, behind = map(len, around)
-            sizes = [sound_bytes(text[before : len(text) - behind]) for text in left[::2]]
-            owned[-1].cut[len(owned[-1].sounds.sizes)] = sizes
-        owned[-1].sounds.add(delta[4])
-        self.marks += left[1::2]
 
     def count(self, kind: int, start: int, stop: int) -> int:
         return self.kinds.count(kind, start, stop)
@@ -119,30 +187,5 @@ class Columns:
         """How many texts came and left with these."""
         return sum(self.kinds[start:stop].translate(_TEXTS))
 
-
-@dataclass(slots=True)
-class Batch:
-    """Of one call, handed over at once."""
-
-    columns: Columns
-    kind: str = ""
-    """What the wire calls the messages of the frames."""
-    entries: list[Entry] = field(default_factory=list)
-    places: "array[int]" = field(default_factory=lambda: array("q"))
-    """How much came in mid-flow before each entry."""
-
-    def __len__(self) -> int:
-        return len(self.entries) + len(self.columns)
-
-    def keep(self, entry: Entry) -> None:
-        self.entries.append(entry)
-        self.places.append(len(self.columns.kinds))
-
-    def stretches(self) -> Iterator[tuple[int, int, Entry | None]]:
-        """In order: from where to where came in mid-flow, and what behind it, if anything did."""
-        done = 0
-        for entry, place in zip(self.entries, self.places, strict=True):
-            yield done, place, entry
-            done = place
-        if done < len(self.columns):
-            yield done, len(self.columns), None
+    def times_of(self, kind: int) -> list[float]:
+        return list(compress(self.times, map(kind.__eq__, self.kinds)))

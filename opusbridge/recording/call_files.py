@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from errno import errorcode
 from functools import partial
-from itertools import compress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import structlog
 
 from opusbridge import effects, events
 from opusbridge.recording import files
-from opusbridge.recording.batch import FRAME, SHELL, Batch
+from opusbridge.recording.batch import FRAME, SHELL, Batch, Columns
 from opusbridge.recording.facts import fact
 from opusbridge.recording.flight import FlightRecording
+from opusbridge.recording.runs import sizes_of
 from opusbridge.recording.soundtrack import Soundtrack
 from opusbridge.sound import PCMU_8K, AudioFormat
 
@@ -51,7 +52,7 @@ class CallFiles:
         self._soundtrack: Soundtrack | None = None
         self._flight: FlightRecording | None = None
         self._written_until = started_at
-        self._dropped = 0
+        self._dropped = self._lost = 0
         self._transcript: dict[str, Any] = {"items": {}, "order": []}
         self.failed = 0
 
@@ -59,16 +60,19 @@ class CallFiles:
         """``dropped``: entries of this call lost so far; ``news``: of the transcript."""
         self._format = self._format or _format_of(batch)
         self._open()
+        columns = Columns(batch)
         if news:
             # What is wrong with the disk is told at the latest when the call is over.
             with suppress(OSError):
                 self._write_transcript(news)
-        if self._soundtrack and not self._try(partial(self._mix, self._soundtrack, batch)):
+        if self._soundtrack and not self._try(partial(self._mix, self._soundtrack, batch, columns)):
             self._give_up(self._soundtrack)
             self._soundtrack = None
-        if self._flight and not self._try(partial(self._note, self._flight, batch, dropped)):
-            self._give_up(self._flight)
-            self._flight = None
+        if self._flight:
+            self._lost, self._dropped = dropped - self._dropped, dropped
+            if not self._try(partial(self._note, self._flight, batch, columns)):
+                self._give_up(self._flight)
+                self._flight = None
 
     def finish(
         self,
@@ -132,8 +136,8 @@ class CallFiles:
     def _open_soundtrack(self) -> None:
         self._soundtrack = Soundtrack(self._folder / files.RECORDING, self._format or PCMU_8K)
 
-    def _mix(self, soundtrack: Soundtrack, batch: Batch) -> None:
-        passed = _Passed(batch, self._format or PCMU_8K, self._started_at)
+    def _mix(self, soundtrack: Soundtrack, batch: Batch, columns: Columns) -> None:
+        passed = _Passed(columns, self._format or PCMU_8K, self._started_at)
         for count, (_, stop, entry) in enumerate(batch.stretches(), 1):
             if entry is None or entry[1]:
                 continue  # a text
@@ -158,15 +162,16 @@ class CallFiles:
                     soundtrack.resume(t)
             if count % YIELD_EVERY == 0:
                 time.sleep(0)
-        passed.heard(soundtrack, len(batch.columns))
+        passed.heard(soundtrack, len(columns))
 
-    def _note(self, flight: FlightRecording, batch: Batch, dropped: int) -> None:
-        if dropped > self._dropped:
-            lost, self._dropped = dropped - self._dropped, dropped
-            flight.lost(lost, self._written_until)
+    def _note(self, flight: FlightRecording, batch: Batch, columns: Columns) -> None:
+        if self._lost:
+            flight.lost(self._lost, self._written_until)
+        said = (what for _, _, _, what in batch.entries if isinstance(what, str))
+        flight.look_at(chain(columns.words, said))
         for count, (start, stop, entry) in enumerate(batch.stretches(), 1):
             if start < stop:
-                flight.flowed(batch.kind, batch.columns, start, stop)
+                flight.flowed(batch.kind, columns, start, stop)
             if entry is not None:
                 self._note_one(flight, *entry)
             if count % YIELD_EVERY == 0:
@@ -184,13 +189,13 @@ class CallFiles:
             self._note_fact(flight, what, now)
 
     def _note_fact(self, flight: FlightRecording, what: object, now: float) -> None:
-        match what:
-            case effects.PauseRecording():
-                flight.pause()
-            case effects.ResumeRecording():
-                flight.resume()
-            case effects.Note("withheld", _, ids):
-                flight.withhold(ids)
+        if isinstance(what, effects.Note):
+            if what.kind == "withheld":
+                flight.withhold(what.ids)
+        elif isinstance(what, effects.PauseRecording):
+            flight.pause()
+        elif isinstance(what, effects.ResumeRecording):
+            flight.resume()
         if (line := fact(what)) is not None:
             flight.noted(line, now)
         self._written_until = now
@@ -228,13 +233,11 @@ def _format_of(batch: Batch) -> AudioFormat | None:
 class _Passed:
     """The frames of a batch, as they are mixed."""
 
-    def __init__(self, batch: Batch, format: AudioFormat, began_at: float) -> None:
-        columns = batch.columns
+    def __init__(self, columns: Columns, format: AudioFormat, began_at: float) -> None:
         self._columns, self._format = columns, format
-        self._sounds, sizes = columns.frames.texts or [], columns.frames.sizes
-        self._alike = not sizes or sizes.count(sizes[0]) == len(sizes)
-        frames = compress(columns.times, map(FRAME.__eq__, columns.kinds))
-        self._at = [now - began_at for now in frames]
+        self._sounds = columns.frames
+        self._alike = type(sizes_of(self._sounds)) is int
+        self._at = [now - began_at for now in columns.times_of(FRAME)]
         self._done = 0
 
     def heard(self, soundtrack: Soundtrack, stop: int) -> None:

@@ -5,16 +5,16 @@ everything else that is written of it. Whoever reads it gets these lines (:func:
 """
 
 import struct
-from array import array
 from base64 import b64decode
 from collections.abc import Iterator
-from itertools import chain
+from functools import lru_cache
+from itertools import chain, compress
 from typing import Any
 
 import orjson
 
 from opusbridge.recording.batch import ECHO, FRAME, PIECE, SOUND, TEXTS, Columns, Owned, Sounds
-from opusbridge.recording.runs import exact_times, gaps, sizes_and_hash, sizes_of, told
+from opusbridge.recording.runs import exact_times, gaps, one_size, sizes_and_hash, told
 from opusbridge.recording.shapes import DELTA, Said, digest, sound_in
 
 Line = dict[str, Any]
@@ -34,7 +34,8 @@ class Stretch:
         self.columns, self.stop, self.keeps = columns, start, keeps
         self.levels: list[list[int]] = []
         """Of each frame, if anything is known of them."""
-        self._words: list[Any] = []
+        self.words: list[Any] = []
+        """What is kept of each ``WORDS``."""
         self._withheld: list[int] = []
         self._kind, self._start = kind, start
         self._number = self._next = 0
@@ -51,20 +52,19 @@ class Stretch:
         return self._next
 
     def says(self, words: Said) -> None:
-        """The next ``WORDS``, as they may be kept."""
+        """The next ``WORDS``, which are not kept just as they came."""
         if words.withheld:
-            self._withheld.append(len(self._words))
-        self._words.append(words.line["text"])
+            self._withheld.append(len(self.words))
+        self.words.append(words.line["text"])
 
     def line(self, began_at: float) -> tuple[float, Line]:
         """With its time, in seconds from ``began_at``."""
         columns, start, stop = self.columns, self._start, self.stop
         times = columns.times[start:stop]
-        first, t = times[0], round(times[0] - began_at, 6)
+        t = round(times[0] - began_at, 6)
         line: Line = {"t": t, "n": self._number, "flow": columns.kinds[start:stop].decode()}
         if self._skips:
             line["skips"] = self._skips
-        line["ms"] = [int((at - first) * 1000 + 0.5) for at in times]
         line["at"] = exact_times(times)
         if frames := self._of(FRAME):
             line["frames"] = self._frames(frames)
@@ -72,8 +72,8 @@ class Stretch:
             line["sounds"] = list(self._sounds(spoken))
             before, further = columns.count(PIECE, 0, start), columns.count(PIECE, start, stop)
             line["marks"] = columns.marks[spoken.start + before : spoken.stop + before + further]
-        if self._words:
-            line["words"] = self._words
+        if self.words:
+            line["words"] = self.words
         if self._withheld:
             line["withheld"] = self._withheld
         if echoes := self._of(ECHO):
@@ -87,12 +87,16 @@ class Stretch:
         return range(first, first + self.columns.count(kind, self._start, self.stop))
 
     def _frames(self, among: range) -> Line:
-        told = _told(self.columns.frames, among, self.keeps)
-        frames: Line = {"media": self._kind, **told}
-        stamps = self.columns.stamps[among.start : among.stop]
-        if max(stamps) >= 0:
-            frames["stamps_ms"] = [None if one < 0 else one for one in stamps]
-        return frames | ({"levels": self.levels} if self.levels else {})
+        columns = self.columns
+        sounds = columns.frames[among.start : among.stop]
+        line: Line = {"media": self._kind, **sizes_and_hash(sounds, self.keeps)}
+        stamps = columns.stamps[self._start : self.stop]
+        if stamps.count(None) < len(stamps):
+            kinds = columns.kinds[self._start : self.stop]
+            line["stamps_ms"] = list(compress(stamps, map(FRAME.__eq__, kinds)))
+        if self.levels:
+            line["levels"] = self.levels
+        return line
 
     def _sounds(self, among: range) -> Iterator[Line]:
         before = 0
@@ -110,20 +114,24 @@ class Stretch:
 
 
 def _told(sounds: Sounds, among: range, keeps: bool) -> Line:
-    if len(among) != len(sounds.sizes):
-        assert sounds.texts is not None
-        return sizes_and_hash(sounds.texts[among.start : among.stop], keeps)
-    return told(sounds, keeps)
+    if sounds.texts is None:
+        return told(sounds)
+    return sizes_and_hash(sounds.texts[among.start : among.stop], keeps)
 
 
 def _left(owned: Owned, among: range) -> Line:
     """As what kind of message that left, and of what; in what sizes, if these are others."""
-    said = orjson.loads("AAAA".join(owned.around))
-    sound = sound_in(said)
+    left = _left_as(owned.around)
+    sizes = owned.left(among) if owned.cut else []
+    return left | {"sizes": one_size(sizes)} if len(sizes) > len(among) else left
+
+
+@lru_cache(256)
+def _left_as(around: tuple[str, str]) -> Line:
+    """A call's own, with every answer."""
+    sound = sound_in(orjson.loads("AAAA".join(around)))
     assert sound is not None
-    left: Line = {"media": sound.kind, **({"of": sound.of} if sound.of else {})}
-    sizes = owned.left(among)
-    return left if len(sizes) == len(among) else left | {"sizes": sizes_of(sizes)}
+    return {"media": sound.kind, **({"of": sound.of} if sound.of else {})}
 
 
 def unfolded(line: Line) -> list[Line]:
@@ -171,9 +179,9 @@ def _members(line: Line) -> tuple[dict[str, list[Member]], list[list[Member]]]:
     left: list[list[Member]] = []
     kinds, number, skips = line["flow"], int(line["n"]), dict(line.get("skips", ()))
     times = struct.unpack(f"<{len(kinds)}d", b64decode(line["at"]))
-    for place, (kind, ms, at) in enumerate(zip(kinds, line["ms"], times, strict=True)):
+    for place, (kind, at) in enumerate(zip(kinds, times, strict=True)):
         number += skips.get(place, 0)
-        t = float(line["t"]) + ms / 1000
+        t = float(line["t"]) + round(at - times[0], 6)
         found[kind].append((number, t, at))
         if kind == "s":
             left.append([(number + 1, t, at)])
@@ -187,4 +195,4 @@ def _run(head: Line, members: list[Member]) -> Line:
     numbers, ts, times = zip(*members, strict=True)
     ms = [round((t - ts[0]) * 1000) for t in ts]
     line = {"t": ts[0], "n": numbers[0], "gaps": gaps(numbers), "ms": ms, **head}
-    return line | ({"at": exact_times(array("d", times))} if head["dir"] == "in" else {})
+    return line | ({"at": exact_times(times)} if head["dir"] == "in" else {})

@@ -20,6 +20,9 @@ STORED = PCM_24K
 #: the answer is kept for each type.
 _ITSELF = str | int | float | None
 
+#: The names of a dataclass's fields; of another type, nothing.
+_FIELDS: dict[type, tuple[str, ...] | None] = {}
+
 
 def plain(value: Any, *, whole: bool = False, private: str | None = None) -> Any:
     """``value`` in JSON's own types.
@@ -41,9 +44,14 @@ def plain(value: Any, *, whole: bool = False, private: str | None = None) -> Any
         return {str(k): plain(v, whole=whole, private=private) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [plain(inner, whole=whole, private=private) for inner in value]
-    if is_dataclass(value):
-        return {
-            one.name: plain(getattr(value, one.name), whole=whole, private=private)
-            for one in fields(value)
-        }
+    if (names := _names(type(value))) is not None:
+        return {name: plain(getattr(value, name), whole=whole, private=private) for name in names}
     return value
+
+
+def _names(kind: type) -> tuple[str, ...] | None:
+    """To ask for them takes longer than all the rest."""
+    if kind not in _FIELDS:
+        known = is_dataclass(kind)
+        _FIELDS[kind] = tuple(one.name for one in fields(kind)) if known else None
+    return _FIELDS[kind]

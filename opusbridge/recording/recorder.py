@@ -18,20 +18,9 @@ import structlog
 from opusbridge import effects, events
 from opusbridge.effects import Effect
 from opusbridge.events import Event
-from opusbridge.recording.batch import (
-    ECHO,
-    FRAME,
-    PIECE,
-    SHELL,
-    SOUND,
-    WORDS,
-    Batch,
-    Columns,
-    Entry,
-)
+from opusbridge.recording.batch import SHELL, Batch, Echo, Entry, FurtherMark, Mark, Words
 from opusbridge.recording.call_files import CallFiles
 from opusbridge.recording.facts import FACTS
-from opusbridge.recording.loudness import may_judge
 from opusbridge.recording.writer import Writer
 from opusbridge.sound import AudioFormat
 
@@ -39,9 +28,9 @@ from opusbridge.sound import AudioFormat
 #: would take the processor from the calls; with what the writer waits a crash costs a second.
 HAND_OVER_SECONDS = 0.75
 
-#: What keeping one entry costs beside its text or sound, roughly, and one in columns.
+#: What keeping one entry costs beside its text or sound, roughly, and one in mid-flow.
 ENTRY_BYTES = 200
-COLUMN_BYTES = 50
+FLOW_BYTES = 150
 
 _NOTHING: frozenset[type] = frozenset()
 _SOUND: frozenset[type] = frozenset(
@@ -97,8 +86,7 @@ class CallRecorder:
         """What :meth:`observe` makes anything of."""
         self._changes: Callable[[float], dict[str, Any]] | None = None
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
-        self._keeps_sound = record or flight == "whole"
-        self._batch = Batch(Columns(self._keeps_sound))
+        self._batch = Batch(flight == "whole")
         self._size_bytes = 0
         self.hand_over_at = started_at + HAND_OVER_SECONDS
         """When what came together is due to go to the writer."""
@@ -121,8 +109,6 @@ class CallRecorder:
         """
         self._changes = changes if self.keeps_words else None
         self._files.policy = policy
-        if may_judge(policy):
-            self._keeps_sound, self._batch = True, Batch(Columns(True))
 
     def hand_over_if_due(self, now: float) -> None:
         """To be called at :attr:`hand_over_at`: a silent line must not keep what is known."""
@@ -152,12 +138,10 @@ class CallRecorder:
         either: ``frame`` is the sound in base64, and what its wire's clock said.
         """
         if self._takes_frames:
-            batch, at_ms = self._batch, frame[1]
-            columns, batch.kind = batch.columns, kind
-            columns.kinds.append(FRAME)
-            columns.times.append(now)
-            columns.frames.add(frame[0])
-            columns.stamps.append(-1 if at_ms is None else at_ms)
+            batch = self._batch
+            batch.kind = kind
+            batch.flow += now, frame[0], frame[1]
+            self._size_bytes += len(frame[0])
             if now >= self.hand_over_at:
                 self._hand_over(now)
 
@@ -167,18 +151,17 @@ class CallRecorder:
         """The model's text was more of its answer in sound, and led to nothing but what ``left``.
 
         That is the same, whole or in pieces, with this ``around`` each and a mark behind it. The
-        same as :meth:`said` of all; of sound there is one copy, for it is most of what a call
-        keeps in memory.
+        same as :meth:`said` of all.
         """
         if self._flight:
-            columns = self._batch.columns
-            columns.spoke(delta, around, left)
-            kind = SOUND
-            for _ in range(2, len(left), 2):
-                columns.kinds.append(kind)
-                columns.times.append(now)
-                kind = PIECE
-            self._flowed(kind, ENTRY_BYTES + (len(delta[4]) if self._keeps_sound else 0), now)
+            batch = self._batch
+            batch.spoke(delta, around, left)
+            self._size_bytes += len(delta[4]) if batch.keeps else len(left[1])
+            batch.flow += now, Mark(left[1]), None
+            for mark in left[3::2]:
+                batch.flow += now, FurtherMark(mark), None
+            if now >= self.hand_over_at:
+                self._hand_over(now)
 
     def worded(self, text: str, now: float) -> None:
         """The model's text was more of its answer in words, or all of it, and led to nothing.
@@ -186,14 +169,18 @@ class CallRecorder:
         The same as :meth:`said`.
         """
         if self._flight:
-            self._batch.columns.words.append(text)
-            self._flowed(WORDS, ENTRY_BYTES + len(text), now)
+            self._batch.flow += now, Words(text), None
+            self._size_bytes += len(text)
+            if now >= self.hand_over_at:
+                self._hand_over(now)
 
     def echoed(self, text: str, now: float) -> None:
         """A mark of ours came back, and led to nothing. The same as :meth:`said`."""
         if self._flight:
-            self._batch.columns.echoes.append(text)
-            self._flowed(ECHO, ENTRY_BYTES + len(text), now)
+            self._batch.flow += now, Echo(text), None
+            self._size_bytes += len(text)
+            if now >= self.hand_over_at:
+                self._hand_over(now)
 
     def told(self, event: Event, now: float, policy: object = None) -> None:
         """The shell is about to hand this to the call: what came over neither socket.
@@ -215,21 +202,13 @@ class CallRecorder:
         last = partial(self._files.finish, self._batch, self.dropped, call, transcript, now)
         self._writer.submit_last(partial(_complete, last, done), self._size())
         # Whatever else is heard of the call comes too late for its files.
-        self._batch, self._news, self._changes = Batch(Columns(False)), {}, None
+        self._batch, self._news, self._changes = Batch(keeps=False), {}, None
         self._flight, self._takes_frames, self.wanted = False, False, _NOTHING
 
     async def closed(self) -> None:
         """Returns when everything is on the disk, or cannot be. After :meth:`finish`."""
         assert self._done is not None
         await asyncio.wrap_future(self._done)
-
-    def _flowed(self, kind: int, size_bytes: int, now: float) -> None:
-        columns = self._batch.columns
-        columns.kinds.append(kind)
-        columns.times.append(now)
-        self._size_bytes += size_bytes
-        if now >= self.hand_over_at:
-            self._hand_over(now)
 
     def _keep(self, entry: Entry, size_bytes: int) -> None:
         self._batch.keep(entry)
@@ -244,7 +223,7 @@ class CallRecorder:
             return
         size = self._size()
         batch, self._size_bytes = self._batch, 0
-        self._batch = Batch(Columns(self._keeps_sound))
+        self._batch = Batch(batch.keeps)
         if self._writer.submit(partial(self._files.write, batch, self.dropped, self._news), size):
             self._news = {}
             return
@@ -255,9 +234,8 @@ class CallRecorder:
 
     def _size(self) -> int:
         """Of what came together, in bytes, roughly."""
-        columns, told = self._batch.columns, len(self._news.get("items", ()))
-        heard = sum(map(len, columns.frames.texts or ()))
-        return self._size_bytes + heard + COLUMN_BYTES * len(columns) + ENTRY_BYTES * told
+        batch, told = self._batch, len(self._news.get("items", ()))
+        return self._size_bytes + FLOW_BYTES * len(batch.flow) // 3 + ENTRY_BYTES * told
 
     def _follow(self, now: float) -> None:
         new = self._changes(now) if self._changes is not None else {}

@@ -109,6 +109,7 @@ class Shaper:
 
     def __init__(self) -> None:
         self._withholding = Withholding()
+        self._plain = False
 
     @property
     def paused(self) -> bool:
@@ -119,15 +120,16 @@ class Shaper:
     def paused(self, paused: bool) -> None:
         self._withholding.paused = paused
 
-    @property
-    def withholds(self) -> bool:
-        """Whether there is anything that may have to be withheld."""
-        return self._withholding.active
+    def look_at(self, texts: Iterable[str]) -> None:
+        """All that is shaped before this is asked again: for all at once it costs a tenth."""
+        together = " ".join(texts)
+        self._plain = bool(together) and _is_plain(together)
 
     def keeps(self, text: str) -> bool:
-        """Whether :meth:`shape` keeps a readable message of the model's just as it is."""
-        one_line = "\n" not in text and "\r" not in text
-        return one_line and not self.withholds and _harmless(text)
+        """Whether :meth:`shape` keeps a readable message that is no sound just as it is."""
+        if self._withholding.active or text.count("{") + text.count("[") > _DEEPEST:
+            return False
+        return self._plain or _is_plain(text)
 
     def withhold(self, ids: Iterable[str]) -> None:
         """Whatever is said of these items, now or later, is not kept."""
@@ -138,8 +140,22 @@ class Shaper:
         return self._withholding.paused or self._withholding.knows(an_id)
 
     def shape(self, peer: str, direction: str, text: str) -> Sound | Said:
-        incoming = direction == "in"
-        if incoming and peer == "telephony" and len(text) > LONGEST_TELEPHONY_TEXT:
+        said = self._read(peer, direction, text)
+        if isinstance(said, Sound | Said):
+            return said
+        return self._message(said, None if direction == "in" else text, _harmless(text))
+
+    def shape_unless_kept(self, peer: str, direction: str, text: str) -> Sound | Said | None:
+        """The same; ``None`` for a message that is kept just as it is."""
+        said = self._read(peer, direction, text)
+        if isinstance(said, Sound | Said):
+            return said
+        if self.keeps(text):
+            return None
+        return self._message(said, None if direction == "in" else text, _harmless(text))
+
+    def _read(self, peer: str, direction: str, text: str) -> Sound | Said | dict[str, Any]:
+        if direction == "in" and peer == "telephony" and len(text) > LONGEST_TELEPHONY_TEXT:
             return Said({"text": OVERSIZED, "chars": len(text)})
         try:
             said = orjson.loads(text)
@@ -147,7 +163,7 @@ class Shaper:
             return self._unreadable(text)
         if not isinstance(said, dict):
             return self._unreadable(text)
-        return sound_in(said) or self._message(said, None if incoming else text, _harmless(text))
+        return sound_in(said) or said
 
     def words(self, text: str) -> Said:
         """The same for an object of the model's that is words, whatever else is in it."""
@@ -217,10 +233,17 @@ def _redacted_value(key: str, value: Any, depth: int) -> Any:
 
 def _harmless(text: str) -> bool:
     """Nothing in it can look like a secret, or be nested without end: most messages."""
-    if "\\" in text or text.count("{") + text.count("[") > _DEEPEST:
-        return False
+    return text.count("{") + text.count("[") <= _DEEPEST and _is_open(text)
+
+
+def _is_plain(text: str) -> bool:
+    """Nothing in it can look like a secret, and it is one line."""
+    return "\n" not in text and "\r" not in text and _is_open(text)
+
+
+def _is_open(text: str) -> bool:
     small = text.lower()
-    return not any(map(small.__contains__, _SECRET_WORDS))
+    return not ("\\" in text or any(map(small.__contains__, _SECRET_WORDS)))
 
 
 def _is_mark(said: dict[str, Any]) -> bool:
@@ -231,8 +254,10 @@ def _is_mark(said: dict[str, Any]) -> bool:
 def sound_in(said: dict[str, Any]) -> Sound | None:
     """``None`` for everything but sound that could be made again from what is kept of it."""
     kind = said.get("event") or said.get("type")
-    medium = MEDIA.get(kind) if isinstance(kind, str) else None
-    if medium is None or not isinstance(kind, str) or said.get(medium.kind_key) != kind:
+    if not isinstance(kind, str) or kind not in MEDIA:
+        return None
+    medium = MEDIA[kind]
+    if said.get(medium.kind_key) != kind:
         return None
     inner = said.get(medium.inner) if medium.inner else said
     if type(inner) is not dict:

@@ -48,7 +48,7 @@ def test_the_first_line_says_what_this_is(flight: Flight) -> None:
 
     header = json.loads(flight.path.read_text().splitlines()[0])
     assert header == {
-        "flight": 3,
+        "flight": 4,
         "version": "0.1.0",
         "call_id": "call-1",
         "format": "pcmu/8000",
@@ -193,6 +193,37 @@ def test_secrets_are_not_written(flight: Flight) -> None:
     }
 
 
+@pytest.mark.parametrize("together", [["plain", "secret"], ["plain"], []])
+def test_a_secret_is_found_among_texts_that_were_looked_at_together_and_after_them(
+    flight: Flight, together: list[str]
+) -> None:
+    texts = {"plain": '{"type":"x"}', "secret": '{"type":"y","client_secret":"v1.8f2c"}'}
+    flight.recording.look_at(texts[one] for one in together)
+    for name in together:
+        flight.recording.said("model", "in", texts[name], 0.0)
+    flight.recording.flush()
+    flight.recording.said("model", "in", texts["secret"], 1.0)
+
+    told = {"plain": {"type": "x"}, "secret": {"type": "y", "client_secret": "<redacted>"}}
+    assert [line["text"] for line in flight.finish()] == [
+        told[name] for name in (*together, "secret")
+    ]
+    assert "8f2c" not in flight.path.read_text()
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_what_is_nested_deeper_than_any_message_is_left_out(
+    flight: Flight, looked_at: bool
+) -> None:
+    text = '{"type":"x","a":' + "[" * 100 + "]" * 100 + "}"
+    if looked_at:
+        flight.recording.look_at([text])
+    flight.recording.said("model", "in", text, 0.0)
+
+    flight.finish()
+    assert "<too deep>" in flight.path.read_text()
+
+
 def test_tokens_that_are_counted_are_no_secret(flight: Flight) -> None:
     usage = {"usage": {"total_tokens": 12, "input_token_details": {"cached_tokens": 0}}}
     flight.recording.said("model", "in", json.dumps(usage), 0.0)
@@ -236,7 +267,7 @@ def test_another_file_is_no_flight_recording(tmp_path: Path, text: str) -> None:
 def test_a_recording_of_another_version_is_refused_by_its_number(tmp_path: Path) -> None:
     (tmp_path / "x").write_text('{"flight": 1}')
 
-    with pytest.raises(ValueError, match="of version 1; this program reads version 3"):
+    with pytest.raises(ValueError, match="of version 1; this program reads versions 3 and 4"):
         read_flight(tmp_path / "x")
 
 
