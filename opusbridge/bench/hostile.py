@@ -49,7 +49,24 @@ async def _read_slowly(raw: socket.socket) -> None:
 
 
 async def chatterbox(crowd: Crowd) -> None:
-    """A call that sends ten thousand tiny frames a second, each of them legal."""
+    """A call that sends ten thousand tiny messages a second, of a kind that nobody knows."""
+    await _pour(crowd, lambda number: b'{"event":"hello"}')
+
+
+async def frame_flood(crowd: Crowd) -> None:
+    """A call that sends ten thousand tiny frames of sound a second, each of them legal."""
+    await _pour(
+        crowd,
+        lambda number: (
+            f'{{"event":"media","sequenceNumber":"{number}","streamSid":"MZ{_NUMBER:032x}",'
+            f'"media":{{"track":"inbound","chunk":"{number}","timestamp":"{number}",'
+            '"payload":"VVVV"}}'
+        ).encode(),
+    )
+
+
+async def _pour(crowd: Crowd, message: Callable[[int], bytes]) -> None:
+    """``message`` makes the one of that number."""
     line = TwilioLine(_NUMBER, KINDS["twilio"])
     request = upgrade(crowd.host, crowd.port, line.path)
     _, talking = await asyncio.get_running_loop().create_connection(
@@ -58,7 +75,8 @@ async def chatterbox(crowd: Crowd) -> None:
     await talking.opened
     for text in line.opening(await _token(crowd, line)):
         talking.send(text)
-    burst = frame(TEXT, b'{"event":"hello"}', True) * (TINY_FRAMES_A_SECOND // 500)
+    size = TINY_FRAMES_A_SECOND // 500
+    burst = b"".join(frame(TEXT, message(number), True) for number in range(1, size + 1))
     begun, bursts = time.monotonic(), 0
     while (transport := talking.raw()) is not None and not transport.is_closing():
         # A peer that is not read from is not paced by us either: TCP does that.
@@ -76,4 +94,5 @@ async def _token(crowd: Crowd, line: TwilioLine) -> str:
 MANNERS: dict[str, Callable[[Crowd], Coroutine[Any, Any, None]]] = {
     "slow-reader": slow_reader,
     "chatterbox": chatterbox,
+    "frame-flood": frame_flood,
 }

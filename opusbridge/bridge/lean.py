@@ -13,10 +13,12 @@ import os
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from math import inf
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from opusbridge.bridge.flag import Flag
+from opusbridge.bridge.pacing import AT_ONCE, TOO_FAST, Pace
 from opusbridge.errors import PeerGone
 
 #: Texts that wait to be received before we stop reading from the peer.
@@ -37,13 +39,15 @@ _PING, _PONG, _CLOSE = WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE
 class LeanSocket(WSListener):
     """The seam every bridge works on. One task receives; any may send.
 
-    A text of more than ``longest_text`` bytes is left out.
+    A text of more than ``longest_text`` bytes is left out. A ``paced`` peer is read no faster than
+    a call can need.
     ``largest`` is the most bytes of a message: more ends the socket (1009). Pings are
     ``ping_seconds`` apart, and as long is the patience with a missing pong. ``close_seconds``
     are for a peer to answer our close, or to take what was sent before it.
     """
 
     longest_text = sys.maxsize
+    paced = False
 
     def __init__(self, *, largest: int, ping_seconds: float, close_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -55,6 +59,7 @@ class LeanSocket(WSListener):
         self._take: Callable[[str], None] | None = None
         self._reader: asyncio.Future[None] | None = None
         self._reading = True
+        self._pace = Pace(AT_ONCE if self.paced else inf)
         self._writable = Flag(is_set=True)
         self._slow = False
         self._parts: bytearray | None = None
@@ -75,7 +80,8 @@ class LeanSocket(WSListener):
 
     @abstractmethod
     def _left_out(self, kind: str) -> None:
-        """Of a message that is none to us: ``binary``, ``oversized`` or ``bad-utf8``."""
+        """Of a message that is none to us: ``binary``, ``oversized`` or ``bad-utf8``; or
+        :data:`TOO_FAST`, of one that is."""
 
     # --- What a bridge uses -------------------------------------------------------------
 
@@ -166,6 +172,9 @@ class LeanSocket(WSListener):
         self._timer = self._loop.call_later(self._ping_seconds, self._send_ping)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self._pace.spare -= 1
+        if self._pace.spare < 0:
+            self._hold_off(transport)
         try:
             if (
                 frame.msg_type is not _TEXT
@@ -272,6 +281,16 @@ class LeanSocket(WSListener):
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
+
+    def _hold_off(self, transport: WSTransport) -> None:
+        """What was read already is still taken; the rest may wait."""
+        if not self._reading or not (seconds := self._pace.pause(self._loop.time())):
+            return
+        self._reading = False
+        transport.underlying_transport.pause_reading()
+        self._loop.call_later(seconds, self._resume_reading)
+        if self._pace.is_news():
+            self._left_out(TOO_FAST)
 
     def _resume_reading(self) -> None:
         if not self._reading and self._transport is not None:

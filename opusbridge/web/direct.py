@@ -42,15 +42,27 @@ class DirectProtocol(PingingProtocol):
             else:
                 self.queue.put_nowait(message)
         self.seam = seam
-        if self.read_paused:
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if self.read_paused and not self.transport.is_closing():
             self.read_paused = False
             self.transport.resume_reading()
 
     def handle_events(self) -> None:
+        if self.seam is not None and not self.read_paused:
+            self._hold_off(self.seam.too_fast(len(self.conn.events)))
         if self.seam is None or self.close_sent or not all(map(_plain, self.conn.events)):
             return super().handle_events()
         for event in self.conn.events_received():
             self._read(self.seam, bytes(event.data), is_text=True)  # type: ignore[union-attr]  # _plain
+
+    def _hold_off(self, seconds: float) -> None:
+        """What was read already is still taken; the rest may wait."""
+        if seconds:
+            self.read_paused = True
+            self.transport.pause_reading()
+            self.loop.call_later(seconds, self._read_on)
 
     def send_receive_event_to_app(self) -> None:
         if self.seam is None or self.close_sent:

@@ -35,6 +35,7 @@ class TelephonySocket(LeanSocket):
     """The seam over a telephony provider's socket; see ``WebSocketSeam`` for ``on_bad``."""
 
     longest_text = MAX_FRAME_BYTES
+    paced = True
 
     def __init__(
         self,

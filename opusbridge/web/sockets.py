@@ -12,6 +12,7 @@ from typing import Protocol
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from opusbridge.bridge.outbox import Socket
+from opusbridge.bridge.pacing import TOO_FAST, Pace
 from opusbridge.errors import PeerGone
 
 #: Both providers' messages are a few hundred bytes, 20 ms of 24 kHz about 1.4 kB.
@@ -54,7 +55,8 @@ class WebSocketSeam:
     """A seam over an accepted WebSocket. One task receives; any may send.
 
     ``on_bad`` is told the kind of each frame that was left out: ``binary``, ``oversized`` or
-    ``bad-utf8`` (which the server answers by closing). It may be replaced at any time.
+    ``bad-utf8`` (which the server answers by closing); and :data:`.TOO_FAST` when the peer is
+    read more slowly for the first time. It may be replaced at any time.
     """
 
     def __init__(self, socket: WebSocket, on_bad: OnBad) -> None:
@@ -64,6 +66,7 @@ class WebSocketSeam:
         self._unread: deque[str] = deque()
         self._pinger: Pinger | None = socket.scope["extensions"].get(PINGS)
         self._on_pong: Callable[[bytes], None] = _ignore
+        self._pace = Pace()
 
     @property
     def on_pong(self) -> Callable[[bytes], None]:
@@ -94,9 +97,22 @@ class WebSocketSeam:
                 if code == 1007:
                     self.on_bad("bad-utf8")
                 self._gone = PeerGone("telephony", "telephony-lost", code)
-            elif self._fits(text := message.get("text")):
-                return str(text)
+            else:
+                if pause := self.too_fast(1):
+                    await asyncio.sleep(pause)  # the server does not read on meanwhile
+                if self._fits(text := message.get("text")):
+                    return str(text)
         raise self._gone
+
+    def too_fast(self, messages: int) -> float:
+        """So many more came: for how many seconds reading is to pause, mostly 0."""
+        pace = self._pace
+        pace.spare -= messages
+        if pace.spare >= 0 or not (seconds := pace.pause(asyncio.get_running_loop().time())):
+            return 0.0
+        if pace.is_news():
+            self.on_bad(TOO_FAST)
+        return seconds
 
     def _fits(self, text: str | None) -> bool:
         """Whether it is of use to anybody; ``None`` stands for bytes."""

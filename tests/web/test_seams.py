@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection
 
 from opusbridge.bridge.outbox import QuickSocket
+from opusbridge.bridge.pacing import AT_ONCE, Pace
 from opusbridge.errors import PeerGone
 from opusbridge.web.direct import DirectProtocol
 from opusbridge.web.lean import LeanProtocol
@@ -109,3 +110,42 @@ async def test_a_bug_in_whoever_listens_comes_out_where_the_end_is_awaited(
         assert await close_code(client) == 1011
 
     assert met == ["k"]
+
+
+@over_both
+@pytest.mark.parametrize("quick", [True, False])
+async def test_a_peer_that_floods_is_read_more_slowly_and_all_of_it(
+    protocol: Protocol, quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    counted: list[str] = []
+    pauses: list[float] = []
+
+    def short_pause(pace: Pace, now: float) -> float:
+        """As long as a test can bear, for as much as it may be."""
+        pauses.append(now)
+        pace.spare = AT_ONCE / 10
+        return 0.01
+
+    monkeypatch.setattr(Pace, "pause", short_pause)
+    over = asyncio.Event()
+
+    async def story(seam: Seam) -> None:
+        assert isinstance(seam, QuickSocket)
+        if quick:
+            seam.hand_over(heard.append)
+        try:
+            while True:
+                heard.append(await seam.receive_text())
+        except PeerGone:
+            over.set()
+
+    async with seam_for(story, counted, protocol) as client:
+        for number in range(3 * AT_ONCE):
+            await client.send(str(number))
+        await client.close()
+        await over.wait()
+
+    assert heard == [str(number) for number in range(3 * AT_ONCE)]
+    assert counted == ["too-fast"]
+    assert pauses
