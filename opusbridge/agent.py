@@ -5,16 +5,11 @@ A Python value, or the same keys in a TOML file. Whatever an agent says about th
 :meth:`Agent.applied_to`.
 """
 
-import importlib
-import importlib.util
+import inspect
 import re
-import sys
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from traceback import walk_tb
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -30,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from opusbridge.agent_files import HOME, at_home, keys_of, module_of
 from opusbridge.config import BargeInKind, Settings, TurnDetectionKind
 from opusbridge.errors import ConfigurationError, TransferRefused
 from opusbridge.manners import Key, NoInput, Rule, read_rule
@@ -43,10 +39,7 @@ Text = Annotated[str, Field(min_length=1)]
 #: E.164, or an address a provider can dial.
 _DIALLABLE = re.compile(r"\+[1-9][0-9]{1,14}|sips?:[!-~]+|tel:\+?[0-9().-]+(;[!-~]+)?")
 
-#: The folder of the agent's file that is being loaded: its paths start there.
-_HOME: ContextVar[Path] = ContextVar("_HOME", default=Path())
-
-#: The names a TOML file may end in and a Python file may define.
+#: What a Python file calls its agent, unless another name is asked for.
 _DEFAULT_NAME = "agent"
 
 
@@ -56,6 +49,8 @@ def _tools(value: object) -> object:
         return value  # the field's type says what is wrong
     names: set[str] = set()
     for entry in value:
+        if isinstance(entry, str):
+            raise ValueError("in Python a tool is the function itself, not its name")
         if not isinstance(entry, Tool):
             name = getattr(entry, "__name__", type(entry).__name__)
             raise ValueError(f"{name} is not a tool; decorate the function with @tool")
@@ -63,6 +58,22 @@ def _tools(value: object) -> object:
             raise ValueError(f"two tools have the name {entry.name}")
         names.add(entry.name)
     return tuple(value)
+
+
+def _takes_what_it_is_told(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """A hook that cannot be asked would fail in every call, where nobody looks."""
+    try:
+        signature = inspect.signature(hook)
+    except ValueError:
+        return hook  # of C, and keeps it to itself
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise ValueError("must be a function that takes one argument") from None
+    return hook
+
+
+Hook = Annotated[Callable[..., Any], AfterValidator(_takes_what_it_is_told)]
 
 
 def _labels_differ(servers: Sequence[McpServer]) -> Sequence[McpServer]:
@@ -74,7 +85,7 @@ def _labels_differ(servers: Sequence[McpServer]) -> Sequence[McpServer]:
 
 def _stored_sound(path: Path) -> Path:
     """Made absolute, and known to be of use: a mistake must not wait for the first call."""
-    found = (_HOME.get() / path).absolute()
+    found = (HOME.get() / path).absolute()
     try:
         read_clip(found)
     except OSError:
@@ -161,11 +172,11 @@ class Agent(BaseModel):
     max_seconds: Annotated[float, Field(gt=0)] | None = None
     """The longest a call may last; the caller is told before. None: as the settings say."""
 
-    configure: Callable[..., Any] | None = Field(default=None, repr=False)
+    configure: Hook | None = Field(default=None, repr=False)
     """Asked before each call, with its :class:`~opusbridge.tools.CallContext`: another agent,
     a dict of keys to change, or None for this agent as it is. Has 3 s; async, or in a thread."""
 
-    on_end: Callable[..., Any] | None = Field(default=None, repr=False)
+    on_end: Hook | None = Field(default=None, repr=False)
     """Told of each call when it is over, once, with its
     :class:`~opusbridge.tools.CallOutcome`. Has 10 s; async, or in a thread."""
 
@@ -284,105 +295,66 @@ class Agent(BaseModel):
         return settings.replace(**changes) if changes else settings
 
 
+#: In place of pydantic's words, which speak of its own types.
+_IN_WORDS = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "callable_type": "must be a function",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "is_instance_of": "must be a list",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+}
+
+#: The tables among an agent's keys.
+_TABLES: Mapping[str, type[BaseModel]] = {"no_input": NoInput, "mcp": McpServer}
+
+
 def _complaint(error: ValidationError) -> str:
     """The first mistake in words: the key, and never its value."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    # Of several types that a value may have, pydantic adds its name for the one it tried.
+    parts = [str(part) for part in first["loc"] if part not in ("[key]", "constrained-float")]
+    key = ".".join(parts)
     if first["type"] == "extra_forbidden":
-        return f"agent: {key} is not a key of an agent"
+        return f"agent: {_unknown(parts)}"
     if first["type"] == "missing":
         return f"agent: {key} is missing"
-    return f"agent: {key}: {first['msg'].removeprefix('Value error, ')}"
+    said = _IN_WORDS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    return f"agent: {key}: {said}"
+
+
+def _unknown(parts: Sequence[str]) -> str:
+    """A key that is none, and the one that may be meant."""
+    table = _TABLES.get(parts[0]) if len(parts) > 1 else None
+    of = "an agent" if table is None else parts[0]
+    known = (table or Agent).model_fields
+    near = get_close_matches(parts[-1], known, 1, 0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{'.'.join(parts)} is not a key of {of}{hint}"
 
 
 # --- Files ------------------------------------------------------------------------------
 
 
 def _from_python(path: Path, name: str) -> Agent:
-    module_name = f"opusbridge_agent_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with _at_home(path):
-        # Dataclasses and pickles of the file look their module up by its name.
-        sys.modules[module_name] = module
-        spec.loader.exec_module(module)
+    with at_home(path):
+        module = module_of(path)
     return _found(path, module, name)
 
 
 def _found(path: Path, module: ModuleType, name: str) -> Agent:
     agent = getattr(module, name, None)
     if agent is None:
-        raise ConfigurationError(f"{path} defines no {name}")
+        others = [one for one, value in vars(module).items() if isinstance(value, Agent)]
+        hint = f"; there is {path}:{others[0]}" if others else ""
+        raise ConfigurationError(f"{path} defines no {name}{hint}")
     if not isinstance(agent, Agent):
         raise ConfigurationError(f"{name} in {path} is not an Agent")
     return agent
 
 
 def _from_toml(path: Path) -> Agent:
-    with _at_home(path):
-        try:
-            keys = tomllib.loads(path.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(f"not valid TOML: {error}") from None
-        names = keys.get("tools", [])
-        if not isinstance(names, list):
-            raise ConfigurationError("tools must be a list of module:function")
-        functions: dict[str, Any] = {"tools": [_function(name, "tool") for name in names]}
-        for hook in {"configure", "on_end"} & set(keys):
-            functions[hook] = _function(keys[hook], hook)
-        servers = keys.get("mcp", [])
-        for server in servers if isinstance(servers, list) else []:
-            if isinstance(server, dict) and "approve" in server:
-                server["approve"] = _function(server["approve"], "approve")
-        return Agent(**{**keys, **functions})
-
-
-def _function(name: object, key: str) -> Any:
-    module_name, _, function = name.partition(":") if isinstance(name, str) else ("", "", "")
-    if not module_name or not function:
-        what = "tools are" if key == "tool" else f"{key} is"
-        raise ConfigurationError(f"{what} named as module:function")
-    found = getattr(importlib.import_module(module_name), function, None)
-    if found is None:
-        raise ConfigurationError(f"{key} {name} not found")
-    return found
-
-
-@contextmanager
-def _at_home(path: Path) -> Iterator[None]:
-    """The file's folder importable; whatever goes wrong is told of the file in one line."""
-    if not path.is_file():
-        raise ConfigurationError(f"{path}: there is no such file")
-    home = str(path.resolve().parent)
-    sys.path.insert(0, home)
-    previous = _HOME.set(Path(home))
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{path}: {error}") from error
-    except SyntaxError as error:
-        where = Path(error.filename or path).name
-        raise ConfigurationError(
-            f"{path}: not valid Python ({where} line {error.lineno})"
-        ) from error
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"{path}: there is no module {error.name}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: not UTF-8 text") from error
-    except Exception as error:  # the file is the user's code: it may raise anything
-        raise ConfigurationError(f"{path}: {type(error).__name__}{_line(path, error)}") from error
-    finally:
-        _HOME.reset(previous)
-        sys.path.remove(home)
-
-
-def _line(path: Path, error: Exception) -> str:
-    """The line of the agent's own file the failure came through, if any."""
-    lines = [
-        line
-        for frame, line in walk_tb(error.__traceback__)
-        if Path(frame.f_code.co_filename).name == path.name
-    ]
-    return f" in line {lines[-1]}" if lines else ""
+    with at_home(path):
+        return Agent(**keys_of(path))

@@ -122,7 +122,20 @@ def test_what_cannot_be_dialled_is_refused_without_repeating_it(target: str) -> 
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"gives_up": "wait"}, "agent: gives_up is not a key of an agent"),
+        (
+            {"gives_up": "wait"},
+            "agent: gives_up is not a key of an agent; did you mean give_up?",
+        ),
+        (
+            {"no_input": {"after": 3}},
+            "agent: no_input.after is not a key of no_input; did you mean after_seconds?",
+        ),
+        ({"no_input": {"after_seconds": "x"}}, "agent: no_input.after_seconds: must be a number"),
+        ({"no_input": {"nudges": "Hello?"}}, "agent: no_input.nudges: must be a list"),
+        ({"configure": lambda: None}, "agent: configure: must be a function that takes one"),
+        ({"on_end": lambda one, two: None}, "agent: on_end: must be a function that takes one"),
+        ({"on_end": 3}, "agent: on_end: must be a function"),
+        ({"max_seconds": "long"}, "agent: max_seconds: must be a number"),
         ({"give_up": "cry"}, "agent: give_up must be wait, hang_up or transfer:NAME"),
         ({"give_up": "transfer:"}, "agent: give_up must be wait, hang_up or transfer:NAME"),
         ({"give_up": "transfer:home"}, "agent: give_up must be wait, hang_up or transfer:NAME"),
@@ -133,7 +146,8 @@ def test_what_cannot_be_dialled_is_refused_without_repeating_it(target: str) -> 
         ({"tools": [look_up, look_up]}, "agent: tools: two tools have the name look_up"),
         ({"tools": [print]}, "agent: tools: print is not a tool; decorate"),
         ({"tools": [3]}, "agent: tools: int is not a tool; decorate"),
-        ({"tools": 3}, "agent: tools: "),
+        ({"tools": ["shop:look_up"]}, "agent: tools: in Python a tool is the function itself"),
+        ({"tools": look_up}, "agent: tools: must be a list"),
         ({"tools": [transfer_call]}, "agent: the tool transfer_call needs destinations"),
         ({"turn_detection": "maybe"}, "agent: turn_detection: "),
         ({"barge_in": "sometimes"}, "agent: barge_in: must be true, false or confirmed"),
@@ -261,11 +275,15 @@ def test_a_python_file_may_import_its_neighbours_and_be_looked_up_by_name(tmp_pa
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x = 1\n", "defines no agent"),
+        ("x = 1\n", "{} defines no agent"),
+        (AGENT.replace("agent =", "front ="), "{0} defines no agent; there is {0}:front"),
         ("agent = 3\n", "agent in {} is not an Agent"),
-        ("x = 1\nx ===\n", "not valid Python (bad.py line 2)"),
+        ("x = 1\nx ===\n", "not valid Python (bad.py line 2: invalid syntax)"),
         ("import nowhere_at_all\n", "there is no module nowhere_at_all"),
-        ("x = 1\nraise KeyError('+15550100300')\n", "KeyError in line 2"),
+        (
+            "x = 1\nraise KeyError('+15550100300')\n",
+            "{}: KeyError in line 2 of bad.py; `python bad.py` shows what it says",
+        ),
         (AGENT.replace("name", "title"), "agent: name is missing"),
         ("from opusbridge.tools import tool\n@tool\ndef f(a): ...\n", "parameter a needs a type"),
     ],
@@ -278,7 +296,7 @@ def test_a_python_file_that_cannot_work_is_told_of_in_one_line(
 
     told = refusal_of_file(file)
 
-    assert said.replace("{}", str(file)) in told
+    assert said.replace("{0}", "{}").replace("{}", str(file)) in told
     assert "15550100300" not in told
     assert str(tmp_path) not in sys.path
 
@@ -334,6 +352,18 @@ def test_a_toml_file_that_cannot_work_is_told_of_in_one_line(
     file.write_text(text)
 
     assert said in refusal_of_file(file)
+
+
+def test_a_neighbours_failure_is_found_in_its_own_line(tmp_path: Path) -> None:
+    (tmp_path / "broken_orders.py").write_text("def made():\n    return 1 / 0\nmade()\n")
+    file = tmp_path / "shop.toml"
+    file.write_text("tools = ['broken_orders:look_up']\n")
+
+    assert "ZeroDivisionError in line 2 of broken_orders.py" in refusal_of_file(file)
+
+
+def test_a_hook_that_hides_what_it_takes_is_believed() -> None:
+    assert an_agent(on_end=next).on_end is next
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "replay": LANGUAGE | {"call", "protocols", "recording"},
     "tools": {"errors", "logs", "privacy"},
     "manners": set(),
-    "agent": {"config", "errors", "manners", "privacy", "speech", "tools"},
+    "agent_files": {"errors"},
+    "agent": {"agent_files", "config", "errors", "manners", "privacy", "speech", "tools"},
     "webhooks": {"logs", "privacy", "tools"},
     "receptionist": {"agent", "tools"},
     "bridge": LANGUAGE

@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any, Literal, get_args, overload
@@ -53,16 +53,16 @@ class Manners:
 
     def check(self, name: str) -> None:
         """Raises :class:`ConfigurationError` for what cannot be."""
-        if not self.timeout_seconds > 0:
-            raise ConfigurationError(f"tool {name}: timeout_seconds must be above 0")
+        for key in ("timeout_seconds", "filler_after"):
+            value = getattr(self, key)
+            if value is not None and not (isinstance(value, int | float) and value > 0):
+                raise ConfigurationError(f"tool {name}: {key} must be a number above 0")
         if self.reply not in get_args(Reply):
             raise ConfigurationError(
                 f"tool {name}: reply must be one of {', '.join(get_args(Reply))}"
             )
         if self.say_first is not None and not self.say_first.strip():
             raise ConfigurationError(f"tool {name}: say_first must say something")
-        if self.filler_after is not None and not self.filler_after > 0:
-            raise ConfigurationError(f"tool {name}: filler_after must be above 0")
         if self.filler is not None and self.filler_after is None:
             raise ConfigurationError(f"tool {name}: filler needs filler_after")
 
@@ -274,6 +274,7 @@ def tool(
     say_first: str | None = None,
     filler_after: float | None = None,
     filler: str | Path | None = None,
+    **unknown: Any,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool, as ``@tool`` or ``@tool(timeout_seconds=10)``.
 
@@ -292,6 +293,9 @@ def tool(
     Raises :class:`ConfigurationError` where the model could not be told how to call the
     function, or a manner cannot be.
     """
+    if unknown:
+        known = ", ".join(one.name for one in fields(Manners))
+        raise ConfigurationError(f"@tool takes no {next(iter(unknown))}; it takes {known}")
     if function is not None:
         return Tool(function)
     manners = Manners(timeout_seconds, reply, say_first, filler_after, filler)

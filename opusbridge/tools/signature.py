@@ -76,11 +76,22 @@ def read_signature(function: Callable[..., Any]) -> Signature:
         )
         schema = arguments.model_json_schema(schema_generator=_Schema)
     except PydanticUserError as error:
+        culprit = next((one for one in fields.values() if _indescribable(one)), None)
+        whose = "a parameter" if culprit is None else culprit[1].alias
         raise ConfigurationError(
-            f"tool {name}: a parameter's type cannot be described to the model ({error.code})"
+            f"tool {name}: the type of {whose} cannot be described to the model ({error.code})"
         ) from error
     schema.pop("title", None)
     return Signature(description, arguments, schema, tuple(destinations), call_parameter)
+
+
+def _indescribable(field: Any) -> bool:
+    """Whether it is this parameter's type that no JSON schema can say."""
+    try:
+        create_model("one", argument=field).model_json_schema(schema_generator=_Schema)
+    except PydanticUserError:
+        return True
+    return False
 
 
 def _parameters(name: str, function: Callable[..., Any]) -> list[tuple[inspect.Parameter, Any]]:

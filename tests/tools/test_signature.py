@@ -189,8 +189,8 @@ def callback(a: Callable[[], None]) -> None: ...
         (untyped, "tool untyped: parameter a needs a type"),
         (positional, "tool positional: a must be usable by its name"),
         (unknown_type, "tool unknown_type: its types name Nowhere, unknown here"),
-        (thread, "tool thread: a parameter's type cannot be described"),
-        (callback, "tool callback: a parameter's type cannot be described"),
+        (thread, "tool thread: the type of a cannot be described"),
+        (callback, "tool callback: the type of a cannot be described"),
         (lambda: None, "a tool is a function with a name"),
         (functools.partial(positional, "x"), "a tool is a function with a name"),
     ],
@@ -209,7 +209,8 @@ def test_what_the_model_could_not_call_is_refused_at_once(
     [
         ({"reply": "sometimes"}, "reply must be one of always, if_silent, never"),
         ({"say_first": " "}, "say_first must say something"),
-        ({"filler_after": 0}, "filler_after must be above 0"),
+        ({"filler_after": 0}, "filler_after must be a number above 0"),
+        ({"timeout_seconds": "5"}, "timeout_seconds must be a number above 0"),
         ({"filler": "typing.wav"}, "filler needs filler_after"),
     ],
 )
@@ -235,3 +236,8 @@ def test_a_filler_is_named_from_the_functions_own_file() -> None:
 def test_a_tool_needs_some_time(seconds: float) -> None:
     with pytest.raises(ConfigurationError, match="timeout_seconds"):
         tool(timeout_seconds=seconds)(with_args)
+
+
+def test_a_misspelt_manner_is_named_with_those_there_are() -> None:
+    with pytest.raises(ConfigurationError, match=r"@tool takes no timeout; it takes timeout_sec"):
+        tool(timeout=5)  # type: ignore[call-overload]  # what this test is about
