@@ -218,6 +218,8 @@ class RealtimeBridge(Asking):
         self.on_started(event.parameters.value)
 
     def _model_gone(self, gone: PeerGone) -> None:
+        if gone.reason == "model-refused-us":
+            log.error("the model refused us", code=gone.code)
         self._happened(events.ModelLost(gone.reason, gone.permanent))
 
     # --- One step -----------------------------------------------------------------------

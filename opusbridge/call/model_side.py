@@ -122,9 +122,9 @@ class ModelSide:
             case Reaction.REPLACE:
                 self.worn_out = "session-expired"
             case Reaction.END:
-                self.failure = "model-refused-us"
+                found += self._refuses_us(slug, event.param)
             case None if event.about == "session.update" and not self.ready:
-                self.failure = "model-refused-us"  # it will not be what we need
+                found += self._refuses_us(slug, event.param)  # it will not be what we need
             case None:
                 if not self._told_of_unknown:
                     found.append(Note("unknown-error", slug))
@@ -134,6 +134,10 @@ class ModelSide:
             case _:
                 assert_never(reaction)
         return found
+
+    def _refuses_us(self, slug: str, param: str | None) -> list[Effect]:
+        self.failure = "model-refused-us"
+        return [Note("model-refused", slug, (param,) if param else ())]
 
     def count_failure(self, code: str | None) -> None:
         """It failed to answer, for this reason."""

@@ -226,7 +226,8 @@ ENDINGS = {
     ),
     "model-refused-us": Explanation(
         "the model refused the key, the account or the session",
-        "the checks of the model above say which",
+        "the log's line `the model refused us` has the status or code, and the key it is about; "
+        "opusbridge doctor opens a session and says what to do",
     ),
     "model-unreachable": Explanation(
         "the model could not be reached", "check the network and OPUSBRIDGE_REALTIME_URL"

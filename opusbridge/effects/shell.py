@@ -162,6 +162,7 @@ NOTES: dict[str, str] = {
     "model-replaced": "a new model session was dialled (reason: why)",
     "restored": "the conversation was put into a new session (value: items)",
     "repaired": "what the model had lost was sent again in another form (reason: code)",
+    "model-refused": "the model will not serve us (reason: code; ids: the key it is about)",
     "unknown-error": "the model refused for a reason we do not know, first time in this call",
     "mcp": "about a tool of an MCP server (reason: unlisted, approved, refused, overdue, lost)",
     "dropped-tool": "a tool call was refused (reason)",

@@ -203,6 +203,8 @@ class ModelErred:
     type: str | None = None
     about: str | None = None
     """The client event it refuses (``response.create``, …) where its ``event_id`` told us."""
+    param: str | None = None
+    """The key it is about (``session.audio.output.voice``), if the server named one."""
     request_id: str | None = None  # for a refused ``response.create``: the request's token
     item_id: str | None = None  # for a refused ``conversation.item.create``: our item's id
     response_active: bool = False

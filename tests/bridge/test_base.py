@@ -160,9 +160,8 @@ def test_a_drained_call_ends_with_the_stored_goodbye(bridge: type[AnyBridge]) ->
     assert stage.caller.violations == []
 
 
-@both_bridges
-@pytest.mark.slow
-def test_what_an_operator_starts_is_logged_as_the_calls_own(bridge: type[AnyBridge]) -> None:
+def logged() -> list[dict[str, Any]]:
+    """The lines of the log from now on."""
     lines: list[dict[str, Any]] = []
 
     def keep(logger: Any, method: str, line: Any) -> Any:
@@ -173,6 +172,13 @@ def test_what_an_operator_starts_is_logged_as_the_calls_own(bridge: type[AnyBrid
         processors=[structlog.contextvars.merge_contextvars, keep],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
     )
+    return lines
+
+
+@both_bridges
+@pytest.mark.slow
+def test_what_an_operator_starts_is_logged_as_the_calls_own(bridge: type[AnyBridge]) -> None:
+    lines = logged()
 
     async def during(stage: Stage) -> None:
         await stage.until(lambda: stage.bridge.response_active)
@@ -314,18 +320,43 @@ def test_a_model_that_cannot_be_reached_is_an_apology_and_the_end(
     bridge: type[AnyBridge],
 ) -> None:
     async def unreachable() -> Any:
-        raise PeerGone("model", "model-refused-us", permanent=True)
+        raise PeerGone("model", "model-refused-us", 401, permanent=True)
 
     async def story() -> tuple[Any, Any]:
         caller = caller_for(bridge, [Wait(30.0)])
         call = bridge(PartySocket(caller), unreachable, Settings(), GREETER)
         return caller, await call.run()
 
+    lines = logged()
     caller, how = in_virtual_time(story())
 
     assert how == ending("model-refused-us")
+    assert refusals_in(lines) == [{"code": 401}]
     assert caller.heard
     assert caller.violations == []
+
+
+def refusals_in(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the log says of the model that would not serve us."""
+    return [
+        {key: line[key] for key in ("code", "about") if key in line}
+        for line in lines
+        if line["event"] == "the model refused us"
+    ]
+
+
+@both_bridges
+@pytest.mark.slow
+def test_what_the_model_does_not_take_of_the_session_is_named_in_the_log(
+    bridge: type[AnyBridge],
+) -> None:
+    lines, agent = logged(), GREETER.changed({"voice": "nobody"})
+
+    _, how = in_virtual_time(play(bridge, [Wait(30.0)], agent=agent))
+
+    assert how == ending("model-refused-us")
+    refused = {"code": "invalid_value", "about": "session.audio.output.voice"}
+    assert refusals_in(lines) == [refused]
 
 
 @both_bridges

@@ -102,7 +102,8 @@ def test_what_is_unknown_is_survived_and_told_once_in_a_call() -> None:
 
 def test_settings_that_are_refused_make_no_session_of_ours() -> None:
     side = a_side()
-    side.refused(erred("unknown_parameter", about="session.update"))
+    refused = ModelErred("invalid_value", about="session.update", param="session.audio")
+    assert side.refused(refused)[1:] == [Note("model-refused", "invalid_value", ("session.audio",))]
     assert side.failure == "model-refused-us"
 
     later = a_side(ready=True)
@@ -117,7 +118,9 @@ def test_an_expired_session_is_worn_out_and_an_empty_account_ends_it_all() -> No
     side.lost()
     assert side.worn_out is None
 
-    side.refused(erred("insufficient_quota"))
+    assert side.refused(erred("insufficient_quota"))[1:] == [
+        Note("model-refused", "insufficient_quota")
+    ]
     assert side.failure == "model-refused-us"
 
 

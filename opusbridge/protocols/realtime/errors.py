@@ -54,6 +54,9 @@ _ABOUT_BY_TEXT = {
     "only model output audio messages can be truncated": "conversation.item.truncate",
 }
 
+#: The path of a key, as the server names what it refuses; whatever else comes is nobody's to log.
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]]{0,99}")
+
 #: The ``event_id`` of each item we create: this and the item's own id.
 ITEM_EVENT = "item-"
 
@@ -83,6 +86,7 @@ def erred(error: RealtimeError, sent: Mapping[str, str]) -> events.ModelErred:
         code=error.code,
         type=error.type,
         about=known or _about(error, text.lower()),
+        param=error.param if _KEY.fullmatch(error.param or "") else None,
         request_id=error.event_id if known == "response.create" else None,
         item_id=_item(error.event_id) if known == "conversation.item.create" else None,
         response_active=active,

@@ -79,6 +79,13 @@ def test_refused_settings_are_told_by_the_field_they_name() -> None:
     assert read(code="invalid_value", param="type").about is None
 
 
+def test_the_key_that_was_refused_is_named_if_it_is_one() -> None:
+    assert read(param="session.tools[0].name").param == "session.tools[0].name"
+    assert read(param="what the caller said").param is None
+    assert read(param="a" * 101).param is None
+    assert read().param is None
+
+
 def test_a_message_does_not_print() -> None:
     refused = read(code=None, message="Invalid value: 'my name is'")
 

@@ -164,12 +164,18 @@ MEANINGS: dict[str, list[events.FromModel]] = {
         )
     ],
     "server.error.unknown-parameter": [
-        error("unknown_parameter", "Unknown parameter: 'session.x'.", about="session.update")
+        error(
+            "unknown_parameter",
+            "Unknown parameter: 'session.x'.",
+            about="session.update",
+            param="session.x",
+        )
     ],
     "server.error.invalid-type": [
         error(
             "invalid_value",
             "Invalid value: 'nope'. Supported values are: 'session.update' and 'response.cancel'.",
+            param="type",
         )
     ],
     "server.error.rate-limit": [
