@@ -295,7 +295,7 @@ def test_the_live_call_shown_is_what_an_operator_sees() -> None:
     (shown,) = (block.text for block in blocks("console") if '{"calls":' in block.text)
     (call,) = json.loads(shown[shown.index('{"calls":') :])["calls"]
 
-    assert list(call) == list(summary.describe("call-1", "twilio", datetime.now(UTC), None))
+    assert list(call) == list(summary.describe("call-1", "twilio", datetime.now(UTC), None, None))
 
 
 def test_what_is_counted_in_call_json_is_all_named() -> None:

@@ -135,8 +135,8 @@ class RealtimeBridge(Asking):
 
     def describe(self) -> dict[str, Any]:
         """The call for an operator, as ``GET /api/calls`` shows it."""
-        shown = describe(self.call_id, self.traits.name, self._started_at, self._engine)
-        return {**shown, "state": "ended"} if self.ended else shown
+        known = self.call_id, self.traits.name, self._started_at
+        return describe(*known, self._engine, self._ended)
 
     def rejected(self, kind: str) -> None:
         """A frame of the telephony side could not even be read as text."""

@@ -19,9 +19,14 @@ SHARED = ("call_id", "telephony", "provider_call_id", "caller", "callee", "start
 
 
 def describe(
-    call_id: str, telephony: str, started_at: datetime, engine: Engine | None
+    call_id: str,
+    telephony: str,
+    started_at: datetime,
+    engine: Engine | None,
+    how: Ending | None,
 ) -> dict[str, Any]:
-    """An entry of ``GET /api/calls``; ``engine`` is ``None`` before the call runs."""
+    """An entry of ``GET /api/calls``; ``engine`` is ``None`` before the call runs, ``how`` until
+    it has ended."""
     call = engine.call if engine else None
     talk = call.conversation if call else None
     pending = talk.response.pending_user_input if talk else None
@@ -32,13 +37,19 @@ def describe(
         "caller": call.caller.value if call and call.caller else None,
         "callee": call.callee.value if call and call.callee else None,
         "started_at": started_at.isoformat(),
-        "state": _state(call),
+        "state": _state(call) if how is None else "ended",
         "response_active": talk is not None and talk.response.response_active,
         "response_id": talk.response.response_id if talk else None,
         "pending_user_input": pending.why if pending else None,
         "recording_paused": call is not None and call.transcript.paused,
         "turns": len(engine.tally.turns) if engine else 0,
+        "ending": None if how is None else shown_ending(how),
     }
+
+
+def shown_ending(how: Ending) -> dict[str, str]:
+    """As operators see it, and ``call.json`` has it."""
+    return {"outcome": how.outcome.value, "reason": how.reason}
 
 
 def _state(call: Call | None) -> str:
@@ -63,7 +74,7 @@ def summary(
         "answered_at": instant(engine.call.answered_at),
         "ended_at": instant(now),
         **({"handover": _handover(handed)} if (handed := engine.call.departure.handover) else {}),
-        "ending": {"outcome": how.outcome.value, "reason": how.reason},
+        "ending": shown_ending(how),
         **engine.tally.shown(engine.call.transcript.started_ms),
     }
 

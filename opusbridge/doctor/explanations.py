@@ -135,7 +135,8 @@ REFUSALS = {
     ),
     "bad-token": Explanation(
         "the bearer token is another one",
-        "put the same value into the bot connection and OPUSBRIDGE_AUDIOCODES_TOKEN",
+        "AudioCodes: put the value of OPUSBRIDGE_AUDIOCODES_TOKEN into the bot connection; API: "
+        "send that of OPUSBRIDGE_ADMIN_TOKEN",
     ),
     "bad-signature": Explanation(
         "Twilio's signature does not fit",

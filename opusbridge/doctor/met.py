@@ -46,7 +46,7 @@ async def check_refusals(settings: Settings, host: str, port: int) -> list[Findi
 
 def _refusal(about: str, endpoint: str, reason: str, times: int) -> Finding:
     known = REFUSALS.get(f"{endpoint}:{reason}") or REFUSALS.get(reason)
-    what = f"{endpoint}: {reason}, {times} times"
+    what = f"{endpoint}: {reason}, {_times(times)}"
     if known is None:
         return warning(about, what, "see the lines `refused` in its log")
     return warning(about, f"{what}: {known.meaning}", known.cure)
@@ -78,5 +78,9 @@ def check_endings(settings: Settings) -> list[Finding]:
 def _ending(about: str, reason: str, times: int) -> Finding:
     known = ENDINGS.get(reason)
     if known is None:
-        return warning(about, f"{reason}, {times} times", "see call.json and flight.jsonl")
-    return warning(about, f"{reason}, {times} times: {known.meaning}", known.cure)
+        return warning(about, f"{reason}, {_times(times)}", "see call.json and flight.jsonl")
+    return warning(about, f"{reason}, {_times(times)}: {known.meaning}", known.cure)
+
+
+def _times(times: int) -> str:
+    return "once" if times == 1 else f"{times} times"

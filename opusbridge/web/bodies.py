@@ -14,6 +14,15 @@ MAX_BODY_BYTES = 64 * 1024
 #: A form with more fields was not made by Twilio, which sends about thirty.
 MAX_FORM_FIELDS = 500
 
+#: In place of pydantic's words, where those speak of patterns or of its own types.
+_IN_WORDS = {
+    "extra_forbidden": "there is no such key",
+    "json_invalid": "not JSON",
+    "missing": "this key is missing",
+    "model_type": "not a JSON object",
+    "string_pattern_mismatch": "not of the form that it must have",
+}
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -33,15 +42,18 @@ async def read_body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-async def read_model(request: Request, model: type[Model]) -> Model | None:
-    """The body as ``model``, an empty one as ``{}``; ``None`` if it does not fit."""
+async def read_model(request: Request, model: type[Model]) -> Model | str:
+    """The body as ``model``, an empty one as ``{}``; where it does not fit, in words what about
+    it: a key, and never its value."""
     body = await read_body(request)
     if body is None:
-        return None
+        return f"it is longer than {MAX_BODY_BYTES} bytes, or was broken off"
     try:
         return model.model_validate_json(body or b"{}")
-    except ValidationError:
-        return None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        key = ".".join(map(str, first["loc"])) or "the body"
+        return f"{key}: {_IN_WORDS.get(first['type'], first['msg'])}"
 
 
 async def read_form(request: Request) -> list[tuple[str, str]] | Refusal:

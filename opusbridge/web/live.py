@@ -133,8 +133,8 @@ class Live:
         if bridge is None:
             ended = self._calls.describe(call_id) is not None
             return _error(409, "call-ended") if ended else _error(404, "unknown-call")
-        if body is None:
-            return _error(422, "bad-body")
+        if isinstance(body, str):
+            return _error(422, "bad-body", detail=body)
         try:
             act(bridge, body)
         except TransferRefused as refusal:

@@ -229,8 +229,9 @@ class Outbound:
             "started_at": datetime.fromtimestamp(order.at, UTC).isoformat(),
             "state": "dialling" if how is None else "ended",
         }
-        shown = None if how is None else {"outcome": how.outcome.value, "reason": how.reason}
-        return {**told, "direction": "outbound", "ending": shown}
+        if how is not None:
+            told = {**told, "ending": {"outcome": how.outcome.value, "reason": how.reason}}
+        return {"ending": None, **told, "direction": "outbound"}
 
     def dialling(self) -> list[dict[str, Any]]:
         """Calls that were placed and are not there yet."""

@@ -58,8 +58,8 @@ class Placing:
         if refusal is not None:
             return self._access.answer("/api", refusal)
         body = await read_model(request, PlaceBody)
-        if body is None:
-            return _error(Refusal(422, "bad-body"))
+        if isinstance(body, str):
+            return _error(Refusal(422, "bad-body"), detail=body)
         if body.agent not in (None, self._agent_name):
             return _error(Refusal(422, "unknown-agent"))
         caller = body.from_ or (self._settings.twilio_from if body.telephony == "twilio" else None)
@@ -126,5 +126,5 @@ def _call_of(request: Request) -> str:
     return request.query_params.get("call", "")
 
 
-def _error(refusal: Refusal) -> Response:
-    return JSONResponse({"error": refusal.reason}, refusal.status)
+def _error(refusal: Refusal, **more: str) -> Response:
+    return JSONResponse({"error": refusal.reason, **more}, refusal.status)

@@ -90,7 +90,7 @@ def test_what_an_operator_sees_follows_the_call(bridge: type[AnyBridge]) -> None
     async def during(stage: Stage) -> None:
         await stage.until(lambda: stage.bridge.describe()["turns"] == 1)
         shown = stage.bridge.describe()
-        assert shown["state"] == "answered"
+        assert (shown["state"], shown["ending"]) == ("answered", None)
         assert shown["provider_call_id"]
         assert shown["telephony"] == stage.bridge.traits.name
 
@@ -99,7 +99,8 @@ def test_what_an_operator_sees_follows_the_call(bridge: type[AnyBridge]) -> None
 
     assert how == ending("caller-hung-up")
     assert stage.bridge.ended
-    assert stage.bridge.describe()["state"] == "ended"
+    shown = stage.bridge.describe()
+    assert (shown["state"], shown["ending"]["reason"]) == ("ended", "caller-hung-up")
     assert reasons(stage) == ["caller-hung-up"]
     assert stage.model_socket.closed
     assert stage.telephony.closed

@@ -257,7 +257,7 @@ async def test_refusals_met_at_run_time_are_explained() -> None:
         (found,) = await check_refusals(settings, "0.0.0.0", port)
         (not_ours,) = await check_refusals(Settings.load(), "127.0.0.1", port)
 
-    assert "audiocodes: bad-token, 1 times" in found.what
+    assert "audiocodes: bad-token, once" in found.what
     assert "OPUSBRIDGE_AUDIOCODES_TOKEN" in found.cure
     assert not_ours.state is State.SKIPPED
 
@@ -280,7 +280,7 @@ def test_calls_that_ended_badly_are_explained(tmp_path: Path) -> None:
 
     assert [one.what.split(":")[0] for one in found] == [
         "text-mode, 2 times",
-        "of-another-version, 1 times",
+        "of-another-version, once",
     ]
     assert "voice streaming" in found[0].cure
 
@@ -342,7 +342,7 @@ async def test_the_doctors_own_knocking_is_not_among_the_refusals_it_tells(
     (met,) = (one for one in first if one.about == "refusals")
     (met_again,) = (one for one in second if one.about == "refusals")
     assert (met.state, met_again.state) == (State.FINE, State.WARNING)
-    assert "bad-signature, 1 times" in met_again.what
+    assert "bad-signature, once" in met_again.what
 
 
 # --- The words --------------------------------------------------------------------------
@@ -378,6 +378,10 @@ def test_a_token_means_another_thing_at_another_door() -> None:
 
     assert _refusal("refusals", "twilio-media", "bad-token", 1).cure == REFUSALS[stream].cure
     assert _refusal("refusals", "audiocodes", "bad-token", 1).cure == REFUSALS["bad-token"].cure
+    for door, secret in (("audiocodes", "AUDIOCODES_TOKEN"), ("api", "ADMIN_TOKEN")):
+        cure = _refusal("refusals", door, "bad-token", 1).cure
+        assert cure is not None
+        assert f"OPUSBRIDGE_{secret}" in cure
 
 
 def test_a_word_is_understood_however_it_was_copied() -> None:

@@ -220,6 +220,7 @@ async def _terminated(process: Any, address: str) -> tuple[list[Any], list[Any]]
 ENTRY = {
     *("call_id", "telephony", "provider_call_id", "caller", "callee", "started_at", "state"),
     *("response_active", "response_id", "pending_user_input", "turns", "recording_paused"),
+    "ending",
 }
 
 

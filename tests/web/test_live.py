@@ -84,25 +84,28 @@ async def test_a_call_that_ended_is_409(action: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "body"),
+    ("action", "body", "detail"),
     [
-        ("say", "{}"),
-        ("say", '{"text": ""}'),
-        ("say", '{"text": "x", "loud": true}'),
-        ("say", "not json"),
-        ("say", '{"text": "' + "x" * 70_000 + '"}'),
-        ("transfer", '{"reason": "x"}'),
-        ("hangup", "[]"),
-        ("recording", "{}"),
-        ("recording", '{"paused": "yes"}'),
+        ("say", "{}", "text: this key is missing"),
+        ("say", '{"text": ""}', "text: String should have at least 1 character"),
+        ("say", '{"text": "x", "loud": true}', "loud: there is no such key"),
+        ("say", "not json", "the body: not JSON"),
+        ("say", '{"text": "' + "x" * 70_000 + '"}', "it is longer than 65536 bytes"),
+        ("transfer", '{"reason": "x"}', "destination: this key is missing"),
+        ("hangup", "[]", "the body: not a JSON object"),
+        ("recording", "{}", "paused: this key is missing"),
+        ("recording", '{"paused": "yes"}', "paused: Input should be a valid boolean"),
     ],
 )
-async def test_a_body_that_does_not_fit_is_422(action: str, body: str) -> None:
+async def test_a_body_that_does_not_fit_is_422_and_named(
+    action: str, body: str, detail: str
+) -> None:
     async with house() as server:
         bridge = await a_call(server)
         answer = await server.http.post(f"/api/calls/{bridge.call_id}/{action}", content=body)
 
-        assert answer.status_code == 422
+        assert (answer.status_code, answer.json()["error"]) == (422, "bad-body")
+        assert answer.json()["detail"].startswith(detail)
         assert bridge.done == []
 
 
