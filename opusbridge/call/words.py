@@ -39,6 +39,8 @@ def split_by_share(text: str, share: float) -> tuple[str, str]:
     A word counts as heard when half of it was.
     """
     text = " ".join(text.split())
+    if share <= 0 or share >= 1:  # most are heard to the end
+        return ("", text) if share <= 0 else (text, "")
     units = _units(text)
     budget, used, cut = share * sum(weight for _, weight in units), 0.0, 0
     for end, weight in units:
