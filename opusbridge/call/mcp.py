@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from opusbridge import effects, events
 from opusbridge.call.history import History
-from opusbridge.call.machines import is_due
+from opusbridge.call.machines import is_due, remember
 from opusbridge.call.policy import ToolTraits
 from opusbridge.call.tools import ToolDesk
 from opusbridge.call.transcript import Transcript
@@ -47,7 +47,7 @@ class McpWork:
         self._desk, self._history, self._transcript = desk, history, transcript
         self._calls: dict[str, _Open] = {}
         self._requests: dict[str, _Open] = {}
-        self._seen: set[str] = set()
+        self._seen: list[str] = []
         self._notes = 0
 
     @property
@@ -112,7 +112,7 @@ class McpWork:
         """Written down, and kept for another session: to that no call of a server's can be told."""
         if event.item_id in self._seen:
             return
-        self._seen.add(event.item_id)
+        remember(self._seen, event.item_id)
         wanted = f"{event.server_label}.{event.name}({event.arguments.value})"
         self._transcript.used(event.item_id, event.item_id, wanted, at_ms)
         self._transcript.answered(event.item_id, event.output.value, event.failed, at_ms)

@@ -8,11 +8,15 @@ output itself is never held back. Whether it is answered at all is the tools' to
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from opusbridge.call.machines import remember
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import ToolTraits
 
 #: Running at once in one call; a model that asks for more is looping.
 MOST_RUNNING = 32
+
+#: Calls known by their ids: one that is seen twice is seen so within a response, or right after.
+MOST_KNOWN = 128
 
 
 @dataclass(slots=True)
@@ -43,7 +47,7 @@ class ToolDesk:
     def __init__(self) -> None:
         self._batches: dict[str, Batch] = {}
         self._batch_of: dict[str, str] = {}
-        self._over: set[str] = set()
+        self._over: list[str] = []
 
     @property
     def running(self) -> int:
@@ -78,6 +82,9 @@ class ToolDesk:
         batch.silent = batch.silent and silent
         batch.went_on = False
         self._batch_of[tool_call_id] = response_id
+        if len(self._batch_of) > MOST_KNOWN:
+            done = (known for known in self._batch_of if not self.is_running(known))
+            self._batch_of.pop(next(done, ""), None)
         return True
 
     def agent_spoke(self) -> None:
@@ -105,7 +112,7 @@ class ToolDesk:
 
     def response_over(self, response_id: str) -> Cause | None:
         """The cause to answer, if its tools are all done."""
-        self._over.add(response_id)
+        remember(self._over, response_id)
         batch = self._batches.get(response_id)
         if batch is None:
             return None

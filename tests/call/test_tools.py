@@ -1,6 +1,6 @@
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import ToolTraits
-from opusbridge.call.tools import ToolDesk
+from opusbridge.call.tools import MOST_KNOWN, ToolDesk
 
 USUAL = ToolTraits()
 
@@ -86,3 +86,30 @@ def test_a_call_runs_until_its_output_was_sent_and_a_strange_one_never() -> None
     assert not desk.is_running("call_1")
     desk.response_over("resp_1")
     assert not desk.is_running("call_1")
+
+
+def test_of_a_long_call_only_the_latest_ids_are_known_and_what_runs() -> None:
+    desk = ToolDesk()
+    desk.called("resp_0", "slow", "f", USUAL)
+    for number in range(2 * MOST_KNOWN):
+        desk.called(f"resp_{number}", f"call_{number}", "f", USUAL)
+        desk.finished(f"call_{number}", f"output_{number}")
+        desk.response_over(f"resp_{number}")
+
+    assert desk.is_running("slow")
+    assert not desk.called("resp_0", "slow", "f", USUAL)
+    assert not desk.called("resp_1", f"call_{2 * MOST_KNOWN - 1}", "f", USUAL)
+    assert len(desk._batch_of) == MOST_KNOWN
+    assert len(desk._over) < MOST_KNOWN
+    assert desk.finished("slow", "output") == Cause(
+        Why.TOOLS, "resp_0", frozenset({"output", "output_0"})
+    )
+
+
+def test_of_very_many_that_run_none_is_forgotten() -> None:
+    desk = ToolDesk()
+    for number in range(MOST_KNOWN + 10):
+        desk.called("resp_1", f"call_{number}", "f", USUAL)
+
+    assert desk.running == MOST_KNOWN + 10
+    assert not desk.called("resp_1", "call_0", "f", USUAL)
