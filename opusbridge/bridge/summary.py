@@ -42,7 +42,7 @@ def describe(
         "response_id": talk.response.response_id if talk else None,
         "pending_user_input": pending.why if pending else None,
         "recording_paused": call is not None and call.transcript.paused,
-        "turns": len(engine.tally.turns) if engine else 0,
+        "turns": engine.tally.turns_taken if engine else 0,
         "ending": None if how is None else shown_ending(how),
     }
 
@@ -75,7 +75,7 @@ def summary(
         "ended_at": instant(now),
         **({"handover": _handover(handed)} if (handed := engine.call.departure.handover) else {}),
         "ending": shown_ending(how),
-        **engine.tally.shown(engine.call.transcript.started_ms),
+        **engine.tally.shown(engine.call.transcript.beginnings()),
     }
 
 

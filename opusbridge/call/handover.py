@@ -4,9 +4,10 @@ It goes into files and letters, so it holds no more of a pause of the recording 
 """
 
 from dataclasses import replace
+from itertools import islice
 
 from opusbridge.call.conversation import Conversation
-from opusbridge.call.transcript import WITHHELD
+from opusbridge.call.transcript_item import WITHHELD
 from opusbridge.effects import Handover, TransferCall
 from opusbridge.events import TransferRequested
 
@@ -21,12 +22,13 @@ def transfer_for(asked: TransferRequested, *, withheld: bool) -> TransferCall:
 
 def with_handover(transfer: TransferCall, talk: Conversation) -> TransferCall:
     """The same transfer with what was heard by now, and what the tools found out."""
-    said = [
+    said = (
         (item["speaker"], item["heard"] if item["speaker"] == "agent" else item["text"])
-        for item in talk.transcript.snapshot("")["items"]
+        for item in talk.transcript.written()
         if item["speaker"] != "tool"
-    ]
-    heard = tuple((speaker, text) for speaker, text in said if text)[-MOST_SAID:]
+    )
+    latest = islice(((speaker, text) for speaker, text in said if text), MOST_SAID)
+    heard = tuple(latest)[::-1]
     found_out = talk.model.history.results
     asked = (WITHHELD, WITHHELD) if transfer.withheld else (transfer.reason, transfer.summary)
     return replace(transfer, handover=Handover(*asked, heard, found_out))

@@ -51,7 +51,7 @@ class History:
         self._tools: dict[str, ToolUse] = {}
         self._notes: list[tuple[str | None, effects.AddText]] = []
         self._texts: set[str] = set()  # the agent's items that this session has as texts
-        self._earlier: set[str] = set()  # the items of the sessions before it
+        self._earlier: set[str] = set()  # what may be cut of the sessions before it
 
     # --- What the model is told ---------------------------------------------------------
 
@@ -67,8 +67,8 @@ class History:
 
     def note_added(self, note: effects.AddText) -> None:
         """A text of ours that is no part of what was said; it keeps its place in it."""
-        items = self._items()
-        self._notes.append((items[-1]["item_id"] if items else None, note))
+        latest = self._transcript.items(1)
+        self._notes.append((latest[0]["item_id"] if latest else None, note))
         del self._notes[:-MOST_ITEMS]
 
     def said_for_it(self, item_id: str) -> None:
@@ -145,10 +145,9 @@ class History:
         on their way to the ear, which will be heard to their end. ``cut_off``: an answer was
         under way and is to be continued.
         """
-        items = self._items()
-        self._earlier = {*being_heard, *(item["item_id"] for item in items)}
-        items = items[-MOST_ITEMS:]
+        items = self._transcript.items(MOST_ITEMS)
         known = {item["item_id"] for item in items}
+        self._earlier = {*being_heard, *known}
         found: list[Effect] = [note for after, note in self._notes if after not in known]
         lost_words = False
         self._texts.clear()
@@ -187,11 +186,8 @@ class History:
         return [call, effects.AddToolOutput(use.output_item_id, tool_call_id, use.output)]
 
     def _said(self, item_id: str, being_heard: Collection[str]) -> str:
-        items = (item for item in self._items() if item["item_id"] == item_id)
-        return next((_said(item, being_heard) for item in items), "")
-
-    def _items(self) -> list[dict[str, Any]]:
-        return self._transcript.items()
+        item = self._transcript.shown(item_id)
+        return _said(item, being_heard) if item else ""
 
 
 def _said(item: dict[str, Any], being_heard: Collection[str]) -> str:

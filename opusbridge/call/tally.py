@@ -3,12 +3,13 @@
 An observer: it is shown every event and effect and changes nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise, starmap
 from typing import Any
 
 from opusbridge import effects, events
+from opusbridge.call.archive import packed, unpacked
 from opusbridge.effects import Effect, Note
 from opusbridge.events import Event
 
@@ -25,6 +26,9 @@ COUNTED = frozenset(
         Note,
     }
 )
+
+#: So many turns are put away together, when there are twice as many.
+PIECE_TURNS = 32
 
 #: The parts of a turn's latency, in the order in which they pass.
 INTERVALS = (
@@ -57,13 +61,16 @@ class Turn:
         )
         return dict(zip(INTERVALS, starmap(_seconds, pairwise(instants)), strict=True))
 
-    def shown(self, started_ms: int | None) -> dict[str, int | None]:
-        """In ms, as call.json has it; ``started_ms``: when he began to speak, in the call."""
-        latencies = {
-            name: None if seconds is None else round(seconds * 1000)
-            for name, seconds in self.intervals().items()
-        }
-        return {"started_ms": started_ms, **latencies}
+    def over(self, now: float) -> bool:
+        """Whether nothing will change in this turn, nor in those before it: who looks for turns
+        without a request, without an answer or with one to be heard yet goes no further back."""
+        answered = self.requested_at is not None and self.first_audio_at is not None
+        return answered and (self.heard_at is None or self.heard_at <= now)
+
+    def row(self) -> list[Any]:
+        """The item and the intervals in ms, as call.json has them."""
+        ms = (None if took is None else round(took * 1000) for took in self.intervals().values())
+        return [self.item_id, *ms]
 
 
 @dataclass(slots=True)
@@ -81,12 +88,15 @@ class Responses:
 class Tally:
     responses: Responses = field(default_factory=Responses)
     turns: list[Turn] = field(default_factory=list)
+    """The latest; those before them are put away."""
     barge_ins: int = 0
     false_interruptions: int = 0
     usage: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
     """How often each kind of note came."""
     _speech_ended_at: float | None = None
+    _put_away: list[bytes] = field(default_factory=list)
+    _turns_put_away: int = 0
     _passed_over: str = ""  # the last turn that wants no answer
     _stored: bool = False  # what is played is no answer, only stored speech
 
@@ -105,6 +115,7 @@ class Tally:
                 self._noted(what, now)
             case events.TurnCommitted():
                 if what.item_id != self._passed_over:
+                    self._make_room(now)
                     self.turns.append(Turn(what.item_id, now, self._speech_ended_at))
                 self._speech_ended_at = None
             case effects.CreateResponse():
@@ -125,15 +136,36 @@ class Tally:
         begun = not self.turns or self.turns[-1].first_audio_at is not None
         return begun and not self._stored
 
-    def shown(self, started_ms: Callable[[str], int | None]) -> dict[str, Any]:
-        """The part of call.json that is counted; ``started_ms`` tells when an item began."""
+    @property
+    def turns_taken(self) -> int:
+        """How many there were."""
+        return self._turns_put_away + len(self.turns)
+
+    def shown(self, started_ms: Mapping[str, int | None]) -> dict[str, Any]:
+        """The part of call.json that is counted; ``started_ms``: when the items began, in the
+        call."""
+        rows = [row for piece in self._put_away for row in unpacked(piece)]
+        rows += [turn.row() for turn in self.turns]
         return {
-            "turns": [turn.shown(started_ms(turn.item_id)) for turn in self.turns],
+            "turns": [
+                {"started_ms": started_ms.get(item_id), **dict(zip(INTERVALS, ms, strict=True))}
+                for item_id, *ms in rows
+            ],
             "responses": asdict(self.responses),
             "barge_ins": self.barge_ins,
             "false_interruptions": self.false_interruptions,
             "usage": dict(self.usage),
         }
+
+    def _make_room(self, now: float) -> None:
+        if len(self.turns) < 2 * PIECE_TURNS:
+            return
+        over = (count for count in range(PIECE_TURNS, 0, -1) if self.turns[count - 1].over(now))
+        count = next(over, 0)
+        if count:
+            self._put_away.append(packed([turn.row() for turn in self.turns[:count]]))
+            self._turns_put_away += count
+            del self.turns[:count]
 
     def _asked(self, now: float) -> None:
         for turn in reversed(self.turns):

@@ -6,102 +6,47 @@ The order is the conversation's, which the model tells item by item; what it doe
 Words come late, in pieces and for several parts of one item; each part is cut by its own
 share of the sound. While the recording is paused nothing that is said is written down: an
 item that was open at any moment of a pause is withheld, its words whole.
+
+What lies far back is put away (archive.py), all but what is open. It is looked at where it is;
+whatever is said of it later takes it out again: a single item if that is about its words, or
+everything from there on if it is about the order. So nobody can tell that it was away.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Any
 
-from opusbridge.call.words import split_by_share
+from opusbridge.call.archive import Archive, Row, id_of
+from opusbridge.call.transcript_item import TranscriptItem
 
 #: A call of two hours has a few hundred items; this is for a peer that runs wild.
 MOST_ITEMS = 10_000
 #: The same with the items that are not shown: tools' calls and outputs, and what we told it.
 MOST_PLACES = 3 * MOST_ITEMS
-#: As many parts as any answer has had, and many more.
-MOST_PARTS = 100
+#: The latest places are looked at all the time: late words are seconds late, not minutes.
+LATEST_PLACES = 30
+#: So many are put away together: more of them compress hardly better.
+PIECE_PLACES = 50
 #: Pauses of the recording that are written down one by one.
 MOST_PAUSES = 1_000
-
-#: What stands for the words of an item that was said while the recording was paused.
-WITHHELD = "[withheld]"
 
 #: What became of an answer that was open when its response ended so.
 _ENDED = {"failed": "failed", "cancelled": "interrupted", "completed": "completed"}
 
 
-@dataclass(slots=True)
-class _Part:
-    """One content part of an item."""
-
-    words: list[str] = field(default_factory=list)
-    heard_ms: float = 0.0
-    received_ms: float = 0.0
-    playing: tuple[float, float] = (0.0, 0.0)
-    """The same of what is on its way to the ear."""
-
-    @property
-    def share(self) -> float:
-        """How much of its sound was heard by now."""
-        received_ms = self.received_ms + self.playing[1]
-        return (self.heard_ms + self.playing[0]) / received_ms if received_ms > 0 else 0.0
-
-    @property
-    def text(self) -> str:
-        return "".join(self.words).strip()
-
-
-@dataclass(slots=True)
-class TranscriptItem:
-    """Words are kept as they are: this is the one place for them. Times in ms of the call."""
-
-    item_id: str
-    speaker: str
-    """``caller``, ``agent`` or ``tool``."""
-    response_id: str = ""
-    started_ms: int | None = None
-    ended_ms: int | None = None
-    status: str = "in_progress"
-    """Then ``completed``, ``interrupted``, ``failed`` or ``incomplete``."""
-    aside: bool = False
-    """The conversation has no item of this name."""
-    withheld: bool = False
-    parts: dict[int, _Part] = field(default_factory=dict)
-
-    @property
-    def heard_ms(self) -> float:
-        """Of its sound, all parts together; it is final for :attr:`received_ms` of it."""
-        return sum(part.heard_ms for part in self.parts.values())
-
-    @property
-    def received_ms(self) -> float:
-        return sum(part.received_ms for part in self.parts.values())
-
-    def part(self, index: int) -> _Part:
-        if index not in self.parts and len(self.parts) >= MOST_PARTS:
-            return _Part()
-        return self.parts.setdefault(index, _Part())
-
-    def split(self) -> tuple[str, str, str]:
-        """All its words, those heard and those not."""
-        ordered = [part for _, part in sorted(self.parts.items())]
-        text = " ".join(filter(None, (part.text for part in ordered)))
-        if self.speaker != "agent":
-            return text, text, ""
-        cuts = [split_by_share(part.text, part.share) for part in ordered]
-        heard = " ".join(filter(None, (heard for heard, _ in cuts)))
-        return text, heard, " ".join(filter(None, (unheard for _, unheard in cuts)))
-
-
 class Transcript:
-    def __init__(self) -> None:
+    def __init__(self, latest: int = LATEST_PLACES, piece: int = PIECE_PLACES) -> None:
+        """All but the ``latest`` places are put away, so many at once as a ``piece``."""
+        self._latest, self._piece = latest, piece
+        # What is at the latest places, and what is open at any.
         self._items: dict[str, TranscriptItem] = {}
+        self._count = 0
         # The conversation as far as we know it: items that are not shown hold their place too.
-        self._order: list[str] = []
+        self._archive = Archive()
+        self._order: list[str] = []  # what follows it
         self._places: set[str] = set()
-        self._settled: set[str] = set()
         self._of_response: dict[str, list[str]] = {}
-        self._changed: dict[str, None] = {}
+        self._changed: dict[str, None] | None = None  # from when somebody asked
         self._order_changed = True
         self._pauses: list[tuple[int, int | None]] = []
         self._paused_by: set[str] = set()
@@ -109,27 +54,36 @@ class Transcript:
         self._newly_withheld: list[str] = []
 
     def __len__(self) -> int:
-        return len(self._items)
+        return self._count
 
     def __contains__(self, item_id: str) -> bool:
-        return item_id in self._items
+        return item_id in self._items or self._look_up(item_id) is not None
 
     # --- What is said -------------------------------------------------------------------
 
     def item(self, item_id: str, speaker: str, after: str | None = None) -> TranscriptItem:
         """The item of that id, made now if it is new, behind ``after`` where that is known."""
-        found = self._items.get(item_id)
+        found = self._items.get(item_id) or self._taken_out(item_id)
         if found is None:
             found = TranscriptItem(item_id, speaker)
-            if len(self._items) >= MOST_ITEMS:
+            if self._count >= MOST_ITEMS:
                 return found
-            self._items[item_id] = found
-            self._hold_place(item_id)
-            if self.paused:
-                self._withhold(found)
-        self._changed[item_id] = None
-        self.place(item_id, after)
+            self._show(found)
+        if self._changed is not None:
+            self._changed[item_id] = None
+        if after is not None:
+            self.place(item_id, after)
         return found
+
+    def _show(self, item: TranscriptItem) -> None:
+        if (number := self._put_away_in(item.item_id)) is not None:
+            self._take_back(number)  # where it is counted how many of its places are shown
+        self._hold_place(item.item_id)
+        self._items[item.item_id] = item
+        self._count += 1
+        self._order_changed = True  # its place may be an old one
+        if self.paused:
+            self._withhold(item)
 
     def aside(self, item_id: str, speaker: str, after: str | None = None) -> TranscriptItem:
         """What the conversation does not know by this name: it stays where it is put."""
@@ -141,12 +95,16 @@ class Transcript:
         """An item of the conversation, shown or not, follows ``after``; told once, it stays."""
         self._hold_place(item_id)
         # The model may name an item as its own predecessor (openai-realtime 6.2).
-        if after not in self._places or after == item_id or item_id not in self._places:
+        if after is None or after == item_id:
             return
-        if item_id in self._settled:
+        found = self._look_up(item_id)
+        if (found and found.settled) or not (self._has_place(after) and self._has_place(item_id)):
             return
+        away = self._put_away_in(item_id), self._put_away_in(after)
+        if numbers := [number for number in away if number is not None]:
+            self._take_back(min(numbers))
         if item_id in self._items:
-            self._settled.add(item_id)
+            self._items[item_id].settled = True
         order = self._order
         behind, here = order.index(after) + 1, order.index(item_id)
         if here >= behind and all(map(self._is_aside, order[behind:here])):
@@ -160,7 +118,10 @@ class Transcript:
 
     def settle(self) -> None:
         """What another session is told of the conversation so far moves nothing in it."""
-        self._settled.update(self._items)
+        for piece in self._archive.pieces:
+            piece.settled = True
+        for item in self._items.values():
+            item.settled = True
 
     def began(self, item_id: str, at_ms: int) -> None:
         """The caller's item began then, which may be known late."""
@@ -204,13 +165,9 @@ class Transcript:
         item.part(0).words.append(f" -> {output}")
         item.status, item.ended_ms = "failed" if failed else "completed", at_ms
 
-    def started_ms(self, item_id: str) -> int | None:
-        """When the item began to be said; ``None`` if that is not known."""
-        item = self._items.get(item_id)
-        return item.started_ms if item else None
-
     def has_words(self, item_id: str) -> bool:
-        return item_id in self._items and bool(self._items[item_id].split()[0])
+        item = self._look_up(item_id)
+        return item is not None and bool(item.split()[0])
 
     def answers(self, item_id: str, response_id: str) -> None:
         """This item of the agent's belongs to that response."""
@@ -252,6 +209,8 @@ class Transcript:
         if news:
             self._pauses.append((at_ms, None))
             del self._pauses[:-MOST_PAUSES]
+            for item_id in being_heard:
+                self._taken_out(item_id)
             for item in self._items.values():
                 if item.status == "in_progress" or item.item_id in being_heard:
                     self._withhold(item)
@@ -269,7 +228,7 @@ class Transcript:
 
     def withholds(self, item_id: str) -> bool:
         """Whether no file may keep what it says; so it is with one that was never taken in."""
-        found = self._items.get(item_id)
+        found = self._look_up(item_id)
         return found is None or found.withheld
 
     def newly_withheld(self) -> tuple[str, ...]:
@@ -280,62 +239,136 @@ class Transcript:
     def _withhold(self, item: TranscriptItem) -> None:
         if not item.withheld:
             item.withheld = True
-            self._changed[item.item_id] = None
+            if self._changed is not None:
+                self._changed[item.item_id] = None
             self._newly_withheld.append(item.item_id)
 
     # --- Written down -------------------------------------------------------------------
 
-    def items(self) -> list[dict[str, Any]]:
-        """As they were said, in order: for the model, never for a file."""
-        return [_shown(self._items[one]) for one in self._order if one in self._items]
+    def items(self, latest: int = MOST_ITEMS) -> list[dict[str, Any]]:
+        """The latest, as they were said, in order: for the model, never for a file."""
+        return [item.shown() for item in islice(self._backwards(), latest)][::-1]
+
+    def shown(self, item_id: str) -> dict[str, Any] | None:
+        """One of them."""
+        item = self._look_up(item_id)
+        return item.shown() if item else None
+
+    def written(self) -> Iterator[dict[str, Any]]:
+        """As transcript.json has them, the last first."""
+        return (item.written() for item in self._backwards())
+
+    def beginnings(self) -> dict[str, int | None]:
+        """When each item began to be said; ``None`` if that is not known."""
+        return {item.item_id: item.started_ms for item in self._backwards()}
 
     def snapshot(self, call_id: str) -> dict[str, Any]:
         """As transcript.json has it."""
-        items = [_written(self._items[one]) for one in self._order if one in self._items]
+        items = [*self.written()][::-1]
         return {"call_id": call_id, "items": items, **self._written_pauses()}
 
     def changes(self) -> dict[str, Any]:
-        """What is new in the snapshot since last asked: ``items`` by id, and ``order`` and
-        ``pauses`` where they are others; empty if nothing is."""
-        changed, self._changed = self._changed, {}
+        """What is new in the snapshot since last asked; empty if nothing is.
+
+        ``items`` by id; and where they are others, ``pauses``, and ``order``: the ids from the
+        place ``order_from`` on (before it nothing moved). To be asked often: what was not told
+        is not put away, once anybody asked.
+        """
         found: dict[str, Any] = {}
+        if self._changed is None:  # nobody was told anything
+            self._take_back(0)
+            self._changed = dict.fromkeys(self._items)
+        changed, self._changed = self._changed, {}
         if self._order_changed:
             found["order"] = [one for one in self._order if one in self._items]
+            found["order_from"] = self._archive.shown
             self._order_changed = False
         if changed:
-            found["items"] = {one: _written(self._items[one]) for one in changed}
+            found["items"] = {one: self._items[one].written() for one in changed}
+        self._put_away()
         return {**found, **self._written_pauses()} if found else {}
 
     def _written_pauses(self) -> dict[str, Any]:
         pauses = [{"started_ms": begin, "ended_ms": end} for begin, end in self._pauses]
         return {"pauses": pauses} if pauses else {}
 
+    def _backwards(self) -> Iterator[TranscriptItem]:
+        yield from (self._items[one] for one in reversed(self._order) if one in self._items)
+        for number in reversed(range(len(self._archive.pieces))):
+            piece = self._archive.pieces[number]
+            for row in reversed(self._archive.rows(number)):
+                item = self._of_row(row, piece.settled)
+                if item is not None:
+                    yield item
+
+    # --- Places -------------------------------------------------------------------------
+
     def _hold_place(self, item_id: str) -> None:
-        if item_id not in self._places and len(self._order) < MOST_PLACES:
-            self._places.add(item_id)
-            self._order.append(item_id)
-            self._order_changed = True
+        if self._has_place(item_id) or len(self._archive) + len(self._order) >= MOST_PLACES:
+            return
+        if self._changed is None:
+            self._put_away()
+        self._places.add(item_id)
+        self._order.append(item_id)
+        self._order_changed = True
+
+    def _has_place(self, item_id: str) -> bool:
+        return item_id in self._places or self._put_away_in(item_id) is not None
 
     def _is_aside(self, item_id: str) -> bool:
         return item_id in self._items and self._items[item_id].aside
 
+    # --- Put away -----------------------------------------------------------------------
 
-def _written(item: TranscriptItem) -> dict[str, Any]:
-    shown = _shown(item)
-    if item.withheld:
-        shown |= {"text": WITHHELD, "heard": "", "unheard": "", "withheld": True}
-    return shown
+    def _put_away(self) -> None:
+        """The first of the latest places. Nobody may hold an item of them now."""
+        if len(self._order) < self._latest + self._piece:
+            return
+        places, self._order = self._order[: self._piece], self._order[self._piece :]
+        self._places.difference_update(places)
+        shown = sum(one in self._items for one in places)
+        self._archive.put_away([self._row(one) for one in places], shown)
 
+    def _row(self, item_id: str) -> Row:
+        item = self._items.get(item_id)
+        if item is None or item.status == "in_progress":  # what is open goes on
+            return item_id
+        del self._items[item_id]
+        return item.row()
 
-def _shown(item: TranscriptItem) -> dict[str, Any]:
-    text, heard, unheard = item.split()
-    return {
-        "item_id": item.item_id,
-        "speaker": item.speaker,
-        "text": text,
-        "heard": heard,
-        "unheard": unheard,
-        "started_ms": item.started_ms,
-        "ended_ms": item.ended_ms,
-        "status": "empty" if item.status == "completed" and not text else item.status,
-    }
+    def _put_away_in(self, item_id: str) -> int | None:
+        return None if item_id in self._places else self._archive.find(item_id)
+
+    def _of_row(self, row: Row, settled: bool) -> TranscriptItem | None:
+        """``None`` for a place where nothing is shown."""
+        open_item = self._items.get(id_of(row))  # or taken out since
+        if open_item is not None or isinstance(row, str):
+            return open_item
+        item = TranscriptItem.of_row(row)
+        item.settled = item.settled or settled
+        return item
+
+    def _look_up(self, item_id: str) -> TranscriptItem | None:
+        """To be looked at only."""
+        if item_id in self._items or item_id in self._places:
+            return self._items.get(item_id)
+        found = self._archive.row(item_id)
+        return self._of_row(found[0], found[1].settled) if found else None
+
+    def _taken_out(self, item_id: str) -> TranscriptItem | None:
+        """The item, which may be changed again; its place stays where it is."""
+        item = self._look_up(item_id)
+        if item is not None:
+            self._items[item_id] = item
+        return item
+
+    def _take_back(self, number: int) -> None:
+        """All places from this piece on."""
+        places: list[str] = []
+        for row, piece in self._archive.take_back(number):
+            places.append(id_of(row))
+            item = self._of_row(row, piece.settled)
+            if item is not None:
+                self._items[item.item_id] = item
+        self._order[:0] = places
+        self._places.update(places)

@@ -21,6 +21,7 @@ from opusbridge.recording.facts import fact
 from opusbridge.recording.flight import FlightRecording
 from opusbridge.recording.runs import sizes_of
 from opusbridge.recording.soundtrack import Soundtrack
+from opusbridge.recording.transcript_file import TranscriptFile
 from opusbridge.sound import PCMU_8K, AudioFormat
 
 #: The writer's thread lets the calls' thread have the interpreter after so many entries, about
@@ -53,7 +54,7 @@ class CallFiles:
         self._flight: FlightRecording | None = None
         self._written_until = started_at
         self._dropped = self._lost = 0
-        self._transcript: dict[str, Any] = {"items": {}, "order": []}
+        self._transcript = TranscriptFile(folder / files.TRANSCRIPT, call_id)
         self.failed = 0
 
     def write(self, batch: Batch, dropped: int, news: dict[str, Any]) -> None:
@@ -62,9 +63,10 @@ class CallFiles:
         self._open()
         columns = Columns(batch)
         if news:
-            # What is wrong with the disk is told at the latest when the call is over.
-            with suppress(OSError):
-                self._write_transcript(news)
+            self._transcript.tell(news)
+        # What is wrong with the disk is told at the latest when the call is over.
+        with suppress(OSError):
+            self._transcript.write_if_due()
         if self._soundtrack and not self._try(partial(self._mix, self._soundtrack, batch, columns)):
             self._give_up(self._soundtrack)
             self._soundtrack = None
@@ -102,15 +104,6 @@ class CallFiles:
         if self._record:
             self._try(partial(files.write_json, self._folder / files.TRANSCRIPT, transcript))
         self._try(partial(files.write_json, self._folder / files.CALL, call))
-
-    def _write_transcript(self, news: dict[str, Any]) -> None:
-        known = self._transcript
-        items = {**known["items"], **news["items"]}
-        self._transcript = {**known, **news, "items": items}
-        shown = [items[one] for one in self._transcript["order"] if one in items]
-        pauses = {key: news[key] for key in ("pauses",) if key in news}
-        text = {"call_id": self._call_id, "items": shown, **pauses}
-        files.write_json(self._folder / files.TRANSCRIPT, text)
 
     def _open(self) -> None:
         if self._opened:

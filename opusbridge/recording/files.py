@@ -49,8 +49,16 @@ def open_private(path: Path) -> BinaryIO:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
+    """As :func:`write_whole`."""
+    write_whole(path, as_json(value))
+
+
+def as_json(value: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(value, default=_plain, option=_JSON)
+
+
+def write_whole(path: Path, text: bytes) -> None:
     """All of it or nothing: a reader never sees half a file."""
-    text = orjson.dumps(value, default=_plain, option=_JSON)
     unfinished = path.with_name(path.name + ".part")
     with open_private(unfinished) as file:
         write_all(file, text)
@@ -59,7 +67,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 def plain(value: Mapping[str, Any]) -> dict[str, Any]:
     """What a file would hold, as values of their own: a copy that shares nothing."""
-    found: dict[str, Any] = orjson.loads(orjson.dumps(value, default=_plain, option=_JSON))
+    found: dict[str, Any] = orjson.loads(as_json(value))
     return found
 
 

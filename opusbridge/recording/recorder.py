@@ -21,6 +21,7 @@ from opusbridge.events import Event
 from opusbridge.recording.batch import SHELL, Batch, Echo, Entry, FurtherMark, Mark, Words
 from opusbridge.recording.call_files import CallFiles
 from opusbridge.recording.facts import FACTS
+from opusbridge.recording.transcript_file import merged
 from opusbridge.recording.writer import Writer
 from opusbridge.sound import AudioFormat
 
@@ -240,8 +241,7 @@ class CallRecorder:
     def _follow(self, now: float) -> None:
         new = self._changes(now) if self._changes is not None else {}
         if new:
-            items = {**self._news.get("items", {}), **new.get("items", {})}
-            self._news = {**self._news, **new, "items": items}
+            self._news = merged(self._news, new)
 
 
 def _complete(job: partial[None], done: Future[None]) -> None:

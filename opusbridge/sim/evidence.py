@@ -172,7 +172,7 @@ def seen_from_inside(
         transfers=[Utterance(at - begun, target) for at, target in watch.transfers],
         responses=asdict(counted.responses),
         conflicts=[at - begun for at in watch.conflicts],
-        turns=len(counted.turns),
+        turns=counted.turns_taken,
         barge_ins=counted.barge_ins,
     )
 

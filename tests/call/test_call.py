@@ -360,6 +360,7 @@ def test_a_pause_before_the_call_has_a_line_holds_as_well() -> None:
     assert call.handle(events.RecordingPauseRequested("operator"), 0.1) == [PauseRecording()]
     assert call.transcript_changes(0.2) == {
         "order": [],
+        "order_from": 0,
         "pauses": [{"started_ms": 100, "ended_ms": None}],
     }
 

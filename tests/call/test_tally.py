@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from opusbridge import effects, events
-from opusbridge.call.tally import Tally
+from opusbridge.call.tally import PIECE_TURNS, Tally
 from opusbridge.effects import Effect, Note
 from opusbridge.events import Event
 from opusbridge.sound import PCMU_8K, Audio
@@ -21,7 +21,7 @@ def shown(*happened: tuple[float, Event | Effect]) -> Tally:
 
 def written(tally: Tally) -> dict[str, Any]:
     """As call.json has it, every item having begun at 4000 ms."""
-    return tally.shown(lambda item_id: 4000)
+    return tally.shown({f"item_{number}": 4000 for number in range(200)})
 
 
 def turn(tally: Tally, number: int = 0) -> dict[str, int | None]:
@@ -232,3 +232,53 @@ def test_the_callers_sound_is_not_counted() -> None:
     tally = shown((1.0, events.CallerSpoke(SOUND)), (1.0, effects.AppendAudio(SOUND)))
 
     assert tally == Tally()
+
+
+# --- A long call ------------------------------------------------------------------------
+
+
+def told(tally: Tally, count: int, *, answered: bool = True, begin: int = 0) -> None:
+    """Turns, each three seconds after the one before it."""
+    for number in range(begin, begin + count):
+        at = 3.0 * number
+        tally.observe(Note("speech-ended", value=0.5), at)
+        tally.observe(events.TurnCommitted(f"item_{number}"), at)
+        tally.observe(effects.CreateResponse("request-1"), at + 0.1 + number % 7 / 10)
+        if answered:
+            tally.observe(effects.PlayAudio(SOUND, at + 1.5), at + 1)
+
+
+def test_turns_that_are_over_are_put_away_and_shown_with_the_others() -> None:
+    tally = Tally()
+    told(tally, 199)
+
+    shown = written(tally)["turns"]
+
+    assert tally.turns_taken == len(shown) == 199
+    assert len(tally.turns) < 2 * PIECE_TURNS
+    assert {one["started_ms"] for one in shown} == {4000}
+    waited = [one["commit_to_request"] for one in shown]
+    assert waited == [100 + number % 7 * 100 for number in range(199)]
+    assert {one["first_audio_to_heard"] for one in shown} == {500}
+
+
+def test_a_turn_that_waits_for_its_answer_is_kept_however_many_follow() -> None:
+    tally = Tally()
+    told(tally, 70, answered=False)
+    assert len(tally.turns) == 70
+
+    tally.observe(effects.PlayAudio(SOUND, 300.0), 299.0)
+    assert {one["first_audio_to_heard"] for one in written(tally)["turns"]} == {1000}
+    told(tally, 1, begin=70)
+    assert len(tally.turns) == 71  # all is to be heard yet
+    told(tally, 1, begin=110)
+    assert len(tally.turns) == 72 - PIECE_TURNS
+
+
+def test_of_the_oldest_turns_those_are_put_away_that_are_over() -> None:
+    tally = Tally()
+    told(tally, 10)
+    told(tally, 2 * PIECE_TURNS, answered=False, begin=10)
+
+    assert len(tally.turns) == 2 * PIECE_TURNS
+    assert tally.turns_taken == 2 * PIECE_TURNS + 10

@@ -1,7 +1,9 @@
 import pytest
 
 from opusbridge.call import transcript as module
-from opusbridge.call.transcript import WITHHELD, Transcript
+from opusbridge.call import transcript_item
+from opusbridge.call.transcript import Transcript
+from opusbridge.call.transcript_item import WITHHELD
 
 
 def ids(transcript: Transcript) -> list[str]:
@@ -203,7 +205,7 @@ def test_each_part_has_its_own_words_and_is_cut_by_its_own_sound() -> None:
 
 
 def test_an_item_of_endless_parts_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PARTS", 2)
+    monkeypatch.setattr(transcript_item, "MOST_PARTS", 2)
     transcript = Transcript()
     for part in range(5):
         transcript.words("item_1", "agent", f"{part}", final=True, part=part)
@@ -270,8 +272,9 @@ def test_when_an_item_began_may_be_asked() -> None:
     transcript = Transcript()
     transcript.began("item_1", 400)
 
-    assert transcript.started_ms("item_1") == 400
-    assert transcript.started_ms("item_2") is None
+    transcript.item("item_2", "caller")
+
+    assert transcript.beginnings() == {"item_1": 400, "item_2": None}
 
 
 # --- Pauses of the recording ------------------------------------------------------------
@@ -397,16 +400,16 @@ def test_the_changes_put_together_are_the_snapshot() -> None:
 
     def follow() -> dict[str, object]:
         new = transcript.changes()
-        order[:] = new.get("order", order)
+        order[new.get("order_from", 0) :] = new.get("order", order)
         items.update(new.get("items", {}))
         pauses[:] = new.get("pauses", pauses)
         shown = {"call_id": "call_1", "items": [items[one] for one in order]}
         assert {**shown, **({"pauses": pauses} if pauses else {})} == transcript.snapshot("call_1")
         return new
 
-    assert follow() == {"order": []}
+    assert follow() == {"order": [], "order_from": 0}
     said(transcript, "item_1", 100)
-    assert set(follow()) == {"order", "items"}
+    assert set(follow()) == {"order", "order_from", "items"}
     transcript.words("item_1", "caller", "Better.", final=True)
     assert set(follow()) == {"items"}
     assert follow() == {}

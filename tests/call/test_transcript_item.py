@@ -1,0 +1,42 @@
+from opusbridge.call.transcript_item import WITHHELD, TranscriptItem
+
+
+def item() -> TranscriptItem:
+    found = TranscriptItem("item_1", "agent", "resp_1", 100, None, "incomplete")
+    found.part(1).words += ["How can", " I help?"]
+    found.part(0).words += ["Good morning. "]
+    found.part(0).heard_ms, found.part(0).received_ms = 900.5, 900.5
+    found.part(1).playing = (500.0, 1000.0)
+    return found
+
+
+def test_an_item_can_be_made_again_of_its_row() -> None:
+    before = item()
+    before.aside = before.withheld = before.settled = True
+    after = TranscriptItem.of_row(before.row())
+
+    assert after.row() == before.row()
+    assert after.shown() == before.shown()
+    assert (after.aside, after.withheld, after.settled) == (True, True, True)
+    for one in (before, after):
+        one.part(1).words.append(" Today?")
+    assert after.shown() == before.shown()
+
+
+def test_what_is_withheld_is_told_to_the_model_and_not_written() -> None:
+    one = item()
+    assert one.written() == one.shown()
+
+    one.withheld = True
+
+    assert one.shown()["heard"] == "Good morning. How can"
+    words = {one.written()[key] for key in ("text", "heard", "unheard")}
+    assert words == {WITHHELD, ""}
+    assert one.written()["withheld"]
+
+
+def test_parts_are_measured_together() -> None:
+    one = item()
+    one.part(1).received_ms = 1000
+
+    assert (one.heard_ms, one.received_ms) == (900.5, 1900.5)
