@@ -6,8 +6,7 @@ to find out about it the writer finds out (:class:`Columns`). Where among the ot
 told by these.
 """
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any, NamedTuple
@@ -29,18 +28,13 @@ FRAME, SOUND, PIECE, WORDS, ECHO = b"fspwe"
 TEXTS = {"f": 2, "s": 3, "p": 2, "w": 1, "e": 1}
 _TEXTS = bytes.maketrans("".join(TEXTS).encode(), bytes(TEXTS.values()))
 
-#: ``hashlib`` gives the interpreter away for more than this at once: another thread would take it.
-_QUIET_BYTES = 2047
-
-
-class Mark(NamedTuple):
-    """The message that asks for the mark behind a ``SOUND``."""
-
-    text: str
+#: The model's text was this, and around each piece of it that left stood that; the message that
+#: asks for the mark behind the first; how much of its text left with each, if in several pieces.
+Spoken = tuple[events.Delta, tuple[str, str], str, list[int] | None]
 
 
 class FurtherMark(NamedTuple):
-    """The same behind a ``PIECE``."""
+    """The message that asks for the mark behind a ``PIECE``."""
 
     text: str
 
@@ -55,38 +49,11 @@ class Echo(NamedTuple):
 
 _KINDS: dict[type, int] = {
     str: FRAME,
-    Mark: SOUND,
+    tuple: SOUND,
     FurtherMark: PIECE,
     Words: WORDS,
     Echo: ECHO,
 }
-
-
-class Sounds:
-    """What is told of pieces of the agent's sound. They are hashed as they come: they come in
-    bursts, and would be most of what a call keeps in memory."""
-
-    __slots__ = ("sha256", "sizes", "texts")
-
-    def __init__(self, keeps: bool) -> None:
-        self.sizes: list[int] = []
-        """In bytes, of each."""
-        self.sha256 = hashlib.sha256()
-        """Of their texts, one after the other, unless they are kept."""
-        self.texts: list[str] | None = [] if keeps else None
-        """In base64; ``None``: they are not kept."""
-
-    def add(self, sound: str) -> None:
-        self.sizes.append(sound_bytes(sound))
-        if self.texts is not None:
-            self.texts.append(sound)
-            return
-        text = sound.encode()
-        if len(text) <= _QUIET_BYTES:
-            self.sha256.update(text)
-        else:
-            for start in range(0, len(text), _QUIET_BYTES):
-                self.sha256.update(text[start : start + _QUIET_BYTES])
 
 
 @dataclass(slots=True)
@@ -97,29 +64,32 @@ class Owned:
     """Response, item and part."""
     around: tuple[str, str]
     """What stands around each in the message that left with it."""
-    sounds: Sounds
+    texts: list[str] = field(default_factory=list)
+    """In base64."""
     cut: dict[int, list[int]] = field(default_factory=dict)
-    """Of those that left in several pieces: the sizes of these, in bytes."""
+    """Of those that left in several pieces: how long the texts of these were."""
 
     def left(self, among: range) -> list[int]:
         """The sizes of what left with these, in bytes."""
-        whole, cut = self.sounds.sizes, self.cut
-        return [size for nth in among for size in cut.get(nth) or whole[nth : nth + 1]]
+        sizes = []
+        for nth in among:
+            rest = sound_bytes(self.texts[nth])
+            for length in self.cut.get(nth, ())[:-1]:
+                sizes.append(length // 4 * 3)  # only what ends a text may be filled up
+                rest -= sizes[-1]
+            sizes.append(rest)
+        return sizes
 
 
 @dataclass(slots=True)
 class Batch:
     """Of one call, handed over at once."""
 
-    keeps: bool
-    """The agent's sound itself, too."""
     kind: str = ""
     """What the wire calls the messages of the frames."""
     flow: list[Any] = field(default_factory=list)
     """What came in mid-flow, three entries each: its time in seconds on the shell's clock; the
     sound of a frame, in base64, or another thing; what the wire's clock said of a frame, in ms."""
-    owned: list[Owned] = field(default_factory=list)
-    """The sound of every ``SOUND``, in their order."""
     entries: list[Entry] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     """How long ``flow`` was before each entry."""
@@ -130,18 +100,6 @@ class Batch:
     def keep(self, entry: Entry) -> None:
         self.entries.append(entry)
         self.places.append(len(self.flow))
-
-    def spoke(self, delta: events.Delta, around: tuple[str, str], left: Sequence[str]) -> None:
-        """``left``: each piece of it, with this ``around`` it, and the mark behind it."""
-        owned = self.owned[-1] if self.owned else None
-        if owned is None or owned.around is not around or owned.owner != delta[1:4]:
-            owned = Owned(delta[1:4], around, Sounds(self.keeps))
-            self.owned.append(owned)
-        if len(left) > 2:
-            before, behind = map(len, around)
-            sizes = [sound_bytes(text[before : len(text) - behind]) for text in left[::2]]
-            owned.cut[len(owned.sounds.sizes)] = sizes
-        owned.sounds.add(delta[4])
 
     def stretches(self) -> Iterator[tuple[int, int, Entry | None]]:
         """In order: from where to where came in mid-flow, and what behind it, if anything did."""
@@ -163,7 +121,7 @@ class Columns:
         self.times: list[float] = batch.flow[::3]
         """Of all, in seconds on the shell's clock."""
         self.kinds = bytes(map(_KINDS.__getitem__, map(type, things)))
-        self.owned = batch.owned
+        self.owned: list[Owned] = []
         self.frames: list[str] = [one for one in things if type(one) is str]
         """In base64."""
         self.stamps: list[int | None] = batch.flow[2::3]
@@ -171,11 +129,8 @@ class Columns:
         self.marks: list[str] = []
         self.words: list[str] = []
         self.echoes: list[str] = []
-        others = {Mark: self.marks, FurtherMark: self.marks, Words: self.words, Echo: self.echoes}
         if len(self.frames) < len(things):
-            for one in things:
-                if type(one) is not str:
-                    others[type(one)].append(one[0])
+            self._sort(one for one in things if type(one) is not str)
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -189,3 +144,19 @@ class Columns:
 
     def times_of(self, kind: int) -> list[float]:
         return list(compress(self.times, map(kind.__eq__, self.kinds)))
+
+    def _sort(self, things: Iterable[Any]) -> None:
+        others = {FurtherMark: self.marks, Words: self.words, Echo: self.echoes}
+        last: Any = None  # of the agent's sound
+        for one in things:
+            if type(one) is not tuple:
+                others[type(one)].append(one[0])
+                continue
+            delta, around, mark, cut = one
+            if last is None or last.around is not around or last.owner != delta[1:4]:
+                last = Owned(delta[1:4], around)
+                self.owned.append(last)
+            if cut is not None:
+                last.cut[len(last.texts)] = cut
+            last.texts.append(delta[4])
+            self.marks.append(mark)

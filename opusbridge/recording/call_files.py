@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from errno import errorcode
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +159,7 @@ class CallFiles:
     def _note(self, flight: FlightRecording, batch: Batch, columns: Columns) -> None:
         if self._lost:
             flight.lost(self._lost, self._written_until)
-        said = (what for _, _, _, what in batch.entries if isinstance(what, str))
-        flight.look_at(chain(columns.words, said))
+        flight.look_at([*columns.words, *(one[3] for one in batch.entries if type(one[3]) is str)])
         for count, (start, stop, entry) in enumerate(batch.stretches(), 1):
             if start < stop:
                 flight.flowed(batch.kind, columns, start, stop)

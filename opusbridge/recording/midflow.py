@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from opusbridge.recording.batch import ECHO, FRAME, PIECE, SOUND, TEXTS, Columns, Owned, Sounds
-from opusbridge.recording.runs import exact_times, gaps, one_size, sizes_and_hash, told
+from opusbridge.recording.batch import ECHO, FRAME, PIECE, SOUND, TEXTS, Columns, Owned
+from opusbridge.recording.runs import exact_times, gaps, one_size, sizes_and_hash
 from opusbridge.recording.shapes import DELTA, Said, digest, sound_in
 
 Line = dict[str, Any]
@@ -101,22 +101,16 @@ class Stretch:
     def _sounds(self, among: range) -> Iterator[Line]:
         before = 0
         for owned in self.columns.owned:
-            count = len(owned.sounds.sizes)
+            count = len(owned.texts)
             start, stop = max(among.start - before, 0), min(among.stop - before, count)
             before += count
             if start >= stop:
                 continue
             response_id, item_id, part = owned.owner
             of = {"response_id": response_id, "item_id": item_id, "content_index": part}
-            told = _told(owned.sounds, range(start, stop), self.keeps)
+            told = sizes_and_hash(owned.texts[start:stop], self.keeps)
             left = _left(owned, range(start, stop))
             yield {"of": of, "left": left, "pieces": stop - start, **told}
-
-
-def _told(sounds: Sounds, among: range, keeps: bool) -> Line:
-    if sounds.texts is None:
-        return told(sounds)
-    return sizes_and_hash(sounds.texts[among.start : among.stop], keeps)
 
 
 def _left(owned: Owned, among: range) -> Line:

@@ -18,7 +18,7 @@ import structlog
 from opusbridge import effects, events
 from opusbridge.effects import Effect
 from opusbridge.events import Event
-from opusbridge.recording.batch import SHELL, Batch, Echo, Entry, FurtherMark, Mark, Words
+from opusbridge.recording.batch import SHELL, Batch, Echo, Entry, FurtherMark, Words
 from opusbridge.recording.call_files import CallFiles
 from opusbridge.recording.facts import FACTS
 from opusbridge.recording.transcript_file import merged
@@ -28,6 +28,8 @@ from opusbridge.sound import AudioFormat
 #: How long things come together before the writer gets them: a thread woken for every frame
 #: would take the processor from the calls; with what the writer waits a crash costs a second.
 HAND_OVER_SECONDS = 0.75
+#: Or how much of the agent's sound, if that comes all at once.
+HAND_OVER_BYTES = 64 * 1024
 
 #: What keeping one entry costs beside its text or sound, roughly, and one in mid-flow.
 ENTRY_BYTES = 200
@@ -87,7 +89,7 @@ class CallRecorder:
         """What :meth:`observe` makes anything of."""
         self._changes: Callable[[float], dict[str, Any]] | None = None
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
-        self._batch = Batch(flight == "whole")
+        self._batch = Batch()
         self._size_bytes = 0
         self.hand_over_at = started_at + HAND_OVER_SECONDS
         """When what came together is due to go to the writer."""
@@ -155,13 +157,15 @@ class CallRecorder:
         same as :meth:`said` of all.
         """
         if self._flight:
-            batch = self._batch
-            batch.spoke(delta, around, left)
-            self._size_bytes += len(delta[4]) if batch.keeps else len(left[1])
-            batch.flow += now, Mark(left[1]), None
+            flow, cut = self._batch.flow, None
+            if len(left) > 2:
+                less = len(around[0]) + len(around[1])
+                cut = [len(text) - less for text in left[::2]]
+            flow += now, (delta, around, left[1], cut), None
             for mark in left[3::2]:
-                batch.flow += now, FurtherMark(mark), None
-            if now >= self.hand_over_at:
+                flow += now, FurtherMark(mark), None
+            self._size_bytes += len(delta[4])
+            if now >= self.hand_over_at or self._size_bytes > HAND_OVER_BYTES:
                 self._hand_over(now)
 
     def worded(self, text: str, now: float) -> None:
@@ -203,7 +207,7 @@ class CallRecorder:
         last = partial(self._files.finish, self._batch, self.dropped, call, transcript, now)
         self._writer.submit_last(partial(_complete, last, done), self._size())
         # Whatever else is heard of the call comes too late for its files.
-        self._batch, self._news, self._changes = Batch(keeps=False), {}, None
+        self._batch, self._news, self._changes = Batch(), {}, None
         self._flight, self._takes_frames, self.wanted = False, False, _NOTHING
 
     async def closed(self) -> None:
@@ -219,12 +223,12 @@ class CallRecorder:
 
     def _hand_over(self, now: float) -> None:
         self.hand_over_at = now + HAND_OVER_SECONDS
-        self._follow(now)
-        if not self._batch and not self._news:
+        if self._changes is not None:
+            self._follow(self._changes(now))
+        batch, size = self._batch, self._size()
+        if not batch.flow and not batch.entries and not self._news:
             return
-        size = self._size()
-        batch, self._size_bytes = self._batch, 0
-        self._batch = Batch(batch.keeps)
+        self._batch, self._size_bytes = Batch(), 0
         if self._writer.submit(partial(self._files.write, batch, self.dropped, self._news), size):
             self._news = {}
             return
@@ -238,8 +242,8 @@ class CallRecorder:
         batch, told = self._batch, len(self._news.get("items", ()))
         return self._size_bytes + FLOW_BYTES * len(batch.flow) // 3 + ENTRY_BYTES * told
 
-    def _follow(self, now: float) -> None:
-        new = self._changes(now) if self._changes is not None else {}
+    def _follow(self, new: dict[str, Any]) -> None:
+        """What is new in the transcript."""
         if new:
             self._news = merged(self._news, new)
 

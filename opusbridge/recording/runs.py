@@ -1,14 +1,13 @@
 """What happened of one kind within a second, as one line of ``flight.jsonl``."""
 
-import hashlib
 import struct
 from array import array
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
-from opusbridge.recording.batch import Sounds
 from opusbridge.sound import sound_bytes
 
 
@@ -50,30 +49,29 @@ def sizes_and_hash(sounds: Sequence[str], keeps: bool) -> dict[str, Any]:
 
     Decoding them would cost ten times as much as all of it. ``keeps``: and the sound itself.
     """
-    sizes = sizes_of(sounds)
-    whole = "".join(sounds).encode()
+    whole = "".join(sounds)
+    sizes = _sizes(sounds, whole)
     line: dict[str, Any] = {
-        "bytes": sizes * len(sounds) if isinstance(sizes, int) else sum(sizes),
+        "bytes": sum(sizes) if isinstance(sizes, list) else sizes * len(sounds),
         "sizes": sizes,
-        "sha256": hashlib.sha256(whole).hexdigest(),
+        "sha256": sha256(whole.encode()).hexdigest(),
     }
-    return line | {"sound": one_text(sounds)} if keeps else line
-
-
-def told(sounds: Sounds) -> dict[str, Any]:
-    """The same of what was hashed as it came, and not kept."""
-    sizes = sounds.sizes
-    return {"bytes": sum(sizes), "sizes": one_size(sizes), "sha256": sounds.sha256.hexdigest()}
+    if keeps:
+        line["sound"] = one_text(sounds)
+    return line
 
 
 def sizes_of(sounds: Sequence[str]) -> int | list[int]:
     """In bytes, of each; one number if all are alike, which they mostly are."""
-    length = len(sounds[0]) if sounds else 0
+    return _sizes(sounds, "".join(sounds))
+
+
+def _sizes(sounds: Sequence[str], whole: str) -> int | list[int]:
+    length, count = len(sounds[0]) if sounds else 0, len(sounds)
     if length >= 2 and set(map(len, sounds)) == {length}:
-        whole, count = "".join(sounds), len(sounds)
         # At most the last two characters of each fill it up.
         ends = whole[length - 2 :: length].count("="), whole[length - 1 :: length].count("=")
-        if all(fill in (0, count) for fill in ends):
+        if ends[0] in (0, count) and ends[1] in (0, count):
             return sound_bytes(sounds[0])
     return one_size(list(map(sound_bytes, sounds)))
 
