@@ -6,7 +6,8 @@ to find out about it the writer finds out (:class:`Columns`). Where among the ot
 told by these.
 """
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any, NamedTuple
@@ -28,13 +29,18 @@ FRAME, SOUND, PIECE, WORDS, ECHO = b"fspwe"
 TEXTS = {"f": 2, "s": 3, "p": 2, "w": 1, "e": 1}
 _TEXTS = bytes.maketrans("".join(TEXTS).encode(), bytes(TEXTS.values()))
 
-#: The model's text was this, and around each piece of it that left stood that; the message that
-#: asks for the mark behind the first; how much of its text left with each, if in several pieces.
-Spoken = tuple[events.Delta, tuple[str, str], str, list[int] | None]
+#: ``hashlib`` gives the interpreter away for more than this at once: another thread would take it.
+_QUIET_BYTES = 2047
+
+
+class Mark(NamedTuple):
+    """The message that asks for the mark behind a ``SOUND``."""
+
+    text: str
 
 
 class FurtherMark(NamedTuple):
-    """The message that asks for the mark behind a ``PIECE``."""
+    """The same behind a ``PIECE``."""
 
     text: str
 
@@ -49,7 +55,7 @@ class Echo(NamedTuple):
 
 _KINDS: dict[type, int] = {
     str: FRAME,
-    tuple: SOUND,
+    Mark: SOUND,
     FurtherMark: PIECE,
     Words: WORDS,
     Echo: ECHO,
@@ -58,22 +64,36 @@ _KINDS: dict[type, int] = {
 
 @dataclass(slots=True)
 class Owned:
-    """Pieces of the agent's sound that belong together."""
+    """Pieces of the agent's sound that belong together. They are hashed as they come: a few of
+    them would be most of what a call keeps in memory."""
 
     owner: tuple[Any, ...]
     """Response, item and part."""
     around: tuple[str, str]
     """What stands around each in the message that left with it."""
-    texts: list[str] = field(default_factory=list)
-    """In base64."""
+    texts: list[str] | None
+    """In base64; ``None``: they are not kept."""
+    sizes: list[int] = field(default_factory=list)
+    """In bytes, of each."""
     cut: dict[int, list[int]] = field(default_factory=dict)
     """Of those that left in several pieces: how long the texts of these were."""
+    sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    """Of their texts, one after the other."""
+
+    def add(self, sound: str) -> None:
+        self.sizes.append(sound_bytes(sound))
+        if self.texts is not None:
+            self.texts.append(sound)
+        text = sound.encode()
+        self.sha256.update(text[:_QUIET_BYTES])
+        for start in range(_QUIET_BYTES, len(text), _QUIET_BYTES):
+            self.sha256.update(text[start : start + _QUIET_BYTES])
 
     def left(self, among: range) -> list[int]:
         """The sizes of what left with these, in bytes."""
         sizes = []
         for nth in among:
-            rest = sound_bytes(self.texts[nth])
+            rest = self.sizes[nth]
             for length in self.cut.get(nth, ())[:-1]:
                 sizes.append(length // 4 * 3)  # only what ends a text may be filled up
                 rest -= sizes[-1]
@@ -85,11 +105,15 @@ class Owned:
 class Batch:
     """Of one call, handed over at once."""
 
+    keeps: bool
+    """The agent's sound itself, too."""
     kind: str = ""
     """What the wire calls the messages of the frames."""
     flow: list[Any] = field(default_factory=list)
     """What came in mid-flow, three entries each: its time in seconds on the shell's clock; the
     sound of a frame, in base64, or another thing; what the wire's clock said of a frame, in ms."""
+    owned: list[Owned] = field(default_factory=list)
+    """The sound of every ``SOUND``, in their order."""
     entries: list[Entry] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     """How long ``flow`` was before each entry."""
@@ -100,6 +124,16 @@ class Batch:
     def keep(self, entry: Entry) -> None:
         self.entries.append(entry)
         self.places.append(len(self.flow))
+
+    def spoke(self, delta: events.Delta, around: tuple[str, str], cut: list[int] | None) -> None:
+        """``cut``: how much of its text left with each piece, if there were several."""
+        owned = self.owned[-1] if self.owned else None
+        if owned is None or owned.around is not around or owned.owner != delta[1:4]:
+            owned = Owned(delta[1:4], around, [] if self.keeps else None)
+            self.owned.append(owned)
+        if cut is not None:
+            owned.cut[len(owned.sizes)] = cut
+        owned.add(delta[4])
 
     def stretches(self) -> Iterator[tuple[int, int, Entry | None]]:
         """In order: from where to where came in mid-flow, and what behind it, if anything did."""
@@ -121,7 +155,7 @@ class Columns:
         self.times: list[float] = batch.flow[::3]
         """Of all, in seconds on the shell's clock."""
         self.kinds = bytes(map(_KINDS.__getitem__, map(type, things)))
-        self.owned: list[Owned] = []
+        self.owned = batch.owned
         self.frames: list[str] = [one for one in things if type(one) is str]
         """In base64."""
         self.stamps: list[int | None] = batch.flow[2::3]
@@ -129,8 +163,11 @@ class Columns:
         self.marks: list[str] = []
         self.words: list[str] = []
         self.echoes: list[str] = []
+        others = {Mark: self.marks, FurtherMark: self.marks, Words: self.words, Echo: self.echoes}
         if len(self.frames) < len(things):
-            self._sort(one for one in things if type(one) is not str)
+            for one in things:
+                if type(one) is not str:
+                    others[type(one)].append(one[0])
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -144,19 +181,3 @@ class Columns:
 
     def times_of(self, kind: int) -> list[float]:
         return list(compress(self.times, map(kind.__eq__, self.kinds)))
-
-    def _sort(self, things: Iterable[Any]) -> None:
-        others = {FurtherMark: self.marks, Words: self.words, Echo: self.echoes}
-        last: Any = None  # of the agent's sound
-        for one in things:
-            if type(one) is not tuple:
-                others[type(one)].append(one[0])
-                continue
-            delta, around, mark, cut = one
-            if last is None or last.around is not around or last.owner != delta[1:4]:
-                last = Owned(delta[1:4], around)
-                self.owned.append(last)
-            if cut is not None:
-                last.cut[len(last.texts)] = cut
-            last.texts.append(delta[4])
-            self.marks.append(mark)

@@ -101,16 +101,23 @@ class Stretch:
     def _sounds(self, among: range) -> Iterator[Line]:
         before = 0
         for owned in self.columns.owned:
-            count = len(owned.texts)
+            count = len(owned.sizes)
             start, stop = max(among.start - before, 0), min(among.stop - before, count)
             before += count
             if start >= stop:
                 continue
             response_id, item_id, part = owned.owner
             of = {"response_id": response_id, "item_id": item_id, "content_index": part}
-            told = sizes_and_hash(owned.texts[start:stop], self.keeps)
+            told = _told(owned, range(start, stop), self.keeps)
             left = _left(owned, range(start, stop))
             yield {"of": of, "left": left, "pieces": stop - start, **told}
+
+
+def _told(owned: Owned, among: range, keeps: bool) -> Line:
+    if owned.texts is not None:
+        return sizes_and_hash(owned.texts[among.start : among.stop], keeps)
+    sizes, sha256 = owned.sizes, owned.sha256.hexdigest()
+    return {"bytes": sum(sizes), "sizes": one_size(sizes), "sha256": sha256}
 
 
 def _left(owned: Owned, among: range) -> Line:

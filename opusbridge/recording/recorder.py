@@ -18,7 +18,7 @@ import structlog
 from opusbridge import effects, events
 from opusbridge.effects import Effect
 from opusbridge.events import Event
-from opusbridge.recording.batch import SHELL, Batch, Echo, Entry, FurtherMark, Words
+from opusbridge.recording.batch import SHELL, Batch, Echo, Entry, FurtherMark, Mark, Words
 from opusbridge.recording.call_files import CallFiles
 from opusbridge.recording.facts import FACTS
 from opusbridge.recording.transcript_file import merged
@@ -28,8 +28,6 @@ from opusbridge.sound import AudioFormat
 #: How long things come together before the writer gets them: a thread woken for every frame
 #: would take the processor from the calls; with what the writer waits a crash costs a second.
 HAND_OVER_SECONDS = 0.75
-#: Or how much of the agent's sound, if that comes all at once.
-HAND_OVER_BYTES = 64 * 1024
 
 #: What keeping one entry costs beside its text or sound, roughly, and one in mid-flow.
 ENTRY_BYTES = 200
@@ -89,7 +87,7 @@ class CallRecorder:
         """What :meth:`observe` makes anything of."""
         self._changes: Callable[[float], dict[str, Any]] | None = None
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
-        self._batch = Batch()
+        self._batch = Batch(keeps=flight == "whole")
         self._size_bytes = 0
         self.hand_over_at = started_at + HAND_OVER_SECONDS
         """When what came together is due to go to the writer."""
@@ -157,15 +155,16 @@ class CallRecorder:
         same as :meth:`said` of all.
         """
         if self._flight:
-            flow, cut = self._batch.flow, None
+            batch, cut = self._batch, None
             if len(left) > 2:
                 less = len(around[0]) + len(around[1])
                 cut = [len(text) - less for text in left[::2]]
-            flow += now, (delta, around, left[1], cut), None
+            batch.spoke(delta, around, cut)
+            batch.flow += now, Mark(left[1]), None
             for mark in left[3::2]:
-                flow += now, FurtherMark(mark), None
-            self._size_bytes += len(delta[4])
-            if now >= self.hand_over_at or self._size_bytes > HAND_OVER_BYTES:
+                batch.flow += now, FurtherMark(mark), None
+            self._size_bytes += len(delta[4]) if batch.keeps else len(left[1])
+            if now >= self.hand_over_at:
                 self._hand_over(now)
 
     def worded(self, text: str, now: float) -> None:
@@ -207,7 +206,7 @@ class CallRecorder:
         last = partial(self._files.finish, self._batch, self.dropped, call, transcript, now)
         self._writer.submit_last(partial(_complete, last, done), self._size())
         # Whatever else is heard of the call comes too late for its files.
-        self._batch, self._news, self._changes = Batch(), {}, None
+        self._batch, self._news, self._changes = Batch(keeps=False), {}, None
         self._flight, self._takes_frames, self.wanted = False, False, _NOTHING
 
     async def closed(self) -> None:
@@ -228,7 +227,7 @@ class CallRecorder:
         batch, size = self._batch, self._size()
         if not batch.flow and not batch.entries and not self._news:
             return
-        self._batch, self._size_bytes = Batch(), 0
+        self._batch, self._size_bytes = Batch(batch.keeps), 0
         if self._writer.submit(partial(self._files.write, batch, self.dropped, self._news), size):
             self._news = {}
             return

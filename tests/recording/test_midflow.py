@@ -178,18 +178,6 @@ async def test_what_came_in_mid_flow_is_a_line_for_what_is_handed_over_at_once(
     assert "VVVV" not in "".join(lines)
 
 
-async def test_an_answer_that_comes_all_at_once_is_not_kept_in_memory(
-    tmp_path: Path, writer: Writer
-) -> None:
-    both = Both(tmp_path, writer)
-    for number in range(60):  # 192 kB in base64
-        both.sound("i", number)
-    await both.told()
-
-    lines = (both.folders[0] / "flight.jsonl").read_text().splitlines()[1:]
-    assert [len(json.loads(line)["flow"]) for line in lines] == [21, 21, 18]
-
-
 async def test_a_recording_of_version_3_is_read_like_one_of_today(
     tmp_path: Path, writer: Writer
 ) -> None:
