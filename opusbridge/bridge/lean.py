@@ -3,7 +3,7 @@
 picows takes frames apart in C and writes them straight to the kernel. What it leaves to its
 user is here: reserved bits, fragments, the limits, the closing handshake, and pings. A text is
 handed over in the loop's turn in which it arrived, without a queue or a task in between, once
-somebody has asked for that (:meth:`LeanSocket.hand_over`).
+somebody has asked for that (:meth:`LeanSocket.hand_over`); what is sent leaves at the end of it.
 
 Only what :mod:`opusbridge.bridge.which` chose may import this module: picows is an extra.
 """
@@ -19,6 +19,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from opusbridge.bridge.flag import Flag
 from opusbridge.bridge.pacing import AT_ONCE, TOO_FAST, Pace
+from opusbridge.bridge.turn import turn_of
 from opusbridge.errors import PeerGone
 
 #: Texts that wait to be received before we stop reading from the peer.
@@ -51,6 +52,7 @@ class LeanSocket(WSListener):
 
     def __init__(self, *, largest: int, ping_seconds: float, close_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
+        self._turn = turn_of(self._loop)
         self._largest = largest
         self._ping_seconds = ping_seconds
         self._close_seconds = close_seconds
@@ -121,15 +123,25 @@ class LeanSocket(WSListener):
             return False
         if transport.is_close_frame_sent:
             return False
-        data = text.encode()
-        if len(data) > MOST_BUFFERED and not transport.is_client_side:
-            # Only servers' frames are this simple: no mask.
-            size = len(data).to_bytes(2) if len(data) < 65_536 else len(data).to_bytes(8)
-            flag = b"\x81\x7e" if len(size) == 2 else b"\x81\x7f"
-            transport.underlying_transport.write(b"".join((flag, size, data)))
-        else:
-            transport.send(_TEXT, data)
+        self._turn.send(self, text.encode())
         return True
+
+    def leave(self, data: bytes) -> None:
+        """Send what was accepted in this turn; nothing, if the end came first."""
+        transport = self._transport
+        if self._gone is not None or transport is None or transport.is_close_frame_sent:
+            return
+        try:
+            if len(data) > MOST_BUFFERED and not transport.is_client_side:
+                # Only servers' frames are this simple: no mask.
+                size = len(data).to_bytes(2) if len(data) < 65_536 else len(data).to_bytes(8)
+                flag = b"\x81\x7e" if len(size) == 2 else b"\x81\x7f"
+                transport.underlying_transport.write(b"".join((flag, size, data)))
+            else:
+                transport.send(_TEXT, data)
+        except Exception as error:  # noqa: BLE001  # it belongs to whoever waits for the end
+            self._broke = error
+            self.fail(BROKEN)
 
     async def send_text(self, text: str) -> None:
         while not self.send_now(text):
@@ -143,6 +155,7 @@ class LeanSocket(WSListener):
         if transport is None or self._slow or self._gone is not None:
             return
         if not transport.is_close_frame_sent:
+            self._turn.over()
             transport.send_ping(payload)
 
     def begin_closing(self, code: int = 1000, reason: str = "") -> asyncio.TimerHandle | None:
@@ -151,6 +164,7 @@ class LeanSocket(WSListener):
         if transport is None or self._gone is not None or transport.is_close_frame_sent:
             return None
         self._stop_pinging()
+        self._turn.over()
         transport.send_close(code, reason.encode())  # type: ignore[arg-type]  # any number
         self._over(code, reason, ours=True)
         self._resume_reading()  # for the answer
@@ -161,6 +175,7 @@ class LeanSocket(WSListener):
         """Close for what the peer did (or for our own end), and do not wait for an answer."""
         transport = self._transport
         if transport is not None and not transport.is_close_frame_sent:
+            self._turn.over()
             transport.send_close(code, reason.encode())  # type: ignore[arg-type]  # any number
         self._over(code, reason, ours=True)
         self._hang_up()
@@ -330,6 +345,7 @@ class LeanSocket(WSListener):
         code = int.from_bytes(payload[:2]) if payload else NO_CODE
         if payload and code not in CLOSE_CODES and not 3000 <= code < 5000:
             return self.fail(PROTOCOL_ERROR)
+        self._turn.over()
         transport.send(_CLOSE, payload)
         self._over(code, frame.get_close_reason() or "", ours=False)
         self._hang_up()

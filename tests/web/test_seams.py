@@ -12,9 +12,10 @@ from websockets.asyncio.client import ClientConnection
 
 from opusbridge.bridge.outbox import QuickSocket
 from opusbridge.bridge.pacing import AT_ONCE, Pace
+from opusbridge.bridge.turn import turn_of
 from opusbridge.errors import PeerGone
 from opusbridge.web.direct import DirectProtocol
-from opusbridge.web.lean import LeanProtocol
+from opusbridge.web.lean import LeanProtocol, TelephonySocket
 from opusbridge.web.sockets import MAX_FRAME_BYTES, Seam, seam_over
 from tests.web.bare import client_of
 from tests.web.serving import close_code
@@ -149,3 +150,43 @@ async def test_a_peer_that_floods_is_read_more_slowly_and_all_of_it(
     assert heard == [str(number) for number in range(3 * AT_ONCE)]
     assert counted == ["too-fast"]
     assert pauses
+
+
+@over_both
+async def test_what_was_accepted_leaves_before_the_socket_is_closed(protocol: Protocol) -> None:
+    async def story(seam: Seam) -> None:
+        assert isinstance(seam, QuickSocket)
+        seam.hand_over(lambda text: None)
+        assert seam.send_now("a")
+        assert seam.send_now("b" * 20_000)
+        assert seam.send_now("c")
+        await seam.close(4001)
+        assert not seam.send_now("too late")
+
+    async with seam_for(story, [], protocol) as client:
+        assert [(await client.recv())[:1] for _ in range(3)] == ["a", "b", "c"]
+        assert await close_code(client) == 4001
+
+
+async def test_a_socket_that_breaks_as_it_sends_ends_and_costs_no_other_anything() -> None:
+    async def story(seam: Seam) -> None:
+        assert isinstance(seam, TelephonySocket)
+        seam.hand_over(lambda text: None)
+        left: list[bytes] = []
+        turn = turn_of(asyncio.get_running_loop())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("opusbridge.bridge.lean.MOST_BUFFERED", None)  # which breaks it
+            assert seam.send_now("a")
+            turn.send(Beside(left), b"b")
+            turn.over()
+        assert left == [b"b"]
+        with pytest.raises(TypeError):
+            await seam.receive_text()
+
+    async with seam_for(story, [], LeanProtocol) as client:
+        assert await close_code(client) == 1011
+
+
+class Beside:
+    def __init__(self, left: list[bytes]) -> None:
+        self.leave = left.append
