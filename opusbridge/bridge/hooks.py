@@ -40,9 +40,14 @@ STOP_SECONDS = 1.0
 
 
 async def configured(
-    agent: Agent, settings: Settings, traits: TelephonyTraits, context: CallContext
+    agent: Agent,
+    settings: Settings,
+    traits: TelephonyTraits,
+    context: CallContext,
+    failed: Callable[[str], None] = lambda why: None,
 ) -> Agent | None:
-    """Who answers this call; ``None``: the agent as it is, also when the hook fails."""
+    """Who answers this call; ``None``: the agent as it is, also when the hook fails, which
+    ``failed`` is told: where, or what it gave that cannot be."""
     assert agent.configure is not None
     try:
         told = await _ask(agent.configure, context)
@@ -56,6 +61,7 @@ async def configured(
             await _in_thread(context.call_id, partial(own_clip, changed.greeting_audio))
     except Exception as error:  # noqa: BLE001  # the function is the user's code
         log.error("configure failed: the agent as it is", raised=places(error))
+        failed(str(error) if isinstance(error, ConfigurationError) else places(error))
         return None
     return changed
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from opusbridge import logs
 from opusbridge.agent import Agent
@@ -18,6 +19,7 @@ from opusbridge.cli.progress import progress
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.receptionist import RECEPTIONIST
+from opusbridge.recording import timeline
 from opusbridge.sim.script import CallScript
 from opusbridge.testing.result import CallResult
 
@@ -67,6 +69,11 @@ def call(
             folder = (out or Path(scratch)) / one.name / side
             results.append(asyncio.run(_play(one, side, folder, url, settings, who)))
     reports.show(results, console, strict)
+    if out is not None:
+        for played in results:
+            page = out / played.script.name / played.telephony / timeline.PAGE
+            if page.exists():
+                console.print(escape(f"to be looked at: {page}"))
     if junit is not None:
         reports.write(junit, reports.junit_xml(results, "call", strict))
     if any(reports.failures(one, strict) for one in results):

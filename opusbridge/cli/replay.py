@@ -44,4 +44,5 @@ def _written(flight: Path, call_id: str, out: Path) -> Path:
     try:
         return regression.write_test(flight, call_id, out)
     except OSError as error:
-        raise ConfigurationError(f"--to-test: {error.strerror or error}") from None
+        where = f"{error.filename}: " if error.filename else ""
+        raise ConfigurationError(f"--to-test: {where}{error.strerror or error}") from None

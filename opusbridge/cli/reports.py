@@ -51,7 +51,7 @@ def _show_said(one: CallResult, console: Console) -> None:
 
 
 def junit_xml(results: Sequence[CallResult], command: str, strict: bool = False) -> bytes:
-    """One test case for each script and telephony side."""
+    """One test case for each script and telephony side; of one that failed, what was said."""
     wrong = [failures(one, strict) for one in results]
     suite = ElementTree.Element(
         "testsuite",
@@ -71,9 +71,10 @@ def junit_xml(results: Sequence[CallResult], command: str, strict: bool = False)
             told = {"type": "expectation", "message": _printable(problems[0])}
             failure = ElementTree.SubElement(case, "failure", told)
             failure.text = _printable("\n".join(problems))
-        if one.not_checked:
+        aside = [*one.not_checked, *(one.said if problems else [])]
+        if aside:
             out = ElementTree.SubElement(case, "system-out")
-            out.text = _printable("\n".join(one.not_checked))
+            out.text = _printable("\n".join(aside))
     document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return document
 

@@ -42,7 +42,7 @@ class TwiMLRefused(OpusbridgeError):
         self.status, self.url = status, url
 
     def __str__(self) -> str:
-        return f"{self.number}: {self.what}"
+        return f"{self.number}: {self.what}" if self.number else self.what
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class Cast:
     """Its policy about the tools of MCP servers."""
     configure: Configure = lambda: None
     """Asked once it is known who calls, if the policy says so."""
+    problems: list[str] = field(default_factory=list)
+    """What of its own goes wrong in the course of the call."""
 
 
 class Staged:
@@ -93,7 +95,7 @@ class Staged:
             return SimulatedModel(behaviour, chance, replies, now=now)
 
         given = cast(self) if cast is not None else Cast()
-        self._close, self.traits = given.close, policy.telephony
+        self._close, self.problems, self.traits = given.close, given.problems, policy.telephony
         self.call = SimulatedCall(
             World(seed),
             self.caller,

@@ -28,10 +28,13 @@ class AgentAtWork:
         self._agent, self._given, self._call = agent, given, call
         self._state: dict[str, Any] = {}
         self._asides: list[Aside] = []
+        self._problems: list[str] = []
 
     def cast(self) -> Cast:
         durations = durations_for(self._call.script, self._agent)
-        return Cast(self._tools(), durations, self._close, self._approves, self._configure)
+        return Cast(
+            self._tools(), durations, self._close, self._approves, self._configure, self._problems
+        )
 
     def _approves(self, asked: AskApproval) -> bool:
         server = self._agent.mcp_server(asked.server_label)
@@ -43,12 +46,16 @@ class AgentAtWork:
     def _configure(self) -> CallPolicy | None:
         traits = self._call.traits
         context = self._context(self._agent, None)
-        agent = beside(configured(self._agent, self._given, traits, context))
+        agent = beside(configured(self._agent, self._given, traits, context, self._failed))
         if agent is None:
             return None
         self._agent = agent
         self._call.call.toolbox.change(self._tools(), durations_for(self._call.script, agent))
         return call_policy(traits, agent.applied_to(self._given), agent, pings=True)
+
+    def _failed(self, why: str) -> None:
+        """A caller is better answered by the agent as it is; a test is better told."""
+        self._problems.append(f"configure failed, and the agent answered as it is: {why}")
 
     def _tools(self) -> Tools:
         acts: dict[str, Callable[[str], str | Still]]

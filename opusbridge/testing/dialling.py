@@ -77,7 +77,9 @@ async def call_bridge(
     if caller.person.ear.audible_at is None:
         result.problems.append("the caller never heard the agent")
     if caller.person.cut_short:
-        result.problems.append("the call ended before the caller had done all in the script")
+        where = caller.person.at_step
+        told = f"the call ended before the caller had done all in the script, at {where}"
+        result.problems.append(told)
     return result
 
 

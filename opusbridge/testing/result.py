@@ -9,7 +9,7 @@ from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.expect import Finding, Verdict
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class CallResult:
     """One script on one telephony side. ``assert result.ok, result.report``."""
 
@@ -86,6 +86,12 @@ class CallResult:
         head = f"{self.script.name} over {self.telephony}"
         found = [*self.failures, *self.not_checked, *self.script.hints]
         return "\n".join([head, *found, *self.said])
+
+    def __repr__(self) -> str:
+        """Short: pytest shows it where an assertion comes without :attr:`report`."""
+        failed = self.failures
+        how = f"{len(failed)} wrong: {failed[0]}" if failed else "as expected"
+        return f"<{self.script.name} over {self.telephony}: {how}>"
 
     def _told(self, finding: Finding) -> str:
         when = "" if finding.at is None else f" (at {finding.at:.2f} s of the call)"

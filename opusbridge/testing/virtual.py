@@ -61,6 +61,6 @@ def play(
         telephony,
         call.evidence(),
         call.findings(),
-        judged(call.call, call.said_sorry()) + _not_as_written(call.call),
+        [*call.problems, *judged(call.call, call.said_sorry()), *_not_as_written(call.call)],
         time.perf_counter() - began,
     )

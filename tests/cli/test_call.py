@@ -36,6 +36,7 @@ def test_a_script_that_holds_on_both_sides_is_well() -> None:
 
     assert (ran.status, ran.err) == (0, "")
     assert ran.out.count("as expected") == 2
+    assert "to be looked at: calls/good/twilio/timeline.html" in ran.out
     for side in ("twilio", "audiocodes"):
         folder = Path("calls/good") / side
         assert sorted(file.name for file in folder.iterdir()) == sorted(calling.KEPT)
@@ -174,7 +175,7 @@ async def test_a_stored_apology_is_no_conversation(
         ran = await asyncio.to_thread(run, *call)
 
     assert ran.status == 1
-    assert "the call ended before the caller had done all in the script" in ran.out
+    assert "before the caller had done all in the script, at step 1 of 3" in ran.out
     assert "never heard" not in ran.out
 
 

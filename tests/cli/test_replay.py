@@ -71,6 +71,9 @@ def test_a_test_is_written_and_never_over_another(flight: Path, tmp_path: Path) 
     assert (tmp_path / "test_call_flight.py").exists()
     again = run("replay", "--to-test", str(flight), "--out", str(tmp_path))
     assert (again.status, "is there already" in again.complaint) == (2, True)
+    (tmp_path / "file").write_bytes(b"")
+    nowhere = run("replay", "--to-test", str(flight), "--out", str(tmp_path / "file"))
+    assert (nowhere.status, str(tmp_path / "file") in nowhere.complaint) == (2, True)
 
 
 def test_the_folder_of_a_call_stands_for_its_flight(flight: Path, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def test_scripts_are_judged_and_a_failure_points_at_its_line() -> None:
     assert "bad.toml:12: never heard: or there (at " in bad.out
     suite = ElementTree.parse("results.xml").getroot()
     assert (suite.get("name"), suite.get("failures")) == ("opusbridge simulate", "1")
+    assert "agent: " in (suite.findtext("testcase/system-out") or "")
 
 
 @pytest.mark.slow

@@ -68,12 +68,18 @@ KINDS: list[tuple[dict[str, Any], dict[str, Any], str, float | None]] = [
     (
         {"tools": [{"name": "count"}, {"name": "erase", "times": 0}]},
         {"tools": [{"name": "count", "times": 2}]},
-        "count was called so 1 times, not 2",
+        "count was called 1 times, not 2",
         8.0,
     ),
     ({"tools": []}, {"tools": [{"name": "erase"}]}, "erase was never called", 30.0),
-    ({"keys": "12#"}, {"keys": "12"}, "3 keys came, and not these", 8.0),
-    ({"transfer": "+15550100300"}, {"transfer": ""}, "handed over to +15550100300", 29.0),
+    ({"keys": "12#"}, {"keys": "12"}, "3 keys came, 2 expected", 8.0),
+    ({"keys": "12#"}, {"keys": "21#"}, "3 keys came, and not these", 8.0),
+    (
+        {"transfer": "+15550100300"},
+        {"transfer": ""},
+        "handed over to +15550100300, not to nobody",
+        29.0,
+    ),
     (
         {"ending": "agent-hung-up"},
         {"ending": "caller-hung-up"},

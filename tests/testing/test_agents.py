@@ -1,6 +1,7 @@
 """An agent's own functions in virtual time: tools that wait for keys, and ``configure``."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,18 +136,32 @@ def test_configure_says_who_answers_and_with_which_tools(telephony: str) -> None
     assert "the second agent's" in str(call.transcript)
 
 
-def test_a_configure_that_fails_leaves_the_agent_as_it_is(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def configure(call: CallContext) -> None:
-        raise LookupError
+def failing(call: CallContext) -> None:
+    raise LookupError
 
+
+def unusable(call: CallContext) -> dict[str, str]:
+    return {"greting": "Say hello."}
+
+
+@pytest.mark.parametrize(
+    ("configure", "why"),
+    [
+        (failing, f"LookupError at {Path(__file__).name}"),
+        (unusable, "greting is not a key of an agent; did you mean greeting?"),
+    ],
+)
+def test_a_configure_that_fails_leaves_the_agent_as_it_is_and_the_test_knows(
+    configure: Any, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     agent, typed = asking(length=1)
     call = call_script(TYPING % "1" + EXPECTED, agent=agent.changed({"configure": configure}))
 
-    assert call.ok, call.report
+    (failure,) = call.failures
+    assert failure.startswith("configure failed, and the agent answered as it is: ")
+    assert why in failure
     assert typed == [("1", True)]
-    assert Path(__file__).name in capsys.readouterr().out
+    assert "configure failed" in capsys.readouterr().out
 
 
 MCP = """

@@ -85,6 +85,11 @@ def test_what_failed_is_in_the_report_with_its_line(call_script: CallScript) -> 
     assert not call.ok
     assert call.failures[0].startswith("<script>:21: never heard: is lost (at ")
     assert "Where is my order?" in call.report
+    assert repr(call).startswith("<script over twilio: 1 wrong: <script>:21: never heard: is lost")
+
+
+def test_a_call_that_went_well_is_short_to_print(call_script: CallScript) -> None:
+    assert repr(call_script("greeting")) == "<greeting over twilio: as expected>"
 
 
 def test_a_tool_that_raises_is_a_short_error_and_the_call_goes_on(call_script: CallScript) -> None:

@@ -161,6 +161,12 @@ class Person:
                     return True
         return self.saying is not None
 
+    @property
+    def at_step(self) -> str:
+        """How far they came, for a person to read."""
+        begun = self._step + (self.saying is None)
+        return f"step {min(begun, len(self._steps))} of {len(self._steps)}"
+
     def tick(self, now: float) -> Action | None:
         """Live 20 ms; the answer is what to do to the telephone at its beginning, if anything."""
         if self.saying is not None:
@@ -226,7 +232,9 @@ class Person:
         return True
 
     def _note_in_vain(self, for_what: str, now: float) -> None:
-        self.in_vain.append(f"step {self._step + 1}: waited in vain for the {for_what}")
+        last = self._step >= len(self._steps)
+        where = "after the last step" if last else f"step {self._step + 1}"
+        self.in_vain.append(f"{where}: waited in vain for the {for_what}")
         self.diary.append(Deed(now, "gives-up-waiting", for_what))
 
     def _do(self, step: Step, now: float) -> Action | None:
@@ -268,7 +276,7 @@ class Person:
         last_event = max(self._step_began, self.ear.audible_at or 0.0)
         if now - last_event < self._patience:
             return None
-        self._note_in_vain("end of the call", now)
+        self._note_in_vain("end of the call; end with hang_up, or have the agent hang up", now)
         self._step_began = now
         self.diary.append(Deed(now, "hangs-up"))
         return HangUp()

@@ -221,7 +221,8 @@ def _tools(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
         at = of_name[-1].at if of_name else evidence.ended_at
         problem = None
         if wanted.times is not None and len(runs) != wanted.times:
-            problem = f"{wanted.name} was called so {len(runs)} times, not {wanted.times}"
+            so = "" if wanted.arguments is None else " with these arguments"
+            problem = f"{wanted.name} was called {len(runs)} times{so}, not {wanted.times}"
         elif wanted.times is None and not runs:
             problem = f"{wanted.name} was never called"
             if of_name:
@@ -244,15 +245,19 @@ def _telephone(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
         else:
             got = "".join(one.text for one in evidence.keys)
             at = evidence.keys[-1].at if evidence.keys else evidence.ended_at
-            problem = None if got == expect.keys else f"{len(got)} keys came, and not these"
-            yield _found(("keys",), problem, at)
+            many = len(got) != len(expect.keys)
+            told = f"{len(got)} keys came, " + (
+                f"{len(expect.keys)} expected" if many else "and not these"
+            )
+            yield _found(("keys",), None if got == expect.keys else told, at)
     if expect.transfer is not None:
         if evidence.transfers is None:
             yield _unseen("transfer")
         else:
             last = evidence.transfers[-1] if evidence.transfers else None
             to = last.text if last else ""
-            problem = f"handed over to {to or 'nobody'}" if to != expect.transfer else None
+            told = f"handed over to {to or 'nobody'}, not to {expect.transfer or 'nobody'}"
+            problem = None if to == expect.transfer else told
             yield _found(("transfer",), problem, last.at if last else evidence.ended_at)
 
 

@@ -124,13 +124,26 @@ def test_keys_and_ends_are_told_to_the_telephone() -> None:
     assert [person.tick(n / 50) for n in range(4)] == [*steps, None]
 
 
+def test_a_person_knows_how_far_they_came() -> None:
+    person = Person([Press("1"), HELLO, Wait(2.0)])
+    seen = [person.at_step]
+    for n in range(40):
+        person.tick(n / 50)
+        seen.append(person.at_step)
+
+    assert list(dict.fromkeys(seen)) == ["step 1 of 3", "step 2 of 3", "step 3 of 3"]
+
+
 def test_a_person_with_nothing_left_to_do_hangs_up_in_the_end() -> None:
     person = Person([], patience_seconds=2.0)
     live(person, 2.0, agent=[(0.5, 1.0)])
 
     assert person.tick(2.98) is None
     assert person.tick(3.02) == HangUp()
-    assert person.in_vain == ["step 1: waited in vain for the end of the call"]
+    assert person.in_vain == [
+        "after the last step: waited in vain for the end of the call; "
+        "end with hang_up, or have the agent hang up"
+    ]
 
 
 def test_the_diary_shows_no_sound() -> None:
