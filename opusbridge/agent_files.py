@@ -90,13 +90,13 @@ def at_home(path: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: not UTF-8 text") from error
     except Exception as error:  # the file is the user's code: it may raise anything
-        raise ConfigurationError(f"{path}: {type(error).__name__}{_line(error)}") from error
+        raise ConfigurationError(f"{path}: {type(error).__name__}{_line(path, error)}") from error
     finally:
         HOME.reset(previous)
         sys.path.remove(home)
 
 
-def _line(error: Exception) -> str:
+def _line(path: Path, error: Exception) -> str:
     """The last line of the user's own files the failure came through, if any."""
     home = HOME.get()
     lines = [
@@ -107,4 +107,6 @@ def _line(error: Exception) -> str:
     if not lines:
         return ""
     file, line = lines[-1]
-    return f" in line {line} of {file.name}; `python {file.name}` shows what it says"
+    return (
+        f" in line {line} of {file.name}; `python {path.with_name(file.name)}` shows what it says"
+    )

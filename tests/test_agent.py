@@ -282,7 +282,7 @@ def test_a_python_file_may_import_its_neighbours_and_be_looked_up_by_name(tmp_pa
         ("import nowhere_at_all\n", "there is no module nowhere_at_all"),
         (
             "x = 1\nraise KeyError('+15550100300')\n",
-            "{}: KeyError in line 2 of bad.py; `python bad.py` shows what it says",
+            "{}: KeyError in line 2 of bad.py; `python {}` shows what it says",
         ),
         (AGENT.replace("name", "title"), "agent: name is missing"),
         ("from opusbridge.tools import tool\n@tool\ndef f(a): ...\n", "parameter a needs a type"),

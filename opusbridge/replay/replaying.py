@@ -265,8 +265,12 @@ class _Player:
         if {key: came[key] for key in came if key != "sha" or key in kept} == kept:
             self._played.messages += 1
             return
-        told = _as_it_was(moment), _told(left)
-        self._differ(moment, *_where_they_differ(*told))
+        wanted, told = _as_it_was(moment), _told(left)
+        if wanted == told:
+            told = "the same with another hash: the file was changed, or we spell it otherwise now"
+            self._differ(moment, _around(wanted, 0), told)
+            return
+        self._differ(moment, *_where_they_differ(wanted, told))
 
     # --- What came of it ----------------------------------------------------------------
 

@@ -124,7 +124,12 @@ def test_one_byte_of_a_message_is_a_difference(flight: Path, tmp_path: Path) -> 
     def change(lines: Lines) -> None:
         requests(lines)[-1]["sha"] = "0" * 16
 
-    assert played(flight, tmp_path, change).difference is not None
+    found = played(flight, tmp_path, change).difference
+    assert found is not None
+    assert (
+        found.came
+        == "the same with another hash: the file was changed, or we spell it otherwise now"
+    )
 
 
 def test_a_message_that_leaves_no_more_is_missed(flight: Path, tmp_path: Path) -> None:
