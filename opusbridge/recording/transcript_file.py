@@ -21,7 +21,7 @@ SMALL_BYTES = 75_000
 BYTES_PER_SECOND = 100_000
 
 #: So many items are put away together.
-PIECE_ITEMS = 50
+PIECE_ITEMS = 20
 
 _BETWEEN = b",\n    "
 

@@ -180,6 +180,8 @@ def test_what_is_far_away_is_taken_out_one_by_one() -> None:
     both.do("pause", "agent", 10_000, frozenset({"said_5"}))
 
     assert both.away == away
+    assert both.do("__contains__", "said_2")
+    assert not both.do("committed", "said_2", None)
     assert both.do("withholds", "said_5")
     assert both.do("shown", "said_3")["text"] == "Better."
     both.check()
