@@ -36,7 +36,8 @@ class Pace:
 
         Everything is in seconds, ``now`` on any clock.
         """
-        self.spare = min(self.spare + (now - self._at) * A_SECOND, AT_ONCE)
+        # What was read too much at once, in a long piece of bytes, is owed and not forgiven.
+        self.spare += min((now - self._at) * A_SECOND, AT_ONCE)
         self._at = now
         return min(max(0.0, -self.spare / A_SECOND), LONGEST_SECONDS)
 

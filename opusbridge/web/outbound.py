@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from opusbridge.bridge.audiocodes_dial import DialOutError
+from opusbridge.bridge.summary import shown_ending
 from opusbridge.bridge.twilio_rest import TwilioRestError
 from opusbridge.errors import REASONS, Ending, ending
 from opusbridge.logs import Log, places
@@ -230,7 +231,7 @@ class Outbound:
             "state": "dialling" if how is None else "ended",
         }
         if how is not None:
-            told = {**told, "ending": {"outcome": how.outcome.value, "reason": how.reason}}
+            told = {**told, "ending": shown_ending(how)}
         return {"ending": None, **told, "direction": "outbound"}
 
     def dialling(self) -> list[dict[str, Any]]:

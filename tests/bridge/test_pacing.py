@@ -32,6 +32,13 @@ def test_of_a_flood_no_more_is_read_than_may_be() -> None:
     assert waited + 1.0 >= (10_000 - 2 * AT_ONCE) / A_SECOND
 
 
+def test_what_was_read_too_much_in_one_piece_is_owed_however_long_nothing_came_before() -> None:
+    pace = Pace()
+    pace.spare -= 3 * AT_ONCE
+
+    assert pace.pause(1e6) == AT_ONCE / A_SECOND
+
+
 def test_somebody_looks_now_and_then_whether_such_a_peer_is_still_there() -> None:
     pace = Pace()
     pace.spare = -1e6
