@@ -7,6 +7,7 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 from opusbridge.privacy import Private
@@ -37,9 +38,8 @@ def plain(value: Any, *, whole: bool = False, private: str | None = None) -> Any
     if isinstance(value, Private):
         return plain(value.value) if private is None else private
     if isinstance(value, bytes):
-        told: dict[str, Any] = {"bytes": len(value), "sha256": hashlib.sha256(value).hexdigest()}
-        told["levels"] = levels(value, STORED)
-        return told | ({"sound": b64encode(value).decode()} if whole else {})
+        told = _stored(value)
+        return {**told, "sound": b64encode(value).decode()} if whole else dict(told)
     if isinstance(value, Mapping):
         return {str(k): plain(v, whole=whole, private=private) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -47,6 +47,13 @@ def plain(value: Any, *, whole: bool = False, private: str | None = None) -> Any
     if (names := _names(type(value))) is not None:
         return {name: plain(getattr(value, name), whole=whole, private=private) for name in names}
     return value
+
+
+@lru_cache(8)
+def _stored(sound: bytes) -> Mapping[str, Any]:
+    """The same few with every call of an agent."""
+    told = {"bytes": len(sound), "sha256": hashlib.sha256(sound).hexdigest()}
+    return {**told, "levels": levels(sound, STORED)}
 
 
 def _names(kind: type) -> tuple[str, ...] | None:
