@@ -9,28 +9,27 @@ from urllib.parse import urlsplit
 import httpx2
 import orjson
 
+from opusbridge.bridge.unanswered import RestError, why_unanswered
 from opusbridge.config import is_loopback
-from opusbridge.errors import OpusbridgeError
 from opusbridge.privacy import Private
 
 #: Seconds to connect, and for each further step.
 TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
 
 
-class DialOutError(OpusbridgeError):
+class DialOutError(RestError):
     """AudioCodes did not do what was asked of it.
 
-    ``status`` is the HTTP status, ``None`` if no answer came: then nobody knows whether the call
-    was placed.
+    Without an answer nobody knows whether the call was placed.
     """
 
-    def __init__(self, status: int | None) -> None:
-        super().__init__(status)
-        self.status = status
+    def __init__(self, status: int | None, why: str = "refused") -> None:
+        super().__init__(status, why)
+        self.status, self.why = status, why
 
     def __str__(self) -> str:
         if self.status is None:
-            return "AudioCodes gave no answer when asked to dial"
+            return f"AudioCodes gave no answer when asked to dial ({self.why})"
         return f"AudioCodes refused to dial (status {self.status})"
 
 
@@ -67,9 +66,8 @@ class AudioCodesDialOut:
         }
         try:
             answer = await self._client.post(self._url, json=body)
-        except httpx2.HTTPError:
-            # Its text may hold the URL.
-            raise DialOutError(None) from None
+        except httpx2.HTTPError as error:
+            raise DialOutError(None, why_unanswered(error)) from None
         if not answer.is_success:
             raise DialOutError(answer.status_code)
         return _conversation(answer.content)

@@ -120,7 +120,7 @@ class TwilioRealtimeBridge(RealtimeBridge):
             try:
                 await self._rest.hang_up(call_sid)
             except TwilioRestError as error:
-                log.warning("hang-up by REST failed", status=error.status, code=error.code)
+                log.warning("hang-up by REST failed", **error.facts)
             else:
                 return  # Twilio ends the stream, and that ends the call
         await self._line.socket.close()
@@ -133,7 +133,7 @@ class TwilioRealtimeBridge(RealtimeBridge):
         try:
             await self._rest.redirect(call_sid, document)
         except TwilioRestError as error:
-            log.warning("other TwiML by REST failed", status=error.status, code=error.code)
+            log.warning("other TwiML by REST failed", **error.facts)
             # An answer that was lost, or a server's own trouble, says nothing of what was done:
             # the caller may be on his way.
             known = error.status is not None and error.status < 500

@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 import httpx2
 import orjson
 
+from opusbridge.bridge.unanswered import RestError, why_unanswered
 from opusbridge.config import is_loopback
-from opusbridge.errors import OpusbridgeError
 from opusbridge.privacy import Private
 
 #: Seconds to connect, and for each further step. The caller waits on the line meanwhile.
@@ -24,20 +24,18 @@ BACKOFF_SECONDS = (0.5, 1.0, 2.0)
 NO_LONGER_THERE = 20404
 
 
-class TwilioRestError(OpusbridgeError):
-    """Twilio did not do what was asked of it.
+class TwilioRestError(RestError):
+    """Twilio did not do what was asked of it."""
 
-    ``status`` is the HTTP status, ``None`` if no answer came; ``code`` is Twilio's own error
-    number, ``None`` if it gave none.
-    """
-
-    def __init__(self, wish: str, status: int | None, code: int | None = None) -> None:
-        super().__init__(wish, status, code)
-        self.wish, self.status, self.code = wish, status, code
+    def __init__(
+        self, wish: str, status: int | None, code: int | None = None, why: str = "refused"
+    ) -> None:
+        super().__init__(wish, status, code, why)
+        self.wish, self.status, self.code, self.why = wish, status, code, why
 
     def __str__(self) -> str:
         if self.status is None:
-            return f"Twilio gave no answer when asked to {self.wish}"
+            return f"Twilio gave no answer when asked to {self.wish} ({self.why})"
         code = "" if self.code is None else f", code {self.code}"
         return f"Twilio refused to {self.wish} (status {self.status}{code})"
 
@@ -117,9 +115,8 @@ class TwilioRest:
     async def _post(self, url: str, wish: str, form: dict[str, str]) -> httpx2.Response:
         try:
             return await self._client.post(url, data=form)
-        except httpx2.HTTPError:
-            # Its text may hold the URL, and the URL the account.
-            raise TwilioRestError(wish, None) from None
+        except httpx2.HTTPError as error:
+            raise TwilioRestError(wish, None, why=why_unanswered(error)) from None
 
 
 def _code(body: bytes) -> int | None:

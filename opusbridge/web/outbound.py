@@ -156,7 +156,7 @@ class Outbound:
         try:
             provider_call_id = await self._dials[order.telephony](order)
         except (TwilioRestError, DialOutError) as error:
-            log.warning("call not placed", call_id=order.call_id, status=error.status)
+            log.warning("call not placed", call_id=order.call_id, **error.facts)
             if error.status is not None:  # otherwise it may come
                 await self.ended(order.call_id, ending("telephony-error"))
             return

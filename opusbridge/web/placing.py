@@ -110,7 +110,7 @@ class Placing:
             try:
                 await self._rest.hang_up(call_sid)
             except TwilioRestError as error:
-                log.warning("hang-up by REST failed", status=error.status, code=error.code)
+                log.warning("hang-up by REST failed", **error.facts)
 
     async def _said(self, request: Request, endpoint: str) -> dict[str, str] | Response:
         fields = await read_form(request)

@@ -40,7 +40,7 @@ def _quiet() -> Iterator[None]:
 class Rest(TwilioRest):
     """Twilio's REST interface without the way there: does to the line what was asked for."""
 
-    def __init__(self, refuses: bool = False) -> None:
+    def __init__(self, refuses: TwilioRestError | None = None) -> None:
         super().__init__("AC1", Private("secret"), "http://127.0.0.1:9")
         self.asked: list[tuple[str, str]] = []
         self.refuses = refuses
@@ -55,8 +55,8 @@ class Rest(TwilioRest):
 
     def _ask(self, call_sid: str, what: str) -> None:
         self.asked.append((call_sid, what))
-        if self.refuses:
-            raise TwilioRestError("do it", 500)
+        if self.refuses is not None:
+            raise self.refuses
         assert self.line is not None
         self.line().hang_up_by_rest(asyncio.get_running_loop().time())
         self.stir()
@@ -92,13 +92,35 @@ def test_a_hang_up_goes_through_rest_and_the_stream_ends_by_itself() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rest", [None, Rest(refuses=True)], ids=["no-account", "refused"])
+@pytest.mark.parametrize(
+    "rest", [None, Rest(TwilioRestError("do it", 500))], ids=["no-account", "refused"]
+)
 def test_without_rest_a_hang_up_closes_the_stream(rest: Rest | None) -> None:
     stage, how = conversation("hang_up", rest)
 
     assert how == ending("agent-hung-up")
     assert stage.telephony.closed
     assert stage.caller.violations == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        (TwilioRestError("hang up", 400, 21220), {"why": "refused", "status": 400, "code": 21220}),
+        (TwilioRestError("hang up", None, why="tls"), {"why": "tls"}),
+    ],
+    ids=["refused", "no-answer"],
+)
+def test_the_log_says_why_a_hang_up_failed_as_far_as_that_is_known(
+    refused: TwilioRestError, told: dict[str, Any]
+) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    with structlog.testing.capture_logs() as lines:
+        conversation("hang_up", Rest(refused))
+
+    (line,) = [line for line in lines if line["event"] == "hang-up by REST failed"]
+    assert {name: line[name] for name in line if name not in ("event", "log_level")} == told
 
 
 @pytest.mark.slow
@@ -114,7 +136,7 @@ def test_a_transfer_is_other_twiml_for_the_call() -> None:
 
 @pytest.mark.slow
 def test_a_transfer_that_twilio_refuses_gives_the_caller_back_to_the_agent() -> None:
-    rest = Rest(refuses=True)
+    rest = Rest(TwilioRestError("do it", 500))
     stage, how = conversation("transfer_call", rest)
 
     assert how == ending("caller-hung-up")

@@ -204,12 +204,15 @@ async def test_what_cannot_be_written_down_is_not_placed(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("refused", [TwilioRestError("place a call", 400), DialOutError(403)])
 async def test_an_order_that_the_provider_refuses_has_ended(
-    tmp_path: Path, refused: Exception
+    tmp_path: Path, refused: TwilioRestError | DialOutError
 ) -> None:
-    async with a_house(tmp_path, {"twilio": Provider(fails=refused)}) as server:
-        call_id = (await place(server, **WISH)).json()["call_id"]
-        found = await until(server, call_id, "ended")
+    with capture_logs() as lines:
+        async with a_house(tmp_path, {"twilio": Provider(fails=refused)}) as server:
+            call_id = (await place(server, **WISH)).json()["call_id"]
+            found = await until(server, call_id, "ended")
 
+    (line,) = [line for line in lines if line["event"] == "call not placed"]
+    assert (line["why"], line["status"], "code" in line) == ("refused", refused.status, False)
     assert found["ending"] == {"outcome": "caller", "reason": "telephony-error"}
 
 
