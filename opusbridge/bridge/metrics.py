@@ -6,10 +6,11 @@ closed lists; anything else is ``other``, so that no peer can make us grow.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
 
 from opusbridge import effects, events
 from opusbridge.call.pending import Why
@@ -105,6 +106,25 @@ class Metrics:
         """``peer:kind``, as the note says it."""
         peer, _, kind = peer_and_kind.partition(":")
         self.bad_messages.labels(_one_of(PEERS, peer), self._bad_kinds(kind)).inc()
+
+
+def as_text(registry: CollectorRegistry) -> bytes:
+    """What ``/metrics`` answers: the metrics that are documented, and no others."""
+    return generate_latest(_Documented(registry))
+
+
+class _Documented:
+    """Without the library's own ``…_created`` series, which say when each counter was first
+    touched: they are as many again as there are counters, and nobody asked for them. Its own
+    switch is the whole process's, which may be another's program."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [one for one in metric.samples if not one.name.endswith("_created")]
+            yield metric
 
 
 class CallMetrics:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 import structlog
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from opusbridge.bridge.metrics import as_text
 from opusbridge.errors import TransferRefused
 from opusbridge.web.access import DRAINING, FULL, Access
 from opusbridge.web.bodies import read_model
@@ -93,7 +94,7 @@ class Live:
         refused = self._refused(request, "/metrics")
         if refused is not None:
             return refused
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(as_text(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     async def list_calls(self, request: Request) -> Response:
         refused = self._refused(request, "/api")

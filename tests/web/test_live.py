@@ -138,7 +138,10 @@ async def test_readiness_tells_a_balancer_to_look_elsewhere() -> None:
 
 async def test_metrics_are_prometheus_text() -> None:
     async with house() as server:
+        await server.http.post("/twilio/voice")  # is refused, and counted
         answer = await server.http.get("/metrics")
 
         assert answer.headers["content-type"].startswith("text/plain")
+        assert "opusbridge_rejected_total{" in answer.text
+        assert "_created" not in answer.text  # the library's own, of every counter
         assert 'opusbridge_calls_active{telephony="twilio"} 0.0' in answer.text
