@@ -26,3 +26,10 @@ def flight_file(given: Path) -> Path:
             "DATA_DIR/calls/DATE/CALL_ID, or the file itself"
         )
     return given / files.FLIGHT
+
+
+def warn(flight: Path, unread: str) -> None:
+    """One line on stderr where something of the file cannot be read; nothing where ``unread``
+    is empty."""
+    if unread:
+        typer.echo(f"opusbridge: {flight}: {unread}", err=True)

@@ -24,6 +24,7 @@ def replay(
     """
     flight = flights.flight_file(flight)
     played = _played(flight)
+    flights.warn(flight, played.unread)
     typer.echo(str(played))
     if to_test:
         typer.echo(f"written: {_written(flight, played.call_id, out)}")

@@ -21,14 +21,16 @@ def timeline(
 ) -> None:
     """Draw a call: both voices, response states, barge-ins, tools, latencies.
 
-    What lies beside the flight (call.json, transcript.json, recording.wav) is drawn, too.
+    What lies beside the flight (call.json, transcript.json, recording.wav) is drawn, too. Of a
+    damaged flight all is drawn that can be read, and on stderr it is told what cannot.
     """
     flight = flights.flight_file(flight)
     page = out or flight.with_name(pages.PAGE)
     try:
-        pages.draw(flight, page, embed=embed)
+        unread = pages.draw(flight, page, embed=embed)
     except OSError as error:
         raise ConfigurationError(f"{error.filename}: {error.strerror}") from None
     except ValueError as error:
         raise ConfigurationError(f"{flight}: {error}") from None
+    flights.warn(flight, unread)
     typer.echo(f"written: {page}")

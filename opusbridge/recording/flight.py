@@ -2,7 +2,8 @@
 
 One JSON object a line; ``t`` is seconds from the start of the recording. What came in and what
 went out is numbered (``n``), and what came in has the exact time on the shell's clock (``at``):
-that is enough to hand it all to an engine again (:mod:`opusbridge.replay`).
+that is enough to hand it all to an engine again (:mod:`opusbridge.replay`). It is read by
+:mod:`opusbridge.recording.reading`.
 
 * the first line: ``{"flight": 4, "version", "call_id", "format", "began_at", "whole",
   "policy"}``, ``policy`` being how the call was to be conducted;
@@ -37,7 +38,6 @@ messages that passed meanwhile. Sort by ``t``, or by ``n``.
 
 from binascii import a2b_base64
 from collections.abc import Iterable, Mapping
-from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ from opusbridge import events
 from opusbridge.recording.batch import FRAME, WORDS, Columns
 from opusbridge.recording.files import open_private, write_all
 from opusbridge.recording.loudness import Line, may_judge
-from opusbridge.recording.midflow import Stretch, unfolded
+from opusbridge.recording.midflow import Stretch
 from opusbridge.recording.plain import plain
 from opusbridge.recording.runs import Run
 from opusbridge.recording.shapes import Shaper, Sound, digest, redacted
@@ -57,10 +57,8 @@ from opusbridge.recording.withholding import WITHHELD
 from opusbridge.sound import AudioFormat
 from opusbridge.version import VERSION
 
-#: Of the file's language; another one is not read. Version 3 had a needless ``ms`` of what came in
-#: mid-flow.
+#: Of the file's language.
 FLIGHT_VERSION = 4
-_READABLE = (3, FLIGHT_VERSION)
 
 #: No call needs more: at 6 kB a second of lively talk this is three hours.
 LIMIT_BYTES = 64 * 2**20
@@ -312,32 +310,3 @@ class FlightRecording:
             text = orjson.dumps({"t": round(t, 6), "note": "flight-full"}) + b"\n"
         self._room -= len(text)
         self._lines.append(text)
-
-
-def read_flight(path: Path) -> list[dict[str, Any]]:
-    """The lines in the order of their time, the header first; what came in mid-flow is unfolded.
-
-    A line cut off by a crash is left out. Raises ``ValueError``, with one line of text, for what
-    is no flight recording, or one of a version this program cannot read, or is damaged.
-    """
-    lines = []
-    for text in path.read_bytes().splitlines():
-        try:
-            line = orjson.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            lines.append(line)
-    found = lines[0].get("flight") if lines else None
-    if type(found) is int and found not in _READABLE:
-        known = f"this program reads versions {' and '.join(map(str, _READABLE))}"
-        raise ValueError(f"a flight recording of version {found}; {known}")
-    if type(found) is not int:
-        raise ValueError("not a flight recording")
-    told = chain.from_iterable(unfolded(one) if "flow" in one else (one,) for one in lines[1:])
-    return [lines[0], *sorted(told, key=_time)]
-
-
-def _time(line: dict[str, Any]) -> float:
-    t = line.get("t")
-    return float(t) if isinstance(t, int | float) else 0.0

@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 
 from opusbridge.recording import files
-from opusbridge.recording.flight import read_flight
 from opusbridge.recording.lanes import Lanes, clock, milliseconds, words
 from opusbridge.recording.page import page
+from opusbridge.recording.reading import salvage
 from opusbridge.recording.story import Line, Story, read_story
 from opusbridge.recording.waveform import outlines
 
@@ -33,9 +33,10 @@ _LATENCIES = {
 _ALARMING = {"failed", "conflicts", "retries"}
 
 
-def draw(flight: Path, page_file: Path, *, embed: bool = False) -> None:
+def draw(flight: Path, page_file: Path, *, embed: bool = False) -> str:
     """The page of a call, from its flight and what lies beside that; for this user only.
 
+    Returns what of the flight cannot be read, in a few words, and is not drawn; empty: nothing.
     Raises ``ValueError`` for a file that is not what its name says, and ``OSError``.
     """
     recording = flight.with_name(files.RECORDING)
@@ -43,13 +44,15 @@ def draw(flight: Path, page_file: Path, *, embed: bool = False) -> None:
     call, transcript = (_read(flight.with_name(one)) for one in (files.CALL, files.TRANSCRIPT))
     beside = page_file.absolute().parent == flight.absolute().parent
     where = files.RECORDING if beside else recording.absolute().as_uri()
-    html = render(flight, call, transcript, wav, where=where, embed=embed)
+    found = salvage(flight)
+    html = render(found.lines, call, transcript, wav, where=where, embed=embed)
     with files.open_private(page_file) as file:  # it holds the words, too
         files.write_all(file, html.encode())
+    return str(found)
 
 
 def render(
-    flight: Path | list[Line],
+    lines: list[Line],
     call: Line,
     transcript: Line,
     wav: bytes | None,
@@ -59,11 +62,10 @@ def render(
 ) -> str:
     """The page, as HTML; a longer ``wav`` is expected at ``where``, unless it is to ``embed``.
 
-    ``flight`` is the file or its lines, empty where none was kept; ``call`` and ``transcript``
+    ``lines`` are those of the flight, empty where none was kept; ``call`` and ``transcript``
     are what ``call.json`` and ``transcript.json`` hold, or empty. Raises ``ValueError`` if the
-    flight or the recording is not one.
+    recording is not one.
     """
-    lines = read_flight(flight) if isinstance(flight, Path) else flight
     story = read_story(lines)
     items = _dicts(transcript.get("items"))
     seconds = max(

@@ -23,8 +23,8 @@ from opusbridge.call.policy import CallPolicy
 from opusbridge.protocols.audiocodes import AudioCodesProtocol
 from opusbridge.protocols.realtime import RealtimeProtocol
 from opusbridge.protocols.twilio import TwilioProtocol
-from opusbridge.recording.flight import read_flight
 from opusbridge.recording.loudness import Line as SpokenLine
+from opusbridge.recording.reading import salvage
 from opusbridge.recording.shapes import Said, Shaper, Sound, composed
 from opusbridge.replay.moments import Line, Moment, moments
 from opusbridge.replay.values import built
@@ -76,6 +76,8 @@ class Replay:
     difference: Difference | None = None
     stopped: str = ""
     """Why it could not be replayed to its end; empty: it was."""
+    unread: str = ""
+    """What of the file cannot be read, in a few words; empty: nothing."""
 
     @property
     def exact(self) -> bool:
@@ -97,8 +99,11 @@ def replay(flight: Path) -> Replay:
 
     Raises ``ValueError``, with one line of text, for a file that is none, and ``OSError``.
     """
-    header, *lines = read_flight(flight)
-    return _Player(header, lines).play()
+    found = salvage(flight)
+    header, *lines = found.lines
+    played = _Player(header, lines).play()
+    played.unread = str(found)
+    return played
 
 
 def assert_replays(flight: Path) -> None:

@@ -106,6 +106,20 @@ def test_a_page_is_drawn_beside_the_flight_or_where_it_is_wanted(
     assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o600
 
 
+def test_of_a_damaged_flight_the_rest_is_drawn_and_played_and_the_damage_told(
+    flight: Path, tmp_path: Path
+) -> None:
+    lines = flight.read_bytes().splitlines(keepends=True)
+    path = tmp_path / "flight.jsonl"
+    path.write_bytes(b"".join([*lines[:40], lines[40][:9] + b"\n", b"\x00\n", *lines[42:]]))
+
+    drawn, played = run("timeline", str(path)), run("replay", str(path))
+    told = f"2 of its {len(lines)} lines cannot be read; the first of them is line 41"
+    assert drawn.complaint == played.complaint == f"opusbridge: {path}: {told}"
+    assert (drawn.status, drawn.out) == (0, f"written: {tmp_path / 'timeline.html'}\n")
+    assert (played.status, "cut off or damaged" in played.out) == (0, True)
+
+
 def test_what_lies_beside_a_flight_and_is_not_what_it_should_be_is_named(
     flight: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,8 @@ from opusbridge.effects import NOTES, Note
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
 from opusbridge.recording.facts import fact
-from opusbridge.recording.flight import FlightRecording, read_flight
+from opusbridge.recording.flight import FlightRecording
+from opusbridge.recording.reading import read_flight
 from opusbridge.recording.shapes import LONGEST_TELEPHONY_TEXT
 from opusbridge.sound import PCMU_8K
 

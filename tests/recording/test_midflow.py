@@ -11,7 +11,7 @@ from opusbridge import effects
 from opusbridge.bridge.twilio import TwilioRealtimeBridge
 from opusbridge.call.policy import CallPolicy
 from opusbridge.effects import Effect, Note, SessionConfig
-from opusbridge.recording.flight import read_flight
+from opusbridge.recording.reading import read_flight, salvage
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.replay.moments import Moment, moments
@@ -218,3 +218,4 @@ async def test_a_damaged_line_of_what_came_in_mid_flow_is_told_by_its_number(
         path.write_text(content.replace(was, now))
         with pytest.raises(ValueError, match="damaged flight recording: the line with number 1 "):
             read_flight(path)
+        assert salvage(path).unread == (2,)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from opusbridge import events
-from opusbridge.recording.flight import read_flight
+from opusbridge.recording.reading import read_flight
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.sound import PCM_24K, PCMU_8K, AudioFormat

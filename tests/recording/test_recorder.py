@@ -18,7 +18,7 @@ from opusbridge import effects, events
 from opusbridge.audio.formats import Transcoder
 from opusbridge.effects import ClearPlayout, MovePlayout, Note, PlayAudio
 from opusbridge.events import CallerSpoke
-from opusbridge.recording.flight import read_flight
+from opusbridge.recording.reading import read_flight
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMA_8K, PCMU_8K, Audio, AudioFormat

@@ -7,7 +7,7 @@ import pytest
 
 from opusbridge.audio.wav import wav_bytes
 from opusbridge.recording.flight import FlightRecording
-from opusbridge.recording.timeline import EMBED_BYTES, render
+from opusbridge.recording.timeline import EMBED_BYTES, draw, render
 from opusbridge.sound import PCMU_8K
 
 Line = dict[str, Any]
@@ -281,7 +281,9 @@ def test_a_flight_is_read_from_its_file(tmp_path: Path) -> None:
     flight.noted({"note": "barge-in"}, 1.0)
     flight.finish()
 
-    page = Page(render(tmp_path / "flight.jsonl", {}, {}, None))
+    assert draw(tmp_path / "flight.jsonl", tmp_path / "page.html") == ""
+
+    page = Page((tmp_path / "page.html").read_text())
     assert "Call call-7" in page.text
     assert "barge-in" in page.text
 
