@@ -37,6 +37,7 @@ from opusbridge.sim.sockets import CallRefused
 from opusbridge.sim.switchboard import Switchboard
 from opusbridge.testing.conduct import agent_for, settings_for
 from opusbridge.testing.dialling import call_bridge, dial
+from opusbridge.testing.names import check_names
 from opusbridge.testing.result import CallResult
 from opusbridge.web import server
 from opusbridge.web.service import create_app
@@ -117,6 +118,8 @@ async def play(
     Leaves the files of the call and its timeline in ``folder``, and no others of an earlier one.
     ``real``: whose model is asked in place of the simulated one.
     """
+    if real is None:
+        check_names(script, agent)
     agent = agent_for(script, agent)
     played = Played(telephony, script, folder)
     if script.faults != Faults():

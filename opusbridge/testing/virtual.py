@@ -16,6 +16,7 @@ from opusbridge.sim.staged import Cast, Staged
 from opusbridge.sim.world import SimulatedCall
 from opusbridge.testing.agents import AgentAtWork
 from opusbridge.testing.conduct import agent_for, settings_for
+from opusbridge.testing.names import check_names
 from opusbridge.testing.result import CallResult
 
 #: Over Twilio with REST, and where it can ask how to go on after a transfer.
@@ -35,6 +36,7 @@ def staged(
 
     :raises ConfigurationError: the script asks for an agent or a setting that cannot be.
     """
+    check_names(script, agent)
     agent, given = agent_for(script, agent), settings_for(script)
     policy = call_policy(TRAITS[telephony], agent.applied_to(given), agent, pings=True)
 

@@ -98,3 +98,14 @@ def test_a_tool_that_nobody_has_is_named_with_its_line() -> None:
         "opusbridge: one.toml:11: tools[0]: the agent has no tool look_up: "
         "give it an output or an error"
     )
+
+
+@pytest.mark.parametrize("command", ["simulate", "call"])
+def test_an_expectation_that_would_always_hold_is_named_with_its_line(command: str) -> None:
+    expect = "tools = [{ name = 'hang_upp', times = 0 }]\n"
+    Path("one.toml").write_text(f"{SHORT}{expect}", "utf-8")
+    ran = run(command, "one.toml")
+
+    assert ran.status == 2
+    assert "one.toml:10: expect.tools[0].name: nobody has a tool hang_upp" in ran.err
+    assert "did you mean hang_up?" in ran.err
