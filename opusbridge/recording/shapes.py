@@ -66,7 +66,7 @@ _SECRET_IN_TEXT = re.compile(
 _HOST = re.compile(r"https?://[^/?#@]+(?=[/?#]|$)")
 REDACTED = "<redacted>"
 #: One of these is in every text in which one of those is.
-_SECRET_WORDS = ("token", "secret", "passw", "authorization", "api", "headers", "server_url")
+_SECRET_WORDS = ('token"', "secret", "passw", "authorization", "api", "headers", "server_url")
 
 
 @dataclass(frozen=True, slots=True)

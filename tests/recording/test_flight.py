@@ -194,6 +194,13 @@ def test_secrets_are_not_written(flight: Flight) -> None:
     }
 
 
+@pytest.mark.parametrize("key", ["token", "accessToken", "X-Twilio-Token"])
+def test_a_token_is_found_where_nothing_else_gives_it_away(flight: Flight, key: str) -> None:
+    flight.recording.said("model", "in", f'{{"type":"x", "{key}" : "v1.8f2c"}}', 0.0)
+
+    assert flight.finish()[0]["text"] == {"type": "x", key: "<redacted>"}
+
+
 @pytest.mark.parametrize("together", [["plain", "secret"], ["plain"], []])
 def test_a_secret_is_found_among_texts_that_were_looked_at_together_and_after_them(
     flight: Flight, together: list[str]
@@ -226,10 +233,11 @@ def test_what_is_nested_deeper_than_any_message_is_left_out(
 
 
 def test_tokens_that_are_counted_are_no_secret(flight: Flight) -> None:
-    usage = {"usage": {"total_tokens": 12, "input_token_details": {"cached_tokens": 0}}}
-    flight.recording.said("model", "in", json.dumps(usage), 0.0)
+    usage = '{"usage": {"total_tokens": 12,  "input_token_details": {"cached_tokens": 0}}}'
+    flight.recording.said("model", "in", usage, 0.0)
 
-    assert flight.finish()[0]["text"] == usage
+    assert flight.finish()[0]["text"] == json.loads(usage)
+    assert usage in flight.path.read_text()  # not even taken apart
 
 
 def test_nesting_without_end_costs_only_itself(flight: Flight) -> None:
