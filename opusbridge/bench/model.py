@@ -113,7 +113,9 @@ class _Session:
                 )
 
     def _configured(self, session: dict[str, Any]) -> None:
-        audio = session["audio"]
+        audio = session.get("audio")
+        if audio is None:  # only whether we are still here, which a load may well make doubtful
+            return self._say('{"type":"session.updated","session":{"type":"realtime"}}')
         detection = audio["input"].get("turn_detection") or {}
         self._creates = bool(detection.get("create_response", True))
         size = _MS_BYTES[audio["output"]["format"]["type"]] * _DELTA_MS
