@@ -14,7 +14,7 @@ import orjson
 
 from opusbridge.errors import ConfigurationError
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 ANSWER_SECONDS = 120.0
 STOP_SECONDS = 10.0
 _PROC = Path("/proc")
