@@ -102,7 +102,7 @@ def _usable_filler(name: str, path: Path) -> None:
         why = str(error)
     else:
         return
-    raise ConfigurationError(f"agent: the tool {name}: filler: {why}")
+    raise ConfigurationError(f"agent: the tool {name}: filler: {why}", f"tools.{name}.filler")
 
 
 class Agent(BaseModel):
@@ -189,14 +189,18 @@ class Agent(BaseModel):
             try:
                 super().__init__(**values)
             except ValidationError as error:
-                raise ConfigurationError(_complaint(error)) from None
+                raise ConfigurationError(_complaint(error), _path(error)) from None
 
     @model_validator(mode="after")
     def _greets_once(self) -> Self:
         if self.greeting_audio is not None and self.greeting is not None:
-            raise ConfigurationError("agent: greeting and greeting_audio are one or the other")
+            raise ConfigurationError(
+                "agent: greeting and greeting_audio are one or the other", "greeting_audio"
+            )
         if (self.greeting_audio is None) != (self.greeting_words is None):
-            raise ConfigurationError("agent: greeting_audio and greeting_words belong together")
+            raise ConfigurationError(
+                "agent: greeting_audio and greeting_words belong together", "greeting_words"
+            )
         return self
 
     @model_validator(mode="after")
@@ -204,23 +208,30 @@ class Agent(BaseModel):
         for name, target in self.destinations.items():
             if not _DIALLABLE.fullmatch(target):
                 raise ConfigurationError(
-                    f"agent: destinations.{name} must be +DIGITS (E.164), sip:… or tel:…"
+                    f"agent: destinations.{name} must be +DIGITS (E.164), sip:… or tel:…",
+                    f"destinations.{name}",
                 )
         for tool in self.tools:
             if tool.wants_destinations and not self.destinations:
-                raise ConfigurationError(f"agent: the tool {tool.name} needs destinations")
+                raise ConfigurationError(
+                    f"agent: the tool {tool.name} needs destinations", "destinations"
+                )
             if tool.filler is not None:
                 _usable_filler(tool.name, tool.filler)
         for key, rule in self.keys.items():
             kind, name = read_rule(rule)
             if kind == "transfer" and name not in self.destinations:
-                raise ConfigurationError(f"agent: keys.{key} must name one of the destinations")
+                raise ConfigurationError(
+                    f"agent: keys.{key} must name one of the destinations", f"keys.{key}"
+                )
         policy, _, name = self.give_up.partition(":")
         if policy == "transfer" and name in self.destinations:
             return self
         if self.give_up not in ("wait", "hang_up"):
             raise ConfigurationError(
-                "agent: give_up must be wait, hang_up or transfer:NAME with one of the destinations"
+                "agent: give_up must be wait, hang_up or transfer:NAME with one of the "
+                "destinations",
+                "give_up",
             )
         return self
 
@@ -311,14 +322,18 @@ _IN_WORDS = {
 _TABLES: Mapping[str, type[BaseModel]] = {"no_input": NoInput, "mcp": McpServer}
 
 
+def _path(error: ValidationError) -> str:
+    """The key that the first mistake is about."""
+    # Of several types that a value may have, pydantic adds its name for the one it tried.
+    parts = error.errors()[0]["loc"]
+    return ".".join(str(part) for part in parts if part not in ("[key]", "constrained-float"))
+
+
 def _complaint(error: ValidationError) -> str:
     """The first mistake in words: the key, and never its value."""
-    first = error.errors()[0]
-    # Of several types that a value may have, pydantic adds its name for the one it tried.
-    parts = [str(part) for part in first["loc"] if part not in ("[key]", "constrained-float")]
-    key = ".".join(parts)
+    first, key = error.errors()[0], _path(error)
     if first["type"] == "extra_forbidden":
-        return f"agent: {_unknown(parts)}"
+        return f"agent: {_unknown(key.split('.'))}"
     if first["type"] == "missing":
         return f"agent: {key} is missing"
     said = _IN_WORDS.get(first["type"]) or first["msg"].removeprefix("Value error, ")

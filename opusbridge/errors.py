@@ -21,7 +21,14 @@ class OpusbridgeError(Exception):
 
 
 class ConfigurationError(OpusbridgeError):
-    """Settings or an agent that cannot work; the message names what to change."""
+    """Settings or an agent that cannot work; the message names what to change.
+
+    ``key`` is the path of the agent's key that it is about, if it is about one.
+    """
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class LocalProtocolError(OpusbridgeError):

@@ -158,6 +158,26 @@ def test_a_key_that_cannot_be_is_named(keys: dict[str, Any], said: str) -> None:
     assert refusal(**keys).startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("keys", "path"),
+    [
+        ({"gives_up": "wait"}, "gives_up"),
+        ({"no_input": {"nudges": ["Hm?", 7]}}, "no_input.nudges.1"),
+        ({"keys": {"12": "hang_up"}}, "keys.12"),
+        ({"keys": {"1": "transfer:home"}}, "keys.1"),
+        ({"destinations": {"home": "over there"}}, "destinations.home"),
+        ({"give_up": "cry"}, "give_up"),
+        ({"tools": [transfer_call]}, "destinations"),
+        ({"greeting_words": "Hello."}, "greeting_words"),
+    ],
+)
+def test_whoever_asks_is_told_the_key_by_itself(keys: dict[str, Any], path: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        an_agent(**keys)
+
+    assert refused.value.key == path
+
+
 def test_an_agent_prints_neither_orders_nor_numbers() -> None:
     shown = repr(an_agent(destinations={"billing": BILLING}))
 
@@ -397,3 +417,4 @@ def test_a_filler_that_cannot_be_played_stops_the_start(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError) as refused:
             an_agent(tools=[look_up_slowly])
         assert str(refused.value) == f"agent: the tool look_up_slowly: filler: {said}"
+        assert refused.value.key == "tools.look_up_slowly.filler"

@@ -8,6 +8,7 @@ returns neither keeps the process from ending nor the rest of it from its files.
 
 import asyncio
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -38,6 +39,11 @@ ON_END_SECONDS = 10.0
 #: Seconds for one that was told to stop; then nobody waits for it any longer.
 STOP_SECONDS = 1.0
 
+#: A key as it may stand in a log: what the hook made up itself may be anything.
+_KEY = re.compile(r"[A-Za-z0-9_*#-]{1,40}", re.ASCII)
+#: Parts of a key's path that are shown.
+_DEEPEST = 6
+
 
 async def configured(
     agent: Agent,
@@ -56,14 +62,23 @@ async def configured(
         changed = agent.changed(told)
         turns = changed.applied_to(settings).turn_detection
         if turns == "none" and not traits.told_of_speech:
-            raise ConfigurationError("nobody would find the end of the caller's turns")
+            raise ConfigurationError(
+                "nobody would find the end of the caller's turns", "turn_detection"
+            )
         if changed.greeting_audio is not None:
             await _in_thread(context.call_id, partial(own_clip, changed.greeting_audio))
     except Exception as error:  # noqa: BLE001  # the function is the user's code
-        log.error("configure failed: the agent as it is", raised=places(error))
+        log.error("configure failed: the agent as it is", raised=places(error), **_about(error))
         failed(str(error) if isinstance(error, ConfigurationError) else places(error))
         return None
     return changed
+
+
+def _about(error: Exception) -> dict[str, str]:
+    """The key that the hook's answer has wrong, for the log; never its value."""
+    key = error.key if isinstance(error, ConfigurationError) else ""
+    parts = [part if _KEY.fullmatch(part) else "?" for part in key.split(".")[:_DEEPEST]]
+    return {"about": ".".join(parts)} if key else {}
 
 
 async def tell_of_end(

@@ -302,17 +302,20 @@ class Settings(BaseSettings):
         if self.turn_detection == "none" and self.responses_by == "model":
             raise ConfigurationError(
                 f"{PREFIX}TURN_DETECTION: without turn detection the model never starts a "
-                f"response by itself: {PREFIX}RESPONSES_BY must be bridge"
+                f"response by itself: {PREFIX}RESPONSES_BY must be bridge",
+                "turn_detection",
             )
         if self.barge_in == "confirmed" and self.responses_by == "model":
             raise ConfigurationError(
                 f"{PREFIX}BARGE_IN: confirmed leaves false interruptions unanswered, and a model "
-                f"that starts responses itself would not: {PREFIX}RESPONSES_BY must be bridge"
+                f"that starts responses itself would not: {PREFIX}RESPONSES_BY must be bridge",
+                "barge_in",
             )
         if self.barge_in == "confirmed" and self.turn_detection == "none":
             raise ConfigurationError(
                 f"{PREFIX}BARGE_IN: confirmed needs turn detection to tell when the caller begins "
-                f"to speak: {PREFIX}TURN_DETECTION must be server_vad or semantic_vad"
+                f"to speak: {PREFIX}TURN_DETECTION must be server_vad or semantic_vad",
+                "barge_in",
             )
 
     def check_ready(self, host: str, port: int) -> None:

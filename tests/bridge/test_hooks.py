@@ -186,8 +186,38 @@ async def nobody_finds_the_end(call: CallContext) -> Any:
     return {"turn_detection": "none"}
 
 
-@pytest.mark.parametrize("hook", [raises, nonsense, misspelt, nobody_finds_the_end])
-async def test_a_configure_that_fails_is_told_once_and_tells_nothing_private(hook: Any) -> None:
+async def cannot_be_confirmed(call: CallContext) -> Any:
+    return {"turn_detection": "none", "barge_in": "confirmed"}
+
+
+async def wrong_inside(call: CallContext) -> Any:
+    return {"no_input": {"nudges": [call.caller, 7]}}
+
+
+async def another_agent(call: CallContext) -> Any:
+    return an_agent(destinations={"billing": f"call {call.caller}"})
+
+
+async def a_key_of_the_callers(call: CallContext) -> Any:
+    return {f"a word of {call.caller}": True}
+
+
+@pytest.mark.parametrize(
+    ("hook", "about"),
+    [
+        (raises, None),
+        (nonsense, None),
+        (misspelt, "instructoins"),
+        (nobody_finds_the_end, "turn_detection"),
+        (cannot_be_confirmed, "barge_in"),
+        (wrong_inside, "no_input.nudges.1"),
+        (another_agent, "destinations.billing"),
+        (a_key_of_the_callers, "?"),
+    ],
+)
+async def test_a_configure_that_fails_is_told_once_and_tells_nothing_private(
+    hook: Any, about: str | None
+) -> None:
     structlog.reset_defaults()
     with capture_logs() as lines:
         found = await configured(an_agent(configure=hook), SETTINGS, TWILIO, CALL)
@@ -195,6 +225,7 @@ async def test_a_configure_that_fails_is_told_once_and_tells_nothing_private(hoo
     assert found is None
     (line,) = lines
     assert line["log_level"] == "error"
+    assert line.get("about") == about
     assert "15550100001" not in str(line)
 
 
