@@ -112,6 +112,8 @@ def show_note(note: effects.Note, bad_messages: BadMessages) -> None:
             log.warning("the model refused for a reason unknown to us", code=reason)
         case effects.Note("model-refused", reason, ids):
             log.error("the model refused us", code=reason, about=ids[0] if ids else None)
+        case effects.Note("declined", reason, ids):
+            log.warning("call declined", why=reason, offered=list(ids))
         case effects.Note("configure-overdue"):
             log.warning("configure took too long: the agent as it is")
         case effects.Note("bad-message", why):

@@ -11,7 +11,7 @@ from typing import Any, assert_never, get_args
 from opusbridge import effects, events
 from opusbridge.call.company import Company
 from opusbridge.call.conversation import Conversation
-from opusbridge.call.departure import Departure
+from opusbridge.call.departure import Departure, declined
 from opusbridge.call.handover import transfer_for
 from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.patience import FLOOD, Patience
@@ -144,9 +144,9 @@ class Call:
                 self.departure.transfer_succeeded(now)
             case events.TransferFailed(reason):
                 return self._transfer_failed(reason, now)
-            case events.CallerHungUp(reason):
+            case events.CallerHungUp(reason, offered):
                 known = self.policy.telephony.tells_who_ended
-                return self._end(self.departure.ending(reason, known), now)
+                return declined(offered) + self._end(self.departure.ending(reason, known), now)
             case events.TelephonyLost():
                 return self._end(self.departure.ending("telephony-lost"), now)
             case events.TransferUnderWay() | events.CallerReturns() | events.CallerSpoke():

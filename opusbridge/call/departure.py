@@ -41,6 +41,11 @@ GIVES_WAY = frozenset({"agent-hung-up", "no-input"})
 PRESSED = "keys"
 
 
+def declined(offered: tuple[str, ...] | None) -> list[Effect]:
+    """Of a call that was over before it began: what nobody could tell from its ending alone."""
+    return [] if offered is None else [Note("declined", "no-common-format", offered)]
+
+
 class Departure:
     def __init__(self) -> None:
         self.closing: Ending | None = None

@@ -140,6 +140,7 @@ NOTES: dict[str, str] = {
     "stray": "a message about something unknown or long over (reason: kind)",
     "bad-message": "a peer's message could not be used (reason: peer:kind)",
     "unknown-message": "a peer's message is of a kind we do not know (reason: peer)",
+    "declined": "the telephony side offered no format that we speak (ids: what it offered)",
     "configure-overdue": "nobody said in time how this call is to be conducted: as it is",
     "answered": "the call was answered",
     "speech-ended": "the caller's last sound of a turn (value: seconds ago)",

@@ -109,6 +109,9 @@ class CallerHungUp:
     """The telephony side ended the call, properly; ``reason`` is one of errors.REASONS."""
 
     reason: str
+    offered: tuple[str, ...] | None = None
+    """Where we declined the call for its format: the names of those that were offered, as far
+    as they look like any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from opusbridge.agent import Agent
 from opusbridge.errors import ending
@@ -122,11 +123,18 @@ def test_a_transfer_is_told_as_one() -> None:
 
 
 @pytest.mark.slow
-def test_a_call_that_we_refuse_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_we_refuse_is_told_too_and_the_log_names_what_was_offered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def caller(*_: object) -> SimulatedAudioCodes:
         habits = AudioCodesHabits(offer=("raw/of-tomorrow",))
         return SimulatedAudioCodes(Person([Wait(5.0)]), "call-1", Random(1), habits)
 
     monkeypatch.setattr(virtual, "caller_for", caller)
 
-    assert told(AUDIOCODES, [], {}) == "no-common-format"
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    with capture_logs() as lines:
+        assert told(AUDIOCODES, [], {}) == "no-common-format"
+
+    (line,) = [line for line in lines if line["event"] == "call declined"]
+    assert (line["why"], line["offered"]) == ("no-common-format", ["raw/of-tomorrow"])

@@ -866,6 +866,16 @@ def test_where_nobody_hears_us_the_call_ends_at_once(
     assert call.ended == ending(reason)
 
 
+def test_formats_that_were_offered_in_vain_are_told_with_the_end() -> None:
+    for offered in (("raw/opus",), ()):
+        call = Call(policy(), 0.0)
+
+        assert call.handle(events.CallerHungUp("no-common-format", offered), 1.0) == [
+            Note("declined", "no-common-format", offered),
+            EndCall(ending("no-common-format")),
+        ]
+
+
 def test_nothing_happens_after_the_end() -> None:
     call = started()
     call.handle(events.TelephonyLost(), 1.0)

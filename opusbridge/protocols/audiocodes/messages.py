@@ -31,6 +31,11 @@ MEDIA_FORMATS: dict[str, AudioFormat] = {
     "raw/lpcm16_8": PCM_8K,
 }
 
+#: Formats offered that are shown to somebody: there are about ten.
+MOST_SHOWN = 12
+#: What may be the name of one: no telephone number is, nor a sentence.
+_FORMAT_NAME = re.compile(r"(?!.*[0-9]{6})[A-Za-z0-9][A-Za-z0-9/_.+-]{0,31}")
+
 #: VAIC's ``reasonCode`` of the end, and ours.
 END_REASONS: dict[str, str] = {
     "client-disconnected": "caller-hung-up",
@@ -105,6 +110,14 @@ class TransferOutcome(FromVAIC):
 
 class TransferStatus(FromVAIC):
     value: TransferOutcome
+
+
+def shown_formats(offered: list[Any]) -> tuple[str, ...]:
+    """The names of the formats offered, for a log: ``?`` for what does not look like one."""
+    return tuple(
+        name if isinstance(name, str) and _FORMAT_NAME.fullmatch(name) else "?"
+        for name in offered[:MOST_SHOWN]
+    )
 
 
 # --- Bot to VAIC -------------------------------------------------------------------------

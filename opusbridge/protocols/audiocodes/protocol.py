@@ -226,19 +226,19 @@ class AudioCodesProtocol:
             return self._decline(hint, "text-mode")
         common = [name for name in messages.MEDIA_FORMATS if name in said.supportedMediaFormats]
         if not common:
-            return self._decline("no common media format", "no-common-format")
+            offered = messages.shown_formats(said.supportedMediaFormats)
+            return self._decline("no common media format", "no-common-format", offered)
         self._stage = Stage.ACCEPTED
-        self.media_format = common[0]
-        self.audio_format = messages.MEDIA_FORMATS[common[0]]
+        self.media_format, self.audio_format = common[0], messages.MEDIA_FORMATS[common[0]]
         self._sample_bytes = self.audio_format.sample_bytes
         self._caller = Private(said.caller) if said.caller else None
         self._queue({"type": "session.accepted", "mediaFormat": self.media_format})
         return [events.CallArrived(said.conversationId, self.audio_format, self._caller)]
 
-    def _decline(self, words: str, reason: str) -> Heard:
+    def _decline(self, words: str, reason: str, offered: tuple[str, ...] | None = None) -> Heard:
         self.refuse(words)
         self._end_told = True
-        return [events.CallerHungUp(reason)]
+        return [events.CallerHungUp(reason, offered)]
 
     def _end(self, message: dict[str, Any]) -> Heard:
         self._stage, self._caller_stream = Stage.ENDED, CallerStream.STOPPED

@@ -242,13 +242,25 @@ def test_an_offer_of_one_format_is_taken() -> None:
     assert arrived == events.CallArrived(CONVERSATION, PCM_16K, CALLER)
 
 
-@pytest.mark.parametrize("offer", [[], ["wav/mulaw"], ..., None])
-def test_no_common_format_is_refused_aloud(offer: object) -> None:
+@pytest.mark.parametrize(
+    ("offer", "told"),
+    [
+        ([], ()),
+        (["wav/mulaw", "raw/opus"], ("wav/mulaw", "raw/opus")),
+        (["raw/15550100001", "not a name", "", "x" * 33, 7, None], ("?",) * 6),
+        ([f"raw/{number}" for number in range(50)], tuple(f"raw/{n}" for n in range(12))),
+        (..., ()),
+        (None, ()),
+    ],
+)
+def test_no_common_format_is_refused_aloud_and_what_was_offered_is_told(
+    offer: object, told: tuple[str, ...]
+) -> None:
     protocol = AudioCodesProtocol()
 
     heard = protocol.receive(changed("in-session-initiate", supportedMediaFormats=offer))
 
-    assert heard == [events.CallerHungUp("no-common-format")]
+    assert heard == [events.CallerHungUp("no-common-format", told)]
     assert said(protocol) == golden("out-session-error")
     assert not protocol.accepted
 
