@@ -41,7 +41,8 @@ def keys_of(path: Path) -> dict[str, Any]:
     Within :func:`at_home`; raises :class:`ConfigurationError`, and whatever the modules raise.
     """
     try:
-        keys = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Some editors begin a file with a mark, which is no TOML.
+        keys = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"not valid TOML: {error}") from None
     names = keys.get("tools", [])

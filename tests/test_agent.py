@@ -351,6 +351,15 @@ def test_a_toml_file_has_the_same_keys(tmp_path: Path) -> None:
     assert agent.session == {"temperature": 0.7}
 
 
+def test_a_toml_file_may_be_written_by_any_editor(tmp_path: Path) -> None:
+    file = tmp_path / "shop.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + b'name = "a"\r\ninstructions = """b\r\nc"""\r\n')
+
+    agent = Agent.load(str(file))
+
+    assert (agent.name, agent.instructions) == ("a", "b\nc")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

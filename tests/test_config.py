@@ -120,6 +120,27 @@ def test_other_names_in_the_file_are_nobodys_business() -> None:
     assert Settings.load().model == "m"
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\n"], ids=["crlf", "lf"])
+@pytest.mark.parametrize("mark", ["\ufeff", ""], ids=["bom", "plain"])
+def test_a_file_is_read_as_it_is_meant_whatever_editor_wrote_it(mark: str, end: str) -> None:
+    lines = ["OPUSBRIDGE_MODEL=m", "OPUSBRIDGE_LANGUAGE='da'", "", "OPUSBRIDGE_MAX_CALLS=3", ""]
+    Path(".env").write_bytes(f"{mark}{end.join(lines)}".encode())
+
+    settings = Settings.load()
+
+    assert (settings.model, settings.language, settings.max_calls) == ("m", "da", 3)
+
+
+def test_the_first_line_of_a_marked_file_is_no_less_ours_to_refuse() -> None:
+    Path(".env").write_bytes(b"\xef\xbb\xbfOPUSBRIDGE_MODLE=m\r\n")
+
+    assert refusal().startswith("OPUSBRIDGE_MODLE, found in .env, is not a setting")
+
+    Path(".env").write_bytes(b"\xef\xbb\xbfOPUSBRIDGE_MODEL\r\n")
+
+    assert refusal().startswith(".env: line 1 is not NAME=value")
+
+
 def test_a_misspelt_name_is_refused_with_the_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPUSBRIDGE_MODLE", KEY)
 

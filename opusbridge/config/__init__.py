@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from opusbridge.config.sources import (
+    ENCODING,
     PREFIX,
     DotEnvFile,
     Environment,
@@ -67,7 +68,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_file=".env",
-        env_file_encoding="utf-8",
+        env_file_encoding=ENCODING,
         extra="forbid",
         frozen=True,
         populate_by_name=True,

@@ -15,6 +15,10 @@ from opusbridge.errors import ConfigurationError
 
 PREFIX = "OPUSBRIDGE_"
 
+#: Of ``.env``. Editors of Windows may begin a file with a mark, which is no part of the first
+#: name; not every version of the library leaves it out by itself.
+ENCODING = "utf-8-sig"
+
 
 class _Named(EnvSettingsSource):
     """Texts by name: ours are taken as they are, unknown ones of our prefix are refused."""
@@ -46,7 +50,7 @@ def refuse_unreadable(file: Path) -> None:
     """Lines without a ``=`` are numbered and not shown: one may be a secret without its name."""
     if not file.is_file():
         return
-    with file.open(encoding="utf-8") as text:
+    with file.open(encoding=ENCODING) as text:
         wrong = [
             str(one.original.line)
             for one in parse_stream(text)
