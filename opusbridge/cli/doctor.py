@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from opusbridge import logs
 from opusbridge.doctor.examination import examine
 from opusbridge.doctor.explanations import explained
 from opusbridge.doctor.findings import Finding, State
@@ -36,6 +37,7 @@ def doctor(
     if explain is not None:
         _explain(console, explain)
         return
+    logs.configure("text", "error")  # what is found is told by what is found
     overrides = {} if agent is None else {"agent": agent}
     if not asyncio.run(_examine(console, host, port, overrides)):
         raise typer.Exit(1)

@@ -43,6 +43,9 @@ def check_agent(
         agent.applied_to(settings)
     except ConfigurationError as error:
         return failed("agent", str(error), f"correct the file that {named_by} names"), None
+    if mute := [tool.name for tool in agent.tools if not tool.description]:
+        what = f"{agent.name}: the model is not told what these tools are for: {', '.join(mute)}"
+        return warning("agent", what, "give each function a docstring"), agent
     tools = len(agent.tools)
     return fine("agent", f"{agent.name}, {tools} tool{'' if tools == 1 else 's'}"), agent
 

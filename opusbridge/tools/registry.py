@@ -291,12 +291,20 @@ def tool(
       named from the function's own file.
 
     Raises :class:`ConfigurationError` where the model could not be told how to call the
-    function, or a manner cannot be.
+    function, its docstring describes a parameter that is none, or a manner cannot be. Without a
+    docstring the model has only the names to go by: that is a warning in the log.
     """
     if unknown:
         known = ", ".join(one.name for one in fields(Manners))
         raise ConfigurationError(f"@tool takes no {next(iter(unknown))}; it takes {known}")
     if function is not None:
-        return Tool(function)
+        return _described(Tool(function))
     manners = Manners(timeout_seconds, reply, say_first, filler_after, filler)
-    return lambda function: Tool(function, manners)
+    return lambda function: _described(Tool(function, manners))
+
+
+def _described(made: Tool) -> Tool:
+    """No mistake: a name may say enough. But it is rarely meant, and nothing else would tell."""
+    if not made.description:
+        log.warning("the model is not told what a tool is for: no docstring", tool=made.name)
+    return made

@@ -6,8 +6,9 @@ signature, the words from the docstring (Google's ``Args:`` or Sphinx' ``:param 
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from textwrap import dedent
 from typing import Annotated, Any, get_type_hints
 
@@ -54,11 +55,13 @@ class _Schema(GenerateJsonSchema):
 def read_signature(function: Callable[..., Any]) -> Signature:
     """Raises :class:`ConfigurationError` where the model could not be told how to call it."""
     name = getattr(function, "__name__", type(function).__name__)
-    description, words = _read_docstring(inspect.getdoc(function) or "")
+    description, words, meant = _read_docstring(inspect.getdoc(function) or "")
     fields: dict[str, Any] = {}
     destinations: list[str] = []
     call_parameter: str | None = None
-    for parameter, annotation in _parameters(name, function):
+    parameters = _parameters(name, function)
+    _all_there(name, meant, [parameter.name for parameter, _ in parameters])
+    for parameter, annotation in parameters:
         if annotation is CallContext:
             call_parameter = parameter.name
             continue
@@ -83,6 +86,17 @@ def read_signature(function: Callable[..., Any]) -> Signature:
         ) from error
     schema.pop("title", None)
     return Signature(description, arguments, schema, tuple(destinations), call_parameter)
+
+
+def _all_there(name: str, meant: Sequence[str], parameters: Sequence[str]) -> None:
+    """Words for a parameter that is none never reach the model: another lacks them."""
+    for word in meant:
+        if word not in parameters:
+            near = get_close_matches(word, parameters, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigurationError(
+                f"tool {name}: its docstring describes a parameter {word}, and it has none{hint}"
+            )
 
 
 def _indescribable(field: Any) -> bool:
@@ -120,14 +134,19 @@ def _parameters(name: str, function: Callable[..., Any]) -> list[tuple[inspect.P
 _END = re.compile(r"^(?:(?:Args|Arguments|Returns?|Raises|Yields|Examples?|Notes?):\s*$|:\w)", re.M)
 _GOOGLE_BLOCK = re.compile(r"^(?:Args|Arguments):[ \t]*\n((?:[ \t]+.*\n|[ \t]*\n)*)", re.M)
 _GOOGLE = re.compile(r"^(\w+)[^:\n]*:(.*(?:\n[ \t]+.*)*)", re.M)
+#: An entry for certain: a word, its type perhaps, a colon, and no address.
+_ENTRY = re.compile(r"^(\w+)[ \t]*(?:\(.*\)[ \t]*)?:(?=\s)", re.M)
 _SPHINX = re.compile(r"^:param (?:[^:\n]* )?(\w+):(.*(?:\n[ \t]+.*)*)", re.M)
 
 
-def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
-    """The description without its sections, and the words for each parameter."""
+def _read_docstring(text: str) -> tuple[str, dict[str, str], list[str]]:
+    """The description without its sections, the words for each parameter, and which parameters
+    are meant for certain."""
     end = _END.search(text)
     found = _SPHINX.findall(text)
+    meant = [name for name, _ in found]
     if block := _GOOGLE_BLOCK.search(f"{text}\n"):
         found += _GOOGLE.findall(dedent(block[1]))
+        meant += _ENTRY.findall(dedent(block[1]))
     words = {name: " ".join(description.split()) for name, description in found}
-    return text[: end.start() if end else None].strip(), words
+    return text[: end.start() if end else None].strip(), words, meant

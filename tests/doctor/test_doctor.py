@@ -20,7 +20,7 @@ from opusbridge.config import Settings
 from opusbridge.doctor.examination import examine
 from opusbridge.doctor.explanations import ENDINGS, REFUSALS, TWILIO, explained
 from opusbridge.doctor.findings import Finding, State
-from opusbridge.doctor.here import check_disk, check_doors
+from opusbridge.doctor.here import check_agent, check_disk, check_doors
 from opusbridge.doctor.met import ORDINARY, _refusal, check_endings, check_refusals
 from opusbridge.doctor.model_session import check_model
 from opusbridge.doctor.outside import check_public_url
@@ -286,6 +286,20 @@ def test_calls_that_ended_badly_are_explained(tmp_path: Path) -> None:
 
 
 # --- Here -------------------------------------------------------------------------------
+
+
+def test_a_tool_the_model_is_told_nothing_of_is_worth_a_warning(tmp_path: Path) -> None:
+    source = (
+        "from opusbridge import Agent, tool\n\n"
+        "@tool\ndef look_up(order: str) -> str:\n    return order\n\n"
+        'agent = Agent(name="shop", instructions="Sell.", tools=[look_up])\n'
+    )
+    (tmp_path / "shop.py").write_text(source)
+    found, agent = check_agent(Settings.load(agent=str(tmp_path / "shop.py")))
+
+    assert found.state is State.WARNING
+    assert found.what == "shop: the model is not told what these tools are for: look_up"
+    assert agent is not None
 
 
 def test_doors_that_nobody_can_use_are_named() -> None:

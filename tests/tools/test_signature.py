@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+import structlog
 from pydantic import BaseModel, Field
 
 from opusbridge.errors import ConfigurationError
@@ -172,6 +173,7 @@ def test_the_agents_destinations_are_shown_where_a_parameter_asks_for_one() -> N
     assert NUMBER not in json.dumps(ring.definition({"billing": NUMBER}))
 
 
+def with_name(order: str) -> None: ...
 def with_args(*args: str) -> None: ...
 def with_kwargs(**kwargs: str) -> None: ...
 def untyped(a) -> None: ...  # type: ignore[no-untyped-def]  # what is to be refused
@@ -202,6 +204,83 @@ def test_what_the_model_could_not_call_is_refused_at_once(
         tool(function)
 
     assert str(refused.value).startswith(said)
+
+
+def google(order: str, call: CallContext) -> None:
+    """Find it.
+
+    Args:
+        call: Filled in.
+        ordr (str, optional): Which.
+    """
+
+
+def sphinx(order: str) -> None:
+    """Find it.
+
+    :param str colour: Which.
+    """
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (google, "a parameter ordr, and it has none; did you mean order?"),
+        (sphinx, "a parameter colour, and it has none"),
+    ],
+)
+def test_words_for_a_parameter_that_is_none_are_refused_at_once(
+    function: Callable[..., None], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        tool(function)
+
+    assert str(refused.value) == f"tool {function.__name__}: its docstring describes {said}"
+
+
+def test_what_only_looks_like_words_for_a_parameter_is_let_be() -> None:
+    @tool
+    def find(order: str, call: CallContext) -> None:
+        """Find it.
+
+        Args:
+            order (Annotated[str, "x"]): As in
+                note: the invoice.
+            https://example.com/orders says more
+            call: Filled in.
+
+        Returns:
+            status: Where it is.
+        """
+
+    assert find.description == "Find it."
+    assert find.parameters["properties"] == {
+        "order": {"type": "string", "description": "As in note: the invoice."}
+    }
+
+
+def words_only(order: str) -> None:
+    """
+    Args:
+        order: Which.
+    """
+
+
+@pytest.mark.parametrize("function", [with_name, words_only])
+def test_a_tool_of_which_the_model_is_told_nothing_is_in_the_log(
+    function: Callable[..., None],
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        tool(no_args)
+        tool(function)
+
+    assert logs == [
+        {
+            "event": "the model is not told what a tool is for: no docstring",
+            "log_level": "warning",
+            "tool": function.__name__,
+        }
+    ]
 
 
 @pytest.mark.parametrize(
