@@ -68,6 +68,51 @@ def outputs(call: CallResult) -> list[str]:
     return [item["text"] for item in call.transcript if item["speaker"] == "tool"]
 
 
+OVER_THE_FIRST_WORDS = """
+[caller]
+steps = [
+    { wait_for_agent = true },
+    { say = "where-is-my-order" },
+    { interrupt = { after_ms = 600, say = "one-more-thing" } },
+    { wait_for_agent = true },
+    { wait = 8.0 },
+    { hang_up = true },
+]
+
+[model]
+replies = [
+    { voice = "front-desk" },
+    { tool = "look_up", arguments = { order = "42" } },
+    { voice = "let-me-check" },
+    { voice = "what-is-it" },
+    { voice = "order-left" },
+]
+
+[[tools]]
+name = "look_up"
+seconds = 6.0
+"""
+
+
+@pytest.mark.slow
+def test_who_speaks_over_what_a_tool_says_first_is_answered_and_told_the_result_after_that(
+    call_script: CallScript,
+) -> None:
+    @tool(say_first="Let me check.", timeout_seconds=30)
+    def look_up(order: str) -> str:
+        """Where an order is."""
+        return "left"
+
+    call = call_script(OVER_THE_FIRST_WORDS, agent=shop(look_up))
+
+    assert call.ok, call.report
+    said = [item for item in call.transcript if item["speaker"] == "agent"]
+    statuses = ["completed", "interrupted", "completed", "completed"]
+    assert [item["status"] for item in said] == statuses
+    assert "what is it?" in said[2]["heard"]
+    assert "left the warehouse" in said[3]["heard"]
+
+
 @pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])
 def test_an_agent_is_tested_in_three_lines(call_script: CallScript, telephony: str) -> None:
     call = call_script(ORDER, agent=shop(look_up), telephony=telephony)
