@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -87,7 +86,7 @@ def _check(
         raise ConfigurationError("--out: two scripts have the same name, and so the same folder")
     if url is None:
         return
-    if urlsplit(url).scheme not in ("ws", "wss"):
+    if not url.startswith(("ws://", "wss://")):
         raise ConfigurationError("--url must begin with ws:// or wss://")
     if out is not None:
         raise ConfigurationError(

@@ -15,7 +15,6 @@ from typing import Any
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.call.engine import Observer
-from opusbridge.cli.refused import told
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import ConfigurationError
@@ -38,6 +37,7 @@ from opusbridge.sim.switchboard import Switchboard
 from opusbridge.testing.conduct import agent_for, settings_for
 from opusbridge.testing.dialling import call_bridge, dial
 from opusbridge.testing.names import check_names
+from opusbridge.testing.refused import told
 from opusbridge.testing.result import CallResult
 from opusbridge.web import server
 from opusbridge.web.service import create_app

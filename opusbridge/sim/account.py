@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from opusbridge.errors import OpusbridgeError
 from opusbridge.sim.callers import SimulatedTwilio
+from opusbridge.sim.unreached import Unreached
 
 #: ``DialCallStatus`` for what a script calls it. Twilio knows of nobody who declines.
 DIAL_STATUS = {
@@ -33,13 +34,22 @@ _DIAL_ATTRIBUTES = {"action", "method", "timeout", "callerId", "answerOnBridge"}
 class TwiMLRefused(OpusbridgeError):
     """What the bridge answered is not what Twilio takes; ``number`` is Twilio's.
 
-    ``url`` is where it was asked and ``status`` its HTTP answer, where it is about that.
+    ``url`` is where it was asked and ``status`` its HTTP answer, where it is about that; ``why``
+    is what kept us from it, where there was none.
     """
 
-    def __init__(self, number: int, what: str, *, status: int | None = None, url: str = "") -> None:
+    def __init__(
+        self,
+        number: int,
+        what: str,
+        *,
+        status: int | None = None,
+        url: str = "",
+        why: Unreached = Unreached.NO_ANSWER,
+    ) -> None:
         super().__init__(number, what)
         self.number, self.what = number, what
-        self.status, self.url = status, url
+        self.status, self.url, self.why = status, url, why
 
     def __str__(self) -> str:
         return f"{self.number}: {self.what}" if self.number else self.what

@@ -16,6 +16,7 @@ from opusbridge.errors import OpusbridgeError
 from opusbridge.sim.callers import Caller, SimulatedAudioCodes
 from opusbridge.sim.model.server import SimulatedModel
 from opusbridge.sim.party import Party
+from opusbridge.sim.unreached import Unreached, unreached
 
 Socket = ClientConnection | ServerConnection
 
@@ -36,14 +37,16 @@ RESUME_TRIES = 3
 
 class CallRefused(OpusbridgeError):
     """The bridge did not open the socket at ``url``; ``status`` is its HTTP answer, if it gave
-    one."""
+    one, and otherwise ``why`` says what kept us from it."""
 
-    def __init__(self, status: int | None, url: str = "") -> None:
-        super().__init__(status, url)
-        self.status, self.url = status, url
+    def __init__(
+        self, status: int | None, url: str = "", why: Unreached = Unreached.NO_ANSWER
+    ) -> None:
+        super().__init__(status, url, why)
+        self.status, self.url, self.why = status, url, why
 
     def __str__(self) -> str:
-        return f"it answered {self.status}" if self.status else "no answer"
+        return f"it answered {self.status}" if self.status else self.why
 
 
 def bearer(token: str | None) -> dict[str, str]:
@@ -106,8 +109,8 @@ async def _open(
         )
     except InvalidStatus as error:
         raise CallRefused(error.response.status_code, url) from None
-    except (InvalidHandshake, OSError, TimeoutError):
-        raise CallRefused(None, url) from None
+    except (InvalidHandshake, OSError, TimeoutError) as error:
+        raise CallRefused(None, url, unreached(error)) from None
 
 
 async def join(party: Party, socket: Socket, on_event: OnEvent | None = None) -> None:

@@ -5,6 +5,7 @@ cannot agree with itself.
 """
 
 import asyncio
+import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from opusbridge.sim.callers import Person, SimulatedTwilio, TwilioHabits
 from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.rest import KEY_SECONDS
 from opusbridge.sim.sockets import CallRefused, OnEvent, place_call
+from opusbridge.sim.unreached import unreached
 
 #: A webhook must be answered within this, or Twilio gives up (error 11200).
 WEBHOOK_SECONDS = 15.0
@@ -223,11 +225,14 @@ class Telephone:
         if self.auth_token is not None:
             headers["X-Twilio-Signature"] = sign(url, form, self.auth_token)
         try:
-            async with httpx2.AsyncClient(timeout=WEBHOOK_SECONDS, trust_env=False) as client:
+            async with httpx2.AsyncClient(
+                timeout=WEBHOOK_SECONDS, trust_env=False, verify=_trusted(self._reached(url))
+            ) as client:
                 return await client.post(self._reached(url), data=form, headers=headers)
-        except httpx2.HTTPError:
-            what = "the webhook cannot be reached"
-            raise TwiMLRefused(11205, what, url=self._reached(url)) from None
+        except httpx2.HTTPError as error:
+            why = unreached(error)
+            what = f"the webhook cannot be reached: {why}"
+            raise TwiMLRefused(11205, what, url=self._reached(url), why=why) from None
 
     def form(self, call_sid: str) -> dict[str, str]:
         """The fields of a call; geography is often empty."""
@@ -261,3 +266,8 @@ class Telephone:
         kind = "ws" if wanted.scheme in ("ws", "wss") else "http"
         scheme = kind + ("s" if there.scheme == "https" else "")
         return urlunsplit((scheme, there.netloc, wanted.path, wanted.query, ""))
+
+
+def _trusted(url: str) -> ssl.SSLContext | bool:
+    """Whom this machine trusts (``SSL_CERT_FILE``), as it is for the stream's socket."""
+    return ssl.create_default_context() if url.startswith("https:") else True

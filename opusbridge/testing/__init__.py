@@ -14,11 +14,13 @@ from opusbridge.replay import assert_replays
 from opusbridge.sim.evidence import ToolRun
 from opusbridge.sim.script import CallScript
 from opusbridge.testing.playing import call_script, load_script, simulated_caller, simulated_model
+from opusbridge.testing.refused import NoCall
 from opusbridge.testing.result import CallResult
 from opusbridge.testing.serving import RunningModel
 
 __all__ = [
     "CallResult",
+    "NoCall",
     "CallScript",
     "RunningModel",
     "ToolRun",

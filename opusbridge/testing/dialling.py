@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from random import Random
+from urllib.parse import urlsplit
 
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
@@ -66,6 +67,8 @@ async def call_bridge(
     """
     if not url.startswith(("ws://", "wss://")):
         raise ConfigurationError("the bridge's address must begin with ws:// or wss://")
+    if not _names_a_host(url):
+        raise ConfigurationError("the bridge's address names no host, or a port that is none")
     result = CallResult(script, telephony)
     result.not_played += [key for key in _INSIDE if key in script.model_fields_set]
     began = time.perf_counter()
@@ -81,6 +84,15 @@ async def call_bridge(
         told = f"the call ended before the caller had done all in the script, at {where}"
         result.problems.append(told)
     return result
+
+
+def _names_a_host(url: str) -> bool:
+    """Whether anybody could be asked for it, and a port could be one."""
+    try:
+        parts = urlsplit(url)
+        return parts.port != 0 and bool((parts.hostname or "").encode("idna"))
+    except ValueError:  # of the port, a bracket, or a name that DNS cannot have
+        return False
 
 
 def _telephone(settings: Settings, base: str) -> Telephone:

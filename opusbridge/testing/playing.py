@@ -12,9 +12,12 @@ from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.sim import script as scripts
+from opusbridge.sim.account import TwiMLRefused
 from opusbridge.sim.script import CallScript
+from opusbridge.sim.sockets import CallRefused
 from opusbridge.testing import virtual
 from opusbridge.testing.dialling import call_bridge
+from opusbridge.testing.refused import NoCall, told
 from opusbridge.testing.result import CallResult
 from opusbridge.testing.serving import RunningModel
 
@@ -79,9 +82,14 @@ def simulated_caller(
 
     Only what the caller lives through can be judged; the rest is in ``not_checked``.
     ``settings``: whose secrets open the doors; those of the environment by default.
+
+    :raises NoCall: nobody answers there, or the call was refused; with what to look at.
     """
     loaded = load_script(script)
-    return _run(call_bridge(loaded, telephony, url, settings or Settings.load()))
+    try:
+        return _run(call_bridge(loaded, telephony, url, settings or Settings.load()))
+    except (TwiMLRefused, CallRefused) as refused:
+        raise NoCall(told(refused, telephony)) from None
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -144,7 +144,7 @@ async def test_nobody_listening_is_a_refusal_without_a_status() -> None:
     async with bridge(listen) as url:
         pass
 
-    with pytest.raises(CallRefused, match="no answer"):
+    with pytest.raises(CallRefused, match="nobody listens there"):
         await place_call(twilio(), url)
 
 

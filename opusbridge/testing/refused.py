@@ -2,8 +2,10 @@
 
 from urllib.parse import urlsplit
 
+from opusbridge.errors import OpusbridgeError
 from opusbridge.sim.account import TwiMLRefused
 from opusbridge.sim.sockets import CallRefused
+from opusbridge.sim.unreached import Unreached
 
 #: Secrets of each telephony side, which are those of this folder's settings.
 _SECRETS = {
@@ -13,6 +15,27 @@ _SECRETS = {
 
 _FULL = "all its lines are busy (OPUSBRIDGE_MAX_CALLS), or it is stopping"
 _ELSEWHERE = "is that opusbridge's own address, without a path?"
+
+_CERTIFICATE = (
+    "is that the host its certificate names, and does this machine trust who signed it "
+    "(SSL_CERT_FILE)?"
+)
+
+#: What to look at where nobody was reached.
+_CURES = {
+    Unreached.NO_SUCH_HOST: "is the host of the address spelt right, and known to this machine?",
+    Unreached.NOBODY_LISTENS: "is opusbridge serve running there?",
+    Unreached.TIMED_OUT: "is opusbridge serve running there, and no firewall in between?",
+    Unreached.NO_TLS: "is it to be called with ws:// rather than wss://?",
+    Unreached.NOT_TRUSTED: _CERTIFICATE,
+    Unreached.EXPIRED: "it must be renewed there",
+    Unreached.ANOTHER_HOST: _CERTIFICATE,
+    Unreached.NO_ANSWER: "is opusbridge serve running there?",
+}
+
+
+class NoCall(OpusbridgeError):
+    """A bridge elsewhere was not reached, or took no call; the message says why, and the cure."""
 
 
 def told(refused: TwiMLRefused | CallRefused, telephony: str) -> str:
@@ -27,7 +50,7 @@ def _hint(refused: TwiMLRefused | CallRefused, telephony: str) -> str:
         return ""  # not about reaching it: what it answered was wrong
     match refused.status:
         case None:
-            return "is opusbridge serve running there?"
+            return _CURES[refused.why]
         case 401 | 403:
             return f"{_SECRETS[telephony]} must be set there, and be the same here"
         case 503:
