@@ -21,6 +21,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from opusbridge.privacy import Private
+from opusbridge.texts import well_formed
 
 HIDDEN = "<private>"
 
@@ -249,7 +250,5 @@ def _json(event: MutableMapping[str, Any], **_: Any) -> str:
     try:
         return orjson.dumps(event, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:
-        plain = {
-            key: str(value).encode("ascii", "replace").decode() for key, value in event.items()
-        }
+        plain = {key: well_formed(str(value)) for key, value in event.items()}
         return orjson.dumps(plain).decode()

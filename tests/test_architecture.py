@@ -17,7 +17,7 @@ import opusbridge
 ROOT = Path(opusbridge.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 
-LANGUAGE = {"events", "effects", "errors", "sound", "usage", "privacy"}
+LANGUAGE = {"events", "effects", "errors", "sound", "usage", "privacy", "texts"}
 
 #: Each room, and the rooms below it that it may use.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -26,9 +26,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "sound": set(),
     "usage": set(),
+    "texts": set(),
     "events": {"privacy", "sound", "usage"},
     "effects": {"errors", "privacy", "sound"},
-    "logs": {"privacy"},
+    "logs": {"privacy", "texts"},
     "config": {"errors", "privacy"},
     "audio": {"sound"},
     "speech": {"audio"},
@@ -37,11 +38,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recording": LANGUAGE | {"audio", "version"},
     # A call played again: what the simulator's world does, without anybody to invent.
     "replay": LANGUAGE | {"call", "protocols", "recording"},
-    "tools": {"errors", "logs", "privacy"},
+    "tools": {"errors", "logs", "privacy", "texts"},
     "manners": set(),
     "agent_files": {"errors"},
     "agent": {"agent_files", "config", "errors", "manners", "privacy", "speech", "tools"},
-    "webhooks": {"logs", "privacy", "tools"},
+    "webhooks": {"logs", "privacy", "texts", "tools"},
     "receptionist": {"agent", "tools"},
     "bridge": LANGUAGE
     | {"agent", "call", "config", "logs", "manners", "protocols", "recording", "speech", "tools"},

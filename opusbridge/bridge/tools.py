@@ -9,10 +9,11 @@ from orjson import dumps
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.privacy import Private
+from opusbridge.texts import well_formed
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.mcp import McpRequest
 from opusbridge.tools.registry import ToolFailed
-from opusbridge.tools.results import LONGEST_ERROR, sendable
+from opusbridge.tools.results import LONGEST_ERROR
 
 
 class SideWork:
@@ -60,5 +61,5 @@ async def run_tool(
         output = await tool.run(wanted.arguments.value, context)
         failed = False
     except ToolFailed as error:
-        output = dumps({"error": sendable(str(error))[:LONGEST_ERROR]}).decode()
+        output = dumps({"error": well_formed(str(error))[:LONGEST_ERROR]}).decode()
     finished(events.ToolFinished(wanted.tool_call_id, Private(output), failed))

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from opusbridge import texts
 from opusbridge.privacy import Private
 
 CALL = "call.json"
@@ -54,7 +55,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def as_json(value: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(value, default=_plain, option=_JSON)
+    return texts.as_json(value, _plain, _JSON)
 
 
 def write_whole(path: Path, text: bytes) -> None:

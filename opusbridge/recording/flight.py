@@ -55,6 +55,7 @@ from opusbridge.recording.runs import Run
 from opusbridge.recording.shapes import Shaper, Sound, digest, redacted
 from opusbridge.recording.withholding import WITHHELD
 from opusbridge.sound import AudioFormat
+from opusbridge.texts import as_json
 from opusbridge.version import VERSION
 
 #: Of the file's language.
@@ -300,7 +301,7 @@ class FlightRecording:
         self._run_ends = min(left, default=inf)
 
     def _line(self, line: dict[str, Any], t: float) -> None:
-        self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE), t)
+        self._write(as_json(line, option=orjson.OPT_APPEND_NEWLINE), t)
 
     def _write(self, text: bytes, t: float) -> None:
         if self._full:

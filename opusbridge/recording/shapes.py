@@ -17,6 +17,7 @@ import orjson
 
 from opusbridge.recording.withholding import WITHHELD, Withholding
 from opusbridge.sound import is_base64
+from opusbridge.texts import from_json, well_formed
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ class Shaper:
         if direction == "in" and peer == "telephony" and len(text) > LONGEST_TELEPHONY_TEXT:
             return Said({"text": OVERSIZED, "chars": len(text)})
         try:
-            said = orjson.loads(text)
+            said = from_json(text)
         except ValueError:
             return self._unreadable(text)
         if not isinstance(said, dict):
@@ -167,13 +168,12 @@ class Shaper:
 
     def words(self, text: str) -> Said:
         """The same for an object of the model's that is words, whatever else is in it."""
-        return self._message(orjson.loads(text), None, _harmless(text))
+        return self._message(from_json(text), None, _harmless(text))
 
     def _unreadable(self, text: str) -> Said:
         if self.paused:
             return Said({"text": WITHHELD, "withheld": True})
-        readable = text.encode(errors="replace").decode()
-        return Said({"text": _SECRET_IN_TEXT.sub(rf"\1{REDACTED}", readable)})
+        return Said({"text": _SECRET_IN_TEXT.sub(rf"\1{REDACTED}", well_formed(text))})
 
     def _message(self, said: dict[str, Any], text: str | None, harmless: bool) -> Said:
         """``text`` is what left as it left, for its hash."""

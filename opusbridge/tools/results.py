@@ -9,7 +9,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+from opusbridge.texts import as_json, well_formed, whole
 
 #: Characters of a result. All of it is read by the model before its next word and paid for;
 #: 16 Ki are about four thousand tokens, a seventh of what a session can hold.
@@ -32,15 +34,17 @@ def as_text(result: Any) -> str:
         raise ValueError("an iterator may never end")
     if not _fits(result):
         raise TooLong
-    text = result if isinstance(result, str) else to_json(result, inf_nan_mode="null").decode()
+    text = result if isinstance(result, str) else _as_json(result)
     if len(text) > LONGEST_RESULT:
         raise TooLong
-    return sendable(text)
+    return well_formed(text)
 
 
-def sendable(text: str) -> str:
-    """Without lone surrogates, which could not be sent to the model."""
-    return text.encode("utf-8", "replace").decode()
+def _as_json(result: Any) -> str:
+    try:
+        return to_json(result, inf_nan_mode="null").decode()
+    except PydanticSerializationError:  # perhaps for half of a character only
+        return as_json(to_jsonable_python(whole(result), inf_nan_mode="null")).decode()
 
 
 def _fits(result: Any) -> bool:

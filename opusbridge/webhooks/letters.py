@@ -3,8 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
-
+from opusbridge.texts import as_json
 from opusbridge.tools.outcome import CallOutcome, without_words
 
 
@@ -25,4 +24,4 @@ def call_ended(outcome: CallOutcome, data_dir: Path, *, transcript: bool) -> byt
         "transcript": dict(outcome.transcript) if transcript else None,
         "files": None if folder is None else folder.as_posix(),
     }
-    return orjson.dumps(told)
+    return as_json(told)

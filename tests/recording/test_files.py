@@ -3,6 +3,7 @@ import stat
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import orjson
 import pytest
 
 from opusbridge.privacy import Private
@@ -47,6 +48,13 @@ def test_json_is_written_whole_and_leaves_nothing_behind(tmp_path: Path) -> None
 
     assert json.loads(path.read_text()) == {"caller": "+15550100001", "turns": [1]}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_half_a_character_costs_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "call.json"
+    write_json(path, {"caller": Private("\ud83d"), "note": ["a\ude00", "é"]})
+
+    assert orjson.loads(path.read_bytes()) == {"caller": "\ufffd", "note": ["a\ufffd", "é"]}
 
 
 def test_what_cannot_be_json_leaves_the_old_file_alone(tmp_path: Path) -> None:

@@ -76,7 +76,15 @@ def test_a_message_is_kept_as_the_object_it_was(flight: Flight) -> None:
 def test_what_is_no_object_is_kept_as_text(flight: Flight, text: str) -> None:
     flight.recording.said("telephony", "in", text, 0.0)
 
-    assert [line["text"] for line in flight.finish()] == [text.replace("\ud800", "?")]
+    assert [line["text"] for line in flight.finish()] == [text.replace("\ud800", "\ufffd")]
+
+
+def test_a_message_with_half_a_character_is_kept_as_the_object_it_was(flight: Flight) -> None:
+    flight.recording.said("model", "in", r'{"type": "x", "token": "s", "words": "\ud83d"}', 0.0)
+
+    (line,) = flight.finish()
+    assert line["text"]["words"] == "\ufffd"
+    assert line["text"]["token"] != "s"
 
 
 def test_a_second_of_sound_is_one_line_with_arrivals_sizes_and_one_hash(flight: Flight) -> None:

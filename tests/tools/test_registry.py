@@ -249,6 +249,7 @@ async def test_a_tool_may_say_in_its_own_words_what_went_wrong() -> None:
 
 class Receipt(BaseModel):
     total: float
+    note: str = ""
 
 
 @pytest.mark.parametrize(
@@ -257,9 +258,11 @@ class Receipt(BaseModel):
         ("as it is", "as it is"),
         (None, "null"),
         ({"a": [1, Size.SMALL]}, '{"a":[1,"small"]}'),
-        (Receipt(total=1.5), '{"total":1.5}'),
+        (Receipt(total=1.5), '{"total":1.5,"note":""}'),
         (float("nan"), "null"),
-        ("half of a \ud83d", "half of a ?"),
+        ("half of a \ud83d", "half of a \ufffd"),
+        ({"a\ud83d": ["\ude00", float("nan")]}, '{"a\ufffd":["\ufffd",null]}'),
+        (Receipt(total=2, note="\ud83d"), '{"total":2.0,"note":"\ufffd"}'),
         ("x" * LONGEST_RESULT, "x" * LONGEST_RESULT),
     ],
 )

@@ -22,6 +22,13 @@ def test_a_letter_has_the_call_and_says_where_its_files_are() -> None:
     assert told["files"] == "calls/call-1"
 
 
+def test_half_a_character_in_what_was_said_costs_no_letter() -> None:
+    items = {"items": [{"text": "Hello \ud83d"}]}
+    text = call_ended(CallOutcome("call-1", {}, items, None, {}), DATA, transcript=True)
+
+    assert orjson.loads(text)["transcript"]["items"] == [{"text": "Hello \ufffd"}]
+
+
 def test_where_nothing_is_to_be_kept_of_what_was_said_nothing_is_told() -> None:
     text = call_ended(outcome(None), DATA, transcript=False)
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from opusbridge import effects
 from opusbridge.errors import LocalProtocolError, RemoteProtocolError
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat, is_base64
+from opusbridge.texts import from_json
 
 PEER = "audiocodes"
 
@@ -228,7 +229,7 @@ Message = TypeVar("Message", bound=FromVAIC)
 def parse(text: str) -> dict[str, Any]:
     """The object in ``text``."""
     try:
-        message = orjson.loads(text)
+        message = from_json(text)
     except orjson.JSONDecodeError:
         raise RemoteProtocolError(PEER, "not-json") from None
     if type(message) is not dict:

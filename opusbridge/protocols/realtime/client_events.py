@@ -9,6 +9,7 @@ from typing import Any
 from opusbridge import effects
 from opusbridge.errors import LocalProtocolError
 from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
+from opusbridge.texts import well_formed
 
 ClientEvent = dict[str, Any]
 
@@ -34,7 +35,7 @@ def session_update(event_id: str, config: effects.SessionConfig) -> ClientEvent:
     session: dict[str, Any] = {
         "type": "realtime",
         "output_modalities": ["audio"],
-        "instructions": _sendable(config.instructions),
+        "instructions": well_formed(config.instructions),
         "tools": [{"type": "function", **tool} for tool in config.tools],
         "tool_choice": "auto",
         "audio": {
@@ -105,11 +106,11 @@ def response_create(effect: effects.CreateResponse) -> ClientEvent:
     response: dict[str, Any] = {
         "metadata": {
             "bridge_req": effect.request_id,
-            "why": _sendable(effect.why)[:METADATA_VALUE_LENGTH],
+            "why": well_formed(effect.why)[:METADATA_VALUE_LENGTH],
         }
     }
     if effect.instructions is not None:
-        response["instructions"] = _sendable(effect.instructions)
+        response["instructions"] = well_formed(effect.instructions)
     if effect.by_words_only:
         response["tool_choice"] = "none"
     return {"type": "response.create", "event_id": effect.request_id, "response": response}
@@ -144,7 +145,7 @@ def function_call_output(event_id: str, effect: effects.AddToolOutput) -> Client
         "id": effect.item_id,
         "type": "function_call_output",
         "call_id": effect.tool_call_id,
-        "output": _sendable(effect.output.value),
+        "output": well_formed(effect.output.value),
     }
     return {"type": "conversation.item.create", "event_id": event_id, "item": item}
 
@@ -165,7 +166,7 @@ def text_message(event_id: str, effect: effects.AddText) -> ClientEvent:
         "id": effect.item_id,
         "type": "message",
         "role": effect.role,
-        "content": [{"type": kind, "text": _sendable(effect.text.value)}],
+        "content": [{"type": kind, "text": well_formed(effect.text.value)}],
     }
     return {"type": "conversation.item.create", "event_id": event_id, "item": item}
 
@@ -176,11 +177,6 @@ def tool_call(event_id: str, effect: effects.AddToolCall) -> ClientEvent:
         "type": "function_call",
         "call_id": effect.tool_call_id,
         "name": effect.name,
-        "arguments": _sendable(effect.arguments.value),
+        "arguments": well_formed(effect.arguments.value),
     }
     return {"type": "conversation.item.create", "event_id": event_id, "item": item}
-
-
-def _sendable(text: str) -> str:
-    """Half a surrogate pair, which a tool may hand over, is in no UTF-8 text: a "?" instead."""
-    return text.encode("utf-8", "replace").decode("utf-8")

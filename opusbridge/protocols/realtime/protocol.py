@@ -18,6 +18,7 @@ from opusbridge.events import FromModel
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime import client_events, errors, messages
 from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, Audio, AudioFormat, is_base64
+from opusbridge.texts import as_json, from_json
 from opusbridge.usage import Usage
 
 #: How many of our event ids an error may still speak of; errors come within round trips.
@@ -190,7 +191,7 @@ class RealtimeProtocol:
 
     def _say(self, event: client_events.ClientEvent) -> None:
         # An agent may hold its tools in mappings that are not dicts.
-        self._outbox.append(orjson.dumps(event, default=_plain, option=_AS_IS).decode())
+        self._outbox.append(as_json(event, _plain, _AS_IS).decode())
         if len(self._sent) == SENT_EVENTS_KEPT:
             del self._sent[next(iter(self._sent))]
         self._sent[event["event_id"]] = event["type"]
@@ -202,7 +203,7 @@ _NO_JSON = object()
 def _parsed(text: str) -> Any:
     """What the text holds; :data:`_NO_JSON` if it cannot be read."""
     try:
-        return orjson.loads(text)
+        return from_json(text)
     except orjson.JSONDecodeError:
         return _NO_JSON
 

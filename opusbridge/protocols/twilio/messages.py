@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from opusbridge.errors import RemoteProtocolError
 from opusbridge.sound import is_base64
+from opusbridge.texts import from_json
 
 PEER = "twilio"
 
@@ -104,7 +105,7 @@ Message = TypeVar("Message", bound=FromTwilio)
 def parse(text: str) -> dict[str, Any]:
     """The object in ``text``."""
     try:
-        message = orjson.loads(text)
+        message = from_json(text)
     except orjson.JSONDecodeError:
         raise RemoteProtocolError(PEER, "not-json") from None
     if type(message) is not dict:

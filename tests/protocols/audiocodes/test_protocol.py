@@ -370,6 +370,7 @@ def test_a_call_under_way_is_not_resumed_on_its_own_socket() -> None:
         ("hello", "not-json"),
         ('{"type":Infinity}', "not-json"),
         ("\ud800", "not-json"),
+        (r'"\ud800"', "not-an-object"),
         ('{"a":' * 5000, "not-json"),
         ("[]", "not-an-object"),
         ("{}", "no-type"),

@@ -53,6 +53,7 @@ def test_each_way_of_being_unusable_has_its_slug() -> None:
     assert refused_as("hello") == "not-json"
     assert refused_as('{"type": NaN}') == "not-json"
     assert refused_as("\ud800") == "not-json"
+    assert refused_as(r'"\ud800"') == "not-an-object"
     assert refused_as("[" * 5000 + "]" * 5000) == "not-json"
     assert refused_as("[]") == "not-an-object"
     assert refused_as("{}") == "no-type"

@@ -132,9 +132,9 @@ def test_half_a_character_from_a_tool_does_not_cost_the_call() -> None:
         effects.CreateResponse("rc-1", "why", "\ud800c"),
     )
 
-    assert output["item"]["output"] == "a?"
-    assert text["item"]["content"][0]["text"] == "?b"
-    assert create["response"]["instructions"] == "?c"
+    assert output["item"]["output"] == "a\ufffd"
+    assert text["item"]["content"][0]["text"] == "\ufffdb"
+    assert create["response"]["instructions"] == "\ufffdc"
 
 
 def test_extra_settings_are_merged_last_object_by_object() -> None:
