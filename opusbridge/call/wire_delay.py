@@ -25,6 +25,11 @@ from opusbridge.call.line_clock import LineClock
 #: More than this is no wire's: the far side stood still.
 LONGEST_SECONDS = 0.3
 
+#: A far side may hold sound back and play it later, and is believed to. No telephone does so for
+#: longer, and whoever says that his does must not keep a call from ending: each second that is
+#: believed puts off what waits for the last word, and when the next echo is taken for lost.
+LONGEST_HELD_SECONDS = 10.0
+
 #: Trips of which the middle is the way: a wire that changes is followed within so many answers.
 RUNS = 5
 
@@ -174,7 +179,7 @@ class Run:
             self._ahead.append(ahead)
             del self._ahead[:-ECHOES]
             way = median_low(self._ahead) + wire.clock.behind - wire.quickest
-            self.delay = max(0.0, way)
+            self.delay = min(max(0.0, way), LONGEST_HELD_SECONDS)
             return
         if now - self._came_at < TOGETHER_SECONDS:
             excess = min(excess, self._excesses.pop())
@@ -182,7 +187,8 @@ class Run:
         self._excesses.append(excess)
         del self._excesses[:-ECHOES]
         if not self._ahead:
-            self.delay = self._way(min(self._excesses), wire.quickest)
+            way = self._way(min(self._excesses), wire.quickest)
+            self.delay = min(way, LONGEST_HELD_SECONDS)
 
     def _way(self, least: float, quickest: float) -> float:
         """How much of that was the sound's own way, as far as its size and their number tell."""

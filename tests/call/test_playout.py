@@ -6,7 +6,7 @@ from opusbridge.call import playout as module
 from opusbridge.call.kept import KeptSound
 from opusbridge.call.playout import PlayoutLedger
 from opusbridge.call.segments import Ended, Segment, Sent
-from opusbridge.call.wire_delay import NEWS_SECONDS, WireDelay
+from opusbridge.call.wire_delay import LONGEST_HELD_SECONDS, NEWS_SECONDS, WireDelay
 from opusbridge.sound import PCMU_8K, Audio
 
 
@@ -223,6 +223,22 @@ def test_what_was_heard_is_never_taken_back() -> None:
     assert ledger.heard_ms(segment, 3.0) == pytest.approx(2000, abs=0.2)
     assert ledger.heard_ms(segment, 3.4) == pytest.approx(2000, abs=0.2)
     assert ledger.heard_ms(segment, 6.0) == pytest.approx(3550, abs=0.2)
+
+
+def test_a_far_side_whose_echoes_come_ever_later_is_not_followed_for_ever() -> None:
+    ledger = buffering()
+    echoes: list[tuple[str, float]] = []
+    for now in range(300):
+        while echoes and now >= echoes[0][1]:
+            ledger.mark_reached(echoes.pop(0)[0], now)
+        if now < 120:
+            segment, _ = say(ledger, "item_1", 1000, now=now)
+            # Just before it would be taken for lost.
+            echoes.append((ledger.place_mark(), ledger.silent_at(now) + 29.0))
+        assert ledger.heard_ms(segment, now) <= segment.received_ms
+        assert ledger.silent_at(now) <= min(now, 119) + 1.0 + LONGEST_HELD_SECONDS
+
+    assert ledger.heard_ms(segment, 300.0) == segment.received_ms
 
 
 def test_an_echo_that_comes_twice_changes_nothing() -> None:

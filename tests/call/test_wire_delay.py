@@ -8,6 +8,7 @@ from opusbridge.call.wire_delay import (
     EARLY_APART_SECONDS,
     EARLY_PINGS,
     ECHOES,
+    LONGEST_HELD_SECONDS,
     LONGEST_SECONDS,
     MOST_ASKED,
     RUNS,
@@ -136,6 +137,20 @@ def test_a_far_side_that_stood_still_is_believed_after_some_echoes() -> None:
         run.came_back(2400 + 800 * number, 1.2 + 0.1 * number + 0.58, wire)
 
     assert run.delay == pytest.approx(0.58 - 0.02 - LONGEST_SECONDS / (ECHOES + 1))
+
+
+@pytest.mark.parametrize("line_tells", [False, True])
+def test_a_far_side_is_believed_to_have_stood_still_for_some_seconds_and_no_longer(
+    line_tells: bool,
+) -> None:
+    wire = beside_a_line([0.01])[0] if line_tells else wire_after(0.04)
+    for seconds in (LONGEST_HELD_SECONDS - 1.0, LONGEST_HELD_SECONDS + 1.0, 600.0):
+        run = Run(0, 10.0 - seconds, 8000, 0.05, 0.05)
+        for _ in range(2 * ECHOES):
+            run.came_back(160, 10.0, wire)
+
+        assert run.delay == pytest.approx(min(seconds, LONGEST_HELD_SECONDS), abs=0.35)
+        assert run.delay <= LONGEST_HELD_SECONDS
 
 
 def test_a_ping_that_left_with_the_sound_tells_half_of_how_late_it_is_heard() -> None:
