@@ -24,9 +24,12 @@ from opusbridge.errors import PeerGone
 
 #: Texts that wait to be received before we stop reading from the peer.
 MOST_UNREAD = 64
-#: A message this long goes to the loop as it is, not by picows' own buffer, which it would hold
-#: a view of while the peer is slow.
+#: A longer message goes by a buffer of its own: picows' grows with the longest, such as what the
+#: caller said while a session was dialled, and is kept to the end of the socket; of a slow server
+#: it would also still be read while the next message is put in.
 MOST_BUFFERED = 8 * 1024
+#: Of a frame (RFC 6455 section 5.2): so much stands before the message.
+LONGEST_HEADER = 14
 
 #: RFC 6455 section 7.4: what may stand in a close frame, besides 3000 to 4999.
 CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015)})
@@ -132,11 +135,10 @@ class LeanSocket(WSListener):
         if self._gone is not None or transport is None or transport.is_close_frame_sent:
             return
         try:
-            if len(data) > MOST_BUFFERED and not transport.is_client_side:
-                # Only servers' frames are this simple: no mask.
-                size = len(data).to_bytes(2) if len(data) < 65_536 else len(data).to_bytes(8)
-                flag = b"\x81\x7e" if len(size) == 2 else b"\x81\x7f"
-                transport.underlying_transport.write(b"".join((flag, size, data)))
+            if len(data) > MOST_BUFFERED:
+                room = bytearray(LONGEST_HEADER)
+                room += data
+                transport.send_reuse_external_bytearray(_TEXT, room, LONGEST_HEADER)
             else:
                 transport.send(_TEXT, data)
         except Exception as error:  # noqa: BLE001  # it belongs to whoever waits for the end

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -11,7 +12,7 @@ from websockets.http11 import Request, Response
 
 from opusbridge.bridge import dialling
 from opusbridge.bridge.dialling import dialler, session_url
-from opusbridge.bridge.outbox import Socket
+from opusbridge.bridge.outbox import QuickSocket, Socket, read_all
 from opusbridge.config import Settings
 from opusbridge.errors import PeerGone
 
@@ -203,6 +204,45 @@ async def test_texts_go_both_ways_even_large_ones() -> None:
     async with a_model(send_a_whole_item) as url:
         socket = await dialler(settings(url))()
         assert len(await socket.receive_text()) == 2**21
+
+
+@pytest.mark.parametrize("length", [8_192, 8_193, 65_535, 65_536, 300_001])
+async def test_a_long_text_is_whole_and_what_follows_is_not_mixed_with_it(length: int) -> None:
+    async with a_model(echo) as url:
+        socket = await dialler(settings(url))()
+        texts = ["a" * length, "b" * 5, "ü" * (length // 2)]
+        for text in texts:
+            await socket.send_text(text)
+
+        assert [await socket.receive_text() for _ in texts] == texts
+        await socket.close()
+
+
+async def test_a_long_text_leaves_no_buffer_of_its_size_behind() -> None:
+    async def measure(connection: ServerConnection) -> None:
+        async for message in connection:
+            await connection.send(str(len(message)))
+
+    async with a_model(measure) as url:
+        socket = await dialler(settings(url))()
+        assert isinstance(socket, QuickSocket)
+        arrived = asyncio.Queue[str]()
+        reading = asyncio.create_task(read_all(socket, arrived.put_nowait))
+        await asyncio.sleep(0)
+        tracemalloc.start()
+        assert socket.send_now("a" * 300_000)
+        assert await arrived.get() == "300000"
+        held = sum(
+            one.size
+            for one in tracemalloc.take_snapshot().statistics("filename")
+            if "/opusbridge/bridge/" in one.traceback[0].filename
+        )
+        tracemalloc.stop()
+        await socket.close()
+        with pytest.raises(PeerGone):
+            await reading
+
+    assert held < 100_000
 
 
 async def test_binary_frames_say_nothing() -> None:

@@ -366,7 +366,7 @@ def test_when_sound_is_taken_changes_nothing_in_it(
     st.sampled_from([0.0, 1.0, 400.0]),
     st.integers(0, 60),
 )
-@settings(derandomize=True)
+@settings(deadline=None, derandomize=True)
 def test_a_run_of_frames_is_laid_down_as_each_of_them_would_be(
     jitters: list[int], sizes: list[int], ms: int, pause: float, taken_after: int
 ) -> None:
