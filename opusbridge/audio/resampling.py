@@ -36,6 +36,9 @@ COEFFICIENT_BITS = 22
 #: Cycles filtered by one row of the matrix product: with fewer, copying the overlap of the
 #: rows dominates; with more, multiplying by the zeros of the kernel does.
 BLOCK_CYCLES = 16
+#: So many products are one task for numpy's library: for more it wakes threads of its own, which
+#: spin in front of a processor that other calls need, and gain nothing at these sizes.
+MOST_PRODUCTS = 131_072
 
 
 class Resampler:
@@ -86,7 +89,11 @@ class Resampler:
         # Row by row the same sound, further on by one block.
         item = padded.itemsize
         rows = np.ndarray((blocks, width), np.float64, padded, strides=(step * item, item))
-        sound = np.ascontiguousarray(rows) @ self._kernel
+        sound = np.empty((blocks, block_out))
+        at_once = MOST_PRODUCTS // self._kernel.size
+        for start in range(0, blocks, at_once):
+            some = slice(start, start + at_once)
+            np.matmul(np.ascontiguousarray(rows[some]), self._kernel, out=sound[some])
         np.rint(sound, out=sound)
         np.clip(sound, -32768, 32767, out=sound)
         return sound.astype("<i2").tobytes()[: 2 * samples]

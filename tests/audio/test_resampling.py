@@ -39,6 +39,16 @@ def test_how_the_sound_is_cut_changes_no_bit(
 
 
 @EVERY_PAIR
+def test_a_long_sound_in_one_piece_is_the_same_in_frames(from_hz: int, to_hz: int) -> None:
+    pcm, frame = noise(1, 2 * from_hz), from_hz // 50 * 2
+    resampler = Resampler(from_hz, to_hz)
+
+    got = b"".join(resampler.convert(pcm[at : at + frame]) for at in range(0, len(pcm), frame))
+
+    assert got + resampler.flush() == all_of(pcm, from_hz, to_hz)
+
+
+@EVERY_PAIR
 def test_every_sum_is_exact_in_a_double(from_hz: int, to_hz: int) -> None:
     coefficients = kernel(from_hz // 8_000, to_hz // 8_000) * 2.0**COEFFICIENT_BITS
 
