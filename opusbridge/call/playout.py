@@ -287,7 +287,7 @@ class PlayoutLedger:
 
     def silent_at(self, now: float) -> float:
         """When the caller will have heard everything; ``now`` or earlier if he has."""
-        waiting = sum(len(raw) for _, raw in self._waiting if raw is not None)
+        waiting = sum([len(raw) for _, raw in self._waiting if raw]) if self._waiting else 0
         return max(self._empties_at, now if waiting else 0.0) + self._seconds(waiting)
 
     def audible(self, now: float) -> bool:

@@ -18,7 +18,6 @@ travels.
 
 from dataclasses import dataclass, field
 from math import inf
-from statistics import median, median_low
 
 from opusbridge.call.line_clock import LineClock
 
@@ -88,6 +87,8 @@ class WireDelay:
     _assumed: float = field(init=False)
     _usual: float = 0.0
     _trips: list[Trip] = field(default_factory=list)
+    _straight_by: tuple[int, float] = (-1, inf)
+    """The clock's era, and how much it is behind, by which the trips were straightened."""
 
     def __post_init__(self) -> None:
         self._assumed = self.seconds
@@ -107,18 +108,21 @@ class WireDelay:
         return None if left is None else excess - now + left
 
     def _straighten(self, trip: Trip, ahead: float) -> None:
-        era, behind = self.clock.era, self.clock.behind
+        clock = self.clock
+        era, behind = by = clock.era, clock.behind
         trip.ahead = ahead if trip.era != era else min(trip.ahead, ahead)
         trip.era = era
-        for each in self._trips:
+        # The others are as straight as they were, unless a quicker frame was seen since.
+        for each in (trip,) if by == self._straight_by else self._trips:
             if each.era == era:
                 each.straight = max(0.0, each.ahead + behind)
-        self._usual = self.clock.usual
+        self._straight_by, self._usual = by, clock.usual
 
     def _reckon(self) -> None:
-        straight = [trip.straight for trip in self._trips if trip.straight < inf]
+        straight = sorted([trip.straight for trip in self._trips if trip.straight < inf])
         if straight:
-            quickest = min((median(straight) - self._usual) / 2, min(straight) / 2)
+            middle = (straight[len(straight) // 2] + straight[(len(straight) - 1) // 2]) / 2
+            quickest = min((middle - self._usual) / 2, straight[0] / 2)
         else:
             quickest = min(trip.least for trip in self._trips) / 2
         self.quickest = min(max(0.0, quickest), LONGEST_SECONDS)
@@ -127,7 +131,12 @@ class WireDelay:
         for trip in self._trips[-RUNS:]:
             told = trip.straight < inf
             ways.append(trip.straight - self.quickest if told else trip.least / 2)
-        self.seconds = min(median_low(ways), LONGEST_SECONDS)
+        self.seconds = min(_middle(ways), LONGEST_SECONDS)
+
+
+def _middle(of: list[float]) -> float:
+    """The lower of the two; ``statistics`` takes its time, and this is asked often."""
+    return sorted(of)[(len(of) - 1) // 2]
 
 
 @dataclass(slots=True, eq=False)
@@ -178,7 +187,7 @@ class Run:
                 self._ahead.clear()
             self._ahead.append(ahead)
             del self._ahead[:-ECHOES]
-            way = median_low(self._ahead) + wire.clock.behind - wire.quickest
+            way = _middle(self._ahead) + wire.clock.behind - wire.quickest
             self.delay = min(max(0.0, way), LONGEST_HELD_SECONDS)
             return
         if now - self._came_at < TOGETHER_SECONDS:
