@@ -71,10 +71,14 @@ def whole(value: Any, depth: int = 0) -> Any:
     if depth == _DEEPEST:
         return value
     if isinstance(value, Mapping):
-        return {whole(key, depth + 1): whole(one, depth + 1) for key, one in value.items()}
+        return {_whole_key(key): whole(one, depth + 1) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [whole(one, depth + 1) for one in value]
     return value
+
+
+def _whole_key(key: Any) -> Any:
+    return well_formed(key) if isinstance(key, str) else key
 
 
 def _mended(escape: re.Match[str]) -> str:

@@ -215,7 +215,7 @@ class Tool:
             raise ToolFailed(
                 f"the result of {self.name} is too long: more than {LONGEST_RESULT} characters"
             ) from None
-        except (ValueError, RecursionError) as error:  # unknown to JSON, or it contains itself
+        except (TypeError, ValueError, RecursionError) as error:  # not JSON, or it contains itself
             log.error("tool result cannot be said in JSON", tool=self.name, raised=places(error))
             raise ToolFailed(f"{self.name} failed") from error
 
@@ -298,13 +298,6 @@ def tool(
         known = ", ".join(one.name for one in fields(Manners))
         raise ConfigurationError(f"@tool takes no {next(iter(unknown))}; it takes {known}")
     if function is not None:
-        return _described(Tool(function))
+        return Tool(function)
     manners = Manners(timeout_seconds, reply, say_first, filler_after, filler)
-    return lambda function: _described(Tool(function, manners))
-
-
-def _described(made: Tool) -> Tool:
-    """No mistake: a name may say enough. But it is rarely meant, and nothing else would tell."""
-    if not made.description:
-        log.warning("the model is not told what a tool is for: no docstring", tool=made.name)
-    return made
+    return lambda function: Tool(function, manners)

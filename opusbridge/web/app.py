@@ -82,7 +82,7 @@ def assemble(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        _warn(access, voice_closed=closed)
+        _warn(access, agent, voice_closed=closed)
         async with beside(), outbound.running(), announcements.running(), lag.watched():
             yield
         await on_close()
@@ -144,8 +144,11 @@ def _outbound(
     return Outbound(calls, Journal(settings.data_dir / "outbound.jsonl"), ways, caps)
 
 
-def _warn(access: Access, *, voice_closed: bool) -> None:
+def _warn(access: Access, agent: Agent, *, voice_closed: bool) -> None:
     for endpoint, reason in access.closed_endpoints().items():
         _log.warning("endpoint closed", endpoint=endpoint, reason=reason)
     if voice_closed:
         _log.warning("endpoint closed", endpoint=VOICE, reason="turn detection is none")
+    for tool in agent.tools:
+        if not tool.description:  # its name may say enough, but that is rarely meant
+            _log.warning("the model is not told what a tool is for: no docstring", tool=tool.name)

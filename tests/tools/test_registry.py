@@ -261,6 +261,7 @@ class Receipt(BaseModel):
         (Receipt(total=1.5), '{"total":1.5,"note":""}'),
         (float("nan"), "null"),
         ("half of a \ud83d", "half of a \ufffd"),
+        ({("a", 1): "half of a \ud83d"}, '{"a,1":"half of a \ufffd"}'),
         ({"a\ud83d": ["\ude00", float("nan")]}, '{"a\ufffd":["\ufffd",null]}'),
         (Receipt(total=2, note="\ud83d"), '{"total":2.0,"note":"\ufffd"}'),
         ("x" * LONGEST_RESULT, "x" * LONGEST_RESULT),
@@ -280,7 +281,20 @@ def a_circle() -> list[Any]:
     return circle
 
 
-@pytest.mark.parametrize("result", [object(), iter("for ever"), b"\xff"])
+HALF = "half of a \ud83d"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        object(),
+        iter("for ever"),
+        b"\xff",
+        {"id": 10**20, "note": HALF},
+        [10**20, HALF],
+        {frozenset({1}): HALF},
+    ],
+)
 async def test_a_result_json_cannot_say_is_a_failure(result: Any) -> None:
     @tool
     async def give() -> Any:
