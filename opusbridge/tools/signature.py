@@ -89,13 +89,14 @@ def read_signature(function: Callable[..., Any]) -> Signature:
 
 
 def _all_there(name: str, meant: Sequence[str], parameters: Sequence[str]) -> None:
-    """Words for a parameter that is none never reach the model: another lacks them."""
+    """Words for a misspelt parameter never reach the model. Of others nobody knows whether they
+    are meant for one: a note among them, the next section, what a decorator fills in."""
+    without = [parameter for parameter in parameters if parameter not in meant]
     for word in meant:
-        if word not in parameters:
-            near = get_close_matches(word, parameters, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+        if word not in parameters and (near := get_close_matches(word, without, 1)):
             raise ConfigurationError(
-                f"tool {name}: its docstring describes a parameter {word}, and it has none{hint}"
+                f"tool {name}: its docstring describes a parameter {word}, and it has none; "
+                f"did you mean {near[0]}?"
             )
 
 

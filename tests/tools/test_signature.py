@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-import structlog
 from pydantic import BaseModel, Field
 
 from opusbridge.errors import ConfigurationError
@@ -218,7 +217,7 @@ def google(order: str, call: CallContext) -> None:
 def sphinx(order: str) -> None:
     """Find it.
 
-    :param str colour: Which.
+    :param str ordre: Which.
     """
 
 
@@ -226,7 +225,7 @@ def sphinx(order: str) -> None:
     ("function", "said"),
     [
         (google, "a parameter ordr, and it has none; did you mean order?"),
-        (sphinx, "a parameter colour, and it has none"),
+        (sphinx, "a parameter ordre, and it has none; did you mean order?"),
     ],
 )
 def test_words_for_a_parameter_that_is_none_are_refused_at_once(
@@ -248,9 +247,10 @@ def test_what_only_looks_like_words_for_a_parameter_is_let_be() -> None:
                 note: the invoice.
             https://example.com/orders says more
             call: Filled in.
-
-        Returns:
-            status: Where it is.
+            database: By a decorator.
+            orders: All of them are in the shop's book.
+            Note: nothing is changed.
+            Returns: Where it is.
         """
 
     assert find.description == "Find it."
@@ -264,23 +264,6 @@ def words_only(order: str) -> None:
     Args:
         order: Which.
     """
-
-
-@pytest.mark.parametrize("function", [with_name, words_only])
-def test_a_tool_of_which_the_model_is_told_nothing_is_in_the_log(
-    function: Callable[..., None],
-) -> None:
-    with structlog.testing.capture_logs() as logs:
-        tool(no_args)
-        tool(function)
-
-    assert logs == [
-        {
-            "event": "the model is not told what a tool is for: no docstring",
-            "log_level": "warning",
-            "tool": function.__name__,
-        }
-    ]
 
 
 @pytest.mark.parametrize(
