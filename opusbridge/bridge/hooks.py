@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -20,8 +21,10 @@ from opusbridge.call.policy import TelephonyTraits
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.logs import Log, places
+from opusbridge.manners import NoInput
 from opusbridge.recording.files import plain
 from opusbridge.tools.context import CallContext
+from opusbridge.tools.mcp import McpServer
 from opusbridge.tools.outcome import CallOutcome
 from opusbridge.tools.workers import Workers
 
@@ -39,7 +42,11 @@ ON_END_SECONDS = 10.0
 #: Seconds for one that was told to stop; then nobody waits for it any longer.
 STOP_SECONDS = 1.0
 
-#: A key as it may stand in a log: what the hook made up itself may be anything.
+#: Names that an answer's keys can have.
+_NAMES = frozenset({*Agent.model_fields, *NoInput.model_fields, *McpServer.model_fields})
+#: How like one of them a misspelt one is.
+_NEARLY = 0.8
+#: A key as it may stand in a log.
 _KEY = re.compile(r"[A-Za-z0-9_*#-]{1,40}", re.ASCII)
 #: Parts of a key's path that are shown.
 _DEEPEST = 6
@@ -68,17 +75,28 @@ async def configured(
         if changed.greeting_audio is not None:
             await _in_thread(context.call_id, partial(own_clip, changed.greeting_audio))
     except Exception as error:  # noqa: BLE001  # the function is the user's code
-        log.error("configure failed: the agent as it is", raised=places(error), **_about(error))
+        log.error(
+            "configure failed: the agent as it is", raised=places(error), **_about(error, agent)
+        )
         failed(str(error) if isinstance(error, ConfigurationError) else places(error))
         return None
     return changed
 
 
-def _about(error: Exception) -> dict[str, str]:
+def _about(error: Exception, agent: Agent) -> dict[str, str]:
     """The key that the hook's answer has wrong, for the log; never its value."""
     key = error.key if isinstance(error, ConfigurationError) else ""
-    parts = [part if _KEY.fullmatch(part) else "?" for part in key.split(".")[:_DEEPEST]]
+    known = {*_NAMES, *agent.destinations}
+    parts = [_shown(part, known) for part in key.split(".")[:_DEEPEST]]
     return {"about": ".".join(parts)} if key else {}
+
+
+def _shown(part: str, known: set[str]) -> str:
+    """What the hook made up itself may be anything, unless it is nearly a name of ours."""
+    if part in known or re.fullmatch(r"[0-9]{1,2}|[*#]", part, re.ASCII):
+        return part
+    misspelt = _KEY.fullmatch(part) and get_close_matches(part, known, 1, _NEARLY)
+    return part if misspelt else "?"
 
 
 async def tell_of_end(

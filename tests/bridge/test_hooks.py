@@ -202,6 +202,14 @@ async def a_key_of_the_callers(call: CallContext) -> Any:
     return {f"a word of {call.caller}": True}
 
 
+def a_name_of_somebodys(call: CallContext) -> Any:
+    return {"destinations": {"Jane-Doe": "nowhere"}}
+
+
+def a_pin(call: CallContext) -> Any:
+    return {"451234": True}
+
+
 @pytest.mark.parametrize(
     ("hook", "about"),
     [
@@ -213,14 +221,17 @@ async def a_key_of_the_callers(call: CallContext) -> Any:
         (wrong_inside, "no_input.nudges.1"),
         (another_agent, "destinations.billing"),
         (a_key_of_the_callers, "?"),
+        (a_name_of_somebodys, "destinations.?"),
+        (a_pin, "?"),
     ],
 )
 async def test_a_configure_that_fails_is_told_once_and_tells_nothing_private(
     hook: Any, about: str | None
 ) -> None:
     structlog.reset_defaults()
+    agent = an_agent(configure=hook, destinations={"billing": "+15550100300"})
     with capture_logs() as lines:
-        found = await configured(an_agent(configure=hook), SETTINGS, TWILIO, CALL)
+        found = await configured(agent, SETTINGS, TWILIO, CALL)
 
     assert found is None
     (line,) = lines
