@@ -93,10 +93,17 @@ def _object(text: bytes) -> Line | None:
 
 def _told(line: Line | None, number: int) -> list[Line]:
     """What a line says; ``ValueError`` if that cannot be understood."""
-    t = None if line is None else line.get("t")
-    if line is None or not isinstance(t, int | float) or not abs(t) <= _NO_CALL_SECONDS:
+    told = [] if line is None or not _in_time(line) else [line]
+    if told and "flow" in told[0]:
+        told = unfolded(told[0])
+    if not told or not all(map(_in_time, told)):
         raise ValueError(f"line {number} cannot be read")
-    return unfolded(line) if "flow" in line else [line]
+    return told
+
+
+def _in_time(line: Line) -> bool:
+    t = line.get("t")
+    return isinstance(t, int | float) and abs(t) <= _NO_CALL_SECONDS
 
 
 def _time(line: Line) -> float:

@@ -7,6 +7,7 @@ import pytest
 
 from opusbridge.recording.flight import FlightRecording
 from opusbridge.recording.reading import read_flight, salvage
+from opusbridge.recording.runs import exact_times
 from opusbridge.sound import PCMU_8K
 
 
@@ -57,6 +58,14 @@ def test_a_line_that_says_nothing_is_counted_and_all_others_are_read(
     assert found.unread == (4, 5)
     assert str(found) == "2 of its 6 lines cannot be read; the first of them is line 4"
     assert [line["n"] for line in found.lines[1:]] == [1, 2, 5]
+
+
+@pytest.mark.parametrize("at", [1e300, -1e9])
+def test_what_came_in_mid_flow_at_no_time_of_the_call_is_counted(flight: Path, at: float) -> None:
+    folded = {"t": 1.0, "n": 2, "flow": "ww", "at": exact_times([1.0, at]), "words": [{}, {}]}
+    damage(flight, l3=json.dumps(folded).encode())
+
+    assert salvage(flight).unread == (3,)
 
 
 def test_the_last_line_of_a_crash_is_told_for_what_it_is(flight: Path) -> None:
