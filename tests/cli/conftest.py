@@ -1,12 +1,9 @@
 """Every command of these tests runs in an empty folder, without settings of the machine's."""
 
-import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from tests.cli.running import is_setting
 
@@ -17,14 +14,3 @@ def a_fresh_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def leave_logging_as_it_was() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("opusbridge")
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    ours.setLevel(logging.NOTSET)
-    structlog.reset_defaults()

@@ -1,6 +1,5 @@
 """What the service says of itself when it begins."""
 
-import structlog
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
@@ -19,7 +18,6 @@ def drop(order: str) -> str:
 
 
 async def test_a_tool_of_which_the_model_is_told_nothing_is_in_the_log_once_it_serves() -> None:
-    structlog.reset_defaults()
     agent = Agent(name="shop", instructions="Be brief.", tools=[find, drop])
     app: Starlette = create_app(Settings.load(), agent)
     with capture_logs() as lines:
