@@ -29,11 +29,12 @@ class CutInTheMiddle(PartySocket):
         return (await super().receive_text()).replace(HALF, r"\ud83d")
 
 
-@tool
 async def look_up(call: CallContext, what: str) -> str:
-    """Look it up. \ud83d"""
     call.play(Path("found.wav"), "played \ud83d")
     return f"{what}, and the tool's \ud83d"
+
+
+look_up.__doc__ = "Look it up. \ud83d"  # Python 3.13 compiles none that is so written
 
 
 @tool
@@ -46,7 +47,7 @@ AGENT = Agent(
     name="desk",
     instructions="Be kind.",
     greeting=None,
-    tools=[look_up, book, transfer_call],
+    tools=[tool(look_up), book, transfer_call],
     destinations={"billing": "+15550100300"},
 )
 CALLS = (
