@@ -1,12 +1,15 @@
-"""Which sockets the tests use: the ordinary ones, or both where a module asks for them. And what
-a command or a test does to the process's logging is over with its test.
+"""Which sockets the tests use: the ordinary ones, or both where a module asks for them. One
+certificate is made for all; and what is done to the process's logging is over with its test.
 
 ``TEST_SOCKETS=fast scripts/test tests/end_to_end`` takes the lean ones for all the others.
 """
 
 import logging
 import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
+from shutil import which
 
 import pytest
 import structlog
@@ -39,3 +42,18 @@ def both_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """The tests of a module run once over each."""
     monkeypatch.setenv("OPUSBRIDGE_SOCKETS", request.param)
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """One for ``localhost`` that nobody has signed, and its key."""
+    if which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    shown, key = folder / "certificate.pem", folder / "key.pem"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    who = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(
+        [*make.split(), *who, "-out", shown, "-keyout", key], check=True, capture_output=True
+    )
+    return shown, key

@@ -291,8 +291,8 @@ def tool(
       named from the function's own file.
 
     Raises :class:`ConfigurationError` where the model could not be told how to call the
-    function, its docstring describes a parameter that is none, or a manner cannot be. Without a
-    docstring the model has only the names to go by: that is a warning in the log.
+    function, its docstring misspells a parameter, or a manner cannot be. Without a docstring the
+    model has only the names to go by: of that the log warns when the service begins.
     """
     if unknown:
         known = ", ".join(one.name for one in fields(Manners))

@@ -2,14 +2,12 @@
 
 import asyncio
 import ssl
-import subprocess
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from hashlib import sha1
 from pathlib import Path
-from shutil import which
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -229,21 +227,6 @@ async def test_a_dial_that_nobody_waits_for_any_more_leaves_no_line_behind() -> 
 
 
 # --- TLS --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate of this machine that nobody has signed, and its key."""
-    if which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    shown, key = folder / "certificate.pem", folder / "key.pem"
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    who = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(
-        [*make.split(), *who, "-out", shown, "-keyout", key], check=True, capture_output=True
-    )
-    return shown, key
 
 
 @asynccontextmanager

@@ -2,11 +2,9 @@
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from shutil import which
 from socket import gaierror
 
 import pytest
@@ -187,17 +185,3 @@ async def behind_tls(certificate: tuple[Path, Path]) -> AsyncIterator[str]:
     served = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
     async with served:
         yield f"wss://localhost:{served.sockets[0].getsockname()[1]}"
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """One for ``localhost`` that nobody has signed, and its key."""
-    if which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    shown, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    who = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(
-        [*make.split(), *who, "-out", shown, "-keyout", key], check=True, capture_output=True
-    )
-    return shown, key
