@@ -116,6 +116,19 @@ def test_a_session_that_froze_while_the_caller_spoke_is_not_believed_that_he_sti
     assert of(ReplaceModel, found) == [asked + BUSY_ANSWER_SECONDS]
 
 
+def test_while_a_dial_for_an_expired_session_goes_on_the_caller_is_asked_to_hold() -> None:
+    call, _ = started(replace(POLICY, barge_in=False))
+    call.handle(events.SpeechStarted("item_1", 0), 1.0)  # he is not waiting yet
+    found = call.handle(events.ModelErred("session_expired"), 1.5)
+    assert of(ReplaceModel, [(1.5, one) for one in found])
+
+    due = call.deadline  # and nothing else would wake it
+    assert due is not None
+    held = call.handle(events.DeadlineReached(), due)
+    assert [one for one in held if isinstance(one, PlayAudio)]
+    assert due == 1.5 + POLICY.hold_after
+
+
 # --- The greeting -----------------------------------------------------------------------
 
 
