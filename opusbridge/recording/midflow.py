@@ -1,7 +1,8 @@
 """The line of ``flight.jsonl`` for what came in mid-flow: in columns, as it was kept.
 
-Less than a second of a call, sixty things or so: as lines of their own they would cost more than
-everything else that is written of it. Whoever reads it gets these lines (:func:`unfolded`).
+A second and a half of a call at most, a hundred things or so: as lines of their own they would
+cost more than everything else that is written of it. Whoever reads it gets these lines
+(:func:`unfolded`).
 """
 
 import struct

@@ -1,7 +1,7 @@
 """Keeps what a call was: its sound, its messages, its transcript and its summary.
 
 The bridge hands everything over as it happens (:class:`CallRecorder`); that costs a frame of
-audio about a microsecond, because nothing is looked at. A little more than once a second what
+audio about a microsecond, because nothing is looked at. Every second or so what
 came together goes to the writer's thread, where :class:`.CallFiles` decodes, mixes and writes it.
 A slow or broken disk costs the recording, never the call.
 """
@@ -28,6 +28,10 @@ from opusbridge.sound import AudioFormat
 #: How long things come together before the writer gets them: a thread woken for every frame
 #: would take the processor from the calls; with what the writer waits a crash costs a second.
 HAND_OVER_SECONDS = 0.75
+
+#: The same where only the flight is kept. A batch has costs of its own: half as many are a fourth
+#: less for the writer, and a crash may cost a flight a second more than a recording.
+FLIGHT_SECONDS = 1.5
 
 #: What keeping one entry costs beside its text or sound, roughly, and one in mid-flow.
 ENTRY_BYTES = 200
@@ -89,7 +93,8 @@ class CallRecorder:
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
         self._batch = Batch(keeps=flight == "whole")
         self._size_bytes = 0
-        self.hand_over_at = started_at + HAND_OVER_SECONDS
+        self._together = HAND_OVER_SECONDS if record else FLIGHT_SECONDS
+        self.hand_over_at = started_at + self._together
         """When what came together is due to go to the writer."""
         self._done: Future[None] | None = None  # from ``finish`` on
         self.dropped = 0
@@ -221,7 +226,7 @@ class CallRecorder:
             self._hand_over(entry[0])
 
     def _hand_over(self, now: float) -> None:
-        self.hand_over_at = now + HAND_OVER_SECONDS
+        self.hand_over_at = now + self._together
         if self._changes is not None:
             self._follow(self._changes(now))
         batch, size = self._batch, self._size()
