@@ -21,10 +21,12 @@ Row = str | list[Any]
 
 
 def packed(rows: list[Any]) -> bytes:
-    """As few bytes as can be had in a quarter of a millisecond, for a piece of a transcript."""
+    """As few bytes as can be had in a tenth of a millisecond, for a piece of a transcript."""
     text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    # Pieces are small: with tables for more it would take thrice as long, and 270 KB meanwhile.
+    small = zlib.compressobj(wbits=12, memLevel=5)
     # A tool's words may be no Unicode at all.
-    return zlib.compress(text.encode("utf-8", "surrogatepass"))
+    return small.compress(text.encode("utf-8", "surrogatepass")) + small.flush()
 
 
 def unpacked(piece: bytes) -> list[Any]:

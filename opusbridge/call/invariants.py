@@ -13,7 +13,7 @@ from opusbridge.effects import Effect, Note
 from opusbridge.events import Event
 
 #: Ids remembered, far more than are ever in flight.
-REMEMBERED = 64
+REMEMBERED = 24
 
 
 class Invariants:

@@ -18,7 +18,7 @@ from opusbridge.call.tables import (
 )
 
 #: Ids kept to recognise what is late; a call has few in flight.
-REMEMBERED = 64
+REMEMBERED = 24
 
 
 def remember(ids: list[str], *new: str) -> None:

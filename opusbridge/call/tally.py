@@ -28,7 +28,7 @@ COUNTED = frozenset(
 )
 
 #: So many turns are put away together, when there are twice as many.
-PIECE_TURNS = 16
+PIECE_TURNS = 6
 
 #: The parts of a turn's latency, in the order in which they pass.
 INTERVALS = (
