@@ -55,6 +55,7 @@ class Echo(NamedTuple):
 
 _KINDS: dict[type, int] = {
     str: FRAME,
+    int: FRAME,  # the size of one that was hashed as it came
     Mark: SOUND,
     FurtherMark: PIECE,
     Words: WORDS,
@@ -84,10 +85,7 @@ class Owned:
         self.sizes.append(sound_bytes(sound))
         if self.texts is not None:
             self.texts.append(sound)
-        text = sound.encode()
-        self.sha256.update(text[:_QUIET_BYTES])
-        for start in range(_QUIET_BYTES, len(text), _QUIET_BYTES):
-            self.sha256.update(text[start : start + _QUIET_BYTES])
+        _update(self.sha256, sound)
 
     def left(self, among: range) -> list[int]:
         """The sizes of what left with these, in bytes."""
@@ -101,17 +99,29 @@ class Owned:
         return sizes
 
 
+def _update(sha256: "hashlib._Hash", sound: str) -> None:
+    text = sound.encode()
+    if len(text) <= _QUIET_BYTES:
+        return sha256.update(text)
+    for start in range(0, len(text), _QUIET_BYTES):
+        sha256.update(text[start : start + _QUIET_BYTES])
+
+
 @dataclass(slots=True)
 class Batch:
     """Of one call, handed over at once."""
 
     keeps: bool
     """The agent's sound itself, too."""
+    hashed: "hashlib._Hash | None" = None
+    """Of the frames' texts, one after the other, where nobody needs more of them: a second of
+    them is a fifth of what a call keeps in memory."""
     kind: str = ""
     """What the wire calls the messages of the frames."""
     flow: list[Any] = field(default_factory=list)
     """What came in mid-flow, three entries each: its time in seconds on the shell's clock; the
-    sound of a frame, in base64, or another thing; what the wire's clock said of a frame, in ms."""
+    sound of a frame, in base64 (where it is ``hashed`` its size in bytes), or another thing; what
+    the wire's clock said of a frame, in ms."""
     owned: list[Owned] = field(default_factory=list)
     """The sound of every ``SOUND``, in their order."""
     entries: list[Entry] = field(default_factory=list)
@@ -124,6 +134,12 @@ class Batch:
     def keep(self, entry: Entry) -> None:
         self.entries.append(entry)
         self.places.append(len(self.flow))
+
+    def hash(self, frame: tuple[str, int | None], now: float) -> None:
+        """The caller's, where they are hashed: its sound in base64, and its stamp."""
+        assert self.hashed is not None
+        _update(self.hashed, frame[0])
+        self.flow += now, sound_bytes(frame[0]), frame[1]
 
     def spoke(self, delta: events.Delta, around: tuple[str, str], cut: list[int] | None) -> None:
         """``cut``: how much of its text left with each piece, if there were several."""
@@ -148,7 +164,18 @@ class Batch:
 class Columns:
     """What came in mid-flow, in its order; each column has an entry for those of its kind."""
 
-    __slots__ = ("echoes", "frames", "kinds", "marks", "owned", "stamps", "times", "words")
+    __slots__ = (
+        "echoes",
+        "frames",
+        "hashed",
+        "kinds",
+        "marks",
+        "owned",
+        "sizes",
+        "stamps",
+        "times",
+        "words",
+    )
 
     def __init__(self, batch: Batch) -> None:
         things = batch.flow[1::3]
@@ -156,17 +183,20 @@ class Columns:
         """Of all, in seconds on the shell's clock."""
         self.kinds = bytes(map(_KINDS.__getitem__, map(type, things)))
         self.owned = batch.owned
+        self.hashed = batch.hashed
         self.frames: list[str] = [one for one in things if type(one) is str]
-        """In base64."""
+        """In base64; none where they are ``hashed``."""
+        self.sizes: list[int] = [one for one in things if type(one) is int] if batch.hashed else []
+        """In bytes, of each of these."""
         self.stamps: list[int | None] = batch.flow[2::3]
         """What the wire's clock said, of all."""
         self.marks: list[str] = []
         self.words: list[str] = []
         self.echoes: list[str] = []
         others = {Mark: self.marks, FurtherMark: self.marks, Words: self.words, Echo: self.echoes}
-        if len(self.frames) < len(things):
+        if len(self.frames) + len(self.sizes) < len(things):
             for one in things:
-                if type(one) is not str:
+                if type(one) in others:
                     others[type(one)].append(one[0])
 
     def __len__(self) -> int:

@@ -89,8 +89,11 @@ class Stretch:
 
     def _frames(self, among: range) -> Line:
         columns = self.columns
-        sounds = columns.frames[among.start : among.stop]
-        line: Line = {"media": self._kind, **sizes_and_hash(sounds, self.keeps)}
+        if columns.hashed is None:
+            told = sizes_and_hash(columns.frames[among.start : among.stop], self.keeps)
+        else:
+            told = _hashed(columns.sizes, columns.hashed.hexdigest())
+        line: Line = {"media": self._kind, **told}
         stamps = columns.stamps[self._start : self.stop]
         if stamps.count(None) < len(stamps):
             kinds = columns.kinds[self._start : self.stop]
@@ -117,7 +120,10 @@ class Stretch:
 def _told(owned: Owned, among: range, keeps: bool) -> Line:
     if owned.texts is not None:
         return sizes_and_hash(owned.texts[among.start : among.stop], keeps)
-    sizes, sha256 = owned.sizes, owned.sha256.hexdigest()
+    return _hashed(owned.sizes, owned.sha256.hexdigest())
+
+
+def _hashed(sizes: list[int], sha256: str) -> Line:
     return {"bytes": sum(sizes), "sizes": one_size(sizes), "sha256": sha256}
 
 

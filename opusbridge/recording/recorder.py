@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import cache, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from opusbridge.events import Event
 from opusbridge.recording.batch import SHELL, Batch, Echo, Entry, FurtherMark, Mark, Words
 from opusbridge.recording.call_files import CallFiles
 from opusbridge.recording.facts import FACTS
+from opusbridge.recording.loudness import may_judge
 from opusbridge.recording.transcript_file import merged
 from opusbridge.recording.writer import Writer
 from opusbridge.sound import AudioFormat
@@ -91,7 +93,9 @@ class CallRecorder:
         """What :meth:`observe` makes anything of."""
         self._changes: Callable[[float], dict[str, Any]] | None = None
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
-        self._batch = Batch(keeps=flight == "whole")
+        self._whole = flight == "whole"
+        self._hashes = self._flight and not (record or self._whole)
+        self._batch = self._fresh()
         self._size_bytes = 0
         self._together = HAND_OVER_SECONDS if record else FLIGHT_SECONDS
         self.hand_over_at = started_at + self._together
@@ -115,6 +119,9 @@ class CallRecorder:
         """
         self._changes = changes if self.keeps_words else None
         self._files.policy = policy
+        if self._hashes and may_judge(policy):
+            self._hashes = False
+            self._batch = self._fresh()
 
     def hand_over_if_due(self, now: float) -> None:
         """To be called at :attr:`hand_over_at`: a silent line must not keep what is known."""
@@ -146,8 +153,11 @@ class CallRecorder:
         if self._takes_frames:
             batch = self._batch
             batch.kind = kind
-            batch.flow += now, frame[0], frame[1]
-            self._size_bytes += len(frame[0])
+            if batch.hashed is None:
+                batch.flow += now, frame[0], frame[1]
+                self._size_bytes += len(frame[0])
+            else:
+                batch.hash(frame, now)
             if now >= self.hand_over_at:
                 self._hand_over(now)
 
@@ -197,6 +207,8 @@ class CallRecorder:
         ``policy``: how the call is to be conducted from now on, if this says so.
         """
         if self._flight:
+            if self._hashes and may_judge(policy):
+                self._keep_frames(now)
             self._keep((now, SHELL, "in", (event, policy)), ENTRY_BYTES)
 
     def finish(self, call: dict[str, Any], transcript: dict[str, Any], now: float) -> None:
@@ -225,6 +237,16 @@ class CallRecorder:
         if entry[0] >= self.hand_over_at:
             self._hand_over(entry[0])
 
+    def _fresh(self) -> Batch:
+        return Batch(self._whole, sha256() if self._hashes else None)
+
+    def _keep_frames(self, now: float) -> None:
+        """From now on the sound of his frames itself is needed, for how loud it is."""
+        self._hashes = False
+        self._hand_over(now)
+        if self._batch.hashed is not None:
+            self._batch = self._fresh()  # there was nothing to hand over
+
     def _hand_over(self, now: float) -> None:
         self.hand_over_at = now + self._together
         if self._changes is not None:
@@ -232,7 +254,7 @@ class CallRecorder:
         batch, size = self._batch, self._size()
         if not batch.flow and not batch.entries and not self._news:
             return
-        self._batch, self._size_bytes = Batch(batch.keeps), 0
+        self._batch, self._size_bytes = self._fresh(), 0
         if self._writer.submit(partial(self._files.write, batch, self.dropped, self._news), size):
             self._news = {}
             return

@@ -1,13 +1,15 @@
 """What came in mid-flow is folded into few lines, and says the same when it is read."""
 
 import json
+import sys
 from base64 import b64encode
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from opusbridge import effects
+from opusbridge import effects, events
 from opusbridge.bridge.twilio import TwilioRealtimeBridge
 from opusbridge.call.policy import CallPolicy
 from opusbridge.effects import Effect, Note, SessionConfig
@@ -156,6 +158,64 @@ async def test_what_came_in_mid_flow_is_in_the_flight_as_if_each_text_had_been_s
     short, long = await both.told()
     assert list(map(as_told, short)) == list(map(as_told, long))
     assert [one.number for one in short] == list(range(1, len(short) + 1))
+
+
+async def test_a_call_that_comes_to_judge_by_loudness_has_the_levels_of_all_that_follows(
+    tmp_path: Path, writer: Writer
+) -> None:
+    both = Both(tmp_path, writer)
+    for number in range(40):
+        both.now = START + number * 0.02
+        both.frame(number, number * 20)
+        if number in (9, 29):  # the second time it is known already
+            for call in (both.short, both.long):
+                call.told(events.ModelLost("model-lost"), both.now, JUDGING)
+
+    short, long = await both.told()
+    assert list(map(as_told, short)) == list(map(as_told, long))
+    frames = [one for one in short if one.peer == "telephony"]
+    assert [bool(one.levels) for one in frames] == [False] * 10 + [True] * 30
+
+
+async def test_it_may_come_to_judge_before_there_is_any_sound(
+    tmp_path: Path, writer: Writer
+) -> None:
+    both = Both(tmp_path, writer)
+    for call in (both.short, both.long):
+        call.told(events.ModelLost("model-lost"), both.now, JUDGING)
+    both.frame(1, 20)
+
+    short, long = await both.told()
+    assert list(map(as_told, short)) == list(map(as_told, long))
+    assert all(one.levels for one in short if one.peer == "telephony")
+
+
+@pytest.mark.parametrize("frame_bytes", [160, 2400, 4800])
+async def test_of_a_frame_that_nobody_needs_no_more_than_its_hash_is_kept(
+    tmp_path: Path, writer: Writer, frame_bytes: int
+) -> None:
+    """A second and a half of them would be a fifth of a call's memory."""
+    sounds = [b64encode(bytes([nth]) * frame_bytes).decode() for nth in range(20)]
+    kept: dict[bool | str, list[int]] = {}
+    for whole in (True, "whole"):
+        call = CallRecorder(
+            tmp_path / str(whole), PCMU_8K, START, record=False, flight=whole, writer=writer
+        )
+        before = [sys.getrefcount(sound) for sound in sounds]
+        for nth in range(20):
+            call.passed("media", (sounds[nth], nth * 20), START + nth * 0.02)
+        kept[whole] = [sys.getrefcount(sound) for sound in sounds]
+        kept[whole] = [now - then for now, then in zip(kept[whole], before, strict=True)]
+        call.finish({}, {}, START + 1)
+        await call.closed()
+
+    assert kept == {True: [0] * 20, "whole": [1] * 20}
+    for one in ("True", "whole"):
+        lines = (tmp_path / one / "flight.jsonl").read_text().splitlines()[1:]
+        (frames,) = (line["frames"] for line in map(json.loads, lines) if "frames" in line)
+        assert frames["sizes"] == frame_bytes
+        assert frames["bytes"] == 20 * frame_bytes
+        assert frames["sha256"] == sha256("".join(sounds).encode()).hexdigest()
 
 
 async def test_what_came_in_mid_flow_is_a_line_for_what_is_handed_over_at_once(
