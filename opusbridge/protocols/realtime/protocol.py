@@ -22,7 +22,7 @@ from opusbridge.texts import as_json, from_json
 from opusbridge.usage import Usage
 
 #: How many of our event ids an error may still speak of; errors come within round trips.
-SENT_EVENTS_KEPT = 32
+SENT_EVENTS_KEPT = 64
 
 #: What ``session.updated`` may call a format; the last three are the beta's words.
 FORMATS: dict[str, AudioFormat] = {
