@@ -12,8 +12,11 @@ from opusbridge import effects, events
 from opusbridge.effects import Effect, Note
 from opusbridge.events import Event
 
-#: Ids remembered, far more than are ever in flight.
-REMEMBERED = 24
+#: Ids remembered, more than are ever in flight: tools are most, 32 at once.
+REMEMBERED = 64
+
+#: The same of responses, and of parts of sound that are not yet heard.
+LATEST = 24
 
 
 class Invariants:
@@ -81,7 +84,7 @@ class Invariants:
     # --- What happens -------------------------------------------------------------------
 
     def _created(self, event: events.ResponseCreated) -> str | None:
-        _remember(self._announced, event.response_id)
+        _remember(self._announced, event.response_id, LATEST)
         if event.in_conversation:
             # One at a time is the server's law: what was active before must be over.
             self._active = {event.response_id}
@@ -92,7 +95,7 @@ class Invariants:
     def _unannounced(self, event: events.OutputItemAdded | events.ResponseDone) -> str | None:
         """A response whose ``response.created`` was lost may well be the one we asked for."""
         if event.response_id not in self._announced:
-            _remember(self._announced, event.response_id)
+            _remember(self._announced, event.response_id, LATEST)
             self._unanswered = None
         return None
 
@@ -121,7 +124,7 @@ class Invariants:
 
     def received(self, item_id: str, content_index: int, ms: float) -> None:
         """So much sound of the agent's has come, of this part."""
-        if len(self._received_ms) > REMEMBERED:
+        if len(self._received_ms) > LATEST:
             del self._received_ms[next(iter(self._received_ms))]
         part = f"{item_id}/{content_index}"
         self._received_ms[part] = self._received_ms.get(part, 0.0) + ms
@@ -146,10 +149,10 @@ class Invariants:
         return None
 
 
-def _remember(ids: list[str], new: str) -> None:
+def _remember(ids: list[str], new: str, most: int = REMEMBERED) -> None:
     """The oldest gives way."""
     ids.append(new)
-    del ids[:-REMEMBERED]
+    del ids[:-most]
 
 
 _CHECKS: dict[type, Callable[[Invariants, Any], str | None]] = {

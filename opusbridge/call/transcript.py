@@ -24,7 +24,7 @@ MOST_ITEMS = 10_000
 #: The same with the items that are not shown: tools' calls and outputs, and what we told it.
 MOST_PLACES = 3 * MOST_ITEMS
 #: The latest places are looked at all the time: late words are seconds late, not minutes.
-LATEST_PLACES = 10
+LATEST_PLACES = 16
 #: So many are put away together: more of them compress hardly better.
 PIECE_PLACES = 10
 #: Pauses of the recording that are written down one by one.

@@ -1,9 +1,9 @@
 """What comes together of a call before the writer gets it.
 
 What came in mid-flow (:mod:`opusbridge.bridge.shortcuts`) is kept apart from everything else:
-sixty times a second nothing is done but that it is put behind its time in one list. What there is
-to find out about it the writer finds out (:class:`Columns`). Where among the others it came is
-told by these.
+sixty times a second nothing is done but that it is put behind its time in one list (and sound of
+which nobody needs more is hashed). What else there is to find out about it the writer finds out
+(:class:`Columns`). Where among the others it came is told by these.
 """
 
 import hashlib
@@ -113,14 +113,14 @@ class Batch:
 
     keeps: bool
     """The agent's sound itself, too."""
-    hashed: "hashlib._Hash | None" = None
-    """Of the frames' texts, one after the other, where nobody needs more of them: a second of
-    them is a fifth of what a call keeps in memory."""
+    frames_hash: "hashlib._Hash | None" = None
+    """Of the frames' texts, one after the other, where nobody needs more of them: a second and a
+    half of them is a fifth of what a call keeps in memory."""
     kind: str = ""
     """What the wire calls the messages of the frames."""
     flow: list[Any] = field(default_factory=list)
     """What came in mid-flow, three entries each: its time in seconds on the shell's clock; the
-    sound of a frame, in base64 (where it is ``hashed`` its size in bytes), or another thing; what
+    sound of a frame, in base64 (where they are hashed its size in bytes), or another thing; what
     the wire's clock said of a frame, in ms."""
     owned: list[Owned] = field(default_factory=list)
     """The sound of every ``SOUND``, in their order."""
@@ -135,10 +135,10 @@ class Batch:
         self.entries.append(entry)
         self.places.append(len(self.flow))
 
-    def hash(self, frame: tuple[str, int | None], now: float) -> None:
-        """The caller's, where they are hashed: its sound in base64, and its stamp."""
-        assert self.hashed is not None
-        _update(self.hashed, frame[0])
+    def keep_hash(self, frame: tuple[str, int | None], now: float) -> None:
+        """Of the caller's, where they are hashed: its sound in base64, and its stamp."""
+        assert self.frames_hash is not None
+        _update(self.frames_hash, frame[0])
         self.flow += now, sound_bytes(frame[0]), frame[1]
 
     def spoke(self, delta: events.Delta, around: tuple[str, str], cut: list[int] | None) -> None:
@@ -167,7 +167,7 @@ class Columns:
     __slots__ = (
         "echoes",
         "frames",
-        "hashed",
+        "frames_hash",
         "kinds",
         "marks",
         "owned",
@@ -183,11 +183,13 @@ class Columns:
         """Of all, in seconds on the shell's clock."""
         self.kinds = bytes(map(_KINDS.__getitem__, map(type, things)))
         self.owned = batch.owned
-        self.hashed = batch.hashed
+        self.frames_hash = batch.frames_hash
         self.frames: list[str] = [one for one in things if type(one) is str]
-        """In base64; none where they are ``hashed``."""
-        self.sizes: list[int] = [one for one in things if type(one) is int] if batch.hashed else []
-        """In bytes, of each of these."""
+        """In base64; none where they are hashed."""
+        self.sizes: list[int] = []
+        """In bytes, of each that is hashed."""
+        if batch.frames_hash is not None:
+            self.sizes = [one for one in things if type(one) is int]
         self.stamps: list[int | None] = batch.flow[2::3]
         """What the wire's clock said, of all."""
         self.marks: list[str] = []

@@ -89,10 +89,10 @@ class Stretch:
 
     def _frames(self, among: range) -> Line:
         columns = self.columns
-        if columns.hashed is None:
+        if columns.frames_hash is None:
             told = sizes_and_hash(columns.frames[among.start : among.stop], self.keeps)
         else:
-            told = _hashed(columns.sizes, columns.hashed.hexdigest())
+            told = _of_hashed(columns.sizes, columns.frames_hash.hexdigest())
         line: Line = {"media": self._kind, **told}
         stamps = columns.stamps[self._start : self.stop]
         if stamps.count(None) < len(stamps):
@@ -120,10 +120,10 @@ class Stretch:
 def _told(owned: Owned, among: range, keeps: bool) -> Line:
     if owned.texts is not None:
         return sizes_and_hash(owned.texts[among.start : among.stop], keeps)
-    return _hashed(owned.sizes, owned.sha256.hexdigest())
+    return _of_hashed(owned.sizes, owned.sha256.hexdigest())
 
 
-def _hashed(sizes: list[int], sha256: str) -> Line:
+def _of_hashed(sizes: list[int], sha256: str) -> Line:
     return {"bytes": sum(sizes), "sizes": one_size(sizes), "sha256": sha256}
 
 

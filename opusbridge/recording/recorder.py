@@ -1,8 +1,9 @@
 """Keeps what a call was: its sound, its messages, its transcript and its summary.
 
 The bridge hands everything over as it happens (:class:`CallRecorder`); that costs a frame of
-audio about a microsecond, because nothing is looked at. Every second or so what
-came together goes to the writer's thread, where :class:`.CallFiles` decodes, mixes and writes it.
+audio a microsecond or two, because nothing is looked at, but for its hash where that is all that
+is kept. Every second or so what came together goes to the writer's thread, where
+:class:`.CallFiles` decodes, mixes and writes it.
 A slow or broken disk costs the recording, never the call.
 """
 
@@ -31,8 +32,9 @@ from opusbridge.sound import AudioFormat
 #: would take the processor from the calls; with what the writer waits a crash costs a second.
 HAND_OVER_SECONDS = 0.75
 
-#: The same where only the flight is kept. A batch has costs of its own: half as many are a fourth
-#: less for the writer, and a crash may cost a flight a second more than a recording.
+#: The same where only the flight is kept, and of the frames no more than their hash. A batch has
+#: costs of its own: half as many are a fourth less for the writer, and a crash may cost a flight
+#: a second more than a recording.
 FLIGHT_SECONDS = 1.5
 
 #: What keeping one entry costs beside its text or sound, roughly, and one in mid-flow.
@@ -94,11 +96,10 @@ class CallRecorder:
         self._changes: Callable[[float], dict[str, Any]] | None = None
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
         self._whole = flight == "whole"
-        self._hashes = self._flight and not (record or self._whole)
+        self._hashes_frames = self._flight and not (record or self._whole)
         self._batch = self._fresh()
         self._size_bytes = 0
-        self._together = HAND_OVER_SECONDS if record else FLIGHT_SECONDS
-        self.hand_over_at = started_at + self._together
+        self.hand_over_at = started_at + self._batch_seconds
         """When what came together is due to go to the writer."""
         self._done: Future[None] | None = None  # from ``finish`` on
         self.dropped = 0
@@ -119,9 +120,10 @@ class CallRecorder:
         """
         self._changes = changes if self.keeps_words else None
         self._files.policy = policy
-        if self._hashes and may_judge(policy):
-            self._hashes = False
+        if self._hashes_frames and may_judge(policy):  # by how loud they are
+            self._hashes_frames = False
             self._batch = self._fresh()
+            self.hand_over_at += HAND_OVER_SECONDS - FLIGHT_SECONDS
 
     def hand_over_if_due(self, now: float) -> None:
         """To be called at :attr:`hand_over_at`: a silent line must not keep what is known."""
@@ -153,11 +155,11 @@ class CallRecorder:
         if self._takes_frames:
             batch = self._batch
             batch.kind = kind
-            if batch.hashed is None:
+            if batch.frames_hash is None:
                 batch.flow += now, frame[0], frame[1]
                 self._size_bytes += len(frame[0])
             else:
-                batch.hash(frame, now)
+                batch.keep_hash(frame, now)
             if now >= self.hand_over_at:
                 self._hand_over(now)
 
@@ -207,8 +209,6 @@ class CallRecorder:
         ``policy``: how the call is to be conducted from now on, if this says so.
         """
         if self._flight:
-            if self._hashes and may_judge(policy):
-                self._keep_frames(now)
             self._keep((now, SHELL, "in", (event, policy)), ENTRY_BYTES)
 
     def finish(self, call: dict[str, Any], transcript: dict[str, Any], now: float) -> None:
@@ -237,18 +237,15 @@ class CallRecorder:
         if entry[0] >= self.hand_over_at:
             self._hand_over(entry[0])
 
-    def _fresh(self) -> Batch:
-        return Batch(self._whole, sha256() if self._hashes else None)
+    @property
+    def _batch_seconds(self) -> float:
+        return FLIGHT_SECONDS if self._hashes_frames else HAND_OVER_SECONDS
 
-    def _keep_frames(self, now: float) -> None:
-        """From now on the sound of his frames itself is needed, for how loud it is."""
-        self._hashes = False
-        self._hand_over(now)
-        if self._batch.hashed is not None:
-            self._batch = self._fresh()  # there was nothing to hand over
+    def _fresh(self) -> Batch:
+        return Batch(self._whole, sha256() if self._hashes_frames else None)
 
     def _hand_over(self, now: float) -> None:
-        self.hand_over_at = now + self._together
+        self.hand_over_at = now + self._batch_seconds
         if self._changes is not None:
             self._follow(self._changes(now))
         batch, size = self._batch, self._size()

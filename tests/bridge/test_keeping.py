@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from opusbridge.bridge.keeping import write_as_it_goes
-from opusbridge.recording.recorder import CallRecorder
+from opusbridge.recording.recorder import FLIGHT_SECONDS, CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.sound import PCMU_8K
 from tests.bridge.virtual import in_virtual_time
@@ -26,7 +26,7 @@ def test_what_was_said_on_a_line_that_has_fallen_silent_is_soon_on_the_disk(
         for word in ("one", "two", "three"):
             await asyncio.sleep(7.3)
             call.said("model", "in", json.dumps({"type": word}), now())
-            await asyncio.sleep(0.81)
+            await asyncio.sleep(FLIGHT_SECONDS + 0.06)
         keeping.cancel()
         await asyncio.sleep(0.1)
         call.said("model", "in", json.dumps({"type": "too late"}), call.hand_over_at - 0.01)

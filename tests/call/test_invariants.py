@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from opusbridge.call.invariants import REMEMBERED, Invariants
+from opusbridge.call.invariants import LATEST, REMEMBERED, Invariants
 from opusbridge.effects import (
     AddToolOutput,
     CancelResponse,
@@ -139,15 +139,15 @@ def test_of_tool_calls_and_responses_the_latest_are_remembered() -> None:
     assert _all(books, [outputs[-1], outputs[1]]) == ["two-outputs-for-one-call"] * 2
     assert _all(books, [outputs[0]]) == []
 
-    created = [ResponseCreated(f"resp_{n}", in_conversation=False) for n in range(REMEMBERED)]
+    created = [ResponseCreated(f"resp_{n}", in_conversation=False) for n in range(LATEST)]
     assert _all(books, [ResponseCreated("resp"), ASK, *created]) == ["create-while-active"]
     assert _all(books, [ResponseDone("resp", "completed"), AGAIN]) == []  # forgotten: it answers
 
 
 def test_of_sound_the_latest_parts_are_remembered() -> None:
     books = Invariants()
-    parts = [said(100, f"item_{n}") for n in range(REMEMBERED + 10)]
+    parts = [said(100, f"item_{n}") for n in range(LATEST + 10)]
 
     assert _all(books, parts) == []
-    assert _all(books, [TruncateItem(f"item_{REMEMBERED + 9}", 0, 100)]) == []
+    assert _all(books, [TruncateItem(f"item_{LATEST + 9}", 0, 100)]) == []
     assert _all(books, [TruncateItem("item_0", 0, 100)]) == ["truncated-beyond-received"]

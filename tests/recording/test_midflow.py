@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from opusbridge import effects, events
+from opusbridge import effects
 from opusbridge.bridge.twilio import TwilioRealtimeBridge
 from opusbridge.call.policy import CallPolicy
 from opusbridge.effects import Effect, Note, SessionConfig
@@ -158,36 +158,6 @@ async def test_what_came_in_mid_flow_is_in_the_flight_as_if_each_text_had_been_s
     short, long = await both.told()
     assert list(map(as_told, short)) == list(map(as_told, long))
     assert [one.number for one in short] == list(range(1, len(short) + 1))
-
-
-async def test_a_call_that_comes_to_judge_by_loudness_has_the_levels_of_all_that_follows(
-    tmp_path: Path, writer: Writer
-) -> None:
-    both = Both(tmp_path, writer)
-    for number in range(40):
-        both.now = START + number * 0.02
-        both.frame(number, number * 20)
-        if number in (9, 29):  # the second time it is known already
-            for call in (both.short, both.long):
-                call.told(events.ModelLost("model-lost"), both.now, JUDGING)
-
-    short, long = await both.told()
-    assert list(map(as_told, short)) == list(map(as_told, long))
-    frames = [one for one in short if one.peer == "telephony"]
-    assert [bool(one.levels) for one in frames] == [False] * 10 + [True] * 30
-
-
-async def test_it_may_come_to_judge_before_there_is_any_sound(
-    tmp_path: Path, writer: Writer
-) -> None:
-    both = Both(tmp_path, writer)
-    for call in (both.short, both.long):
-        call.told(events.ModelLost("model-lost"), both.now, JUDGING)
-    both.frame(1, 20)
-
-    short, long = await both.told()
-    assert list(map(as_told, short)) == list(map(as_told, long))
-    assert all(one.levels for one in short if one.peer == "telephony")
 
 
 @pytest.mark.parametrize("frame_bytes", [160, 2400, 4800])

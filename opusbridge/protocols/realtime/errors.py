@@ -81,7 +81,8 @@ def erred(error: RealtimeError, sent: Mapping[str, str]) -> events.ModelErred:
     text = error.message or ""
     active = error.code == _ACTIVE_CODE or _ACTIVE_TEXT in text.lower()
     named = _RESPONSE_ID.search(text) if active else None
-    known = sent.get(error.event_id) if error.event_id is not None else None
+    event_id = error.event_id
+    known = None if event_id is None else sent.get(event_id) or _of_item(event_id)
     return events.ModelErred(
         code=error.code,
         type=error.type,
@@ -94,6 +95,11 @@ def erred(error: RealtimeError, sent: Mapping[str, str]) -> events.ModelErred:
         retry_after_seconds=retry_after_seconds(error),
         message=Private(text),
     )
+
+
+def _of_item(event_id: str) -> str | None:
+    """These name themselves: a session that is replaced may be told hundreds of items at once."""
+    return "conversation.item.create" if event_id.startswith(ITEM_EVENT) else None
 
 
 def _item(event_id: str | None) -> str | None:

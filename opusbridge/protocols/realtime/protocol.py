@@ -192,6 +192,8 @@ class RealtimeProtocol:
     def _say(self, event: client_events.ClientEvent) -> None:
         # An agent may hold its tools in mappings that are not dicts.
         self._outbox.append(as_json(event, _plain, _AS_IS).decode())
+        if event["event_id"].startswith(errors.ITEM_EVENT):
+            return  # it tells of itself what it is
         if len(self._sent) == SENT_EVENTS_KEPT:
             del self._sent[next(iter(self._sent))]
         self._sent[event["event_id"]] = event["type"]

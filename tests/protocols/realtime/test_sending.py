@@ -105,6 +105,20 @@ def test_only_the_latest_of_our_ids_are_remembered() -> None:
     assert refused(protocol, "rc-1").about == "response.create"
 
 
+def test_of_items_all_are_known_by_their_ids_however_many_there_are() -> None:
+    protocol = RealtimeProtocol()
+    sent_by(protocol, effects.CreateResponse("rc-1"))
+    several = 2 * SENT_EVENTS_KEPT
+    first, *_ = sent_by(
+        protocol, *(effects.AddText(f"said-{i}", "user", Private("Hi.")) for i in range(several))
+    )
+
+    refusal = refused(protocol, first["event_id"])
+    assert refusal.about == "conversation.item.create"
+    assert refusal.item_id == "said-0"
+    assert refused(protocol, "rc-1").about == "response.create"  # nor do they drive others out
+
+
 def test_a_long_why_is_cut_to_what_metadata_may_hold() -> None:
     (create,) = sent_by(RealtimeProtocol(), effects.CreateResponse("rc-1", "why, " * 1000))
 
