@@ -83,6 +83,12 @@ class Archive:
         found = next(row for row in self.rows(number) if id_of(row) == an_id)
         return found, self.pieces[number]
 
+    def replace(self, number: int, row: Row) -> None:
+        """That is at the place of its id from now on, which is in this piece."""
+        an_id = id_of(row)
+        rows = [row if id_of(one) == an_id else one for one in self.rows(number)]
+        self.pieces[number].packed = packed(rows)
+
     def rows(self, number: int) -> list[Row]:
         return unpacked(self.pieces[number].packed)
 

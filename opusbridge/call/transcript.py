@@ -328,6 +328,11 @@ class Transcript:
         self._places.difference_update(places)
         shown = sum(one in self._items for one in places)
         self._archive.put_away([self._row(one) for one in places], shown)
+        # And what was still open when its place was, or was looked for again since.
+        for item in [one for one in self._items.values() if one.item_id not in self._places]:
+            number = None if item.status == "in_progress" else self._archive.find(item.item_id)
+            if number is not None:
+                self._archive.replace(number, self._row(item.item_id))
 
     def _row(self, item_id: str) -> Row:
         item = self._items.get(item_id)

@@ -58,6 +58,14 @@ class Both:
         assert len(self.small) == len(self.whole)
 
     @property
+    def in_sight(self) -> int:
+        return len(self.small._items)
+
+    @property
+    def latest(self) -> int:
+        return len(self.small._order)
+
+    @property
     def away(self) -> int:
         return len(self.small._archive)
 
@@ -149,6 +157,20 @@ def test_only_the_latest_and_what_is_open_are_kept_as_they_are() -> None:
     assert len(both.small._items) < 20
     both.do("answered", "tool", "found", False, 9000)
     both.check()
+
+
+def test_what_was_open_when_its_place_was_put_away_follows_when_it_is_complete() -> None:
+    both = Both(latest=10, piece=5)
+    for number in range(8):
+        both.do("used", f"call_{number}", f"item_{number}", "{}", number)
+    both.say(20)
+    both.do("answered", "call_1", "late", False, 77)
+    both.do("words", "said_9", "caller", "and this was looked for again", True)
+    assert both.in_sight > 15
+    both.say(5)
+    assert both.in_sight == 7 + both.latest  # those still open, and the latest
+    both.check()
+    assert both.in_sight == 7 + both.latest
 
 
 def test_what_the_recorder_was_not_told_yet_is_not_put_away() -> None:
