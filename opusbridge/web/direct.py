@@ -96,6 +96,7 @@ class DirectProtocol(PingingProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.transport.close()
+        self.end_soon()
 
 
 class DirectSeam(WebSocketSeam):

@@ -17,7 +17,7 @@ from opusbridge.errors import PeerGone
 from opusbridge.web.direct import DirectProtocol
 from opusbridge.web.lean import LeanProtocol, TelephonySocket
 from opusbridge.web.sockets import MAX_FRAME_BYTES, Seam, seam_over
-from tests.web.bare import client_of
+from tests.web.bare import client_of, deaf_peer_of
 from tests.web.serving import close_code
 
 Story = Callable[[Seam], Coroutine[Any, Any, None]]
@@ -166,6 +166,87 @@ async def test_what_was_accepted_leaves_before_the_socket_is_closed(protocol: Pr
     async with seam_for(story, [], protocol) as client:
         assert [(await client.recv())[:1] for _ in range(3)] == ["a", "b", "c"]
         assert await close_code(client) == 4001
+
+
+class QuickDirect(DirectProtocol):
+    """As long as a test can bear."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.close_timeout = 0.2
+
+
+class QuickLean(LeanProtocol):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.close_timeout = 0.2
+
+
+def deaf_peer_for(
+    story: Story, protocol: Protocol, ping_seconds: float
+) -> AbstractAsyncContextManager[set[Any]]:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        socket = WebSocket(scope, receive, send)
+        await socket.accept()
+        seam = seam_over(socket, lambda kind: None)
+        assert isinstance(seam, QuickSocket)
+        seam.hand_over(lambda text: None)
+        for _ in range(10_000):
+            if not seam.send_now("x" * 60_000):
+                break
+            await asyncio.sleep(0)
+        await story(seam)
+
+    return deaf_peer_of(app, protocol, ping_seconds)
+
+
+over_both_quickly = pytest.mark.parametrize("protocol", [QuickDirect, QuickLean])
+
+
+async def no_more(connections: set[Any]) -> None:
+    for _ in range(500):
+        if not connections:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("there is one still")
+
+
+@pytest.mark.slow
+@over_both_quickly
+async def test_a_peer_that_is_gone_ends_though_what_we_said_still_waits_to_leave(
+    protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opusbridge.web.pings.CLOSE_SECONDS", 0.2)
+    ended = asyncio.Event()
+
+    async def story(seam: Seam) -> None:
+        with pytest.raises(PeerGone):
+            await seam.receive_text()
+        ended.set()
+
+    async with deaf_peer_for(story, protocol, 0.1) as connections:
+        async with asyncio.timeout(5.0):
+            await ended.wait()
+        await no_more(connections)
+
+
+@pytest.mark.slow
+@over_both_quickly
+async def test_a_peer_that_does_not_read_keeps_no_socket_that_we_have_closed(
+    protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opusbridge.web.pings.CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("opusbridge.web.sockets.CLOSE_SECONDS", 0.2)
+    closed = asyncio.Event()
+
+    async def story(seam: Seam) -> None:
+        await seam.close(1000)
+        closed.set()
+
+    async with deaf_peer_for(story, protocol, 60.0) as connections:
+        async with asyncio.timeout(5.0):
+            await closed.wait()
+        await no_more(connections)
 
 
 async def test_a_socket_that_breaks_as_it_sends_ends_and_costs_no_other_anything() -> None:
