@@ -167,7 +167,7 @@ class RealtimeBridge(Asking):
             watching.append((self._recorder.observe, self._recorder.wanted))
         made = self._protocol(), RealtimeProtocol(), self._observers, _by_type(watching)
         engine = self._engine = Engine(call, *made)
-        ways = self._said, self._also, self._step_broke
+        ways = self._said, self._also, self._short_way_broke
         short = ShortCuts(engine, self._recorder, self._clock, *ways)
         self._line = TelephonyLine(
             self._telephony_socket,
@@ -188,6 +188,10 @@ class RealtimeBridge(Asking):
             log.info("call began", telephony=self.traits.name)
             try:
                 await self._run_tasks()
+            except Exception as error:  # a bug of ours, outside of any step
+                self._broke = True
+                log.error("call broke", raised=places(error))
+                raise
             finally:
                 if self._ended is None:  # cancelled from outside, or broken beyond speech
                     self._end(ending("internal-error" if self._broke else "cancelled"))
@@ -270,6 +274,9 @@ class RealtimeBridge(Asking):
         for effect in out.effects:
             self._perform_effect(effect)
         self._set_alarm()
+
+    def _short_way_broke(self, error: Exception) -> None:
+        self._names.run(self._step_broke, error)
 
     def _step_broke(self, error: Exception) -> None:
         log.error("call broke", raised=places(error))

@@ -454,6 +454,34 @@ def test_a_call_that_is_cancelled_from_outside_leaves_the_gauge(bridge: type[Any
     assert registry.get_sample_value("opusbridge_calls_total", labels) == 1
 
 
+class Buggy(PartySocket):
+    """A bug of ours, where no step is under way."""
+
+    async def receive_text(self) -> str:
+        raise ZeroDivisionError
+
+
+@both_bridges
+def test_a_bug_outside_of_any_step_is_no_cancelled_call(bridge: type[AnyBridge]) -> None:
+    metrics, registry, side = metrics_of(bridge)
+
+    async def story() -> None:
+        caller = caller_for(bridge, [Wait(30.0)])
+        model = PartySocket(SimulatedModel(now=asyncio.get_running_loop().time()))
+        call = bridge(Buggy(caller), model, Settings(), AGENT, metrics=metrics.call_metrics(side))
+        with pytest.raises(ExceptionGroup):
+            await call.run()
+        assert call.ended
+
+    lines = logged()
+    in_virtual_time(story())
+
+    labels = {"telephony": side, "outcome": "bridge", "reason": "internal-error"}
+    assert registry.get_sample_value("opusbridge_calls_total", labels) == 1
+    (broke,) = [line for line in lines if line["event"] == "call broke"]
+    assert broke["call_id"]
+
+
 class SlowToClose(PartySocket):
     """As some models are, which answer a close late or never."""
 
