@@ -34,20 +34,31 @@ class DialledAhead:
     async def connect(self) -> Socket:
         """The session dialled ahead the first time, a new one after that."""
         first, self._first = self._first, None
-        return await (self._dial() if first is None else first)
+        if first is None:
+            return await self._dial()
+        try:
+            return await first
+        except asyncio.CancelledError:
+            await _let_go(first)  # it may have been dialled this very moment
+            raise
 
     async def release(self) -> None:
         """Close the session if nobody took it."""
         first, self._first = self._first, None
         if first is None:
             return
-        first.cancel()
-        await asyncio.wait([first])
-        # Why dialling failed, if it did, was for the one who would have used it.
-        if not first.cancelled() and first.exception() is None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await first.result().close()
+        await _let_go(first)
+
+
+async def _let_go(first: asyncio.Task[Socket]) -> None:
+    """Close the session that it dials, or has dialled."""
+    first.cancel()
+    await asyncio.wait([first])
+    # Why dialling failed, if it did, was for the one who would have used it.
+    if not first.cancelled() and first.exception() is None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await first.result().close()
 
 
 @dataclass(eq=False)
