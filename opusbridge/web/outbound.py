@@ -179,7 +179,8 @@ class Outbound:
         """Our id of the call that the provider calls so; ``None`` if we did not place it."""
         for call_id, progress in self._progress.items():
             mine = self._orders[call_id].telephony == telephony and progress.how is None
-            if mine and provider_call_id and progress.provider_call_id == provider_call_id:
+            same = provider_call_id and progress.provider_call_id == provider_call_id
+            if mine and same and not self._calls.describe(call_id):  # told twice, it is another
                 return call_id
         return None
 

@@ -338,9 +338,12 @@ async def test_a_call_of_audiocodes_is_known_by_its_conversation(tmp_path: Path)
         other = await server.upgrade("/audiocodes")
         await other.send('{"type": "session.initiate", "conversationId": "conversation-2"}')
         stranger = await server.bridges.get()
+        twice = await server.upgrade("/audiocodes")  # as after a resume that was refused
+        await twice.send('{"type": "session.initiate", "conversationId": "conversation-1"}')
+        double = await server.bridges.get()
 
     assert bridge.call_id == call_id
-    assert stranger.call_id != call_id
+    assert len({bridge.call_id, stranger.call_id, double.call_id}) == 3
 
 
 async def test_one_that_comes_before_the_answer_to_the_order_is_known_by_what_was_given_along(
