@@ -96,6 +96,11 @@ def _check(
 ) -> None:
     if levels is None and len(setups) > 1:
         raise ConfigurationError("--calls is needed where several things are compared")
+    if levels is None and not KINDS[setups[0].kind].stamped:
+        raise ConfigurationError(
+            f"{setups[0].kind} is resampled, so nobody can tell how late its sound is: "
+            "--calls is needed"
+        )
     if write is not None and levels is not None:
         raise ConfigurationError("--write is for the capacity that bench finds without --calls")
     for path in (json, write):

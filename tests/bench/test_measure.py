@@ -72,6 +72,7 @@ def test_a_measurement_loses_nothing_and_says_what_a_call_costs(tmp_path: Path) 
         (["--calls", "many"], "--calls takes numbers"),
         (["--telephony", "pigeon"], "'pigeon' is none of"),
         (["--telephony", "twilio,audiocodes"], "--calls is needed"),
+        (["--telephony", "audiocodes-16k", "--write", "x.json"], "how late its sound is"),
         (["--calls", "1", "--hostile", "rude"], "'rude' is none of"),
         (["--calls", "1", "--also", "no-sound"], "'no-sound' is none of"),
         (["--calls", "1", "--against", "no-such-file"], "no file no-such-file"),
