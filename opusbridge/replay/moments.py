@@ -32,6 +32,8 @@ class Moment:
     """Its ``raw`` is as long as it was, and what it was if the sound was kept."""
     levels: list[int] | None = None
     """How loud it was, where the call judged by that and the sound was not kept."""
+    unheard: bool = False
+    """Sound that came, and is not in the file."""
     passed: bool = False
     """The caller's frame that goes on to the model as it comes."""
     run: int = 0
@@ -90,7 +92,7 @@ def moments(lines: Iterable[Line]) -> list[Moment]:
             continue
         try:
             found += _moments(line)
-        except (KeyError, TypeError, ValueError, IndexError, struct.error):
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError, struct.error):
             what = f"the line with number {line['n']!r} cannot be understood"
             raise ValueError(f"a damaged flight recording: {what[:80]}") from None
     return sorted(found, key=lambda moment: moment.number)
@@ -150,6 +152,7 @@ def _sounds(line: Line, t: float) -> Iterator[Moment]:
             times[nth],
             sound=Sound(line["media"], of, sound, stamps[nth]),
             levels=None if told is None else told[nth],
+            unheard=kept is None and times[nth] is not None,
             passed="passed" in line,
             run=numbers[0],
             sha256=line["sha256"] if nth == count - 1 else None,

@@ -37,6 +37,10 @@ _PROTOCOLS: dict[str, Callable[[], TelephonyProtocol]] = {
 
 #: Lines shown before a difference.
 CONTEXT = 8
+
+#: Why another sound may leave.
+UNHEARD = "the sound of a pause is not in the file"
+
 #: Characters shown of a message on either side of where two begin to differ.
 AROUND = 120
 
@@ -154,6 +158,7 @@ class _Player:
         self._leaving: deque[_Left] = deque()
         self._before: deque[str] = deque(maxlen=CONTEXT)
         self._hidden = ""
+        self._unheard = False
         self._broke = ""
         self._played = Replay(str(header.get("call_id")), self._policy.telephony.name)
 
@@ -184,6 +189,8 @@ class _Player:
             self._hidden = "the words of a pause are withheld"
         elif moment.secret:
             self._hidden = "keys that were typed in secret are not in the file"
+        elif moment.unheard and self._whole:
+            self._unheard = True  # how loud it was is there, where that matters
         try:
             out = self._handed_in(moment, now)
         except Exception as error:  # noqa: BLE001  # as the shell: the next thing that came is Broke
@@ -257,6 +264,7 @@ class _Player:
         if not isinstance(now, Sound) or not alike or len(now.raw) != len(was.raw):
             self._differ(moment, _as_it_was(moment), _told(left))
         elif self._whole and not self._hashes.agree(moment.run, now, moment.sha256):
+            self._hidden = self._hidden or (UNHEARD if self._unheard else "")
             self._differ(moment, _as_it_was(moment), "other sound of that length")
         else:
             self._played.frames += 1
@@ -306,8 +314,9 @@ class _Player:
             self._nothing_left(self._moments[-1])
         now = self._engine.ended
         was = str(endings[-1].get("reason"))
-        if now is not None and now.reason != was and self._played.difference is None:
-            self._differ(self._moments[-1], f"the ending {was}", f"the ending {now.reason}")
+        came = "no ending" if now is None else f"the ending {now.reason}"
+        if came != f"the ending {was}" and self._moments and not self._played.difference:
+            self._differ(self._moments[-1], f"the ending {was}", came)
 
     def _why_missing(self) -> str:
         notes = {line.get("note") for line in self._lines}

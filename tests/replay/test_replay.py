@@ -3,6 +3,7 @@
 import json
 import runpy
 import stat
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from opusbridge.agent import Agent
 from opusbridge.replay import Replay, assert_replays, replay
 from opusbridge.replay.kept import KeptEngine
 from opusbridge.replay.regression import write_test
+from opusbridge.replay.replaying import UNHEARD
 from opusbridge.sim import script
 from opusbridge.sim.seeded import manner, seeded_call
 from opusbridge.testing.virtual import staged
@@ -93,11 +95,12 @@ def test_where_the_sound_was_kept_it_is_the_same_to_the_last_sample(
     again = replay(path)
     assert str(again.difference or again.stopped) == ""
 
-    def louder(lines: Lines) -> None:
+    def silenced(lines: Lines) -> None:
         for line in lines:
-            line.pop("sound", None)
+            if "sound" in line:
+                line["sound"] = b64encode(bytes(len(b64decode(line["sound"])))).decode()
 
-    assert replay(changed(path, tmp_path, louder)).difference is not None
+    assert replay(changed(path, tmp_path, silenced)).difference is not None
 
 
 # --- Different --------------------------------------------------------------------------
@@ -191,6 +194,18 @@ def test_another_ending_is_a_difference(flight: Path, tmp_path: Path) -> None:
     assert found.expected == "the ending too-long"
 
 
+def test_a_call_that_no_longer_ends_is_a_difference(flight: Path, tmp_path: Path) -> None:
+    def change(lines: Lines) -> None:
+        for line in lines:
+            if line.get("text", {}).get("event") == "stop":
+                line["text"]["event"] = "x-stop"
+
+    found = played(flight, tmp_path, change).difference
+
+    assert found is not None
+    assert (found.expected, found.came) == ("the ending agent-hung-up", "no ending")
+
+
 # --- Not to be played to the end --------------------------------------------------------
 
 
@@ -237,6 +252,20 @@ def test_what_was_withheld_cannot_be_played(flight: Path, tmp_path: Path) -> Non
 
     assert again.exact
     assert "not reproducible" in again.stopped or again.stopped == ""
+
+
+@pytest.mark.slow
+def test_the_sound_of_a_pause_is_missing_where_all_was_kept(tmp_path: Path) -> None:
+    call, path = seeded_call(3), tmp_path / "paused.jsonl"
+    engine = KeptEngine(call.engine, path, whole=True)  # type: ignore[arg-type]  # the real one
+    call.engine = engine
+    call.happens(events.RecordingPauseRequested("operator"), 3.0)
+    call.run(300.0)
+    engine.finish()
+
+    again = replay(path)
+    assert str(again.difference or "") == ""
+    assert UNHEARD in again.stopped
 
 
 @pytest.mark.slow
@@ -297,6 +326,7 @@ def spoil(lines: Lines) -> None:
         (lambda lines: lines[0].update(policy={"telephony": {"name": "pigeon"}}), "the policy"),
         (lambda lines: lines[0].update(flight=7), "of version 7"),
         (spoil, "damaged"),
+        (lambda lines: [line.update(event="x") for line in lines if "event" in line], "damaged"),
         (lambda lines: [line.pop("text", None) for line in lines], "damaged"),
         (lambda lines: [line.update(n="x") for line in lines[1:] if "n" in line], "damaged"),
     ],
