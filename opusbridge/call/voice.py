@@ -16,6 +16,7 @@ from opusbridge.call.playout import PlayoutLedger
 from opusbridge.call.policy import Clip, TelephonyTraits
 from opusbridge.call.segments import Ended, Segment, Sent
 from opusbridge.call.transcript import Transcript
+from opusbridge.call.transcript_item import TranscriptItem
 from opusbridge.call.wire_delay import Pings, WireDelay
 from opusbridge.effects import Effect, Note
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, Audio, AudioFormat, sound_bytes
@@ -55,6 +56,7 @@ class AgentVoice:
         self._ledger.kept = self._kept
         self._on_path: Segment | None = None  # whose sound conversion may hold back
         self._transcript = transcript
+        self._first_parts: dict[str, int] = {}  # of items at the ear
         self._call_ms = call_ms
         self._clips = 0
         self.spoke = False
@@ -246,7 +248,14 @@ class AgentVoice:
             self._transcript.playing(segment.item_id, heard_ms, segment.received_ms, part)
             if heard_ms > 0:
                 item = self._transcript.item(segment.item_id, "agent")
-                item.started_ms = item.started_ms or self._call_ms(segment.starts_at)
+                self._began(item, segment)
+
+    def _began(self, item: TranscriptItem, segment: Segment) -> None:
+        """As far as it is known: an echo may still tell better while its first part is heard."""
+        if item.started_ms is None:
+            self._first_parts[item.item_id] = segment.content_index
+        if self._first_parts.get(item.item_id) == segment.content_index:
+            item.started_ms = self._call_ms(segment.starts_at)
 
     def audible(self, now: float) -> bool:
         return self._ledger.audible(now)
@@ -340,6 +349,7 @@ class AgentVoice:
         part = segment.content_index
         self._transcript.heard(segment.item_id, segment.heard_ms, segment.received_ms, part)
         if segment.heard_ms > 0:
-            if item.started_ms is None:
-                item.started_ms = self._call_ms(segment.starts_at)
+            self._began(item, segment)
             item.ended_ms = self._call_ms(segment.ends_at)
+        if self._first_parts.get(item.item_id) == part:
+            del self._first_parts[item.item_id]

@@ -484,3 +484,19 @@ def test_what_was_heard_by_now_is_shown_before_anything_is_final() -> None:
     assert speaking.item("item_1")["started_ms"] == 1000
     assert speaking.item("item_2")["started_ms"] is None
     assert speaking.item("item_1")["status"] == "in_progress"
+
+
+def test_when_an_item_began_is_told_better_once_an_echo_tells() -> None:
+    speaking = Speaking(wire_seconds=0.05)
+    (mark,) = marks(speaking.hears("item_1", sound(1000), 1.0))
+    speaking.hears("item_1", sound(1000), 1.0, index=1)
+    speaking.transcript.words("item_1", "agent", "one two", final=True)
+
+    speaking.voice.show_progress(1.1)
+    assert speaking.item("item_1")["started_ms"] == 1050
+    speaking.voice.mark_reached(mark, 2.5)  # so much later than foretold
+    speaking.voice.show_progress(2.6)
+    assert speaking.item("item_1")["started_ms"] == 1250
+    speaking.voice.show_progress(2.9)  # the second part is heard
+    speaking.voice.stop(3.0)
+    assert speaking.item("item_1")["started_ms"] == 1250
