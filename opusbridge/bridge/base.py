@@ -32,7 +32,7 @@ from opusbridge.bridge.shortcuts import ShortCuts
 from opusbridge.bridge.summary import complete, describe, show_note, summary
 from opusbridge.bridge.tools import SideWork, run_tool
 from opusbridge.call.call import Call
-from opusbridge.call.engine import Bystanders, Engine, Observer, Outgoing, TelephonyProtocol
+from opusbridge.call.engine import Engine, Observer, Outgoing, TelephonyProtocol, by_type
 from opusbridge.call.policy import CallPolicy, TelephonyTraits
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
@@ -165,7 +165,7 @@ class RealtimeBridge(Asking):
             self._recorder = make(self.call_id, self._started_at, self._clock_began)
             self._recorder.follow(call.transcript_changes, self._policy)
             watching.append((self._recorder.observe, self._recorder.wanted))
-        made = self._protocol(), RealtimeProtocol(), self._observers, _by_type(watching)
+        made = self._protocol(), RealtimeProtocol(), self._observers, by_type(watching)
         engine = self._engine = Engine(call, *made)
         ways = self._said, self._also, self._short_way_broke
         short = ShortCuts(engine, self._recorder, self._clock, *ways)
@@ -187,17 +187,21 @@ class RealtimeBridge(Asking):
             self._names = copy_context()
             log.info("call began", telephony=self.traits.name)
             try:
-                await self._run_tasks()
-            except Exception as error:  # a bug of ours, outside of any step
-                self._broke = True
-                log.error("call broke", raised=places(error))
-                raise
+                await self._carry()
             finally:
                 if self._ended is None:  # cancelled from outside, or broken beyond speech
                     self._end(ending("internal-error" if self._broke else "cancelled"))
                 await self._close()
         assert self._ended is not None
         return self._ended
+
+    async def _carry(self) -> None:
+        try:
+            await self._run_tasks()
+        except Exception as error:  # a bug of ours, outside of any step
+            self._broke = True
+            log.error("call broke", raised=places(error))
+            raise
 
     async def _run_tasks(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -389,12 +393,3 @@ class RealtimeBridge(Asking):
             self._finished.set()
             if self._outcome is not None:
                 await tell_of_end(self.agent.on_end, self._on_outcome, self._outcome)
-
-
-def _by_type(watching: Iterable[tuple[Observer, Iterable[type]]]) -> Bystanders:
-    """Those who watch, by the types of what each wants to see; a call keeps it."""
-    found: dict[type, tuple[Observer, ...]] = {}
-    for observe, kinds in watching:
-        for kind in kinds:
-            found[kind] = (*found.get(kind, ()), observe)
-    return found

@@ -6,7 +6,7 @@ the order of what happened. A message that cannot be used costs that message and
 nothing a peer says can raise from here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol, get_args, runtime_checkable
@@ -342,3 +342,12 @@ class Engine:
         for note in (*self.tally.observe(what, now), *self._invariants.observe(what, now)):
             self._show(note, now, for_shell)
             for_shell.append(note)
+
+
+def by_type(watching: Iterable[tuple[Observer, Iterable[type]]]) -> Bystanders:
+    """Those who watch, by the types of what each wants to see; a call keeps it."""
+    found: dict[type, tuple[Observer, ...]] = {}
+    for observe, kinds in watching:
+        for kind in kinds:
+            found[kind] = (*found.get(kind, ()), observe)
+    return found

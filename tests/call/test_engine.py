@@ -8,7 +8,13 @@ import pytest
 
 from opusbridge import effects, events
 from opusbridge.call.call import Call
-from opusbridge.call.engine import LONGEST_TELEPHONY_TEXT, Engine, Observer, Outgoing
+from opusbridge.call.engine import (
+    LONGEST_TELEPHONY_TEXT,
+    Engine,
+    Observer,
+    Outgoing,
+    by_type,
+)
 from opusbridge.call.patience import MOST_BAD_MESSAGES, UNKNOWN_AT_ONCE
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, model_format
 from opusbridge.effects import Effect, Note, SessionConfig, TurnDetection
@@ -342,3 +348,17 @@ def test_a_caller_who_returns_does_so_on_a_line_of_his_own() -> None:
 
     assert engine.telephony is not old
     assert isinstance(engine.telephony, TwilioProtocol)
+
+
+def test_those_who_watch_are_asked_in_their_order_for_what_they_want_to_see() -> None:
+    seen: list[str] = []
+    watching: list[tuple[Observer, list[type]]] = [
+        (lambda what, now: seen.append("first"), [events.CallStarted, events.CallerSpoke]),
+        (lambda what, now: seen.append("second"), [events.CallStarted]),
+    ]
+    found = by_type(watching)
+
+    for observe in found[events.CallStarted]:
+        observe(events.CallStarted(), 0.0)
+    assert seen == ["first", "second"]
+    assert len(found[events.CallerSpoke]) == 1
