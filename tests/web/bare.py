@@ -22,12 +22,10 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 async def client_of(app: App, protocol: type[asyncio.Protocol]) -> AsyncIterator[ClientConnection]:
     """A client connected to the application, which was through when this is left."""
     config = uvicorn.Config(app, ws=protocol, lifespan="off", log_config=None)
-    config.load()
-    state = ServerState()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: H11Protocol(config, state, {}), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, connect(f"ws://127.0.0.1:{port}/", proxy=None, compression=None) as client:
+    async with (
+        _served(config) as (port, state),
+        connect(f"ws://127.0.0.1:{port}/", proxy=None, compression=None) as client,
+    ):
         yield client
         await client.close()
         if state.tasks:
@@ -48,14 +46,20 @@ async def deaf_peer_of(
         lifespan="off",
         log_config=None,
     )
-    config.load()
-    state = ServerState()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: H11Protocol(config, state, {}), "127.0.0.1", 0)
-    async with server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    async with _served(config) as (port, state):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(UPGRADE.encode())
         await reader.readuntil(b"\r\n\r\n")
         writer.transport.pause_reading()  # type: ignore[attr-defined]  # of a socket
         yield state.connections
         writer.transport.abort()
+
+
+@asynccontextmanager
+async def _served(config: uvicorn.Config) -> AsyncIterator[tuple[int, ServerState]]:
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: H11Protocol(config, state, {}), "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], state

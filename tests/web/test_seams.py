@@ -211,23 +211,32 @@ async def no_more(connections: set[Any]) -> None:
     raise AssertionError("there is one still")
 
 
+async def comes_to_its_end(story: Story, protocol: Protocol, ping_seconds: float) -> None:
+    """Of a peer that reads nothing: the story, and then the socket."""
+    ended = asyncio.Event()
+
+    async def and_ends(seam: Seam) -> None:
+        await story(seam)
+        ended.set()
+
+    async with deaf_peer_for(and_ends, protocol, ping_seconds) as connections:
+        async with asyncio.timeout(5.0):
+            await ended.wait()
+        await no_more(connections)
+
+
 @pytest.mark.slow
 @over_both_quickly
 async def test_a_peer_that_is_gone_ends_though_what_we_said_still_waits_to_leave(
     protocol: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opusbridge.web.pings.CLOSE_SECONDS", 0.2)
-    ended = asyncio.Event()
 
     async def story(seam: Seam) -> None:
         with pytest.raises(PeerGone):
             await seam.receive_text()
-        ended.set()
 
-    async with deaf_peer_for(story, protocol, 0.1) as connections:
-        async with asyncio.timeout(5.0):
-            await ended.wait()
-        await no_more(connections)
+    await comes_to_its_end(story, protocol, 0.1)
 
 
 @pytest.mark.slow
@@ -237,16 +246,11 @@ async def test_a_peer_that_does_not_read_keeps_no_socket_that_we_have_closed(
 ) -> None:
     monkeypatch.setattr("opusbridge.web.pings.CLOSE_SECONDS", 0.2)
     monkeypatch.setattr("opusbridge.web.sockets.CLOSE_SECONDS", 0.2)
-    closed = asyncio.Event()
 
     async def story(seam: Seam) -> None:
         await seam.close(1000)
-        closed.set()
 
-    async with deaf_peer_for(story, protocol, 60.0) as connections:
-        async with asyncio.timeout(5.0):
-            await closed.wait()
-        await no_more(connections)
+    await comes_to_its_end(story, protocol, 60.0)
 
 
 async def test_a_socket_that_breaks_as_it_sends_ends_and_costs_no_other_anything() -> None:
