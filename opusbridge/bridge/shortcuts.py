@@ -43,9 +43,10 @@ class ShortCuts:
         except Exception as error:  # noqa: BLE001  # the outermost loop of the shell
             return self._broke(error)
         if frame is not None:
-            self._model.put_one(append(frame[0]))
+            # First, because of what comes of it if the model takes nothing any more.
             if self._recorder is not None:
                 self._recorder.passed(self._engine.telephony.frame_kind, frame, now)
+            self._model.put_one(append(frame[0]))
         elif echoed is None:
             self._otherwise("telephony", text, now)
         else:
@@ -62,11 +63,11 @@ class ShortCuts:
             return self._broke(error)
         if flowed is None:
             return self._otherwise("model", text, now)
-        if flowed.to_telephony:
-            self._line.put(flowed.to_telephony)
         if self._recorder is None:
-            return
-        if flowed.sound is None:
+            pass
+        elif flowed.sound is None:
             self._recorder.worded(text, now)
         else:
             self._recorder.streamed(flowed.sound, flowed.around, flowed.to_telephony, now)
+        if flowed.to_telephony:
+            self._line.put(flowed.to_telephony)

@@ -8,13 +8,14 @@ nothing a peer says can raise from here.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from types import MappingProxyType
 from typing import Protocol, get_args, runtime_checkable
 
 from opusbridge import effects, events
 from opusbridge.audio.formats import quietly
 from opusbridge.call.call import Call
-from opusbridge.call.flow import Flow, flow_of
+from opusbridge.call.flow import SOONER_SECONDS, Flow, flow_of
 from opusbridge.call.invariants import CHECKED, Invariants
 from opusbridge.call.patience import FLOOD, Flood
 from opusbridge.call.policy import CallPolicy
@@ -149,6 +150,7 @@ class Engine:
         self._looked = self._agreed = False  # whether ``_line`` and ``_flow`` are of now
         self._line: CallerLine | None = None
         self._flow: Flow | None = None
+        self._flows_until = 0.0  # from then on a deadline may be due, whoever wakes first
         self._streams = telephony if isinstance(telephony, FlowingProtocol) else None
 
     @property
@@ -213,7 +215,8 @@ class Engine:
         if not self._looked:
             self._look()
         flow, streams = self._flow, self._streams if self._agreed else None
-        if flow is None or (delta := self.model.delta(text)) is None:
+        late = now >= self._flows_until
+        if flow is None or late or (delta := self.model.delta(text)) is None:
             return None
         if delta[0] != "sound":
             return _WORDS if flow.words(delta, now) else None
@@ -235,7 +238,9 @@ class Engine:
         if not self._looked:
             self._look()
         flow, streams = self._flow, self._streams
-        if flow is None or streams is None or (name := streams.echo(text)) is None:
+        if now >= self._flows_until or flow is None or streams is None:
+            return None
+        if (name := streams.echo(text)) is None:
             return None
         found = flow.mark(name, now)
         if found is None:
@@ -258,6 +263,9 @@ class Engine:
         self._line = None if seen else self.call.open_line
         straight = self._unseen and self._prelude.over
         self._flow = flow_of(self.call) if straight else None
+        due = self.deadline
+        # What a mark makes earlier by less is not looked at.
+        self._flows_until = inf if due is None else due - SOONER_SECONDS
 
     def for_the_record(self, text: str) -> str:
         """A text of the telephony side as it may be written down, before it is handed in."""

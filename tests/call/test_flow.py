@@ -149,6 +149,15 @@ class Both:
             self.wakes()
         self.now = until
 
+    def is_late(self, seconds: float) -> None:
+        """Until so long after the next deadline, if that is soon; then words come before it is
+        known that it was reached."""
+        due = self._due()
+        if due is not None and due < self.now + 15.0:
+            self.now = max(self.now, due + seconds)
+            self.model(words(self.answer))
+            self.wakes()
+
     def _due(self) -> float | None:
         quick, slow = self.quick.deadline, self.slow.deadline
         if quick is None or slow is None:
@@ -242,6 +251,7 @@ happenings = st.one_of(
     st.tuples(st.just("mark"), st.integers(0, 3)),
     st.tuples(st.just("telephony"), st.just(mark("mark-99")) | st.just(mark("no-mark"))),
     st.tuples(st.just("wait"), st.sampled_from([0.1, 0.5, 3.0, 12.0])),
+    st.tuples(st.just("late"), st.sampled_from([0.0, 0.003, 0.06])),
     st.tuples(st.just("wish"), wishes),
     st.tuples(st.just("pong"), st.just(0)),
     st.tuples(st.just("turn"), st.booleans()),
@@ -287,6 +297,8 @@ def goes_on(both: Both, kind: str, what: Any) -> None:
         both.happens(events.PingAnswered(both.pings.pop(0)))
     elif kind == "wait":
         both.waits(what)
+    elif kind == "late":
+        both.is_late(what)
 
 
 WORDS = {"early words", "words", "all words"}
@@ -355,6 +367,18 @@ def test_words_take_it_where_sound_must_be_paced() -> None:
     both.model(words("r1"))
 
     assert both.short.total() == 1
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_nothing_takes_a_short_cut_past_a_deadline_that_is_due(marked: bool) -> None:
+    both = in_answer()
+    due = both.quick.deadline
+    assert due is not None
+    both.now = due + 0.001  # the timer comes next
+
+    both.telephony(mark("mark-1")) if marked else both.model(words("r1"))
+
+    assert both.short.total() == 0
 
 
 def test_the_last_mark_after_the_answer_is_looked_at_as_ever() -> None:
