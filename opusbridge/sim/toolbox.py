@@ -37,6 +37,8 @@ class Toolbox:
         """``durations`` in seconds, of the tools whose time is not left to chance."""
         self.run: list[str] = []
         """Every tool that was, in order."""
+        self.at_work = ""
+        """The ``tool_call_id`` of the tool that is being run."""
         self._tools = dict(tools)
         self._destinations = dict(destinations)
         self._durations = dict(durations)
@@ -73,7 +75,7 @@ class Toolbox:
                 return
 
     def _settle(self, tool_call_id: str, act: Callable[[], str | Still]) -> None:
-        failed = False
+        self.at_work, failed = tool_call_id, False
         try:
             came = act()
         except ValueError as error:

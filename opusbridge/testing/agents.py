@@ -71,12 +71,15 @@ class AgentAtWork:
 
     def _context(self, agent: Agent, aside: Aside | None) -> CallContext:
         heart = self._call.engine.call
+        control = None
+        if aside is not None:
+            control = _VirtualControl(agent, aside).of_tool(self._call.call.toolbox.at_work)
         return CallContext(
             "virtual",
             caller=heart.caller.value if heart.caller else None,
             callee=heart.callee.value if heart.callee else None,
             parameters=heart.parameters.value,
-            control=None if aside is None else _VirtualControl(agent, aside),
+            control=control,
             state=self._state,
         )
 

@@ -85,6 +85,25 @@ def test_a_tool_may_ask_twice_and_one_at_a_time() -> None:
     assert heard == ["12", "34"]
 
 
+@pytest.mark.parametrize("forgetful", [True, False])
+def test_a_tool_holds_the_caller_no_longer_than_it_lasts(forgetful: bool) -> None:
+    @tool(timeout_seconds=60)
+    async def ask(call: CallContext) -> str:
+        """Ask."""
+        call.hold()
+        await call.collect_digits(length=4)
+        if not forgetful:
+            call.unhold()
+        return "typed"
+
+    agent = Agent(name="asks", instructions="Ask.", greeting="Ask.", tools=[ask])
+    call = call_script(TYPING % "4711" + EXPECTED, agent=agent)
+
+    assert call.ok, call.report
+    assert call.evidence is not None
+    assert call.evidence.ended_at < 60
+
+
 def test_a_call_that_ends_ends_the_tool_that_still_waits() -> None:
     ended: list[str] = []
 
