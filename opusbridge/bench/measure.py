@@ -10,10 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from opusbridge.bench import processes
+from opusbridge.bench import processes, stamps
 from opusbridge.bench.lines import KINDS
 from opusbridge.bench.processes import Process, Usage
-from opusbridge.bench.stamps import quantiles
 
 #: Seconds between the last call's beginning and the measurement; no more than that takes.
 SETTLE_SECONDS = 3.0
@@ -216,7 +215,7 @@ async def _window(
     grown = (after.memory_bytes - before.memory_bytes) / 1024
     found.memory_growth_kb_per_minute = grown * 60 / took
     silences = silenced(heard["barge_ins"], said["clears"])
-    found.clear_us = quantiles([one for one in silences if one is not None])
+    found.clear_us = stamps.quantiles([one for one in silences if one is not None])
     found.unsilenced = silences.count(None)
 
 
@@ -240,7 +239,7 @@ def _count(found: Measured, setup: Setup, callers: dict[str, Any], model: dict[s
     if kind.stamped:
         found.lost_up = _missing(callers["sent"], model["received"])
     if kind.name == "twilio":  # what is paced may be cut before it was sent, and ought to be
-        found.lost_down = callers["missing"]
+        found.lost_down = stamps.lost(callers["gaps"], model["withdrawn"])
 
 
 def _missing(sent: dict[str, int], received: dict[str, int]) -> int:

@@ -8,6 +8,8 @@ a barge-in every 20 s. A session that does not create its responses itself gets 
 
 import asyncio
 import time
+from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -39,6 +41,8 @@ class Hall:
         """Letters of base64, from callers whose sound does not arrive as it was sent."""
         self.barge_ins: list[tuple[int, int]] = []
         """Call and nanoseconds of each speech that began over the agent's."""
+        self.withdrawn: list[stamps.Stretch] = []
+        """Deltas of answers that the other side has cancelled: nobody wants to hear them."""
         self.errors = 0
         """Requests while a response was active."""
         self.sessions: list[_Session] = []
@@ -52,6 +56,15 @@ class Hall:
     def deltas_sent(self) -> dict[int, int]:
         """By call."""
         return {one.call: one.deltas for one in self.sessions}
+
+
+@dataclass(slots=True)
+class _Sound:
+    """The deltas of a response, by their numbers."""
+
+    response: str
+    first: int
+    last: int
 
 
 class _Session:
@@ -71,6 +84,7 @@ class _Session:
         self._turns = number % BARGE_IN_EVERY
         self._responses = self._spoken = 0
         self._response: str | None = None
+        self._sound: deque[_Sound] = deque(maxlen=4)
         self._creates = True
         self._tail = self._part = ""
 
@@ -105,12 +119,21 @@ class _Session:
             case "response.create":
                 self._create(message.get("response") or {})
             case "response.cancel":
-                self._over("cancelled")
+                self._cancelled(message.get("response_id"))
             case "conversation.item.truncate":
                 self._say(
                     f'{{"type":"conversation.item.truncated","item_id":"{message["item_id"]}",'
                     f'"content_index":0,"audio_end_ms":{message["audio_end_ms"]}}}'
                 )
+
+    def _cancelled(self, which: str | None) -> None:
+        which = which or self._response
+        # What was under way of one that is over meanwhile is not wanted, either.
+        for one in self._sound:
+            if one.response == which:
+                self._hall.withdrawn.append((self.call, one.first, one.last))
+        if which == self._response:
+            self._over("cancelled")
 
     def _configured(self, session: dict[str, Any]) -> None:
         audio = session.get("audio")
@@ -175,6 +198,7 @@ class _Session:
             return
         self._responses += 1
         self._response, self._spoken = f"resp_{self._responses}", 0
+        self._sound.append(_Sound(self._response, self.deltas + 1, self.deltas))
         item = f"item_a{self._responses}"
         response: dict[str, Any] = {
             "id": self._response,
@@ -200,6 +224,7 @@ class _Session:
             return
         self._spoken += 1
         self.deltas += 1
+        self._sound[-1].last = self.deltas
         self._say(
             '{"type":"response.output_audio_transcript.delta","event_id":"event_9",'
             f'{self._part},"delta":"some words "}}'

@@ -37,7 +37,7 @@ async def model(kind: str, port: int) -> None:
     async def totals(said: dict[str, Any]) -> dict[str, Any]:
         return {
             "received": _by_call(hall.heard.received),
-            "missing": hall.heard.missing,
+            "withdrawn": hall.withdrawn,
             "damaged": hall.heard.damaged,
             "unstamped_letters": hall.unstamped_letters,
             "sent": _by_call(hall.deltas_sent),
@@ -76,7 +76,7 @@ async def callers(kind: str, port: int, *, webhook: bool) -> None:
         return {
             "sent": _by_call({one.number: one.sent for one in crowd.calls}),
             "received": _by_call(crowd.heard.received),
-            "missing": crowd.heard.missing,
+            "gaps": crowd.heard.gaps,
             "damaged": crowd.heard.damaged,
             "lost_calls": crowd.lost_calls,
         }

@@ -7,7 +7,7 @@ without being encoded, and whoever passes the payload on as it is passes the sta
 
 from array import array
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 STAMP = 32
@@ -15,6 +15,9 @@ STAMP = 32
 MOST_CALLS = 9_999
 #: ``V`` in base64, wherever one begins to encode: no digit, so never taken for a stamp.
 _FILLER = b"\x55"
+
+#: Of a call, the numbers of its frames from the first to the last.
+Stretch = tuple[int, int, int]
 
 
 def stamp(call: int, number: int, now_ns: int) -> str:
@@ -32,8 +35,8 @@ class Arrivals:
     def __init__(self) -> None:
         self.received: dict[int, int] = {}
         """Frames by call, from the first on."""
-        self.missing = 0
-        """Holes in the numbers: lost, or overtaken, which no socket does."""
+        self.gaps: list[Stretch] = []
+        """Numbers that did not come; none in a stretch: overtaken, which no socket does."""
         self.damaged = 0
         self._latest: dict[int, int] = {}
         self._latencies: array[int] | None = None
@@ -45,7 +48,7 @@ class Arrivals:
     def end(self) -> dict[str, Any]:
         """What was measured since."""
         latencies, self._latencies = self._latencies or array("I"), None
-        return {"latencies_us": quantiles(latencies), "missing": self.missing}
+        return {"latencies_us": quantiles(latencies)}
 
     def note(self, payload: bytes, expected_tail: bytes, now_ns: int, call: int = 0) -> int:
         """One payload; returns its call, 0 if it has no stamp. ``call``: if it is known."""
@@ -57,12 +60,26 @@ class Arrivals:
         if payload[STAMP:] != expected_tail:
             self.damaged += 1
         latest = self._latest.get(call, 0)
-        self.missing += number != latest + 1
+        if number != latest + 1:
+            self.gaps.append((call, latest + 1, number - 1))
         self._latest[call] = number
         self.received[call] = self.received.get(call, 0) + 1
         if self._latencies is not None:
             self._latencies.append(min(max(0, now_ns - sent_ns) // 1000, 2**32 - 1))
         return call
+
+
+def lost(gaps: Iterable[Stretch], withdrawn: Iterable[Stretch]) -> int:
+    """How many frames are missing of which nobody said that he does not want them any more."""
+    unwanted: dict[int, set[int]] = {}
+    for call, first, last in withdrawn:
+        unwanted.setdefault(call, set()).update(range(first, last + 1))
+    count = 0
+    for call, first, last in gaps:
+        count += (
+            len(set(range(first, last + 1)) - unwanted.get(call, set())) if last >= first else 1
+        )
+    return count
 
 
 def quantiles(values: "Sequence[int] | array[int]") -> dict[str, float]:

@@ -5,7 +5,7 @@ from base64 import b64decode
 
 import pytest
 
-from opusbridge.bench.stamps import STAMP, Arrivals, quantiles, stamp, tail
+from opusbridge.bench.stamps import STAMP, Arrivals, lost, quantiles, stamp, tail
 
 TAIL = tail(160).encode()
 
@@ -30,16 +30,33 @@ def test_what_arrives_in_order_is_well() -> None:
     calls = [arrivals.note(payload(7, number), TAIL, 0) for number in (1, 2, 3)]
 
     assert calls == [7, 7, 7]
-    assert (arrivals.received, arrivals.missing, arrivals.damaged) == ({7: 3}, 0, 0)
+    assert (arrivals.received, arrivals.gaps, arrivals.damaged) == ({7: 3}, [], 0)
 
 
 def test_a_hole_is_missing_and_calls_do_not_mix() -> None:
     arrivals = Arrivals()
 
-    for call, number in ((1, 1), (2, 1), (1, 3), (2, 2)):
+    for call, number in ((1, 1), (2, 1), (1, 4), (2, 2)):
         arrivals.note(payload(call, number), TAIL, 0)
 
-    assert arrivals.missing == 1
+    assert arrivals.gaps == [(1, 2, 3)]
+    assert lost(arrivals.gaps, []) == 2
+
+
+def test_what_overtakes_is_counted_too() -> None:
+    arrivals = Arrivals()
+
+    for number in (1, 2, 2):
+        arrivals.note(payload(1, number), TAIL, 0)
+
+    assert lost(arrivals.gaps, [(1, 1, 9)]) == 1
+
+
+def test_what_nobody_wanted_any_more_is_not_lost() -> None:
+    gaps = [(1, 4, 9), (2, 4, 5)]
+
+    assert lost(gaps, [(1, 2, 5), (1, 5, 7), (2, 6, 9)]) == 4
+    assert lost(gaps, [(1, 1, 10), (2, 4, 5)]) == 0
 
 
 def test_sound_that_was_changed_is_damaged() -> None:
