@@ -60,7 +60,10 @@ def is_base64(text: str) -> bool:
 
 def sound_bytes(text: str) -> int:
     """How many bytes well-formed base64 stands for."""
-    return len(text) * 3 // 4 - text.count("=", -2)
+    size = len(text) * 3 // 4
+    if text[-1:] != "=":
+        return size
+    return size - 2 if text[-2] == "=" else size - 1
 
 
 class Audio:

@@ -1,16 +1,16 @@
 """What comes together of a call before the writer gets it.
 
-What came in mid-flow (:mod:`opusbridge.bridge.shortcuts`) is kept apart from everything else:
-sixty times a second nothing is done but that it is put behind its time in one list (and sound of
-which nobody needs more is hashed). What else there is to find out about it the writer finds out
-(:class:`Columns`). Where among the others it came is told by these.
+What came in mid-flow (:mod:`opusbridge.bridge.shortcuts`) is kept apart from everything else, in
+columns (and sound of which nobody needs more is hashed): what else there is to find out about it
+the writer finds out. Where among the others it came is told by these.
 """
 
 import hashlib
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any
 
 from opusbridge import events
 from opusbridge.sound import sound_bytes
@@ -27,40 +27,12 @@ Entry = tuple[float, str, str, Any]
 FRAME, SOUND, PIECE, WORDS, ECHO = b"fspwe"
 #: How many texts came and left with one of each.
 TEXTS = {"f": 2, "s": 3, "p": 2, "w": 1, "e": 1}
+NO_STAMP = -1
+
 _TEXTS = bytes.maketrans("".join(TEXTS).encode(), bytes(TEXTS.values()))
 
 #: ``hashlib`` gives the interpreter away for more than this at once: another thread would take it.
 _QUIET_BYTES = 2047
-
-
-class Mark(NamedTuple):
-    """The message that asks for the mark behind a ``SOUND``."""
-
-    text: str
-
-
-class FurtherMark(NamedTuple):
-    """The same behind a ``PIECE``."""
-
-    text: str
-
-
-class Words(NamedTuple):
-    text: str
-
-
-class Echo(NamedTuple):
-    text: str
-
-
-_KINDS: dict[type, int] = {
-    str: FRAME,
-    int: FRAME,  # the size of one that was hashed as it came
-    Mark: SOUND,
-    FurtherMark: PIECE,
-    Words: WORDS,
-    Echo: ECHO,
-}
 
 
 @dataclass(slots=True)
@@ -107,67 +79,18 @@ def _update(sha256: "hashlib._Hash", sound: str) -> None:
         sha256.update(text[start : start + _QUIET_BYTES])
 
 
-@dataclass(slots=True)
-class Batch:
-    """Of one call, handed over at once."""
-
-    keeps: bool
-    """The agent's sound itself, too."""
-    frames_hash: "hashlib._Hash | None" = None
-    """Of the frames' texts, one after the other, where nobody needs more of them: a second and a
-    half of them is a fifth of what a call keeps in memory."""
-    kind: str = ""
-    """What the wire calls the messages of the frames."""
-    flow: list[Any] = field(default_factory=list)
-    """What came in mid-flow, three entries each: its time in seconds on the shell's clock; the
-    sound of a frame, in base64 (where they are hashed its size in bytes), or another thing; what
-    the wire's clock said of a frame, in ms."""
-    owned: list[Owned] = field(default_factory=list)
-    """The sound of every ``SOUND``, in their order."""
-    entries: list[Entry] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    """How long ``flow`` was before each entry."""
-
-    def __len__(self) -> int:
-        return len(self.entries) + len(self.flow) // 3
-
-    def keep(self, entry: Entry) -> None:
-        self.entries.append(entry)
-        self.places.append(len(self.flow))
-
-    def keep_hash(self, frame: tuple[str, int | None], now: float) -> None:
-        """Of the caller's, where they are hashed: its sound in base64, and its stamp."""
-        assert self.frames_hash is not None
-        _update(self.frames_hash, frame[0])
-        self.flow += now, sound_bytes(frame[0]), frame[1]
-
-    def spoke(self, delta: events.Delta, around: tuple[str, str], cut: list[int] | None) -> None:
-        """``cut``: how much of its text left with each piece, if there were several."""
-        owned = self.owned[-1] if self.owned else None
-        if owned is None or owned.around is not around or owned.owner != delta[1:4]:
-            owned = Owned(delta[1:4], around, [] if self.keeps else None)
-            self.owned.append(owned)
-        if cut is not None:
-            owned.cut[len(owned.sizes)] = cut
-        owned.add(delta[4])
-
-    def stretches(self) -> Iterator[tuple[int, int, Entry | None]]:
-        """In order: from where to where came in mid-flow, and what behind it, if anything did."""
-        done = 0
-        for entry, place in zip(self.entries, self.places, strict=True):
-            yield done, place // 3, entry
-            done = place // 3
-        if done < len(self.flow) // 3:
-            yield done, len(self.flow) // 3, None
-
-
 class Columns:
-    """What came in mid-flow, in its order; each column has an entry for those of its kind."""
+    """What came in mid-flow, in its order; each column has an entry for those of its kind.
+
+    Fifty times a second something is added: no column keeps an object for each where there is
+    another way, because a call's memory is small, and the processor's nearest is smaller.
+    """
 
     __slots__ = (
         "echoes",
         "frames",
         "frames_hash",
+        "keeps",
         "kinds",
         "marks",
         "owned",
@@ -177,32 +100,72 @@ class Columns:
         "words",
     )
 
-    def __init__(self, batch: Batch) -> None:
-        things = batch.flow[1::3]
-        self.times: list[float] = batch.flow[::3]
+    def __init__(self, keeps: bool, frames_hash: "hashlib._Hash | None" = None) -> None:
+        """``keeps``: the agent's sound itself, too. ``frames_hash``: of the frames' texts, one
+        after the other, where nobody needs more of them."""
+        self.keeps, self.frames_hash = keeps, frames_hash
+        self.times = array("d")
         """Of all, in seconds on the shell's clock."""
-        self.kinds = bytes(map(_KINDS.__getitem__, map(type, things)))
-        self.owned = batch.owned
-        self.frames_hash = batch.frames_hash
-        self.frames: list[str] = [one for one in things if type(one) is str]
+        self.kinds = bytearray()
+        self.frames: list[str] = []
         """In base64; none where they are hashed."""
-        self.sizes: list[int] = []
+        self.sizes = array("l")
         """In bytes, of each that is hashed."""
-        if batch.frames_hash is not None:
-            self.sizes = [one for one in things if type(one) is int]
-        self.stamps: list[int | None] = batch.flow[2::3]
-        """What the wire's clock said, of all."""
+        self.stamps = array("q")
+        """What the wire's clock said of each frame, in ms; :data:`NO_STAMP`: nothing."""
+        self.owned: list[Owned] = []
+        """The sound of every ``SOUND``, in their order."""
         self.marks: list[str] = []
+        """The message that asks for the mark behind each ``SOUND`` and ``PIECE``."""
         self.words: list[str] = []
         self.echoes: list[str] = []
-        others = {Mark: self.marks, FurtherMark: self.marks, Words: self.words, Echo: self.echoes}
-        if len(self.frames) + len(self.sizes) < len(things):
-            for one in things:
-                if type(one) in others:
-                    others[type(one)].append(one[0])
 
     def __len__(self) -> int:
         return len(self.kinds)
+
+    def passed(self, frame: tuple[str, int | None], now: float) -> int:
+        """A frame, by its sound in base64 and its stamp; returns how many bytes that keeps."""
+        sound, stamp_ms = frame
+        self.times.append(now)
+        self.kinds.append(FRAME)
+        self.stamps.append(NO_STAMP if stamp_ms is None else stamp_ms)
+        if self.frames_hash is None:
+            self.frames.append(sound)
+            return len(sound)
+        self.sizes.append(sound_bytes(sound))
+        _update(self.frames_hash, sound)
+        return 0
+
+    def spoke(
+        self, delta: events.Delta, around: tuple[str, str], left: Sequence[str], now: float
+    ) -> None:
+        """More of the agent's sound, which ``left`` as texts with this ``around`` each and one
+        for a mark behind it."""
+        owned = self.owned[-1] if self.owned else None
+        if owned is None or owned.around is not around or owned.owner != delta[1:4]:
+            owned = Owned(delta[1:4], around, [] if self.keeps else None)
+            self.owned.append(owned)
+        if len(left) > 2:
+            less = len(around[0]) + len(around[1])
+            owned.cut[len(owned.sizes)] = [len(text) - less for text in left[::2]]
+        owned.add(delta[4])
+        marks = left[1::2]
+        self.times.extend([now] * len(marks))
+        self.kinds.append(SOUND)
+        self.kinds.extend([PIECE] * (len(marks) - 1))
+        self.marks += marks
+
+    def said(self, text: str, now: float) -> None:
+        """More of the agent's words."""
+        self.times.append(now)
+        self.kinds.append(WORDS)
+        self.words.append(text)
+
+    def echoed(self, text: str, now: float) -> None:
+        """A mark came back."""
+        self.times.append(now)
+        self.kinds.append(ECHO)
+        self.echoes.append(text)
 
     def count(self, kind: int, start: int, stop: int) -> int:
         return self.kinds.count(kind, start, stop)
@@ -213,3 +176,34 @@ class Columns:
 
     def times_of(self, kind: int) -> list[float]:
         return list(compress(self.times, map(kind.__eq__, self.kinds)))
+
+
+class Batch:
+    """Of one call, handed over at once."""
+
+    __slots__ = ("entries", "flow", "kind", "places")
+
+    def __init__(self, flow: Columns) -> None:
+        self.flow = flow
+        """What came in mid-flow."""
+        self.kind = ""
+        """What the wire calls the messages of the frames."""
+        self.entries: list[Entry] = []
+        self.places: list[int] = []
+        """How long ``flow`` was before each entry."""
+
+    def __len__(self) -> int:
+        return len(self.entries) + len(self.flow)
+
+    def keep(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self.places.append(len(self.flow))
+
+    def stretches(self) -> Iterator[tuple[int, int, Entry | None]]:
+        """In order: from where to where came in mid-flow, and what behind it, if anything did."""
+        done = 0
+        for entry, place in zip(self.entries, self.places, strict=True):
+            yield done, place, entry
+            done = place
+        if done < len(self.flow):
+            yield done, len(self.flow), None

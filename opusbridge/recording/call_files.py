@@ -60,18 +60,17 @@ class CallFiles:
         """``dropped``: entries of this call lost so far; ``news``: of the transcript."""
         self._format = self._format or _format_of(batch)
         self._open()
-        columns = Columns(batch)
         if news:
             self._transcript.tell(news)
         # What is wrong with the disk is told at the latest when the call is over.
         with suppress(OSError):
             self._transcript.write_if_due()
-        if self._soundtrack and not self._try(partial(self._mix, self._soundtrack, batch, columns)):
+        if self._soundtrack and not self._try(partial(self._mix, self._soundtrack, batch)):
             self._give_up(self._soundtrack)
             self._soundtrack = None
         if self._flight:
             self._lost, self._dropped = dropped - self._dropped, dropped
-            if not self._try(partial(self._note, self._flight, batch, columns)):
+            if not self._try(partial(self._note, self._flight, batch)):
                 self._give_up(self._flight)
                 self._flight = None
 
@@ -128,8 +127,8 @@ class CallFiles:
     def _open_soundtrack(self) -> None:
         self._soundtrack = Soundtrack(self._folder / files.RECORDING, self._format or PCMU_8K)
 
-    def _mix(self, soundtrack: Soundtrack, batch: Batch, columns: Columns) -> None:
-        passed = _Passed(columns, self._format or PCMU_8K, self._started_at)
+    def _mix(self, soundtrack: Soundtrack, batch: Batch) -> None:
+        passed = _Passed(batch.flow, self._format or PCMU_8K, self._started_at)
         for count, (_, stop, entry) in enumerate(batch.stretches(), 1):
             if entry is None or entry[1]:
                 continue  # a text
@@ -154,15 +153,16 @@ class CallFiles:
                     soundtrack.resume(t)
             if count % YIELD_EVERY == 0:
                 time.sleep(0)
-        passed.heard(soundtrack, len(columns))
+        passed.heard(soundtrack, len(batch.flow))
 
-    def _note(self, flight: FlightRecording, batch: Batch, columns: Columns) -> None:
+    def _note(self, flight: FlightRecording, batch: Batch) -> None:
         if self._lost:
             flight.lost(self._lost, self._written_until)
-        flight.look_at([*columns.words, *(one[3] for one in batch.entries if type(one[3]) is str)])
+        words = batch.flow.words
+        flight.look_at([*words, *(one[3] for one in batch.entries if type(one[3]) is str)])
         for count, (start, stop, entry) in enumerate(batch.stretches(), 1):
             if start < stop:
-                flight.flowed(batch.kind, columns, start, stop)
+                flight.flowed(batch.kind, batch.flow, start, stop)
             if entry is not None:
                 self._note_one(flight, *entry)
             if count % YIELD_EVERY == 0:

@@ -9,12 +9,12 @@ import struct
 from base64 import b64decode
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import chain, compress
+from itertools import chain
 from typing import Any
 
 import orjson
 
-from opusbridge.recording.batch import ECHO, FRAME, PIECE, SOUND, TEXTS, Columns, Owned
+from opusbridge.recording.batch import ECHO, FRAME, NO_STAMP, PIECE, SOUND, TEXTS, Columns, Owned
 from opusbridge.recording.runs import exact_times, gaps, one_size, sizes_and_hash
 from opusbridge.recording.shapes import DELTA, Said, digest, sound_in
 
@@ -92,12 +92,15 @@ class Stretch:
         if columns.frames_hash is None:
             told = sizes_and_hash(columns.frames[among.start : among.stop], self.keeps)
         else:
-            told = _of_hashed(columns.sizes, columns.frames_hash.hexdigest())
+            told = _of_hashed(columns.sizes.tolist(), columns.frames_hash.hexdigest())
         line: Line = {"media": self._kind, **told}
-        stamps = columns.stamps[self._start : self.stop]
-        if stamps.count(None) < len(stamps):
-            kinds = columns.kinds[self._start : self.stop]
-            line["stamps_ms"] = list(compress(stamps, map(FRAME.__eq__, kinds)))
+        stamps = columns.stamps[among.start : among.stop]
+        unknown = stamps.count(NO_STAMP)
+        if unknown < len(stamps):
+            known: list[int | None] = [*stamps]
+            if unknown:
+                known = [None if stamp == NO_STAMP else stamp for stamp in known]
+            line["stamps_ms"] = known
         if self.levels:
             line["levels"] = self.levels
         return line

@@ -20,7 +20,7 @@ import structlog
 from opusbridge import effects, events
 from opusbridge.effects import Effect
 from opusbridge.events import Event
-from opusbridge.recording.batch import SHELL, Batch, Echo, Entry, FurtherMark, Mark, Words
+from opusbridge.recording.batch import SHELL, Batch, Columns, Entry
 from opusbridge.recording.call_files import CallFiles
 from opusbridge.recording.facts import FACTS
 from opusbridge.recording.loudness import may_judge
@@ -39,7 +39,7 @@ FLIGHT_SECONDS = 1.5
 
 #: What keeping one entry costs beside its text or sound, roughly, and one in mid-flow.
 ENTRY_BYTES = 200
-FLOW_BYTES = 150
+FLOW_BYTES = 100
 
 _NOTHING: frozenset[type] = frozenset()
 _SOUND: frozenset[type] = frozenset(
@@ -153,13 +153,8 @@ class CallRecorder:
         either: ``frame`` is the sound in base64, and what its wire's clock said.
         """
         if self._takes_frames:
-            batch = self._batch
-            batch.kind = kind
-            if batch.frames_hash is None:
-                batch.flow += now, frame[0], frame[1]
-                self._size_bytes += len(frame[0])
-            else:
-                batch.keep_hash(frame, now)
+            self._batch.kind = kind
+            self._size_bytes += self._batch.flow.passed(frame, now)
             if now >= self.hand_over_at:
                 self._hand_over(now)
 
@@ -172,15 +167,8 @@ class CallRecorder:
         same as :meth:`said` of all.
         """
         if self._flight:
-            batch, cut = self._batch, None
-            if len(left) > 2:
-                less = len(around[0]) + len(around[1])
-                cut = [len(text) - less for text in left[::2]]
-            batch.spoke(delta, around, cut)
-            batch.flow += now, Mark(left[1]), None
-            for mark in left[3::2]:
-                batch.flow += now, FurtherMark(mark), None
-            self._size_bytes += len(delta[4]) if batch.keeps else len(left[1])
+            self._batch.flow.spoke(delta, around, left, now)
+            self._size_bytes += len(delta[4]) if self._whole else len(left[1])
             if now >= self.hand_over_at:
                 self._hand_over(now)
 
@@ -190,7 +178,7 @@ class CallRecorder:
         The same as :meth:`said`.
         """
         if self._flight:
-            self._batch.flow += now, Words(text), None
+            self._batch.flow.said(text, now)
             self._size_bytes += len(text)
             if now >= self.hand_over_at:
                 self._hand_over(now)
@@ -198,7 +186,7 @@ class CallRecorder:
     def echoed(self, text: str, now: float) -> None:
         """A mark of ours came back, and led to nothing. The same as :meth:`said`."""
         if self._flight:
-            self._batch.flow += now, Echo(text), None
+            self._batch.flow.echoed(text, now)
             self._size_bytes += len(text)
             if now >= self.hand_over_at:
                 self._hand_over(now)
@@ -223,7 +211,7 @@ class CallRecorder:
         last = partial(self._files.finish, self._batch, self.dropped, call, transcript, now)
         self._writer.submit_last(partial(_complete, last, done), self._size())
         # Whatever else is heard of the call comes too late for its files.
-        self._batch, self._news, self._changes = Batch(keeps=False), {}, None
+        self._batch, self._news, self._changes = Batch(Columns(keeps=False)), {}, None
         self._flight, self._takes_frames, self.wanted = False, False, _NOTHING
 
     async def closed(self) -> None:
@@ -242,7 +230,7 @@ class CallRecorder:
         return FLIGHT_SECONDS if self._hashes_frames else HAND_OVER_SECONDS
 
     def _fresh(self) -> Batch:
-        return Batch(self._whole, sha256() if self._hashes_frames else None)
+        return Batch(Columns(self._whole, sha256() if self._hashes_frames else None))
 
     def _hand_over(self, now: float) -> None:
         self.hand_over_at = now + self._batch_seconds
@@ -263,7 +251,7 @@ class CallRecorder:
     def _size(self) -> int:
         """Of what came together, in bytes, roughly."""
         batch, told = self._batch, len(self._news.get("items", ()))
-        return self._size_bytes + FLOW_BYTES * len(batch.flow) // 3 + ENTRY_BYTES * told
+        return self._size_bytes + FLOW_BYTES * len(batch.flow) + ENTRY_BYTES * told
 
     def _follow(self, new: dict[str, Any]) -> None:
         """What is new in the transcript."""

@@ -1,11 +1,11 @@
 """What happened of one kind within a second, as one line of ``flight.jsonl``."""
 
-import struct
 from array import array
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import pairwise
+from sys import byteorder
 from typing import Any
 
 from opusbridge.sound import sound_bytes
@@ -88,7 +88,11 @@ def one_text(sounds: Iterable[str]) -> str:
 
 def exact_times(times: Sequence[float]) -> str:
     """64-bit floats, the small end first, in base64."""
-    return b2a_base64(struct.pack(f"<{len(times)}d", *times), newline=False).decode()
+    kept = times if isinstance(times, array) else array("d", times)
+    if byteorder == "big":
+        kept = array("d", kept)
+        kept.byteswap()
+    return b2a_base64(kept, newline=False).decode()
 
 
 def gaps(numbers: Iterable[int]) -> list[list[int]]:

@@ -18,7 +18,7 @@ Job = Callable[[], None]
 LIMIT_BYTES = 64 * 2**20
 
 #: So long jobs come together: waking the thread for each would take the processor from the calls.
-LINGER_SECONDS = 0.2
+LINGER_SECONDS = 0.4
 
 log = structlog.get_logger(__name__)
 
