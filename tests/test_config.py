@@ -92,6 +92,23 @@ def test_a_variable_of_the_environment_sets_its_field(
     assert getattr(Settings.load(), field) == value
 
 
+@pytest.mark.parametrize("path", ["", "/", "/hooks/opusbridge", "/hooks/opusbridge/"])
+@pytest.mark.parametrize("field", ["webhook_url", "audiocodes_dial_url"])
+def test_an_address_that_is_asked_as_it_is_keeps_the_slash_at_its_end(
+    field: str, path: str
+) -> None:
+    """Many a server knows the path with it only."""
+    url = f"https://x.example{path}"
+
+    assert getattr(Settings.load(webhook_secret="s", **{field: url}), field) == url
+
+
+def test_a_base_needs_no_slash_at_its_end() -> None:
+    assert Settings.load(twilio_api_url="https://t.example/a/").twilio_api_url == (
+        "https://t.example/a"
+    )
+
+
 def test_the_realtime_url_may_carry_a_query() -> None:
     url = "wss://x.openai.azure.com/openai/v1/realtime?api-version=1"
 

@@ -31,6 +31,7 @@ from opusbridge.config.sources import (
 from opusbridge.config.sources import variable as variable
 from opusbridge.config.values import BargeInKind as BargeInKind
 from opusbridge.config.values import (
+    BaseURL,
     HttpURL,
     Name,
     PhoneNumber,
@@ -102,7 +103,7 @@ class Settings(BaseSettings):
     twilio_auth_token: Secret | None = None
     """Checks Twilio's signatures. None: ``/twilio`` is closed to everybody but loopback."""
 
-    twilio_api_url: HttpURL = "https://api.twilio.com"
+    twilio_api_url: BaseURL = "https://api.twilio.com"
     """Base of Twilio's REST interface; another one is for tests that stand in for it."""
 
     twilio_from: PhoneNumber | None = None

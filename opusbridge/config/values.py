@@ -57,7 +57,7 @@ def seconds_list(value: object) -> object:
 
 
 def _url(value: str, schemes: tuple[str, ...], query: bool = False) -> str:
-    """``value`` without a trailing slash, its scheme and host checked."""
+    """``value`` with its scheme and host checked, and its path as it is."""
     wrong = f"must be a URL beginning with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     try:
         parts = urlsplit(value.strip())
@@ -68,7 +68,12 @@ def _url(value: str, schemes: tuple[str, ...], query: bool = False) -> str:
         raise ValueError(wrong)
     if parts.username is not None or parts.fragment or (parts.query and not query):
         raise ValueError("must hold no user name, no query and no fragment")
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), parts.query, ""))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, parts.query, ""))
+
+
+def _without_last_slash(value: str) -> str:
+    parts = urlsplit(value)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
 
 
 def _http_url(value: str) -> str:
@@ -89,9 +94,12 @@ def _socket_url(value: str) -> str:
 Secret = Annotated[
     Private[str], BeforeValidator(_secret), PlainSerializer(lambda _: "<private>", return_type=str)
 ]
+#: Asked as it is: servers often know a path with a slash at its end only, or without.
 HttpURL = Annotated[str, AfterValidator(_http_url)]
-PublicURL = Annotated[HttpURL, AfterValidator(_public_url)]
-SocketURL = Annotated[str, AfterValidator(_socket_url)]
+#: Paths are added to it.
+BaseURL = Annotated[HttpURL, AfterValidator(_without_last_slash)]
+PublicURL = Annotated[BaseURL, AfterValidator(_public_url)]
+SocketURL = Annotated[str, AfterValidator(_socket_url), AfterValidator(_without_last_slash)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 BargeInKind = Annotated[bool | Literal["confirmed"], BeforeValidator(_barge_in)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
