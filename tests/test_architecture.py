@@ -92,10 +92,10 @@ CORNERS: dict[tuple[str, str], set[str]] = {
         "protocols.twilio.twiml",
     },
     ("web", "call"): {"call.engine"},
-    # It asks the model what a call would ask it, and who would be let in.
+    # It asks the model what a call would ask it, and who would be let in, and how many.
     ("doctor", "call"): {"call.policy"},
     ("doctor", "protocols"): {"protocols.realtime.protocol"},
-    ("doctor", "web"): {"web.access"},
+    ("doctor", "web"): {"web.access", "web.capacity"},
     ("cli", "call"): {"call.engine"},
     ("recording", "audio"): {"audio.formats", "audio.resampling", "audio.wav"},
     ("bridge", "recording"): {"recording.files", "recording.recorder"},

@@ -9,11 +9,13 @@ from prometheus_client import CollectorRegistry
 from opusbridge.agent import Agent
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.speech import stored_speech
+from opusbridge.bridge.which import which_sockets
 from opusbridge.config import Settings, is_loopback
 from opusbridge.doctor.findings import Finding, failed, fine, skipped, warning
 from opusbridge.errors import ConfigurationError
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.web.access import Access
+from opusbridge.web.capacity import call_limit
 
 #: About as much as a hundred calls of ten minutes with recordings need.
 ENOUGH_BYTES = 2 * 2**30
@@ -26,9 +28,12 @@ _SECRETS = {
 
 
 def check_settings(settings: Settings, host: str, port: int) -> Finding:
+    """What ``serve`` asks of them before it starts; the folder is for :func:`check_disk`."""
     try:
         settings.check_ready(host, port)
         stored_speech(settings.language, settings.speech_dir)
+        call_limit(settings)
+        which_sockets(settings)
     except ConfigurationError as error:
         return failed("settings", str(error), "set it in the environment or in .env")
     return fine("settings", f"serve would start on {host}:{port}")
@@ -76,16 +81,11 @@ def check_doors(settings: Settings, host: str, port: int) -> list[Finding]:
 
 def check_disk(settings: Settings) -> Finding:
     """Whether the files of calls can be written, and for how long."""
+    if wrong := _why_unwritable(settings.data_dir):
+        return failed("files", *wrong)
     if not (settings.record or settings.flight):
         return skipped("files", "neither recordings nor flights are kept; call.json is small")
-    folder = _existing(settings.data_dir)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return failed(
-            "files",
-            "the folder of OPUSBRIDGE_DATA_DIR cannot be written to",
-            "give it to the user that runs serve, or name another",
-        )
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(_nearest(settings.data_dir)).free
     if free < ENOUGH_BYTES:
         return warning(
             "files",
@@ -95,7 +95,20 @@ def check_disk(settings: Settings) -> Finding:
     return fine("files", f"{free / 2**30:.0f} GiB free where recordings go")
 
 
-def _existing(folder: Path) -> Path:
-    """The nearest folder above that is there already."""
+def _why_unwritable(folder: Path) -> tuple[str, str] | None:
+    """Why ``serve`` would refuse it, with the cure; it would make the folder, and we do not."""
+    nearest = _nearest(folder)
+    if not os.path.isdir(nearest):  # Path's own method raises where we may not look
+        return "OPUSBRIDGE_DATA_DIR leads to no folder", "name a folder"
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return (
+            "the folder of OPUSBRIDGE_DATA_DIR cannot be written to",
+            "give it to the user that runs serve, or name another",
+        )
+    return None
+
+
+def _nearest(folder: Path) -> Path:
+    """Itself, or what is there already of the folders above it."""
     folder = folder.absolute()
-    return next(one for one in (folder, *folder.parents) if one.is_dir())
+    return next(one for one in (folder, *folder.parents) if os.path.lexists(one))

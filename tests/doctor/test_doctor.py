@@ -16,11 +16,12 @@ from fastapi.responses import JSONResponse
 
 from opusbridge import web
 from opusbridge.agent import Agent
+from opusbridge.bridge import which
 from opusbridge.config import Settings
 from opusbridge.doctor.examination import examine
 from opusbridge.doctor.explanations import ENDINGS, REFUSALS, TWILIO, explained
 from opusbridge.doctor.findings import Finding, State
-from opusbridge.doctor.here import check_agent, check_disk, check_doors
+from opusbridge.doctor.here import check_agent, check_disk, check_doors, check_settings
 from opusbridge.doctor.met import ORDINARY, _refusal, check_endings, check_refusals
 from opusbridge.doctor.model_session import check_model
 from opusbridge.doctor.outside import check_public_url
@@ -313,8 +314,34 @@ def test_doors_that_nobody_can_use_are_named() -> None:
 
 def test_files_that_cannot_be_written_are_found(tmp_path: Path) -> None:
     assert check_disk(Settings.load(data_dir=tmp_path / "not" / "there")).state is not State.FAILED
-    assert check_disk(Settings.load(record=False, flight=False)).state is State.SKIPPED
-    assert check_disk(Settings.load(data_dir=Path("/proc/1/none"))).state is State.FAILED
+    nothing_much = Settings.load(data_dir=tmp_path, record=False, flight=False)
+    assert check_disk(nothing_much).state is State.SKIPPED
+    nowhere = Settings.load(data_dir=Path("/proc/1/none"))
+    assert check_disk(nowhere).state is State.FAILED
+    assert check_disk(nowhere.replace(record=False, flight=False)).state is State.FAILED
+
+
+@pytest.mark.parametrize("folder", ["file", "file/below", "link"])
+def test_files_cannot_be_kept_in_what_is_no_folder(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+
+    found = check_disk(Settings.load(data_dir=tmp_path / folder))
+
+    assert (found.state, found.cure) == (State.FAILED, "name a folder")
+
+
+@pytest.mark.parametrize(("name", "value"), [("capacity_file", "absent.json"), ("sockets", "fast")])
+def test_settings_that_serve_refuses_are_not_called_fine(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(which, "version", lambda package: "0.1")  # not one that we know
+    settings = Settings.load(openai_api_key=SECRET, **{name: value})
+
+    found = check_settings(settings, "127.0.0.1", 8000)
+
+    assert found.state is State.FAILED
+    assert f"OPUSBRIDGE_{name.upper()}" in found.what
 
 
 async def test_settings_that_cannot_be_read_are_the_first_and_last_finding() -> None:
