@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import orjson
 from httpx2 import AsyncClient, HTTPError
@@ -54,17 +55,12 @@ def _refusal(about: str, endpoint: str, reason: str, times: int) -> Finding:
 
 def check_endings(settings: Settings) -> list[Finding]:
     """Of the calls whose files are here."""
-    about, total = "recent calls", 0
-    reasons: Counter[str] = Counter()
-    for back in range(CALL_DAYS):
-        day = (datetime.now(UTC) - timedelta(days=back)).strftime("%Y-%m-%d")
-        for path in (settings.data_dir / "calls" / day).glob("*/call.json"):
-            try:
-                ending = orjson.loads(path.read_bytes())["ending"]["reason"]
-            except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
-                continue
-            total += 1
-            reasons[str(ending)] += 1
+    about = "recent calls"
+    try:
+        reasons = _reasons(settings.data_dir / "calls")
+    except PermissionError:
+        return [skipped(about, "this user may not look into OPUSBRIDGE_DATA_DIR")]
+    total = reasons.total()
     if not total:
         return [skipped(about, f"none in {CALL_DAYS} days")]
     found = [
@@ -73,6 +69,27 @@ def check_endings(settings: Settings) -> list[Finding]:
         if REASONS.get(reason) is not Outcome.COMPLETED and reason not in ORDINARY
     ]
     return found or [fine(about, f"{total} in {CALL_DAYS} days, all of them ended well")]
+
+
+def _reasons(calls: Path) -> Counter[str]:
+    """How often calls ended for each. Raises ``PermissionError`` for a folder of another user."""
+    found: Counter[str] = Counter()
+    for back in range(CALL_DAYS):
+        day = calls / (datetime.now(UTC) - timedelta(days=back)).strftime("%Y-%m-%d")
+        for call in _within(day):
+            try:
+                ending = orjson.loads((call / "call.json").read_bytes())["ending"]["reason"]
+            except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+                continue
+            found[str(ending)] += 1
+    return found
+
+
+def _within(day: Path) -> list[Path]:
+    try:
+        return list(day.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _ending(about: str, reason: str, times: int) -> Finding:

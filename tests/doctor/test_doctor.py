@@ -1,8 +1,9 @@
 """The doctor finds what is wrong, names the cure, and says nothing that is private."""
 
 import json
+import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -319,6 +320,27 @@ def test_files_that_cannot_be_written_are_found(tmp_path: Path) -> None:
     nowhere = Settings.load(data_dir=Path("/proc/1/none"))
     assert check_disk(nowhere).state is State.FAILED
     assert check_disk(nowhere.replace(record=False, flight=False)).state is State.FAILED
+
+
+@pytest.fixture
+def closed_folder(tmp_path: Path) -> Iterator[Path]:
+    """One that we may not look into, root or not."""
+    folder, root = tmp_path / "closed", os.geteuid() == 0
+    folder.mkdir(mode=0)
+    if root:
+        os.setresuid(65534, 65534, 0)
+    yield folder
+    if root:
+        os.setresuid(0, 0, 0)
+    folder.chmod(0o700)
+
+
+def test_a_folder_of_another_user_is_told_and_nothing_breaks(closed_folder: Path) -> None:
+    settings = Settings.load(data_dir=closed_folder / "data")
+
+    assert "cannot be written" in check_disk(settings).what
+    (calls,) = check_endings(settings)
+    assert (calls.state, "may not look" in calls.what) == (State.SKIPPED, True)
 
 
 @pytest.mark.parametrize("folder", ["file", "file/below", "link"])
