@@ -24,7 +24,7 @@ async def examine(host: str, port: int, **overrides: str) -> AsyncIterator[Findi
     yield ready
     found, agent = check_agent(settings, "--agent" if "agent" in overrides else "OPUSBRIDGE_AGENT")
     yield found
-    for one in check_doors(settings, host, port):
+    for one in check_doors(settings, host, port, agent):
         yield one
     yield check_disk(settings)
     if agent is None or ready.state is State.FAILED:

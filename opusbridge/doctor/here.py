@@ -55,14 +55,25 @@ def check_agent(
     return fine("agent", f"{agent.name}, {tools} tool{'' if tools == 1 else 's'}"), agent
 
 
-def check_doors(settings: Settings, host: str, port: int) -> list[Finding]:
-    """Which endpoints would turn everybody away, and which let everybody in."""
+def check_doors(
+    settings: Settings, host: str, port: int, agent: Agent | None = None
+) -> list[Finding]:
+    """Which endpoints would turn everybody away, with this agent, and which let everybody in."""
     access = Access(settings, host, port, Metrics(CollectorRegistry()))
     found = [
         warning("doors", f"{path} is closed: nobody can use it", f"set {_SECRETS[path]}")
         for path in access.closed_endpoints()
         if path in _SECRETS
     ]
+    turns = settings if agent is None else agent.applied_to(settings)
+    if turns.turn_detection == "none" and settings.twilio_auth_token is not None:
+        found.append(
+            warning(
+                "doors",
+                "/twilio/voice is closed: only AudioCodes tells by itself when a turn is over",
+                "let OPUSBRIDGE_TURN_DETECTION, or the agent's turn_detection, be server_vad",
+            )
+        )
     if settings.allow_unauthenticated:
         found.append(
             warning(

@@ -313,6 +313,20 @@ def test_doors_that_nobody_can_use_are_named() -> None:
     assert "OPUSBRIDGE_ALLOW_UNAUTHENTICATED" in wide_open.cure
 
 
+@pytest.mark.parametrize("named_by", ["setting", "agent"])
+def test_a_webhook_that_is_closed_for_want_of_turn_detection_is_found(named_by: str) -> None:
+    without, settings = {"turn_detection": "none"}, {"twilio_auth_token": TOKEN}
+    set_there = settings if named_by == "agent" else settings | without
+    agent = AGENT.model_copy(update=without if named_by == "agent" else {})
+
+    (found,) = check_doors(Settings.load(**set_there), "127.0.0.1", 8000, agent)
+
+    assert (found.state, found.what.split()[0]) == (State.WARNING, "/twilio/voice")
+    assert "OPUSBRIDGE_TURN_DETECTION" in found.cure
+    (fine,) = check_doors(Settings.load(**without), "127.0.0.1", 8000, agent)
+    assert fine.state is State.FINE  # nobody means to use Twilio
+
+
 def test_files_that_cannot_be_written_are_found(tmp_path: Path) -> None:
     assert check_disk(Settings.load(data_dir=tmp_path / "not" / "there")).state is not State.FAILED
     nothing_much = Settings.load(data_dir=tmp_path, record=False, flight=False)
