@@ -1,5 +1,7 @@
 """The way in from outside, walked as the telephony side walks it: through the public URL."""
 
+import asyncio
+
 import orjson
 from httpx2 import AsyncClient, HTTPError, Response
 from websockets.asyncio.client import connect
@@ -12,6 +14,8 @@ from opusbridge.errors import ConfigurationError
 #: Seconds for each request.
 PATIENCE_SECONDS = 10.0
 
+#: Why a serve that is well takes no calls at the moment.
+_NO_ROOM = ("full", "draining", "too-many-waiting")
 _VALIDATE = '{"type":"connection.validate"}'
 _BOT_API = {"type": "ac-bot-api", "success": True}
 
@@ -29,7 +33,7 @@ async def check_public_url(settings: Settings) -> list[Finding]:
         found.append(reached)
         if reached.cure:
             return found
-        found.append(await _check_twilio_upgrade(url))
+        found.append(await _check_twilio_upgrade(url, settings))
         if settings.audiocodes_token is not None:
             found.append(await _check_bot_api(client, url))
             found.append(await _check_validation(url, settings.audiocodes_token.value))
@@ -63,7 +67,7 @@ async def _check_health(client: AsyncClient, url: str) -> Finding:
     return fine(about, "reaches a serve")
 
 
-async def _check_twilio_upgrade(url: str) -> Finding:
+async def _check_twilio_upgrade(url: str, settings: Settings) -> Finding:
     """Without a signature serve refuses, and says why: then the upgrade got through to it."""
     about = "Twilio's way in"
     try:
@@ -74,14 +78,10 @@ async def _check_twilio_upgrade(url: str) -> Finding:
                 "set OPUSBRIDGE_TWILIO_AUTH_TOKEN, unset OPUSBRIDGE_ALLOW_UNAUTHENTICATED",
             )
     except InvalidStatus as refused:
-        reason = _reason(refused)
-        if reason == "bad-signature":
+        if _reason(refused) == "bad-signature":
             return fine(about, "WebSockets get through, and unsigned ones are refused")
-        if reason == "closed":
-            return skipped(about, "closed: OPUSBRIDGE_TWILIO_AUTH_TOKEN is not set there")
-        if reason in ("full", "draining"):
-            return warning(about, f"that serve takes no calls now ({reason})", "ask again later")
-        return _not_through(about, refused.response.status_code)
+        here = settings.twilio_auth_token is not None
+        return _turned_away(about, refused, "OPUSBRIDGE_TWILIO_AUTH_TOKEN", set_here=here)
     except (OSError, WebSocketException) as error:
         return _broken(about, error)
 
@@ -111,8 +111,15 @@ async def _check_validation(url: str, token: str) -> Finding:
             additional_headers=headers,
             open_timeout=PATIENCE_SECONDS,
         ) as socket:
-            await socket.send(_VALIDATE)
-            answer = orjson.loads(await socket.recv())
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await socket.send(_VALIDATE)
+                answer = orjson.loads(await socket.recv())
+    except TimeoutError:
+        return failed(
+            about,
+            f"no answer within {PATIENCE_SECONDS:.0f} s",
+            "let the proxy pass WebSockets on at once, without holding messages back",
+        )
     except InvalidStatus as refused:
         if _reason(refused) in ("bad-token", "no-token"):
             return failed(
@@ -120,12 +127,25 @@ async def _check_validation(url: str, token: str) -> Finding:
                 "that serve wants another token, or a proxy drops the Authorization header",
                 "give serve and the bot connection the same OPUSBRIDGE_AUDIOCODES_TOKEN",
             )
-        return _not_through(about, refused.response.status_code)
+        return _turned_away(about, refused, "OPUSBRIDGE_AUDIOCODES_TOKEN", set_here=True)
     except (OSError, WebSocketException, ConnectionClosed, orjson.JSONDecodeError) as error:
         return _broken(about, error)
     if answer != {"type": "connection.validated", "success": True}:
         return failed(about, "the validation was answered with something else", "is it serve?")
     return fine(about, "the token is taken and the connection validates")
+
+
+def _turned_away(about: str, refused: InvalidStatus, secret: str, *, set_here: bool) -> Finding:
+    """By serve, for a reason that is not about who asks, or by what stands before it."""
+    reason = _reason(refused)
+    if reason == "closed" and set_here:
+        what = f"closed: that serve was started without {secret}"
+        return failed(about, what, "start it again, with the settings of now")
+    if reason == "closed":
+        return skipped(about, f"closed: {secret} is not set there")
+    if reason in _NO_ROOM:
+        return warning(about, f"that serve takes no calls now ({reason})", "ask again later")
+    return _not_through(about, refused.response.status_code)
 
 
 def _not_through(about: str, status: int) -> Finding:

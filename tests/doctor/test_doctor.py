@@ -1,5 +1,6 @@
 """The doctor finds what is wrong, names the cure, and says nothing that is private."""
 
+import asyncio
 import json
 import os
 import re
@@ -12,13 +13,14 @@ from typing import Any
 
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import JSONResponse
 
 from opusbridge import web
 from opusbridge.agent import Agent
 from opusbridge.bridge import which
 from opusbridge.config import Settings
+from opusbridge.doctor import outside
 from opusbridge.doctor.examination import examine
 from opusbridge.doctor.explanations import ENDINGS, REFUSALS, TWILIO, explained
 from opusbridge.doctor.findings import Finding, State
@@ -125,9 +127,13 @@ async def test_an_open_stream_is_worth_a_warning() -> None:
 
 
 @asynccontextmanager
-async def somebody_else(answer: Callable[[Request], Any]) -> AsyncIterator[str]:
-    """Another web server; what it answers to whatever it is asked."""
+async def somebody_else(
+    answer: Callable[[Request], Any], on_socket: Callable[[WebSocket], Any] | None = None
+) -> AsyncIterator[str]:
+    """Another web server; what it answers to whatever it is asked, and does with sockets."""
     app, listening = FastAPI(), listen("127.0.0.1", 0)
+    if on_socket is not None:
+        app.add_api_websocket_route("/{path:path}", on_socket)
     app.add_api_route("/{path:path}", answer, methods=["GET", "POST"])
     config = uvicorn.Config(app, log_config=None, log_level="critical", lifespan="off")
     config.load()
@@ -154,17 +160,58 @@ async def test_a_page_of_somebody_else_is_not_taken_for_ours() -> None:
     assert "something else" in found[1].what
 
 
-async def test_a_proxy_without_websockets_is_found() -> None:
-    async def only_http(request: Request) -> JSONResponse:
-        path = request.url.path
-        bot_api = {"type": "ac-bot-api", "success": True}
-        return JSONResponse({"status": "alive"} if path == "/healthz" else bot_api)
+async def only_http(request: Request) -> JSONResponse:
+    path = request.url.path
+    bot_api = {"type": "ac-bot-api", "success": True}
+    return JSONResponse({"status": "alive"} if path == "/healthz" else bot_api)
 
+
+async def test_a_proxy_without_websockets_is_found() -> None:
     async with somebody_else(only_http) as url:
         found = await check_public_url(Settings.load(public_url=url, audiocodes_token=TOKEN))
 
     assert states(found[2:]) == [State.FAILED, State.FINE, State.FAILED]
     assert "Upgrade" in found[2].cure
+
+
+async def test_a_proxy_that_holds_messages_back_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def listen_only(socket: WebSocket) -> None:
+        await socket.accept()
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass
+
+    monkeypatch.setattr(outside, "PATIENCE_SECONDS", 0.2)
+    async with somebody_else(only_http, listen_only) as url, asyncio.timeout(5.0):
+        found = await check_public_url(Settings.load(public_url=url, audiocodes_token=TOKEN))
+
+    assert found[-1].state is State.FAILED
+    assert "no answer within" in found[-1].what
+
+
+@pytest.mark.parametrize("reason", ["full", "draining"])
+async def test_a_serve_that_takes_no_calls_now_is_no_broken_proxy(reason: str) -> None:
+    async with house(max_calls=1, audiocodes_token=TOKEN, **twilio()) as at:
+        at.calls.draining = reason == "draining"
+        assert at.calls.draining or at.calls.reserve()
+        found = await check_public_url(Settings.load(public_url=at.base, audiocodes_token=TOKEN))
+
+    assert (found[-1].about, found[-1].state) == ("AudioCodes' way in", State.WARNING)
+    assert reason in found[-1].what
+
+
+async def test_a_serve_that_was_started_without_the_secrets_of_now_is_found() -> None:
+    secrets = {"audiocodes_token": TOKEN, "twilio_auth_token": TOKEN}
+    async with house(host="0.0.0.0", public_url=PUBLIC) as at:
+        found = await check_public_url(Settings.load(public_url=at.base, **secrets))
+        unset = await check_public_url(Settings.load(public_url=at.base))
+
+    twilio_there, *_, audiocodes_there = found[2:]
+    assert states([twilio_there, audiocodes_there]) == [State.FAILED] * 2
+    assert "started without OPUSBRIDGE_TWILIO_AUTH_TOKEN" in twilio_there.what
+    assert "started without OPUSBRIDGE_AUDIOCODES_TOKEN" in audiocodes_there.what
+    assert unset[-1].state is State.SKIPPED
 
 
 async def test_without_a_public_url_there_is_nothing_to_walk() -> None:
