@@ -31,18 +31,31 @@ async def check_refusals(settings: Settings, host: str, port: int) -> list[Findi
             answer = await client.get(f"http://{shown}:{port}/metrics")
     except HTTPError:
         return [skipped(about, f"no serve runs on {host}:{port}")]
-    if not answer.is_success:
+    if answer.status_code in (401, 403):
         status = f"(status {answer.status_code}): set OPUSBRIDGE_ADMIN_TOKEN"
         return [skipped(about, f"its /metrics are not for us {status}")]
-    counted = [
-        (sample.labels["endpoint"], sample.labels["reason"], int(sample.value))
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-        if sample.name == "opusbridge_rejected_total" and sample.value
-    ]
+    counted = _counted(answer.text) if answer.is_success else None
+    if counted is None:
+        return [skipped(about, f"something else answers on {host}:{port}")]
     if not counted:
         return [fine(about, "that serve has turned nobody away")]
     return [_refusal(about, *one) for one in sorted(counted)]
+
+
+def _counted(metrics: str) -> list[tuple[str, str, int]] | None:
+    """Each endpoint, reason and number of times; ``None``: those are no metrics of ours."""
+    try:
+        families = list(text_string_to_metric_families(metrics))
+    except ValueError:
+        return None
+    if not any(family.name.startswith("opusbridge_") for family in families):
+        return None
+    return [
+        (sample.labels["endpoint"], sample.labels["reason"], int(sample.value))
+        for family in families
+        for sample in family.samples
+        if sample.name == "opusbridge_rejected_total" and sample.value
+    ]
 
 
 def _refusal(about: str, endpoint: str, reason: str, times: int) -> Finding:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from opusbridge import web
 from opusbridge.agent import Agent
@@ -309,6 +309,28 @@ async def test_refusals_met_at_run_time_are_explained() -> None:
     assert "audiocodes: bad-token, once" in found.what
     assert "OPUSBRIDGE_AUDIOCODES_TOKEN" in found.cure
     assert not_ours.state is State.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (200, "ok"),
+        (200, "<html><body>Welcome!</body></html>"),
+        (200, '{"status": "alive"}'),
+        (200, "# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total 1.0\n"),
+        (200, ""),
+        (404, "opusbridge_rejected_total 1\n"),
+    ],
+)
+async def test_another_program_on_the_port_is_not_taken_for_serve(status: int, text: str) -> None:
+    async def answer(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(text, status)
+
+    async with somebody_else(answer) as url:
+        (found,) = await check_refusals(Settings.load(), "127.0.0.1", int(url.rsplit(":", 1)[1]))
+
+    assert found.state is State.SKIPPED
+    assert found.what.startswith("something else answers on 127.0.0.1:")
 
 
 def test_calls_that_ended_badly_are_explained(tmp_path: Path) -> None:
