@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "effects": {"errors", "privacy", "sound"},
     "logs": {"privacy", "texts"},
     "config": {"errors", "privacy"},
+    "outgoing": {"config", "errors"},
     "audio": {"sound"},
     "speech": {"audio"},
     "protocols": LANGUAGE,
@@ -42,17 +43,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "manners": set(),
     "agent_files": {"errors"},
     "agent": {"agent_files", "config", "errors", "manners", "privacy", "speech", "tools"},
-    "webhooks": {"logs", "privacy", "texts", "tools"},
+    "webhooks": {"logs", "outgoing", "privacy", "texts", "tools"},
     "receptionist": {"agent", "tools"},
     "bridge": LANGUAGE
-    | {"agent", "call", "config", "logs", "manners", "protocols", "recording", "speech", "tools"},
+    | {"agent", "call", "config", "logs", "manners", "outgoing", "protocols", "recording"}
+    | {"speech", "tools"},
     "sim": LANGUAGE | {"audio", "call", "protocols"},
     "bench": {"errors"},
     "web": LANGUAGE
     | {"agent", "bridge", "call", "config", "logs", "protocols", "receptionist", "recording"}
     | {"version"}
     | {"tools", "webhooks"},
-    "doctor": LANGUAGE | {"agent", "bridge", "call", "config", "protocols", "receptionist", "web"},
+    "doctor": LANGUAGE
+    | {"agent", "bridge", "call", "config", "outgoing", "protocols", "receptionist", "web"},
     # What users import in their own tests: beside the command line, the only one to use sim.
     "testing": LANGUAGE
     | {"agent", "audio", "bridge", "call", "config", "receptionist", "recording", "replay", "sim"}

@@ -4,13 +4,12 @@
 """
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import httpx2
 import orjson
 
 from opusbridge.bridge.unanswered import RestError, why_unanswered
-from opusbridge.config import is_loopback
+from opusbridge.outgoing import http_client
 from opusbridge.privacy import Private
 
 #: Seconds to connect, and for each further step.
@@ -37,16 +36,18 @@ class AudioCodesDialOut:
     """Requests in the name of one bot. :meth:`close` it in the end."""
 
     def __init__(self, url: str, token: Private[str], bot: str | None) -> None:
-        """``token`` is ``CLIENT_ID:SECRET`` of an API client, or one to show as bearer."""
+        """``token`` is ``CLIENT_ID:SECRET`` of an API client, or one to show as bearer.
+
+        Raises :class:`ConfigurationError`.
+        """
         self._url, self._bot = url, bot
         client, colon, secret = token.value.partition(":")
         headers = {} if colon else {"Authorization": f"Bearer {token.value}"}
-        self._client = httpx2.AsyncClient(
+        self._client = http_client(
+            url,
             auth=(client, secret) if colon else None,
             headers=headers,
             timeout=TIMEOUT,
-            # A proxy of the environment has no business between us and a stand-in on loopback.
-            trust_env=not is_loopback(urlsplit(url).hostname or ""),
         )
 
     async def dial(

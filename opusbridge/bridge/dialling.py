@@ -9,20 +9,18 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.proxy import get_proxy
-from websockets.uri import parse_uri
 
 from opusbridge import events
 from opusbridge.bridge.direct import DirectConnection
 from opusbridge.bridge.outbox import Socket
 from opusbridge.bridge.which import which_sockets
-from opusbridge.config import Settings, is_loopback
+from opusbridge.config import Settings
 from opusbridge.errors import PeerGone
+from opusbridge.outgoing import socket_proxy
 from opusbridge.protocols.realtime.errors import loss, refusal
 
 #: Seconds for TCP, TLS and the upgrade together. The caller waits meanwhile.
@@ -77,25 +75,23 @@ class ModelSocket:
 def dialler(settings: Settings) -> Callable[[], Awaitable[Socket]]:
     """A function that opens a new model session each time it is called.
 
-    It raises :class:`PeerGone`, ``permanent`` when dialling again cannot help.
+    It raises :class:`PeerGone`, ``permanent`` when dialling again cannot help. Raises
+    :class:`ConfigurationError` for sockets that cannot be had, or a proxy that cannot be used.
     """
     url = session_url(settings.realtime_url, settings.model)
     headers = _credentials(settings)
     # Made once: reading the certificates anew for every call would stall the loop.
     tls = ssl.create_default_context() if url.startswith("wss:") else None
-    through_proxy = not is_loopback(urlsplit(url).hostname or "")
-    if which_sockets(settings) == "default":
-        return partial(_dial, url, headers, tls, through_proxy)
+    proxy = socket_proxy(url)
     # The lean sockets know no proxies, which have their own price anyway.
-    if through_proxy and get_proxy(parse_uri(url)) is not None:
-        return partial(_dial, url, headers, tls, through_proxy)
+    if which_sockets(settings) == "default" or proxy is not None:
+        return partial(_dial, url, headers, tls, proxy)
     return _lean_dialler(url, headers, tls)
 
 
 async def _dial(
-    url: str, headers: dict[str, str], tls: ssl.SSLContext | None, through_proxy: bool
+    url: str, headers: dict[str, str], tls: ssl.SSLContext | None, proxy: str | None
 ) -> ModelSocket:
-    proxy: Literal[True] | None = True if through_proxy else None
     try:
         connection = await _Connect(
             url,

@@ -7,13 +7,13 @@ long enough to be heard.
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx2
 import orjson
 
 from opusbridge.bridge.unanswered import RestError, why_unanswered
-from opusbridge.config import is_loopback
+from opusbridge.outgoing import http_client
 from opusbridge.privacy import Private
 
 #: Seconds to connect, and for each further step. The caller waits on the line meanwhile.
@@ -51,16 +51,15 @@ class TwilioRest:
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``pause`` waits that many seconds."""
+        """``pause`` waits that many seconds. Raises :class:`ConfigurationError`."""
         self._account = quote(account_sid, safe="")
         self._base_url = base_url.rstrip("/")
         self._pause = pause
-        self._client = httpx2.AsyncClient(
+        self._client = http_client(
+            base_url,
             auth=(account_sid, auth_token.value),
             headers={"Accept": "application/json"},
             timeout=TIMEOUT,
-            # A proxy of the environment has no business between us and a stand-in on loopback.
-            trust_env=not is_loopback(urlsplit(base_url).hostname or ""),
         )
 
     async def hang_up(self, call_sid: str) -> None:

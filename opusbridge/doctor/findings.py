@@ -11,6 +11,10 @@ class State(StrEnum):
     SKIPPED = "skipped"  # there is nothing to look at, or no way to
 
 
+#: For a proxy of the environment through which nothing can be asked.
+USE_ANOTHER_PROXY = "do that, or unset the variable; NO_PROXY=* leaves all proxies out"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     about: str

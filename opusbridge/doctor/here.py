@@ -7,12 +7,13 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from opusbridge.agent import Agent
+from opusbridge.bridge.dialling import dialler
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.speech import stored_speech
-from opusbridge.bridge.which import which_sockets
 from opusbridge.config import Settings, is_loopback
 from opusbridge.doctor.findings import Finding, failed, fine, skipped, warning
 from opusbridge.errors import ConfigurationError
+from opusbridge.outgoing import http_client
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.web.access import Access
 from opusbridge.web.capacity import call_limit
@@ -33,10 +34,24 @@ def check_settings(settings: Settings, host: str, port: int) -> Finding:
         settings.check_ready(host, port)
         stored_speech(settings.language, settings.speech_dir)
         call_limit(settings)
-        which_sockets(settings)
+        dialler(settings)  # whether its sockets can be had, and a proxy before the model be used
+        for url in _asked_by_http(settings):
+            http_client(url)
     except ConfigurationError as error:
         return failed("settings", str(error), "set it in the environment or in .env")
     return fine("settings", f"serve would start on {host}:{port}")
+
+
+def _asked_by_http(settings: Settings) -> list[str]:
+    """The servers for which ``serve`` has a client from its start."""
+    rest = settings.twilio_account_sid is not None and settings.twilio_auth_token is not None
+    dial_out = settings.audiocodes_dial_token is not None
+    asked = (
+        settings.twilio_api_url if rest else None,
+        settings.audiocodes_dial_url if dial_out else None,
+        settings.webhook_url,
+    )
+    return [url for url in asked if url is not None]
 
 
 def check_agent(

@@ -8,8 +8,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from opusbridge.config import Settings
-from opusbridge.doctor.findings import Finding, failed, fine, skipped, warning
+from opusbridge.doctor.findings import USE_ANOTHER_PROXY, Finding, failed, fine, skipped, warning
 from opusbridge.errors import ConfigurationError
+from opusbridge.outgoing import http_client, socket_proxy
 
 #: Seconds for each request.
 PATIENCE_SECONDS = 10.0
@@ -28,7 +29,12 @@ async def check_public_url(settings: Settings) -> list[Finding]:
             skipped("public URL", "not set: no telephone can reach this (OPUSBRIDGE_PUBLIC_URL)")
         ]
     found = [] if url.startswith("https://") else [_not_tls()]
-    async with AsyncClient(timeout=PATIENCE_SECONDS) as client:
+    try:
+        client = http_client(url, timeout=PATIENCE_SECONDS)
+        socket_proxy(_socket_url(url, ""))
+    except ConfigurationError as error:
+        return [*found, failed("public URL", str(error), USE_ANOTHER_PROXY)]
+    async with client:
         reached = await _check_health(client, url)
         found.append(reached)
         if reached.cure:
@@ -71,7 +77,7 @@ async def _check_twilio_upgrade(url: str, settings: Settings) -> Finding:
     """Without a signature serve refuses, and says why: then the upgrade got through to it."""
     about = "Twilio's way in"
     try:
-        async with connect(_socket_url(url, "/twilio/media"), open_timeout=PATIENCE_SECONDS):
+        async with _open(url, "/twilio/media"):
             return warning(
                 about,
                 "the stream's socket is open to everybody",
@@ -104,13 +110,8 @@ async def _check_bot_api(client: AsyncClient, url: str) -> Finding:
 async def _check_validation(url: str, token: str) -> Finding:
     """As the button `Validate` in Live Hub does it."""
     about = "AudioCodes' way in"
-    headers = {"Authorization": f"Bearer {token}"}
     try:
-        async with connect(
-            _socket_url(url, "/audiocodes"),
-            additional_headers=headers,
-            open_timeout=PATIENCE_SECONDS,
-        ) as socket:
+        async with _open(url, "/audiocodes", Authorization=f"Bearer {token}") as socket:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await socket.send(_VALIDATE)
                 answer = orjson.loads(await socket.recv())
@@ -133,6 +134,16 @@ async def _check_validation(url: str, token: str) -> Finding:
     if answer != {"type": "connection.validated", "success": True}:
         return failed(about, "the validation was answered with something else", "is it serve?")
     return fine(about, "the token is taken and the connection validates")
+
+
+def _open(url: str, path: str, **headers: str) -> connect:
+    at = _socket_url(url, path)
+    return connect(
+        at,
+        additional_headers=headers,
+        open_timeout=PATIENCE_SECONDS,
+        proxy=socket_proxy(at),
+    )
 
 
 def _turned_away(about: str, refused: InvalidStatus, secret: str, *, set_here: bool) -> Finding:

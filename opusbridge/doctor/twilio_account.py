@@ -8,14 +8,16 @@ https://www.twilio.com/docs/usage/monitor-alert .
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import orjson
 from httpx2 import AsyncClient, HTTPError
 
-from opusbridge.config import Settings, is_loopback
+from opusbridge.config import Settings
 from opusbridge.doctor.explanations import TWILIO
-from opusbridge.doctor.findings import Finding, failed, fine, skipped, warning
+from opusbridge.doctor.findings import USE_ANOTHER_PROXY, Finding, failed, fine, skipped, warning
+from opusbridge.errors import ConfigurationError
+from opusbridge.outgoing import http_client
 from opusbridge.web.access import VOICE
 
 _API, _MONITOR = "https://api.twilio.com", "https://monitor.twilio.com"
@@ -36,9 +38,11 @@ async def check_twilio(settings: Settings) -> list[Finding]:
                 "set OPUSBRIDGE_TWILIO_ACCOUNT_SID",
             )
         ]
-    loopback = is_loopback(urlsplit(settings.twilio_api_url).hostname or "")
-    auth = (sid, token.value)
-    async with AsyncClient(auth=auth, timeout=10.0, trust_env=not loopback) as client:
+    try:
+        client = http_client(settings.twilio_api_url, auth=(sid, token.value), timeout=10.0)
+    except ConfigurationError as error:
+        return [failed("Twilio", str(error), USE_ANOTHER_PROXY)]
+    async with client:
         return await _Account(client, settings, sid).look()
 
 

@@ -13,11 +13,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx2
 
 from opusbridge.logs import Log, places
+from opusbridge.outgoing import http_client
 from opusbridge.privacy import Private
 from opusbridge.webhooks.signing import SIGNATURE, signed
 
@@ -52,14 +52,13 @@ class Courier:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """``pause`` waits that many seconds; ``wall_clock`` is in seconds since 1970."""
+        """``pause`` waits that many seconds; ``wall_clock`` is in seconds since 1970.
+
+        Raises :class:`~opusbridge.errors.ConfigurationError`.
+        """
         self._url, self._secret, self._folder = url, secret, folder
         self._pause, self._wall_clock = pause, wall_clock
-        self._client = httpx2.AsyncClient(
-            timeout=TIMEOUT,
-            # A proxy of the environment has no business between us and our own machine.
-            trust_env=urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost"),
-        )
+        self._client = http_client(url, timeout=TIMEOUT)
         self._kept: set[str] = set()
         self._under_way: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)

@@ -1,6 +1,7 @@
 """Wrong usage and configuration: one line that says what to change, and exit 2."""
 
 import re
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -123,6 +124,22 @@ def test_a_port_that_is_none_is_refused(port: str, monkeypatch: pytest.MonkeyPat
 
     assert ran.status == 2
     assert "port" in ran.complaint
+
+
+def test_a_proxy_that_cannot_be_used_stops_the_start_with_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://user:a-secret@127.0.0.1:1080")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
+    monkeypatch.setenv("OPUSBRIDGE_WEBHOOK_URL", "https://x.example/hooks")
+    monkeypatch.setenv("OPUSBRIDGE_WEBHOOK_SECRET", "whsec-any")
+
+    ran = run("serve", "--port", "0")
+
+    assert ran.status == 2
+    assert "ALL_PROXY names a SOCKS proxy" in ran.complaint
+    assert "a-secret" not in ran.err
 
 
 def test_signatures_cannot_be_checked_off_loopback_without_a_public_url(

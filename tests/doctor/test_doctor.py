@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -212,6 +213,28 @@ async def test_a_serve_that_was_started_without_the_secrets_of_now_is_found() ->
     assert "started without OPUSBRIDGE_TWILIO_AUTH_TOKEN" in twilio_there.what
     assert "started without OPUSBRIDGE_AUDIOCODES_TOKEN" in audiocodes_there.what
     assert unset[-1].state is State.SKIPPED
+
+
+async def test_a_proxy_of_the_environment_that_cannot_be_used_is_told_once_for_each_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable in ("HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(variable, "socks5://user:never-to-be-printed@127.0.0.1:1")
+    for package in ("socksio", "python_socks"):
+        monkeypatch.setitem(sys.modules, package, None)
+    settings = Settings.load(
+        openai_api_key=SECRET,
+        public_url=PUBLIC,
+        twilio_account_sid=ACCOUNT,
+        twilio_auth_token=TOKEN,
+    )
+
+    here = check_settings(settings, "127.0.0.1", 8000)
+    found = [here, *await check_public_url(settings), *await check_twilio(settings)]
+
+    assert states(found) == [State.FAILED] * 3
+    assert all("SOCKS" in one.what and "NO_PROXY" in f"{one}" for one in found[1:])
+    assert "never-to-be-printed" not in f"{found}"
 
 
 async def test_without_a_public_url_there_is_nothing_to_walk() -> None:
