@@ -122,6 +122,7 @@ class Courier:
                         return
                 except OSError as error:
                     log.error("webhook cannot be read", raised=places(error))
+                    self._kept.discard(name)
                     return
             if seconds is not None:
                 await self._pause(seconds)

@@ -174,6 +174,7 @@ async def test_a_message_that_was_taken_away_is_told_and_forgotten(tmp_path: Pat
             await carrying.leave("call-1", BODY)
 
         assert len(listener.heard) == 1
+        assert carrying.waiting == 0
 
 
 async def test_an_id_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
