@@ -125,9 +125,10 @@ TWILIO = dict(
 #: at which it means something of its own.
 REFUSALS = {
     "closed": Explanation(
-        "the endpoint has no secret, and so is closed",
-        "set its secret: OPUSBRIDGE_AUDIOCODES_TOKEN, OPUSBRIDGE_TWILIO_AUTH_TOKEN or "
-        "OPUSBRIDGE_ADMIN_TOKEN",
+        "the endpoint has no secret, and so is closed; or it is Twilio's, and there is no public "
+        "URL, or turn detection is none",
+        "set its secret: OPUSBRIDGE_AUDIOCODES_TOKEN, OPUSBRIDGE_TWILIO_AUTH_TOKEN (with "
+        "OPUSBRIDGE_PUBLIC_URL) or OPUSBRIDGE_ADMIN_TOKEN; for Twilio turn detection is needed",
     ),
     "no-token": Explanation(
         "no bearer token came",
@@ -156,7 +157,9 @@ REFUSALS = {
         "the process was restarted, or the balancer sent it to another one",
     ),
     "full": Explanation(
-        "OPUSBRIDGE_MAX_CALLS calls were going on", "raise it, or add another process"
+        "as many calls were going on as OPUSBRIDGE_MAX_CALLS or OPUSBRIDGE_CAPACITY_FILE allow, or "
+        "a hundred that Twilio had announced waited for their streams",
+        "raise the limit, or add another process",
     ),
     "draining": Explanation("the process was stopping", "nothing: a balancer asks the next one"),
     "twilio-media:bad-token": Explanation(
@@ -190,6 +193,15 @@ REFUSALS = {
     "bad-form": Explanation(
         "a webhook's form could not be read", "not Twilio, or something between changes it"
     ),
+    "unknown-call": Explanation(
+        "there is no call of that id, neither live nor among the last 200",
+        "look in GET /api/calls; with several processes, of the one that has the call",
+    ),
+    "call-ended": Explanation("the call was over", "nothing: it ended before it was asked for"),
+    "transfer-refused": Explanation(
+        "the call could not be handed over now, or not there",
+        "the answer's `detail` says why; where to is the agent's `destinations`",
+    ),
     **{
         slug: Explanation(
             f"an order for a call was refused: {why}", "whoever placed it was answered so"
@@ -198,7 +210,7 @@ REFUSALS = {
             ("bad-body", "its JSON has not what it must have"),
             ("unknown-agent", "there is no such agent"),
             ("no-from", "no number to call from"),
-            ("not-set-up", "the provider's credentials are not set"),
+            ("not-set-up", "the provider's settings are missing, or its calls are closed"),
             ("key-used-for-another-call", "its Idempotency-Key was used for another"),
             ("too-many-calls-today", "OPUSBRIDGE_OUTBOUND_PER_DAY"),
             ("too-many-calls-to-this-number", "OPUSBRIDGE_OUTBOUND_PER_NUMBER"),
@@ -218,8 +230,9 @@ ENDINGS = {
         "switch direct speech (voice streaming) on in the bot connection",
     ),
     "no-start": Explanation(
-        "a telephony socket opened and no call began on it",
-        "not a telephone: a scanner, or a bot connection of another kind",
+        "a telephony socket opened and no call began on it, or a call that was placed was answered "
+        "and over before its stream came",
+        "a scanner, or a bot connection of another kind; for a placed call see Twilio's debugger",
     ),
     "telephony-unintelligible": Explanation(
         "the telephony side sent over 100 messages we could not use",

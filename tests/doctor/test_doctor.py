@@ -524,8 +524,8 @@ def test_every_explanation_is_of_something_that_exists() -> None:
 
 
 def counted_refusals() -> set[str]:
-    """Every slug that the doors count, as their code has it."""
-    made = r'Refusal\([^)"]+"([a-z-]+)"(?: if [^)]* else "([a-z-]+)")?\)'
+    """Every slug that the doors count or answer, as their code has it."""
+    made = r'(?:Refusal|_error)\([^)"]+"([a-z-]+)"(?: if [^)]* else "([a-z-]+)")?[,)]'
     closed = r'return "((?:[a-z]+-)*[a-z]+)"'
     slugs: set[str] = set()
     for path in Path(web.__path__[0]).glob("*.py"):
