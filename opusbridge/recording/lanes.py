@@ -47,7 +47,8 @@ class Lanes:
         barged = [mark for mark in story.marks if mark.label.startswith("barge-in")]
         cuts = [self._line(mark, items) for mark in barged]
         speech = [self._shade(span) for span in story.speech]
-        of = {who: [i for i in items if i.get("speaker") == who] for who in _SPEAKERS}
+        timed = [item for item in items if has_begun(item)]
+        of = {who: [i for i in timed if i.get("speaker") == who] for who in _SPEAKERS}
         heard = self._heard(of["agent"])
         rows = [
             self._ruler(),
@@ -200,15 +201,21 @@ def words(item: Item) -> str:
 def _cut_words(at: float, items: list[Item]) -> list[str]:
     """What of the answer cut at that time was heard, and what was not."""
     cut = [item for item in items if item.get("unheard") and item.get("speaker") == "agent"]
-    near = [item for item in cut if abs(milliseconds(item.get("ended_ms")) - at) < CUT_SECONDS]
+    ended = [item for item in cut if isinstance(item.get("ended_ms"), int | float)]
+    near = [item for item in ended if abs(milliseconds(item["ended_ms"]) - at) < CUT_SECONDS]
     if not near:
         return []
-    item = min(near, key=lambda one: abs(milliseconds(one.get("ended_ms")) - at))
+    item = min(near, key=lambda one: abs(milliseconds(one["ended_ms"]) - at))
     return [f"heard: {item.get('heard') or 'nothing'}", f"not heard: {item['unheard']}"]
 
 
 def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def has_begun(item: Item) -> bool:
+    """Whether it is known when: of an item, or a turn."""
+    return isinstance(item.get("started_ms"), int | float)
 
 
 def milliseconds(value: object) -> float:

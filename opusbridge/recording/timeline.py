@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from opusbridge.recording import files
-from opusbridge.recording.lanes import Lanes, clock, milliseconds, words
+from opusbridge.recording.lanes import Lanes, clock, has_begun, milliseconds, words
 from opusbridge.recording.page import page
 from opusbridge.recording.reading import salvage
 from opusbridge.recording.story import Line, Story, read_story
@@ -168,12 +168,8 @@ def _turns(turns: list[Line]) -> str:
             f'title="{_LATENCIES[key]}: {part:.0f} ms"></i>'
             for key, part in parts.items()
         )
-        began = turn.get("started_ms")
-        timed = isinstance(began, int | float)
-        at = _button(milliseconds(began)) if timed else "–"
-        click = f' data-at="{milliseconds(began):.3f}"' if timed else ""
         rows.append(
-            f"<tr{click}><td>{number}</td><td>{at}</td>{cells}"
+            f"<tr{_at(turn)}><td>{number}</td><td>{_button(turn)}</td>{cells}"
             f"<td>{_number(sum(parts.values())) if known else '–'}</td>"
             f'<td><div class="bar">{bar}</div></td></tr>'
         )
@@ -188,8 +184,7 @@ def _said(items: list[Line]) -> str:
     if not items:
         return ""
     rows = "".join(
-        f'<tr data-at="{milliseconds(item.get("started_ms")):.3f}">'
-        f"<td>{_button(milliseconds(item.get('started_ms')))}</td>"
+        f"<tr{_at(item)}><td>{_button(item)}</td>"
         f"<td>{escape(str(item.get('speaker') or ''))}</td>"
         f'<td class="text">{words(item)}</td>'
         f'<td class="soft">{escape(str(item.get("status") or ""))}</td></tr>'
@@ -201,9 +196,17 @@ def _said(items: list[Line]) -> str:
     )
 
 
-def _button(seconds: float) -> str:
-    """For those who have no mouse."""
-    return f'<button type="button" data-at="{seconds:.3f}">{clock(seconds)}</button>'
+def _at(one: Line) -> str:
+    """From where a click plays it, of what began at a known time."""
+    return f' data-at="{milliseconds(one["started_ms"]):.3f}"' if has_begun(one) else ""
+
+
+def _button(one: Line) -> str:
+    """When it began; for those who have no mouse."""
+    if not has_begun(one):
+        return "–"
+    began = clock(milliseconds(one["started_ms"]))
+    return f'<button type="button"{_at(one)}>{began}</button>'
 
 
 def _latencies(turn: Line) -> dict[str, float]:

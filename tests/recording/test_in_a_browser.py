@@ -160,7 +160,8 @@ def call_of(seconds: int, folder: Path) -> Path:
         "heard": "From nine",
         "unheard": "to six",
     }
-    items = [
+    items: list[Line] = [{**said, "heard": "", "unheard": "From nine to six", "started_ms": None}]
+    items += [
         {**said, "started_ms": n * 4000 + 2000, "ended_ms": n * 4000 + 3500} for n in range(turns)
     ]
     (folder / files.TRANSCRIPT).write_bytes(orjson.dumps({"items": items}))
@@ -215,6 +216,10 @@ async def test_everything_is_where_and_what_it_should_be_and_a_click_plays_it(
         await clicked(shown, ".wave.agent", 2.5 / 8.0, 2.5)
         await clicked(shown, ".mark.bad", 0.2, 1.2)
         await clicked(shown, "table:not(.words) tbody tr:last-child", 0.5, 4.0)
+
+        await shown.evaluate("$$('audio')[0].pause()")
+        await shown.evaluate("$$('.words tr')[0].cells[2].click()")  # which has no time
+        assert await shown.evaluate("$$('audio')[0].paused && $$('audio')[0].currentTime > 3.9")
 
 
 async def test_whoever_has_no_mouse_finds_every_moment_with_the_keyboard(tmp_path: Path) -> None:

@@ -149,6 +149,20 @@ def test_what_was_not_heard_is_told_apart() -> None:
     assert 'Hello <span class="unheard">there</span>' in html
 
 
+def test_what_has_no_time_is_nowhere_in_the_time_line_and_a_click_on_it_plays_nothing() -> None:
+    page = Page(render([{"t": 0.5, "note": "barge-in"}], CALL, TRANSCRIPT, stereo(1)))
+
+    assert {at["title"] for at in page.of_class("cut")} == {"barge-in"}
+    (block,) = (at for at in page.of_class("block"))
+    assert block["data-at"] == "2.000"
+    hello, caller, tool = page.cells[-12:-8], page.cells[-8:-4], page.cells[-4:]
+    assert [hello[0], caller[0], tool[0]] == ["–", "0:02", "0:05"]
+    assert "Hello there" in hello
+    rows = [at for tag, at in page.elements if tag == "tr"]
+    assert [at.get("data-at") for at in rows[-3:]] == [None, "2.000", "5.000"]
+    assert "0.000" not in [at.get("data-at") for _, at in page.elements]
+
+
 def test_latencies_are_in_the_table_and_missing_ones_are_not_guessed() -> None:
     page = Page(render([], CALL, {}, None))
 
