@@ -111,6 +111,8 @@ class _Reader:
         self.story = Story()
         self._speech: Span | None = None
         self._requests: dict[str, Span] = {}
+        self._unnamed = ""  # the last error, if it named no request
+        self._disputed: dict[str, str] = {}  # refused by such a one: what else they were
         self._responses: dict[str, Span] = {}
         self._tools: dict[str, Span] = {}
         self._echoes: dict[str, Span] = {}
@@ -164,7 +166,9 @@ class _Reader:
         tokens = map(str, _inner(response, "metadata").values())
         ours = next((token for token in tokens if token in self._requests), None)
         if ours is not None:
-            self._requests.pop(ours).end = t
+            request = self._requests.pop(ours)
+            request.end, request.kind = t, "request"
+            request.details = self._disputed.pop(ours, request.details)
         span = Span(t, None, "active", response_id, "" if ours else "begun by the model itself")
         self._responses[response_id] = span
         self.story.responses.append(span)
@@ -179,8 +183,18 @@ class _Reader:
         span.details = ", ".join(filter(None, (span.details, status, str(reason or ""))))
 
     def _refused(self, error: Line, t: float) -> None:
-        if span := self._requests.pop(str(error.get("event_id")), None):
-            span.end, span.kind, span.details = t, "refused", str(error.get("code") or "refused")
+        event_id, code = error.get("event_id"), str(error.get("code") or "refused")
+        self._unnamed = code if event_id is None else ""
+        if span := self._requests.pop(str(event_id), None):
+            span.end, span.kind, span.details = t, "refused", code
+
+    def _conflict(self, request_id: str, t: float) -> None:
+        """It was the one under way that was refused, unless it is taken up after all."""
+        code, self._unnamed = self._unnamed, ""
+        span = self._requests.get(request_id)
+        if code and span is not None:
+            self._disputed[request_id] = span.details
+            span.end, span.kind, span.details = t, "refused", code
 
     def _note(self, line: Line, t: float) -> None:
         note, reason = str(line["note"]), str(line.get("reason") or "")
@@ -200,6 +214,8 @@ class _Reader:
             case _ if note in MARKS:
                 label = ": ".join(filter(None, (note, reason)))
                 self.story.marks.append(Mark(t, MARKS[note], label))
+        if note == "conflict":
+            self._conflict(first_id, t)
         if note in ("model-lost", "model-replaced", "ended"):
             self._session_over(t)
         if note == "ended":
@@ -208,7 +224,8 @@ class _Reader:
     def _session_over(self, t: float) -> None:
         """What was asked of that session, and what it was saying, nobody will finish."""
         for span in (*self._requests.values(), *self._responses.values()):
-            span.end, span.kind = t, "lost"
+            if span.end is None:
+                span.end, span.kind = t, "lost"
         self._requests.clear()
         self._responses.clear()
         if self._speech is not None:

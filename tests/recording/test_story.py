@@ -58,6 +58,50 @@ def test_a_refused_request_ends_with_the_refusal() -> None:
     assert (span.end, span.kind, span.details) == (1.2, "refused", error["code"])
 
 
+def conflict(t: float, *ids: str) -> Line:
+    return {"t": t, "note": "conflict", "reason": "sent", "ids": [*ids]}
+
+
+def test_a_refusal_that_names_no_request_ends_the_one_that_waits() -> None:
+    error = {"code": "conversation_already_has_active_response", "event_id": None}
+    refused = model_said(1.2, "error", error=error)
+    over = {"t": 9.0, "note": "ended", "outcome": "completed", "reason": "caller-hung-up"}
+    story = read_story([asked(1.0, "r1"), refused, conflict(1.2, "r1", "resp_0"), over])
+
+    (span,) = story.requests
+    assert (span.end, span.kind, span.details) == (1.2, "refused", error["code"])
+    assert read_story([refused, conflict(1.2, "resp_0"), conflict(1.3)]).requests == []
+
+
+def test_a_refusal_of_a_request_that_is_past_leaves_the_one_that_waits_open() -> None:
+    named, other = {"event_id": "r1"}, {"code": "invalid_value"}
+    story = read_story(
+        [
+            model_said(0.9, "error", error=other),
+            asked(1.0, "r1"),
+            asked(1.5, "r2"),
+            model_said(1.6, "error", error=named),
+            conflict(1.6, "r2", "r1"),
+        ]
+    )
+
+    assert [(span.end, span.kind) for span in story.requests] == [
+        (1.6, "refused"),
+        (None, "request"),
+    ]
+
+
+def test_a_request_that_was_taken_up_after_all_was_not_refused() -> None:
+    """The refusal may have been that of a response the model meant to begin by itself."""
+    refused = model_said(1.2, "error", error={"code": "conversation_already_has_active_response"})
+    story = read_story(
+        [asked(1.0, "r1", why="turn"), refused, conflict(1.2, "r1"), created(1.4, "a", "r1")]
+    )
+
+    assert story.requests == [Span(1.0, 1.4, "request", "request", "token: r1, why: turn")]
+    assert story.responses[0].details == ""
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
