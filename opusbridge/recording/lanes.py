@@ -1,6 +1,6 @@
 """The time line of a call as lanes of blocks, one above the other, to one scale."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 from typing import Any
 
@@ -21,14 +21,14 @@ _MOST_HIGHER = 10.0
 #: Less is not worth a word.
 LOUDER = 1.5
 
-#: An answer that ended so near to a barge-in was cut by it.
+#: An answer that ended so near to a barge-in, or to the pause before it, was cut by it.
 CUT_SECONDS = 1.0
 _SPEAKERS = {"caller": "caller", "agent": "agent"}
 
 Item = dict[str, Any]
-Box = tuple[float, float, str]
-"""Where it begins and ends, in pixels, and its HTML, in which ``{place}`` is its style and
-``{room}`` the pixels until the next one in its row begins."""
+Box = tuple[float, float, Callable[[str, str], str]]
+"""Where it begins and ends, in pixels, and what makes its HTML, given its place as a style and the
+pixels until the next one in its row begins."""
 
 
 class Lanes:
@@ -46,10 +46,11 @@ class Lanes:
         caller, agent = voices or (None, None)
         barged = [mark for mark in story.marks if mark.label.startswith("barge-in")]
         cuts = [self._line(mark, items) for mark in barged]
-        speech = [self._shade(span) for span in story.speech]
         timed = [item for item in items if has_begun(item)]
         of = {who: [i for i in timed if i.get("speaker") == who] for who in _SPEAKERS}
         heard = self._heard(of["agent"])
+        turns = {str(item.get("item_id")): item for item in of["caller"]}
+        speech = [self._shade(span, turns.get(span.details, {})) for span in story.speech]
         rows = [
             self._ruler(),
             self._wave("Caller", "caller", caller, higher, [*speech, *cuts]),
@@ -102,7 +103,7 @@ class Lanes:
     def _stacked(self, name: str, boxes: Iterable[Box]) -> str:
         """What overlaps goes into the next row; beyond the last row it is drawn over."""
         rows: list[list[Box]] = []
-        for box in sorted(boxes):
+        for box in sorted(boxes, key=lambda box: box[:2]):
             row = next((n for n, others in enumerate(rows) if others[-1][1] <= box[0]), len(rows))
             if row == len(rows) < _ROWS_MOST:
                 rows.append([])
@@ -112,8 +113,7 @@ class Lanes:
             ends = [*(start for start, _, _ in others[1:]), self.width]
             for (start, _, html), until in zip(others, ends, strict=True):
                 place = f"left:{start:.1f}px;top:{row * _ROW + 2}px"
-                room = f"{max(until - start - 4, 0):.0f}px"
-                drawn.append(html.replace("{place}", place, 1).replace("{room}", room, 1))
+                drawn.append(html(place, f"{max(until - start - 4, 0):.0f}px"))
         return self._lane(name, max(len(rows), 1) * _ROW, "".join(drawn))
 
     def _words(self, item: Item) -> Box:
@@ -132,10 +132,14 @@ class Lanes:
     def _box(self, start: float, end: float, kind: str, html: str, title: str) -> Box:
         """What is told in it may be longer than it, as long as nothing follows."""
         left, width = self._x(start), max(self._x(end) - self._x(start), 3.0)
-        style = f"{{place}};width:{width:.1f}px"
         at = f'data-at="{start:.3f}" title="{escape(title)}"'
-        told = f'<span style="max-width:{{room}}">{html}</span>'
-        return left, left + width, f'<div class="block {kind}" style="{style}" {at}>{told}</div>'
+
+        def drawn(place: str, room: str) -> str:
+            told = f'<span style="max-width:{room}">{html}</span>'
+            style = f"{place};width:{width:.1f}px"
+            return f'<div class="block {kind}" style="{style}" {at}>{told}</div>'
+
+        return left, left + width, drawn
 
     def _mark(self, mark: Mark) -> Box:
         left = self._x(mark.at)
@@ -143,18 +147,19 @@ class Lanes:
         title = f"{mark.at:.2f} s: {label}"
         at = f'data-at="{mark.at:.3f}" title="{title}"'
         width = 12 + _CHARACTER * len(mark.label)
-        if left + width > self.width and width < left:  # at the end there is room before it only
-            style = f'style="{{place}};width:{width:.0f}px"'
-            return (
-                left - width,
-                left,
-                f'<div class="mark before {mark.kind}" {style} {at}>{label}</div>',
-            )
-        html = f'<div class="mark {mark.kind}" style="{{place}}" {at}>{label}</div>'
-        return left, left + width, html
+        before = left + width > self.width and width < left  # at the end: only there is room
+        kind = f"before {mark.kind}" if before else mark.kind
+        begins = left - width if before else left
+
+        def drawn(place: str, _: str) -> str:
+            style = f"{place};width:{width:.0f}px" if before else place
+            return f'<div class="mark {kind}" style="{style}" {at}>{label}</div>'
+
+        return begins, begins + width, drawn
 
     def _line(self, mark: Mark, items: list[Item]) -> str:
-        title = escape(" · ".join(["barge-in", *_cut_words(mark.at, items)]))
+        cut_at = mark.at if mark.silent_from is None else mark.silent_from
+        title = escape(" · ".join(["barge-in", *_cut_words(cut_at, items)]))
         return f'<i class="cut" style="left:{self._x(mark.at):.1f}px" title="{title}"></i>'
 
     def _heard(self, items: list[Item]) -> list[str]:
@@ -175,9 +180,11 @@ class Lanes:
         place = f'style="left:{self._x(at):.1f}px" data-at="{at:.3f}"'
         return f'<i class="{kind}" {place} title="{title}"></i>'
 
-    def _shade(self, span: Span) -> str:
-        left = self._x(span.start)
-        right = self._x(self._seconds if span.end is None else span.end)
+    def _shade(self, span: Span, turn: Item) -> str:
+        """When he spoke, as far as his turn tells: the model told of it later."""
+        left = self._x(milliseconds(turn["started_ms"]) if turn else span.start)
+        told = self._seconds if span.end is None else span.end
+        right = self._x(milliseconds(turn["ended_ms"]) if has_ended(turn) else told)
         return f'<i class="speech" style="left:{left:.1f}px;width:{right - left:.1f}px"></i>'
 
     def _x(self, seconds: float) -> float:
@@ -201,7 +208,7 @@ def words(item: Item) -> str:
 def _cut_words(at: float, items: list[Item]) -> list[str]:
     """What of the answer cut at that time was heard, and what was not."""
     cut = [item for item in items if item.get("unheard") and item.get("speaker") == "agent"]
-    ended = [item for item in cut if isinstance(item.get("ended_ms"), int | float)]
+    ended = [item for item in cut if has_ended(item)]
     near = [item for item in ended if abs(milliseconds(item["ended_ms"]) - at) < CUT_SECONDS]
     if not near:
         return []
@@ -216,6 +223,10 @@ def clock(seconds: float) -> str:
 def has_begun(item: Item) -> bool:
     """Whether it is known when: of an item, or a turn."""
     return isinstance(item.get("started_ms"), int | float)
+
+
+def has_ended(item: Item) -> bool:
+    return isinstance(item.get("ended_ms"), int | float)
 
 
 def milliseconds(value: object) -> float:

@@ -75,12 +75,15 @@ class Mark:
     at: float
     kind: str
     label: str
+    silent_from: float | None = None
+    """Of a barge-in that had to be confirmed: when the agent fell silent for it."""
 
 
 @dataclass(slots=True)
 class Story:
     speech: list[Span] = field(default_factory=list)
-    """The caller speaking, as the model's turn detection heard it."""
+    """The caller speaking: from when the model told of it until it told of the end. Their
+    details are the items' ids."""
     requests: list[Span] = field(default_factory=list)
     responses: list[Span] = field(default_factory=list)
     waits: list[Span] = field(default_factory=list)
@@ -110,6 +113,7 @@ class _Reader:
     def __init__(self) -> None:
         self.story = Story()
         self._speech: Span | None = None
+        self._paused_at: float | None = None
         self._requests: dict[str, Span] = {}
         self._unnamed = ""  # the last error, if it named no request
         self._disputed: dict[str, str] = {}  # refused by such a one: what else they were
@@ -157,8 +161,9 @@ class _Reader:
             case "error":
                 self._refused(_inner(text, "error"), t)
             case "input_audio_buffer.speech_started":
-                self._speech = Span(t, None, "speech", "caller speaks")
+                self._speech = Span(t, None, "speech", "caller speaks", str(text.get("item_id")))
                 self.story.speech.append(self._speech)
+                self._paused_at = None
             case "input_audio_buffer.speech_stopped" if self._speech is not None:
                 self._speech.end, self._speech = t, None
 
@@ -211,9 +216,13 @@ class _Reader:
                 waited = max(_number(line.get("value")), 0.0)
                 span = Span(max(t - waited, 0.0), t, "wait", f"waited {waited:.2f} s", reason)
                 self.story.waits.append(span)
+            case "paused" | "resumed":
+                self._paused_at = t if note == "paused" else None
             case _ if note in MARKS:
-                label = ": ".join(filter(None, (note, reason)))
-                self.story.marks.append(Mark(t, MARKS[note], label))
+                mark = Mark(t, MARKS[note], ": ".join(filter(None, (note, reason))))
+                self.story.marks.append(mark)
+                if note == "barge-in":
+                    mark.silent_from, self._paused_at = self._paused_at, None
         if note == "conflict":
             self._conflict(first_id, t)
         if note in ("model-lost", "model-replaced", "ended"):

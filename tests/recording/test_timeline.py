@@ -222,6 +222,59 @@ def test_a_text_has_the_room_until_the_next_one_of_its_row() -> None:
     assert html.index("max-width:182px") < html.index("max-width:988px")
 
 
+def test_what_was_said_does_not_change_how_it_is_drawn() -> None:
+    text = "Say {room} and {place} now"
+    said = {"speaker": "caller", "text": text, "started_ms": 1000, "ended_ms": 2000}
+
+    html = render([], CALL, {"items": [said]}, None)
+    (block,) = Page(html).of_class("block")
+    assert block["title"] == text
+    assert f'max-width:1174px">{text}</span>' in html
+
+
+def test_what_a_pause_cut_is_told_at_the_barge_in_that_came_of_it() -> None:
+    """An interruption may be confirmed seconds after the agent fell silent for it."""
+    answer = {"speaker": "agent", "heard": "From nine", "unheard": "to six"}
+    items = [{**answer, "started_ms": 1000, "ended_ms": 3000}]
+    flight: list[Line] = [{"t": 3.0, "note": "paused"}, {"t": 4.8, "note": "barge-in"}]
+
+    def told(*notes: Line) -> list[str | None]:
+        page = Page(render([*notes], CALL, {"items": items}, stereo(5)))
+        return [at["title"] for at in page.of_class("cut")[: len(page.of_class("cut")) // 2]]
+
+    cut = "barge-in · heard: From nine · not heard: to six"
+    assert told(*flight) == [cut]
+    assert told(*flight, {"t": 6.0, "note": "barge-in"}) == [cut, "barge-in"]
+    assert told(flight[0], {"t": 3.5, "note": "resumed"}, flight[1]) == ["barge-in"]
+    assert told(flight[0], begins(4.7, "later"), flight[1]) == ["barge-in"]
+
+
+def begins(t: float, item_id: str) -> Line:
+    text = {"type": "input_audio_buffer.speech_started", "item_id": item_id}
+    return {"t": t, "peer": "model", "dir": "in", "text": text}
+
+
+def ends(t: float, item_id: str) -> Line:
+    text = {"type": "input_audio_buffer.speech_stopped", "item_id": item_id}
+    return {"t": t, "peer": "model", "dir": "in", "text": text}
+
+
+def test_the_caller_is_shaded_where_he_spoke_not_where_the_model_said_so() -> None:
+    """Turn detection tells of a beginning late, and of an end when it has waited for more."""
+    spoke = {"speaker": "caller", "item_id": "a", "started_ms": 2000, "ended_ms": 4000}
+    begun = {"speaker": "caller", "item_id": "b", "started_ms": 7000, "ended_ms": None}
+    odd = {"speaker": "caller", "item_id": "c", "started_ms": None, "ended_ms": 9500}
+    flight = [begins(2.2, "a"), ends(4.6, "a"), begins(7.2, "b"), ends(8, "b"), begins(9, "c")]
+    items = {"items": [spoke, begun, odd]}
+
+    shades = Page(render([*flight, ends(10, "c")], CALL, items, stereo(5))).of_class("speech")
+    assert [at["style"] for at in shades] == [
+        "left:124.0px;width:124.0px",
+        "left:434.0px;width:62.0px",
+        "left:558.0px;width:62.0px",
+    ]
+
+
 def test_what_happened_at_the_end_is_told_before_it() -> None:
     notes: list[Line] = [
         {"t": 1.0, "note": "hold"},
