@@ -228,7 +228,7 @@ class Engine:
         self._invariants.received(*delta[2:4], sum(sent.audio.ms for sent, _ in played))
         for sent, mark in played:
             for observer in self._bystanders.get(effects.PlayAudio, ()):
-                observer(effects.PlayAudio(sent.audio, sent.starts_at, sent.follows), now)
+                observer(sent.effect, now)
             texts += streams.stream(sent.audio.text, mark)
         return Flowed(texts, delta, streams.around)
 

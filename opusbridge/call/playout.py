@@ -123,7 +123,7 @@ class PlayoutLedger:
 
     def release(self, now: float) -> list[Sent | Ended]:
         """What may leave now: all of it where the far side buffers, else the lead's worth, in as
-        few pieces as can be: a ping behind them tells of the first."""
+        few pieces as can be, each of one response: a ping behind them tells of the first."""
         found: list[Sent | Ended] = []
         while self._waiting and not self.paused:
             segment, raw = self._waiting[0]
@@ -134,7 +134,7 @@ class PlayoutLedger:
             else:
                 sent = self._send(segment, Audio.of(raw, self.format), now)
                 before = found[-1] if found and sent.follows else None
-                if isinstance(before, Sent):
+                if isinstance(before, Sent) and before.response_id == sent.response_id:
                     found[-1] = before.and_then(sent)
                 else:
                     found.append(sent)
@@ -157,7 +157,7 @@ class PlayoutLedger:
         segment.sent += audio.size_bytes
         self._sent = end
         self._empties_at = segment.ends_at = run.heard_at(end)
-        return Sent(audio, starts_at, end, follows)
+        return Sent(audio, starts_at, end, follows, segment.response_id)
 
     def _follows(self, now: float) -> bool:
         """Whether what is sent now finds the far side playing."""
@@ -345,7 +345,7 @@ class PlayoutLedger:
         found = self.release(now)
         if silence and isinstance(found[0], Sent):
             whole = Audio.of(silence + found[0].audio.raw, self.format)
-            found[0] = Sent(whole, starts_at, found[0].end)
+            found[0] = Sent(whole, starts_at, found[0].end, False, found[0].response_id)
         return found
 
     # --- Sound goes out of the ledger ---------------------------------------------------

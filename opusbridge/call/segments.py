@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from opusbridge import effects
 from opusbridge.sound import Audio
 
 #: Where marks come back, the first of a run is to be back before it is too late to move its sound
@@ -19,6 +20,7 @@ class Segment:
     """One audio part of one item, in bytes of the telephony format."""
 
     response_id: str
+    """Empty: it is stored speech."""
     item_id: str
     content_index: int
     received_ms: float = 0.0
@@ -59,11 +61,17 @@ class Sent:
     """Where the epoch's stream is behind it."""
     follows: bool = False
     """It is heard right behind what was sent before."""
+    response_id: str = field(default="", compare=False)
+    """As its segment's."""
+
+    @property
+    def effect(self) -> effects.PlayAudio:
+        return effects.PlayAudio(self.audio, self.starts_at, self.follows, self.response_id)
 
     def and_then(self, other: "Sent") -> "Sent":
         """Both in one piece."""
         audio = Audio.of(self.audio.raw + other.audio.raw, self.audio.format)
-        return Sent(audio, self.starts_at, other.end, self.follows)
+        return Sent(audio, self.starts_at, other.end, self.follows, self.response_id)
 
 
 @dataclass(frozen=True, slots=True)

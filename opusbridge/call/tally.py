@@ -27,6 +27,10 @@ COUNTED = frozenset(
     }
 )
 
+#: The responses that are known by their place in the order in which they began: of one before
+#: them nothing can still be on its way to the ear.
+MOST_BEGUN = 16
+
 #: So many turns are put away together, when there are twice as many.
 PIECE_TURNS = 6
 
@@ -47,6 +51,8 @@ class Turn:
     committed_at: float
     speech_ended_at: float | None = None
     requested_at: float | None = None
+    requested_after: int = 0
+    """How many responses had begun by then: none of them is its answer."""
     first_audio_at: float | None = None
     heard_at: float | None = None
 
@@ -98,7 +104,9 @@ class Tally:
     _put_away: list[bytes] = field(default_factory=list)
     _turns_put_away: int = 0
     _passed_over: str = ""  # the last turn that wants no answer
-    _stored: bool = False  # what is played is no answer, only stored speech
+    _stored: bool = False  # what the caller was told last is stored speech
+    _begun: dict[str, int] = field(default_factory=dict)  # the latest, each the how-many-eth
+    _begun_ever: int = 0
 
     def observe(self, what: Event | Effect, now: float) -> Sequence[Note]:
         """Count it; a note to pass on when a turn's answer begins."""
@@ -106,11 +114,13 @@ class Tally:
             return ()
         match what:
             case effects.PlayAudio():
-                return () if self._stored else self._answer_began(what.starts_at, now)
+                return self._answer_began(what, now)
             case effects.ClearPlayout():
                 self._cleared(now)
             case events.ModelSpoke():
                 self._stored = False
+                if what.response_id not in self._begun:
+                    self._began(what.response_id)
             case Note():
                 self._noted(what, now)
             case events.TurnCommitted():
@@ -124,6 +134,7 @@ class Tally:
             case events.ResponseCreated() if what.in_conversation:
                 self.responses.created += 1
                 self._asked(now)
+                self._began(what.response_id)
             case events.ResponseDone():
                 self._done(what)
             case _:
@@ -132,7 +143,8 @@ class Tally:
 
     @property
     def in_answer(self) -> bool:
-        """Whether more sound of the answer that is played changes nothing here."""
+        """Whether more sound of the answer that is played changes nothing, here or there: behind
+        stored speech it may end that."""
         begun = not self.turns or self.turns[-1].first_audio_at is not None
         return begun and not self._stored
 
@@ -171,16 +183,24 @@ class Tally:
         for turn in reversed(self.turns):
             if turn.requested_at is not None:
                 break
-            turn.requested_at = now
+            turn.requested_at, turn.requested_after = now, self._begun_ever
 
-    def _answer_began(self, starts_at: float, now: float) -> list[Note]:
+    def _began(self, response_id: str) -> None:
+        self._begun_ever += 1
+        self._begun.pop(response_id, None)
+        self._begun[response_id] = self._begun_ever
+        if len(self._begun) > MOST_BEGUN:
+            del self._begun[next(iter(self._begun))]
+
+    def _answer_began(self, played: effects.PlayAudio, now: float) -> list[Note]:
         found: list[Note] = []
+        nth = self._begun.get(played.response_id, 0)
         for turn in reversed(self.turns):
             if turn.first_audio_at is not None:
                 break
-            if turn.requested_at is None:
-                continue  # this is the answer to an earlier one
-            turn.first_audio_at, turn.heard_at = now, starts_at
+            if turn.requested_at is None or nth <= turn.requested_after:
+                continue  # this is the answer to an earlier one, or to nobody
+            turn.first_audio_at, turn.heard_at = now, played.starts_at
             since = turn.speech_ended_at
             if since is not None and not found:
                 found.append(Note("turn-latency", "", (turn.item_id,), now - since))

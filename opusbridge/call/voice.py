@@ -164,7 +164,7 @@ class AgentVoice:
             if isinstance(one, Ended):
                 found.append(effects.EndPlayout())
                 continue
-            found.append(effects.PlayAudio(one.audio, one.starts_at, one.follows))
+            found.append(one.effect)
             if self._traits.marks:
                 found.append(effects.PlaceMark(self._ledger.place_mark(one)))
         self.spoke = self.spoke or bool(found)

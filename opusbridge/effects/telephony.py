@@ -30,6 +30,8 @@ class PlayAudio:
     """When the caller will hear its first sample, by the ledger's clock."""
     follows: bool = False
     """It is queued right behind what was played before: no silence is between."""
+    response_id: str = ""
+    """The response it is of; empty: stored speech."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,7 @@ def test_a_pause_in_the_middle_of_a_frame_goes_on_in_whole_frames() -> None:
 
     assert first.audio.size_bytes % 160 == 0
     assert first.audio.raw.startswith(SILENCE[PCMU_8K])
+    assert first.response_id == "resp_1"
 
 
 # --- It was speech ----------------------------------------------------------------------

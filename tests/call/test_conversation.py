@@ -227,7 +227,10 @@ def test_a_turn_committed_twice_is_answered_once() -> None:
 def test_what_the_model_says_is_played_and_marked() -> None:
     talk = answering()
 
-    assert talk.handle(spoke(20), 1.1) == [PlayAudio(sound(20), 1.1), PlaceMark("mark-1")]
+    assert talk.handle(spoke(20), 1.1) == [
+        PlayAudio(sound(20), 1.1, response_id="resp_1"),
+        PlaceMark("mark-1"),
+    ]
 
 
 def test_the_end_of_the_sound_is_the_end_of_the_utterance() -> None:

@@ -78,7 +78,9 @@ def test_what_is_said_after_the_silence_that_answered_the_phone_is_heard_after_i
     speaking = Speaking(AUDIOCODES)
     assert speaking.voice.answer(1.0) == [effects.AnswerCall()]
 
-    assert speaking.hears("item_1", sound(100), 1.05) == [PlayAudio(sound(100), 1.2, follows=True)]
+    assert speaking.hears("item_1", sound(100), 1.05) == [
+        PlayAudio(sound(100), 1.2, follows=True, response_id="resp_1")
+    ]
     assert speaking.voice.silent_at(1.05) == pytest.approx(1.3)
 
 
@@ -99,7 +101,7 @@ def test_speech_is_played_and_marked_where_marks_come_back() -> None:
     assert not speaking.voice.spoke
 
     assert speaking.hears("item_1", sound(200), 1.0) == [
-        PlayAudio(sound(200), 1.0),
+        PlayAudio(sound(200), 1.0, response_id="resp_1"),
         PlaceMark("mark-1"),
     ]
     assert speaking.voice.sound_done("item_1", 0, 1.1) == [EndPlayout()]
@@ -120,6 +122,18 @@ def test_speech_is_paced_where_nothing_comes_back() -> None:
     assert played(found) == sound(1000).raw
     assert found[-1] == EndPlayout()
     assert found.count(EndPlayout()) == 1
+
+
+def test_each_piece_of_paced_sound_is_of_one_response_or_of_stored_speech() -> None:
+    speaking = Speaking(AUDIOCODES)
+    clip = Clip(8000, bytes(2 * 8 * 100))
+    found = speaking.hears("item_1", sound(400), 1.0)
+    found += speaking.voice.say("hold", clip, "One moment.", 1.0)
+    found += speaking.voice.timed_out(1.9)  # late: what is left leaves in one step
+
+    pieces = [one for one in found if isinstance(one, PlayAudio)]
+    whose = [(one.response_id, one.audio.ms) for one in pieces]
+    assert whose == [("resp_1", 300), ("resp_1", 100), ("", 100)]
 
 
 def test_less_than_a_frame_waits_and_is_padded_only_at_the_end() -> None:
@@ -321,8 +335,13 @@ def test_an_older_prompt_played_out_does_not_make_newer_sound_heard() -> None:
 def test_a_ping_goes_behind_the_first_sound_and_sets_the_clock_right() -> None:
     speaking = Speaking(AUDIOCODES, wire_seconds=0.05, pings=True)
     found = speaking.hears("item_1", sound(150), 1.0)
-    assert found == [PlayAudio(sound(150), 1.05), PingTelephony("ping-1")]
-    assert speaking.hears("item_1", sound(50), 1.1) == [PlayAudio(sound(50), 1.2, follows=True)]
+    assert found == [
+        PlayAudio(sound(150), 1.05, response_id="resp_1"),
+        PingTelephony("ping-1"),
+    ]
+    assert speaking.hears("item_1", sound(50), 1.1) == [
+        PlayAudio(sound(50), 1.2, follows=True, response_id="resp_1")
+    ]
 
     (moved,) = speaking.voice.echoed(PingAnswered("ping-1"), 1.02)
 
