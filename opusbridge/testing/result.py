@@ -104,7 +104,9 @@ class CallResult:
 def _line(item: dict[str, Any]) -> str:
     lost = f" [not heard: {item['unheard']}]" if item["unheard"] else ""
     words = f"{item['heard']}{lost}".strip()
-    return f"  {(item['started_ms'] or 0) / 1000:7.2f} s  {item['speaker']}: {words}"
+    started_ms = item["started_ms"]
+    when = f"{'–':>7}  " if started_ms is None else f"{started_ms / 1000:7.2f} s"
+    return f"  {when}  {item['speaker']}: {words}"
 
 
 def _key(finding: Finding) -> str:

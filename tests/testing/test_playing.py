@@ -15,6 +15,7 @@ from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.privacy import Private
 from opusbridge.sim import script as scripts
+from opusbridge.sim.evidence import Evidence
 from opusbridge.sim.script.expect import ExpectTable, Verdict
 from opusbridge.testing import CallResult, RunningModel, load_script
 from opusbridge.tools import hang_up
@@ -131,6 +132,16 @@ def test_what_failed_is_in_the_report_with_its_line(call_script: CallScript) -> 
     assert call.failures[0].startswith("<script>:21: never heard: is lost (at ")
     assert "Where is my order?" in call.report
     assert repr(call).startswith("<script over twilio: 1 wrong: <script>:21: never heard: is lost")
+
+
+def test_what_has_no_known_time_is_told_without_one() -> None:
+    item = {"speaker": "agent", "heard": "", "unheard": "Good morning.", "started_ms": None}
+    seen = Evidence(1.0, [], [], transcript=[item, {**item, "started_ms": 40}])
+
+    unknown, known = CallResult(scripts.load("greeting"), "twilio", seen).said
+
+    assert unknown.split()[:2] == ["–", "agent:"]
+    assert known.split()[:3] == ["0.04", "s", "agent:"]
 
 
 def test_a_call_that_went_well_is_short_to_print(call_script: CallScript) -> None:
