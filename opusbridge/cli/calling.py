@@ -264,6 +264,7 @@ async def _place(
         played.problems.append(f"the call was refused: {refused}")
         return
     played.problems += [f"caller: {what}" for what in played.caller.verdict()]
+    played.problems += played.script.left_undone(played.caller.person)
 
 
 def narrator(telephony: str, tell: Tell) -> Observer:

@@ -79,10 +79,7 @@ async def call_bridge(
     result.problems += [f"caller: {what}" for what in caller.verdict()]
     if caller.person.ear.audible_at is None:
         result.problems.append("the caller never heard the agent")
-    if caller.person.cut_short:
-        where = caller.person.at_step
-        told = f"the call ended before the caller had done all in the script, at {where}"
-        result.problems.append(told)
+    result.problems += caller.person.left_undone()
     return result
 
 

@@ -46,9 +46,10 @@ def staged(
     return Staged(script, policy, cast, seed=seed, faults=faults, observers=observers)
 
 
-def _not_as_written(call: SimulatedCall) -> list[str]:
-    """Chance may miss the moment to interrupt; who writes it down means it."""
-    return [f"caller: {what}" for what in call.caller.verdict() if "moment to interrupt" in what]
+def _not_as_written(script: CallScript, call: SimulatedCall) -> list[str]:
+    """Chance may miss the moment to interrupt, or end the call; who writes steps means them."""
+    missed = [f"caller: {what}" for what in call.caller.verdict() if "moment to interrupt" in what]
+    return missed + script.left_undone(call.caller.person)
 
 
 def play(
@@ -63,6 +64,10 @@ def play(
         telephony,
         call.evidence(),
         call.findings(),
-        [*call.problems, *judged(call.call, call.said_sorry()), *_not_as_written(call.call)],
+        [
+            *call.problems,
+            *judged(call.call, call.said_sorry()),
+            *_not_as_written(script, call.call),
+        ],
         time.perf_counter() - began,
     )

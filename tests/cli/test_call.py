@@ -68,6 +68,27 @@ def test_an_expectation_that_fails_is_told_and_counted() -> None:
     assert {key for case in (good, bad) for key in case.attrib} == {"name", "classname", "time"}
 
 
+HUNG_UP_ON = """
+[caller]
+steps = [{ wait_for_agent = true }, { say = "opening-hours" }, { hang_up = true }]
+
+[[model.replies]]
+voice = "i-am-here"
+tool = "hang_up"
+arguments = { reason = "I have had enough" }
+"""
+
+
+@pytest.mark.slow
+def test_a_call_that_ends_before_all_was_played_has_failed() -> None:
+    Path("abrupt.toml").write_text(HUNG_UP_ON, "utf-8")
+
+    ran = run("call", "abrupt.toml", "--telephony", "twilio")
+
+    assert ran.status == 1
+    assert "the call ended before the caller had done all in the script, at step 1 of 3" in ran.out
+
+
 REFUSED = """
 transfer_outcome = "no-answer"
 telephony = ["twilio"]

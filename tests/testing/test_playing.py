@@ -309,6 +309,48 @@ def test_every_kind_of_expectation_can_fail_of_a_real_call_and_points_at_its_lin
         assert "s of the call)" in told, told
 
 
+HUNG_UP_ON = """
+[caller]
+steps = [
+    { wait_for_agent = true },
+    { say = "opening-hours" },
+    { wait_for_agent = true },
+    { say = "sundays-too" },
+    { wait_for_agent = true },
+    { hang_up = true },
+]
+
+[[model.replies]]
+voice = "i-am-here"
+tool = "hang_up"
+arguments = { reason = "I have had enough" }
+
+[expect]
+heard = ["I am here"]
+"""
+
+
+@pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])
+def test_a_call_that_ends_before_all_was_played_is_told_unless_its_ending_was_meant(
+    call_script: CallScript, telephony: str
+) -> None:
+    call = call_script(HUNG_UP_ON, telephony=telephony)
+    meant = call_script(HUNG_UP_ON + 'ending = "agent-hung-up"\n', telephony=telephony)
+
+    (told,) = call.failures
+    assert told == "the call ended before the caller had done all in the script, at step 1 of 6"
+    assert meant.ok, meant.report
+
+
+def test_pauses_that_are_left_over_cut_nobody_short(call_script: CallScript) -> None:
+    line = "{ drop_line = true, back_after = 2 }, { wait_for_silence = 3 }, { hang_up = true }"
+    script = f"[caller]\nsteps = [{{ wait_for_agent = true }}, {line}]"
+
+    call = call_script(script, telephony="audiocodes")
+
+    assert (call.ok, call.ending) == (True, "telephony-lost"), call.report
+
+
 def test_a_moment_to_interrupt_that_never_comes_is_told(call_script: CallScript) -> None:
     # Written after a wait for the agent's end, it waits for speech that is over.
     steps = '{ interrupt = { after_ms = 500, say = "one-more-thing" } }'

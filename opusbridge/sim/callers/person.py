@@ -167,6 +167,12 @@ class Person:
         begun = self._step + (self.saying is None)
         return f"step {min(begun, len(self._steps))} of {len(self._steps)}"
 
+    def left_undone(self) -> list[str]:
+        """One sentence, if the end of the call cut them short."""
+        if not self.cut_short:
+            return []
+        return [f"the call ended before the caller had done all in the script, at {self.at_step}"]
+
     def tick(self, now: float) -> Action | None:
         """Live 20 ms; the answer is what to do to the telephone at its beginning, if anything."""
         if self.saying is not None:

@@ -71,7 +71,8 @@ class StepTable(SoundTable):
     drop_line: Literal[True] | None = None
     """The provider's socket is lost without a goodbye."""
     back_after: Seconds | None = None
-    """The provider dials again so long after it was lost; AudioCodes does, Twilio never."""
+    """So long after it was lost AudioCodes dials again, and is declined: the call is over. Twilio
+    never does."""
     hang_up: Literal[True] | None = None
 
     @model_validator(mode="after")

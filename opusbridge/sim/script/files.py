@@ -72,6 +72,10 @@ class CallScript(Table):
         """A new person who will do as written."""
         return Person(self.caller.taken(), patience_seconds=self.caller.patience)
 
+    def left_undone(self, person: Person) -> list[str]:
+        """What they had no time for; an ``ending`` that is written down may come early."""
+        return person.left_undone() if self.expect.ending is None else []
+
     def reply_script(self) -> ReplyScript:
         """What the model says, and what it hears the caller say."""
         return self.model.reply_script(self.caller.words())
