@@ -14,7 +14,7 @@ from opusbridge.effects import AskApproval
 from opusbridge.sim.staged import Cast, Staged
 from opusbridge.sim.toolbox import Still, Tools
 from opusbridge.testing.aside import Aside, beside
-from opusbridge.testing.conduct import ScriptedTool, durations_for
+from opusbridge.testing.conduct import ScriptedTool, durations_for, overruns
 from opusbridge.tools.context import CallContext, Digits
 from opusbridge.tools.mcp import McpRequest
 from opusbridge.tools.registry import Tool
@@ -63,6 +63,8 @@ class AgentAtWork:
         return acts | {tool.name: partial(self._act, tool) for tool in self._agent.tools}
 
     def _act(self, tool: Tool, arguments: str) -> str | Still:
+        if overruns(self._call.script, tool):
+            raise ValueError(str(tool.overran()))
         aside = Aside(f"digits-{len(self._asides)}", self._call.call.happened)
         self._asides.append(aside)
         if isinstance(tool, ScriptedTool):

@@ -29,18 +29,23 @@ AGENT_KEYS: frozenset[str] = frozenset(
 
 
 class ScriptedTool(Tool):
-    """Plays what the script says, whatever it is given."""
+    """Plays what the script says, whatever it is given; in all else it is the agent's own."""
 
-    def __init__(self, table: ToolTable, timeout_seconds: float) -> None:
+    def __init__(self, table: ToolTable, own: Tool | None) -> None:
         async def play() -> None:
             """A tool of a call script."""
 
         play.__name__ = table.name
-        super().__init__(play, Manners(timeout_seconds))
+        if own is not None:
+            super().__init__(own.function, own.manners)
+        else:
+            super().__init__(play, Manners(max(table.seconds, 0.1) * 2))
         self.table = table
 
     async def run(self, arguments_json: str, call: CallContext) -> str:
-        await asyncio.sleep(self.table.seconds)
+        await asyncio.sleep(min(self.table.seconds, self.timeout_seconds))
+        if self.table.seconds > self.timeout_seconds:
+            raise self.overran()
         return self.output
 
     @property
@@ -96,9 +101,7 @@ def agent_for(script: CallScript, base: Agent) -> Agent:
         tools[transfer_call.name] = transfer_call
     for table in script.tools:
         if table.played:
-            own = tools.get(table.name)
-            limit = own.timeout_seconds if own else max(table.seconds, 0.1) * 2
-            tools[table.name] = ScriptedTool(table, limit)
+            tools[table.name] = ScriptedTool(table, tools.get(table.name))
         elif table.name not in tools:
             raise ConfigurationError(
                 f"{_place(script, 'tools', script.tools.index(table))}: the agent has no tool "
@@ -112,10 +115,18 @@ def agent_for(script: CallScript, base: Agent) -> Agent:
 
 
 def durations_for(script: CallScript, agent: Agent) -> Mapping[str, float]:
-    """Of all the agent's tools in virtual time: as declared, else 0.2 s."""
-    usual = ToolTable.model_fields["seconds"].get_default()
-    declared = {table.name: table.seconds for table in script.tools}
-    return {tool.name: declared.get(tool.name, usual) for tool in agent.tools}
+    """Of all the agent's tools in virtual time: as declared, else 0.2 s; in time, or cut short."""
+    return {tool.name: min(_seconds(script, tool), tool.timeout_seconds) for tool in agent.tools}
+
+
+def overruns(script: CallScript, tool: Tool) -> bool:
+    """Whether it is declared to take longer than it may."""
+    return _seconds(script, tool) > tool.timeout_seconds
+
+
+def _seconds(script: CallScript, tool: Tool) -> float:
+    usual: float = ToolTable.model_fields["seconds"].get_default()
+    return next((table.seconds for table in script.tools if table.name == tool.name), usual)
 
 
 def _place(script: CallScript, table: str, key: str | int | None) -> str:

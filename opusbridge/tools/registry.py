@@ -167,12 +167,16 @@ class Tool:
             raise ToolFailed(f"{self.name} failed") from error
         return self._as_text(result)
 
+    def overran(self) -> ToolFailed:
+        """What the model is told when it took too long."""
+        return ToolFailed(f"{self.name} took longer than {self.timeout_seconds:g} s")
+
     def _overran(self, begun: bool) -> ToolFailed:
         if not begun:
             log.warning("no thread was free for a tool", tool=self.name, lost=WORKERS.lost)
             return ToolFailed(f"{self.name} could not be run: too many tools are running")
         log.warning("tool overran", tool=self.name, limit_seconds=self.timeout_seconds)
-        return ToolFailed(f"{self.name} took longer than {self.timeout_seconds:g} s")
+        return self.overran()
 
     def _checked(self, arguments_json: str) -> dict[str, Any]:
         """The arguments given, by the function's own names; defaults are left to it."""

@@ -18,7 +18,8 @@ from opusbridge.sim import script as scripts
 from opusbridge.sim.evidence import Evidence
 from opusbridge.sim.script.expect import ExpectTable, Verdict
 from opusbridge.testing import CallResult, RunningModel, load_script
-from opusbridge.tools import hang_up
+from opusbridge.testing.conduct import ScriptedTool, agent_for
+from opusbridge.tools import ToolFailed, hang_up
 
 CallScript = Callable[..., CallResult]
 
@@ -183,6 +184,46 @@ def test_a_tool_takes_as_long_as_the_script_declares(call_script: CallScript) ->
     assert call.evidence is not None
     assert call.evidence.silences[0].seconds > 5
     assert time.perf_counter() - began < 5, "nobody really waited"
+
+
+PLAYED = '\n[[tools]]\nname = "look_up"\noutput = "left"\nseconds = %s\n'
+
+
+def test_a_tool_that_the_script_plays_is_the_agents_own_in_all_but_what_it_gives() -> None:
+    @tool(timeout_seconds=3, reply="if_silent", say_first="Let me look.", filler_after=1.0)
+    def look_up(order: str) -> str:
+        """Where an order is."""
+        return order
+
+    agent = shop(look_up)
+    played = agent_for(load_script(ORDER + PLAYED % 1.0), agent)
+
+    assert played.tool_definitions() == agent.tool_definitions()
+    (one,) = played.tools
+    assert isinstance(one, ScriptedTool)
+    assert (one.manners, one.output) == (look_up.manners, "left")
+
+
+@pytest.mark.parametrize("output", ['output = "left"\n', ""], ids=["played", "its own"])
+def test_a_tool_that_takes_longer_than_it_may_has_failed_in_virtual_time_too(
+    call_script: CallScript, output: str
+) -> None:
+    quick = tool(timeout_seconds=3)(look_up.function)
+    slow = (ORDER + PLAYED % 5.0).replace('output = "left"\n', output)
+    call = call_script(slow, agent=shop(quick))
+
+    assert call.ok, call.report
+    assert "look_up took longer than 3 s" in outputs(call)[0]
+    assert call.evidence is not None
+    assert 3 < call.evidence.silences[0].seconds < 5
+
+
+async def test_on_sockets_it_fails_when_its_time_is_over() -> None:
+    script = load_script(ORDER + PLAYED % 5.0)
+    (played,) = agent_for(script, shop(tool(timeout_seconds=0.1)(look_up.function))).tools
+
+    with pytest.raises(ToolFailed, match=r"look_up took longer than 0\.1 s"):
+        await played.run("{}", CallContext("call"))
 
 
 async def test_it_works_within_a_loop_too(call_script: CallScript) -> None:

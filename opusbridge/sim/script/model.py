@@ -158,11 +158,12 @@ class ToolTable(Table):
 
     name: ToolName
     output: JsonValue = None
-    """What it gives. With neither this nor ``error`` the agent's own tool is run."""
+    """What it gives. With neither this nor ``error`` the agent's own tool is run. Described to
+    the model, and surrounded with words, it is as the agent's own of that name, if there is one."""
     error: str | None = None
     """It fails, and this is what the model is told."""
     seconds: Annotated[float, Field(strict=True, ge=0, le=3600)] = 0.2
-    """How long it takes, in virtual time too."""
+    """How long it takes, in virtual time too; it fails if the agent's own may not take so long."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "ToolTable":
