@@ -89,6 +89,7 @@ class Watch:
     transfers: list[tuple[float, str]] = field(default_factory=list)
     conflicts: list[float] = field(default_factory=list)
     ending: tuple[float, str] | None = None
+    _mcp_used: set[str] = field(default_factory=set)
     _sound: dict[str, bytearray] = field(default_factory=dict)
     _spoken_at: dict[str, float] = field(default_factory=dict)
     _words: dict[str, list[str]] = field(default_factory=dict)
@@ -106,6 +107,9 @@ class Watch:
                 self._hear_words(item_id, text.value, final)
             case effects.RunTool(_, name, arguments):
                 self.tools.append((now, name, arguments.value))
+            case events.McpUsed() if what.item_id not in self._mcp_used:
+                self._mcp_used.add(what.item_id)  # it may be said more than once
+                self.tools.append((now, what.name, what.arguments.value))
             case events.DigitsPressed(digits):
                 self.keys.append((now, digits.value))
             case effects.TransferCall(target):

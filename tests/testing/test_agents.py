@@ -205,6 +205,7 @@ text = "Thank you."
 [expect]
 heard = ["Thank you"]
 transcript = [{ speaker = "tool", text = "%s" }]
+tools = [{ name = "find", arguments = { number = "77" }, times = %d }]
 """
 
 
@@ -218,7 +219,7 @@ def test_the_agents_policy_is_asked_about_a_servers_tool(yes: bool, told: str) -
 
     server = McpServer(label="crm", url="https://mcp.example.com/sse", approve=approve)
     agent = Agent(name="desk", instructions="Be kind.", greeting="Hello.", mcp=[server])
-    call = call_script(MCP % told, agent=agent)
+    call = call_script(MCP % (told, yes), agent=agent)
 
     assert call.ok, call.report
     assert asked == [("find", '{"number": "77"}')]

@@ -62,7 +62,7 @@ class Finding:
 
 
 class ToolExpectation(Table):
-    """A tool that must have been called."""
+    """A tool that must have been called: of the agent, or of an MCP server."""
 
     name: str
     arguments: dict[str, JsonValue] | None = None
