@@ -96,6 +96,24 @@ from opusbridge.sim.script import load, parse
             "[[tools]]\nname = 'x'",
             "bad:8: tools[2].name: there is a tool x above already",
         ),
+        (
+            "[caller]\nsteps = []\n[[model.faults]]\nresponse = 2\nkind = 'drop'\n"
+            "[[model.faults]]\nresponse = 2\nkind = 'failed'",
+            "bad:7: model.faults[1].response: response 2 has the fault drop already",
+        ),
+        (
+            "[caller]\nsteps = []\n[model.knobs]\ndrop = '2'\nfailed = '2'",
+            "bad:5: model.knobs.failed: response 2 has the fault drop already",
+        ),
+        (
+            "[caller]\nsteps = []\n[model.knobs]\ndrop = '2'\n[[model.faults]]\nresponse = 2\n"
+            "kind = 'failed'",
+            "bad:6: model.faults[0].response: response 2 has the fault drop already",
+        ),
+        (
+            "[caller]\nsteps = []\n[model.knobs]\nmessage-items = 3.5",
+            "bad:4: model.knobs.message-items: message-items takes a whole number, not below zero",
+        ),
         ("a = " + "[" * 5000 + "]" * 5000, "bad: not TOML for us: nested too deeply"),
     ],
 )

@@ -141,6 +141,22 @@ def test_faults_and_knobs_are_the_simulated_models() -> None:
     )
 
 
+def test_a_fault_among_the_knobs_is_one_beside_those_of_the_table() -> None:
+    script = parse(
+        "[caller]\nsteps = []\n[model]\nfaults = [{ response = 2, kind = 'empty' }]\n"
+        "[model.knobs]\nfailed = '3:server_error'\ndrop = 5\nmessage-items = 3\ndelta-ms = 20",
+        "faults",
+    )
+
+    knobs = script.model.behaviour()
+    assert knobs.faults == {
+        2: Fault(FaultKind.EMPTY),
+        3: Fault(FaultKind.FAILED, "server_error"),
+        5: Fault(FaultKind.DROP),
+    }
+    assert (knobs.message_items, knobs.delta_ms) == (3, (20, 20))
+
+
 def test_steps_are_repeated_but_the_hanging_up() -> None:
     script = parse(
         "[caller]\nrepeat = 3\nsteps = [{ wait = 1 }, { press = '1' }, { hang_up = true }]", "again"

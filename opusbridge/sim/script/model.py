@@ -11,6 +11,7 @@ from opusbridge.sim.model.knobs import NAMES as KNOBS
 from opusbridge.sim.model.knobs import Fault, FaultKind, Knobs
 from opusbridge.sim.model.replies import McpCallReply, Reply, ReplyScript, ToolCallReply
 from opusbridge.sim.script.mistakes import Misplaced
+from opusbridge.sim.script.places import Path
 from opusbridge.sim.script.sounds import Line, for_model
 from opusbridge.sim.script.table import Table
 
@@ -108,14 +109,28 @@ class FaultTable(Table):
         Fault(self.kind, self.detail)
         return self
 
+    @property
+    def fault(self) -> Fault:
+        return Fault(self.kind, self.detail)
+
 
 def _knobs(given: dict[str, Any]) -> dict[str, Any]:
+    taken: dict[int, Fault] = {}
     for name, value in given.items():
         try:
-            _parsed({name: value})
+            faults = _parsed({name: value}).faults
         except ValueError as error:
             raise Misplaced((name,), str(error)) from error
+        for ordinal, fault in faults.items():
+            _take(ordinal, fault, taken, (name,))
     return given
+
+
+def _take(ordinal: int, fault: Fault, taken: dict[int, Fault], place: Path) -> None:
+    """Two for one response: the author meant both."""
+    if ordinal in taken:
+        raise Misplaced(place, f"response {ordinal} has the fault {taken[ordinal].kind} already")
+    taken[ordinal] = fault
 
 
 def _parsed(given: Mapping[str, Any]) -> Knobs:
@@ -132,12 +147,19 @@ class ModelTable(Table):
     """Said in a ring when the replies are used up; empty: small talk."""
     faults: tuple[FaultTable, ...] = ()
     knobs: Annotated[
-        dict[str, str | bool | float],
+        dict[str, str | bool | int | float],
         AfterValidator(_knobs),
         Field(json_schema_extra={"propertyNames": {"enum": [*KNOBS]}}),
     ] = Field(default_factory=dict)
     """How the service behaves where it may behave either way, as ``opusbridge model --fault``
     names it."""
+
+    @model_validator(mode="after")
+    def _one_fault_each(self) -> "ModelTable":
+        taken = dict(_parsed(self.knobs).faults)
+        for nth, table in enumerate(self.faults):
+            _take(table.response, table.fault, taken, ("faults", nth, "response"))
+        return self
 
     def reply_script(self, heard: list[str]) -> ReplyScript:
         replies = [table.reply() for table in self.replies]
@@ -146,9 +168,10 @@ class ModelTable(Table):
         return ReplyScript(replies, heard, [table.reply() for table in self.usual])
 
     def behaviour(self) -> Knobs:
+        """Its knobs, with the faults that are among them and those of their own tables."""
         knobs = _parsed(self.knobs)
-        faults = {table.response: Fault(table.kind, table.detail) for table in self.faults}
-        return knobs.with_faults(MappingProxyType(faults))
+        faults = {table.response: table.fault for table in self.faults}
+        return knobs.with_faults(MappingProxyType({**knobs.faults, **faults}))
 
 
 class ToolTable(Table):
