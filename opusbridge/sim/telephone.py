@@ -140,8 +140,9 @@ class Telephone:
     ) -> SimulatedTwilio:
         """A call from the webhook to its end; ``on_stream`` gets the caller before it begins.
 
-        A stream the bridge does not open is error 31920 on the caller's ``console``, and the
-        call goes on with the verbs after ``</Connect>``: it is over.
+        A stream the bridge does not open is error 31920 on the caller's ``console``, with the
+        reason in ``refused``, and the call goes on with the verbs after ``</Connect>``: it is
+        over.
 
         :raises TwiMLRefused: the webhook's answer will not do, or has no stream.
         """
@@ -177,8 +178,9 @@ class Telephone:
                 on_event=on_event,
                 user_agent="Twilio.TmeWs/1.0",
             )
-        except CallRefused:
+        except CallRefused as refused:
             caller.console.append(31920)
+            caller.refused = refused
 
     async def _transfer(self, caller: SimulatedTwilio, document: str) -> TwiML:
         """It rings there, or keys are pressed, and the bridge is asked what to do then."""

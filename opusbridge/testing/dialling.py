@@ -42,7 +42,10 @@ async def dial(
         telephone = replace(
             _telephone(settings, base), habits=twilio_habits(script), account=account
         )
-        return await telephone.call(script.person(), random, on_event=on_event)
+        called = await telephone.call(script.person(), random, on_event=on_event)
+        if called.refused is not None and called.begun_at is None:
+            raise called.refused
+        return called
     caller = audiocodes_caller(script, random)
     token = _text(settings.audiocodes_token)
     await place_call(caller, f"{base}/audiocodes", headers=bearer(token), on_event=on_event)

@@ -12,6 +12,7 @@ from websockets.http11 import Request, Response
 
 from opusbridge.sim.account import TwiMLRefused
 from opusbridge.sim.callers import HangUp, Person, SimulatedTwilio, Wait
+from opusbridge.sim.sockets import CallRefused
 from opusbridge.sim.telephone import Telephone, TwiML, read_twiml, sign
 
 TOKEN = "opusbridge-test-token-0123456789"
@@ -191,6 +192,8 @@ async def test_a_stream_that_is_not_opened_is_logged_as_31920() -> None:
         caller = await here.telephone.call(Person([]), Random(1))
 
     assert caller.console == [31920]
+    assert isinstance(caller.refused, CallRefused)
+    assert caller.refused.status == 403
 
 
 async def test_a_public_name_is_signed_and_the_real_place_reached() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from socket import gaierror
 
@@ -81,6 +82,17 @@ async def test_a_full_house_is_told_as_one() -> None:
     assert "no stream in it" in by_twilio
     assert audiocodes.endswith(FULL)
     assert by_twilio.endswith(FULL)
+
+
+async def test_a_stream_that_is_refused_is_told_with_its_address_and_its_answer() -> None:
+    async with half_open("503 Service Unavailable") as host:
+        told = await refusal(f"ws://{host}", "twilio")
+        call = partial(simulated_caller, f"ws://{host}", "greeting", settings=Settings.load())
+        with pytest.raises(NoCall) as raised:
+            await asyncio.to_thread(call)
+
+    assert told == (f"the call was refused at ws://{host}/twilio/media: it answered 503; {FULL}")
+    assert str(raised.value) == told
 
 
 @pytest.mark.parametrize(
@@ -175,6 +187,26 @@ async def test_tls_is_not_to_be_had_of_who_has_none() -> None:
         refused = [await refusal(base, side) for side in SIDES]
 
     assert all("it speaks no TLS; is it to be called with ws://" in one for one in refused)
+
+
+@asynccontextmanager
+async def half_open(status: str) -> AsyncIterator[str]:
+    """Who answers the webhook with a stream, and the stream with ``status``."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = (await reader.readuntil(b"\r\n\r\n")).decode()
+        stream = f'<Stream url="wss://{HOST}/twilio/media"/>'
+        body = f"<Response><Connect>{stream}</Connect></Response>"
+        line, text = ("200 OK", body) if asked.startswith("POST") else (status, "")
+        writer.write(
+            f"HTTP/1.1 {line}\r\nContent-Type: text/xml\r\nConnection: close\r\n"
+            f"Content-Length: {len(text)}\r\n\r\n{text}".encode()
+        )
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as served:
+        yield f"127.0.0.1:{served.sockets[0].getsockname()[1]}"
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from typing import Any, assert_never
 
 import orjson
 
+from opusbridge.errors import OpusbridgeError
 from opusbridge.sim.callers.caller import Caller
 from opusbridge.sim.callers.person import FRAME_SECONDS, Action, DropLine, HangUp, Person, Press
 from opusbridge.sim.callers.playout import Playout
@@ -72,6 +73,8 @@ class SimulatedTwilio(Caller):
         self.custom_parameters = dict(custom_parameters)
         self.console: list[int] = []
         """The numbers Twilio would show its customer, each once."""
+        self.refused: OpusbridgeError | None = None
+        """Why a stream of the call was not opened."""
         self.marks: list[str] = []
         """Every mark placed, in order."""
         self.pressed_by_bridge: list[str] = []
