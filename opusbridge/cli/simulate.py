@@ -72,6 +72,10 @@ def simulate(
         return
     if junit is not None:
         raise ConfigurationError("--junit: seeds make no test cases; leave --seeds or --junit out")
+    if not scripts and (agent is not None or telephony is not Side.BOTH):
+        raise ConfigurationError(
+            "--agent and --telephony: random calls have their own; name a script to play"
+        )
     numbers = range(seed_from, seed_from + (seeds or 20))
     pairs = named.pairs(named.load(scripts), telephony) if scripts else []
     _promise(_tried(pairs, numbers, who, chaos, console), console)

@@ -65,6 +65,21 @@ def test_a_script_for_the_other_side_only_is_no_script_here() -> None:
     assert ran.status == 2
 
 
+@pytest.mark.parametrize("asked", [("--seeds", "1"), ("--chaos",)])
+@pytest.mark.parametrize("ignored", [("--telephony", "twilio"), ("--agent", "agent.toml")])
+def test_random_calls_have_an_agent_and_a_telephony_of_their_own(
+    asked: tuple[str, ...], ignored: tuple[str, ...]
+) -> None:
+    Path("agent.toml").write_text("name = 'x'\ninstructions = 'y'\n", "utf-8")
+
+    ran = run("simulate", *asked, *ignored)
+
+    assert ran.status == 2
+    assert ran.complaint == (
+        "opusbridge: --agent and --telephony: random calls have their own; name a script to play"
+    )
+
+
 def test_seeds_make_no_test_cases() -> None:
     ran = run("simulate", "--seeds", "1", "--junit", "results.xml")
 
