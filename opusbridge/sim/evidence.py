@@ -151,7 +151,7 @@ def seen_from_outside(caller: Caller) -> Evidence:
         ended_at=ended,
         silences=silences(caller),
         answers=answers(caller),
-        spoken=len(caller.spoken),
+        spoken=sum(not one.silent for one in caller.spoken),
         ending=own[-1] if own else None,
     )
 
@@ -167,7 +167,7 @@ def seen_from_inside(
         ended_at=ended_at - begun,
         silences=silences(caller),
         answers=answers(caller),
-        spoken=len(caller.spoken),
+        spoken=sum(not one.silent for one in caller.spoken),
         ending=Utterance(watch.ending[0] - begun, watch.ending[1]) if watch.ending else None,
         heard=heard_words(caller, watch, transcript),
         transcript=transcript,
@@ -239,14 +239,20 @@ def stretches(spans: Sequence[HeardSpan]) -> list[tuple[float, float]]:
     return found
 
 
+def own_turns(caller: Caller) -> list[tuple[float, float]]:
+    """When the caller spoke, to the end of the call if that cut him short."""
+    found = [(one.started_at, one.ended_at) for one in caller.spoken if not one.silent]
+    since, over = caller.person.speaking_since, caller.ended_at
+    return found if since is None or over is None else [*found, (since, over)]
+
+
 def silences(caller: Caller) -> list[Lapse]:
     """Longer than a breath, while the line was open; the longest first."""
     begun = caller.begun_at or 0.0
     heard = stretches(caller.heard)
-    spoken = [(one.started_at, one.ended_at) for one in caller.spoken]
     over = caller.ended_at if caller.ended_at is not None else begun
     found, quiet_since = [], begun
-    for begins, ends in sorted([*heard, *spoken, (over, over)]):
+    for begins, ends in sorted([*heard, *own_turns(caller), (over, over)]):
         if begins - quiet_since > BREATH_SECONDS:
             found.append(Lapse(quiet_since - begun, begins - quiet_since))
         quiet_since = max(quiet_since, ends)
@@ -260,11 +266,11 @@ def answers(caller: Caller) -> list[Lapse]:
     """
     begun = caller.begun_at or 0.0
     begins = [begin for begin, _ in stretches(caller.heard)]
-    turns = caller.spoken
+    turns = own_turns(caller)
     found = []
-    for nth, turn in enumerate(turns):
-        until = turns[nth + 1].started_at if nth + 1 < len(turns) else float("inf")
-        answer = next((at for at in begins if turn.ended_at <= at < until), None)
+    for nth, (_, ended_at) in enumerate(turns):
+        until = turns[nth + 1][0] if nth + 1 < len(turns) else inf
+        answer = next((at for at in begins if ended_at <= at < until), None)
         if answer is not None:
-            found.append(Lapse(turn.ended_at - begun, answer - turn.ended_at))
+            found.append(Lapse(ended_at - begun, answer - ended_at))
     return found

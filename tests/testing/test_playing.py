@@ -312,6 +312,27 @@ def test_a_call_in_which_nobody_was_answered_is_not_fast(call_script: CallScript
     assert "no turn was answered" in told
 
 
+def test_nobody_speaks_who_says_a_silence(call_script: CallScript) -> None:
+    steps = "[{ wait_for_agent = true }, { silence = 6.0 }, { hang_up = true }]"
+    expect = "[expect]\nlongest_silence = 4.0\nlatency = 0.5\n"
+    call = call_script(f"[caller]\nsteps = {steps}\n{expect}")
+
+    (told,) = call.failures
+    assert " s of silence, at most 4 allowed" in told
+    assert call.not_checked == ["<script>:5: not checked: latency"]
+
+
+def test_who_is_cut_short_was_not_silent(call_script: CallScript) -> None:
+    remark = "{ wait_for_agent = true }, { tone = { hz = 300, seconds = 12.0 } }"
+    lost = '[faults]\nnetwork = [{ kind = "drop", side = "telephony", at = 9.0 }]'
+    expect = '[expect]\nending = "telephony-lost"\nlongest_silence = 2.0'
+    call = call_script(f"[caller]\nsteps = [{remark}]\n{lost}\n{expect}")
+
+    assert call.ok, call.report
+    assert call.evidence is not None
+    assert call.evidence.ended_at == pytest.approx(9.0, abs=0.1)
+
+
 #: Of every kind something that is not so of the call of ORDER.
 NOT_SO = """
 conflicts = 0

@@ -27,6 +27,11 @@ class Say:
     rate_hz: int
     text: str
 
+    @property
+    def silent(self) -> bool:
+        """Digital silence is no speech to whoever listens."""
+        return self.pcm.count(0) == len(self.pcm)
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -107,6 +112,7 @@ class Spoken:
     started_at: float
     ended_at: float
     text: str
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,11 @@ class Person:
     def done(self) -> bool:
         """Nothing left to do but listen."""
         return self.saying is None and self._step >= len(self._steps)
+
+    @property
+    def speaking_since(self) -> float | None:
+        """When they began what they are saying, if they are."""
+        return None if self.saying is None or self.saying.silent else self._spoke_from
 
     @property
     def cut_short(self) -> bool:
@@ -273,7 +284,8 @@ class Person:
 
     def _finish_saying(self, now: float) -> None:
         assert self.saying is not None
-        self.spoken.append(Spoken(self._spoke_from, now, self.saying.text))
+        said = self.saying
+        self.spoken.append(Spoken(self._spoke_from, now, said.text, said.silent))
         self.saying = None
         self._listening_since = self._step_began = now
 

@@ -124,7 +124,7 @@ class CallerTable(Table):
     def words(self) -> list[str]:
         """What is said, one entry for each turn; nobody makes a turn of digital silence."""
         said = [step.say if isinstance(step, Interrupt) else step for step in self.taken()]
-        return [one.text for one in said if isinstance(one, Say) and any(one.pcm)]
+        return [one.text for one in said if isinstance(one, Say) and not one.silent]
 
 
 def _seconds(patience: bool | float) -> float:
