@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -27,12 +27,14 @@ from opusbridge.sim.callers import Caller
 from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.evidence import Evidence, Watch, seen_from_inside
 from opusbridge.sim.faults import Faults
+from opusbridge.sim.guarantees import excused
 from opusbridge.sim.model import SimulatedModel
 from opusbridge.sim.model_server import ModelServer, Upgrade
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.caller import CallerTable
 from opusbridge.sim.script.model import ModelTable
 from opusbridge.sim.sockets import CallRefused
+from opusbridge.sim.staged import Sessions
 from opusbridge.sim.switchboard import Switchboard
 from opusbridge.testing.conduct import agent_for, settings_for
 from opusbridge.testing.dialling import call_bridge, dial
@@ -141,7 +143,7 @@ async def play(
             await _place(played, settings, base, tell, account)
     played.seconds = time.perf_counter() - began
     if model is not None:
-        played.problems += [f"model: {what}" for one in model.finished for what in one.verdict()]
+        played.problems += _of_model(model.finished, played.watch)
     _judge(played)
     _draw(folder)
     return played
@@ -164,18 +166,11 @@ async def play_against(
 
 @asynccontextmanager
 async def own_model(script: CallScript) -> AsyncIterator[ModelServer]:
-    knobs, replies = script.model.behaviour(), script.reply_script()
+    """For one call."""
+    sessions = Sessions(script)
 
     def make(upgrade: Upgrade) -> SimulatedModel:
-        return SimulatedModel(
-            knobs,
-            Random(script.seed),
-            replies,
-            now=upgrade.now,
-            query=upgrade.query,
-            headers=upgrade.headers,
-            unix_time=upgrade.unix_time,
-        )
+        return sessions.begin(**asdict(upgrade))
 
     async with ModelServer(make) as served:
         yield served
@@ -306,6 +301,13 @@ def _make_room(folder: Path) -> None:
 def _read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return found
+
+
+def _of_model(sessions: Sequence[SimulatedModel], watch: Watch) -> list[str]:
+    """What was done wrong to it; what one left undone that was replaced is the next one's."""
+    found = [what for one in list(sessions)[:-1] for what in one.violations]
+    found += [what for one in list(sessions)[-1:] for what in one.verdict()]
+    return [f"model: {what}" for what in found if not excused(what, watch.coughs)]
 
 
 def _judge(played: Played) -> None:

@@ -88,6 +88,8 @@ class Watch:
     keys: list[tuple[float, str]] = field(default_factory=list)
     transfers: list[tuple[float, str]] = field(default_factory=list)
     conflicts: list[float] = field(default_factory=list)
+    coughs: set[str] = field(default_factory=set)
+    """The turns that the bridge judged to be none."""
     ending: tuple[float, str] | None = None
     _mcp_used: set[str] = field(default_factory=set)
     _sound: dict[str, bytearray] = field(default_factory=dict)
@@ -114,6 +116,8 @@ class Watch:
                 self.keys.append((now, digits.value))
             case effects.TransferCall(target):
                 self.transfers.append((now, target.value))
+            case effects.Note("false-interruption", _, ids):
+                self.coughs.update(ids)
             case effects.Note("conflict"):
                 self.conflicts.append(now)
             case effects.EndCall(how):

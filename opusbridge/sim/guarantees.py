@@ -109,7 +109,7 @@ def judged(call: SimulatedCall, said_sorry: bool) -> list[str]:
     """
     found = [what for what in call.verdict() if "moment to interrupt" not in what]
     ignored = coughs(call)
-    found = [what for what in found if not _excused(what, ignored)]
+    found = [what for what in found if not excused(what, ignored)]
     if call.faults.delays_model:
         # The referee at the far end of a slow wire takes what is late for rash; the watch at
         # the bridge's own end ("door: …") does not.
@@ -140,6 +140,6 @@ def coughs(call: SimulatedCall) -> set[str]:
     return {note.ids[0] for note in call.notes if note.kind == "false-interruption"}
 
 
-def _excused(what: str, ignored: set[str]) -> bool:
-    """Whether it is a complaint that nobody answered a cough."""
+def excused(what: str, ignored: set[str]) -> bool:
+    """Whether it is a complaint that nobody answered a cough, of which these are the turns."""
     return what.endswith("was never answered") and what.split()[-4] in ignored

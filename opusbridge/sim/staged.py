@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine, Observer
@@ -55,6 +56,29 @@ class Cast:
     """What of its own goes wrong in the course of the call."""
 
 
+class Sessions:
+    """The model's sessions of one call, the same in virtual time and on sockets.
+
+    Each goes on where the one before was left: with its replies, and with the numbers of the
+    responses, so that what is to befall one befalls it once.
+    """
+
+    def __init__(self, script: CallScript, seed: int | None = None) -> None:
+        self.begun: list[SimulatedModel] = []
+        self._knobs, self._replies = script.model.behaviour(), script.reply_script()
+        self._chance = Random(script.seed if seed is None else seed)
+
+    def begin(self, now: float, **came: Any) -> SimulatedModel:
+        """``came``: how the client did, as :class:`SimulatedModel` has it."""
+        knobs = self._knobs
+        if self.begun:
+            before = sum(one.responses for one in self.begun)
+            left = {n - before: fault for n, fault in knobs.faults.items() if n > before}
+            knobs = replace(knobs, faults=left, freeze_at=None, drop_at=None)
+        self.begun.append(SimulatedModel(knobs, self._chance, self._replies, now=now, **came))
+        return self.begun[-1]
+
+
 class Staged:
     """One script on one telephony side, to be :meth:`run` once."""
 
@@ -85,26 +109,18 @@ class Staged:
             RealtimeProtocol(),
             [lambda what, now: self.watch(what, now * rate), *observers],
         )
-        replies, knobs, chance = script.reply_script(), script.model.behaviour(), Random(seed)
-
-        def session(now: float) -> SimulatedModel:
-            # What befell responses of one session does not befall those of the next.
-            behaviour = (
-                knobs if now == 0.0 else replace(knobs, faults={}, freeze_at=None, drop_at=None)
-            )
-            return SimulatedModel(behaviour, chance, replies, now=now)
-
+        sessions = Sessions(script, seed)
         given = cast(self) if cast is not None else Cast()
         self._close, self.problems, self.traits = given.close, given.problems, policy.telephony
         self.call = SimulatedCall(
             World(seed),
             self.caller,
-            session(0.0),
+            sessions.begin(0.0),
             self.engine,
             tools=given.tools,
             durations=given.durations,
             configure=given.configure,
-            dial=session,
+            dial=sessions.begin,
             surroundings=_surroundings(script, policy),
             faults=faults,
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from websockets.asyncio.client import connect
 
 from opusbridge.cli import calling
 from opusbridge.config import Settings
@@ -13,6 +14,8 @@ from opusbridge.privacy import Private
 from opusbridge.sim import script
 from opusbridge.sim.sockets import CallRefused
 from tests.cli.running import run
+
+KEY = {"Authorization": "Bearer any"}
 
 SHORT = """
 [caller]
@@ -173,6 +176,27 @@ async def test_a_bridge_elsewhere_is_called_with_the_secrets_of_the_settings(
     assert refused.status == 1
     assert "401" in refused.out
     assert "403" in refused.out
+
+
+FAULTY = """
+[model]
+knobs = { drop-at = 60 }
+faults = [{ response = 1, kind = "failed" }, { response = 2, kind = "drop" }]
+"""
+
+
+async def test_what_befell_one_session_of_a_call_does_not_befall_the_next() -> None:
+    async with calling.own_model(script.parse(SHORT + FAULTY, "faulty")) as model:
+        for _ in range(2):
+            url = f"{model.url}?model=gpt-realtime"
+            async with connect(url, additional_headers=KEY) as socket:
+                await socket.send('{"type": "response.create"}')
+                while '"response.created"' not in str(await socket.recv()):
+                    pass
+
+    first, second = model.finished
+    assert (first.knobs.drop_at, set(first.knobs.faults)) == (60, {1, 2})
+    assert (second.knobs.drop_at, set(second.knobs.faults)) == (None, {1})
 
 
 TALKATIVE = """

@@ -371,6 +371,17 @@ def test_every_kind_of_expectation_can_fail_of_a_real_call_and_points_at_its_lin
         assert "s of the call)" in told, told
 
 
+def test_what_befalls_a_response_befalls_it_once_over_all_sessions_of_the_call(
+    call_script: CallScript,
+) -> None:
+    lost = "{ response = 2, kind = 'drop' }, { response = 3, kind = 'failed' }"
+    script = ORDER.replace("[expect]", f"[model]\nfaults = [{lost}]\n[expect]")
+    script = script.replace("{ wait_for_agent = true },\n    { hang_up", "{ wait = 20 }, { hang_up")
+    call = call_script(script + "responses = { failed = 1 }", agent=shop(look_up))
+
+    assert call.ok, call.report
+
+
 HUNG_UP_ON = """
 [caller]
 steps = [

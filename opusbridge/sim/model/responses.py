@@ -89,7 +89,8 @@ class Responses:
         """Holds the slot, announced or not."""
         self._promise: _Promise | None = None
         self._runs: dict[str, _Run] = {}
-        self._accepted = 0
+        self.accepted = 0
+        """In the default conversation: what a fault's number counts."""
         self._wire = wire
         self._schedule = schedule
         self._session = session
@@ -127,7 +128,7 @@ class Responses:
         if rival and not rival.announced and not rival.auto and self._knobs.race_winner == "server":
             # It was accepted a moment ago, but nobody was told; now it never was.
             self.active = None
-            self._accepted -= 1
+            self.accepted -= 1
             rival.outcome = cancelled("turn_detected")
             self._refuse(rival.event_id, promise.response)
 
@@ -181,8 +182,8 @@ class Responses:
 
     def _take_slot(self, response: Response) -> None:
         self.active = response
-        self._accepted += 1
-        response.fault = self._knobs.faults.get(self._accepted)
+        self.accepted += 1
+        response.fault = self._knobs.faults.get(self.accepted)
 
     def _keep_promise(self) -> None:
         promise = self._promise

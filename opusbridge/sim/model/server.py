@@ -127,6 +127,11 @@ class SimulatedModel:
         return None if over else self._schedule.deadline
 
     @property
+    def responses(self) -> int:
+        """So many it has had in its default conversation."""
+        return self._responses.accepted
+
+    @property
     def closing(self) -> Closing | None:
         return self._wire.closing
 
