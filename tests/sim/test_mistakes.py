@@ -1,11 +1,12 @@
 """A bad script is refused by file, line and key, with what was expected there."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from opusbridge.errors import ConfigurationError
-from opusbridge.sim.script import load, parse
+from opusbridge.sim.script import load, load_all, parse
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,17 @@ from opusbridge.sim.script import load, parse
             "[caller]\nsteps = []\n[model.knobs]\nmessage-items = 3.5",
             "bad:4: model.knobs.message-items: message-items takes a whole number, not below zero",
         ),
+        ("[caller]\nsteps = []\nrepeat = 2", "bad:3: caller.repeat: there are no steps to repeat"),
+        (
+            "[caller]\nsteps = []\n[expect]\nturns = " + "9" * 4301,
+            "bad:4: not TOML: a whole number has 64 bits at most",
+        ),
+        (
+            "[caller]\nsteps = []\n[expect]\ntools = [\n{ name = 'x', times = 0x"
+            + "f" * 5000
+            + " }]",
+            "bad:5: expect.tools[0].times: a whole number has 64 bits at most",
+        ),
         ("a = " + "[" * 5000 + "]" * 5000, "bad: not TOML for us: nested too deeply"),
     ],
 )
@@ -149,6 +161,19 @@ def test_a_file_that_is_no_text_is_named_by_its_line(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"bad\.toml:2: not TOML: it is no UTF-8 text"):
         load(tmp_path / "bad.toml")
+
+
+def test_a_name_that_is_too_long_for_a_file_is_no_scripts() -> None:
+    with pytest.raises(ConfigurationError, match="no script xxx"):
+        load_all(["x" * 300])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_script_below_a_closed_folder_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(0o000)
+
+    with pytest.raises(ConfigurationError, match="cannot be read: Permission denied"):
+        load_all([str(tmp_path / "closed" / "one.toml")])
 
 
 def test_every_mistake_is_named() -> None:

@@ -16,6 +16,7 @@ from opusbridge.sim.callers.person import (
     WaitForSilence,
     WaitForSound,
 )
+from opusbridge.sim.script.mistakes import Misplaced
 from opusbridge.sim.script.sounds import SOUNDS, Seconds, SoundTable
 from opusbridge.sim.script.table import Table, only_one_of
 
@@ -114,6 +115,12 @@ class CallerTable(Table):
     """The steps so many times over, but for a last ``hang_up``."""
     patience: Seconds = PATIENCE
     """After the last step the person stays on the line for so many seconds of silence."""
+
+    @model_validator(mode="after")
+    def _something_to_repeat(self) -> "CallerTable":
+        if self.repeat > 1 and not self.steps:
+            raise Misplaced(("repeat",), "there are no steps to repeat")
+        return self
 
     def taken(self) -> list[Step]:
         """All steps, repetitions included."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from os.path import isdir  # who asks a Path must expect its refusals
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -120,6 +121,8 @@ def parse(text: str, name: str, file: str | None = None, folder: Path | None = N
     file = file or name
     try:
         table = tomllib.loads(text)
+        if told := mistakes.long_numbers(table, text, file):
+            raise ConfigurationError("\n".join(told))
         script = CallScript.model_validate(
             {"name": name, **table}, context={"folder": folder or Path()}
         )
@@ -129,6 +132,8 @@ def parse(text: str, name: str, file: str | None = None, folder: Path | None = N
         raise ConfigurationError(f"{file}: not TOML for us: nested too deeply") from None
     except ValidationError as error:
         raise ConfigurationError("\n".join(mistakes.complaints(error, text, file))) from None
+    except ValueError:  # Python's own, of a number
+        raise ConfigurationError(mistakes.unreadable_number(text, file)) from None
     script._file, script._text = file, text
     return script
 
@@ -162,7 +167,7 @@ def load_all(scripts: Sequence[str]) -> list[CallScript]:
     """
     loaded: list[CallScript] = []
     for name in scripts:
-        if name in shipped() or not Path(name).is_dir():
+        if name in shipped() or not isdir(name):
             loaded.append(load(name))
             continue
         inside = sorted(Path(name).glob("*.toml"))

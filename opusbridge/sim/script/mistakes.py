@@ -6,6 +6,7 @@ one sentence for each place.
 
 import re
 import tomllib
+from collections.abc import Iterator
 
 from pydantic import ValidationError
 
@@ -26,6 +27,42 @@ def not_toml(error: tomllib.TOMLDecodeError, text: str, file: str) -> str:
     if found := re.match(r"line (\d+), column (\d+)", where):
         return f"{file}:{found[1]}: not TOML: {what} (column {found[2]})"
     return f"{file}:{len(text.splitlines()) or 1}: not TOML: {what or error}, at the end"
+
+
+def unreadable_number(text: str, file: str) -> str:
+    """Of more digits than Python reads."""
+    found = _UNREADABLE.search(text)
+    line = text.count("\n", 0, found.start()) + 1 if found else 1
+    return f"{file}:{line}: not TOML: {_TOO_LONG}"
+
+
+def long_numbers(value: object, text: str, file: str) -> list[str]:
+    """The same of each that was read and is none of TOML's."""
+    long = [
+        place
+        for place, one in _leaves(value, ())
+        if isinstance(one, int) and not -(2**63) <= one < 2**63
+    ]
+    found = places(text) if long else {}
+    return [f"{file}:{nearest(found, place) or 1}: {key(place)}: {_TOO_LONG}" for place in long]
+
+
+def _leaves(value: object, place: Path) -> Iterator[tuple[Path, object]]:
+    match value:
+        case dict():
+            for name, one in value.items():
+                yield from _leaves(one, (*place, name))
+        case list():
+            for nth, one in enumerate(value):
+                yield from _leaves(one, (*place, nth))
+        case _:
+            yield place, value
+
+
+_TOO_LONG = "a whole number has 64 bits at most"
+
+#: Of more digits than Python takes (``sys.int_info.default_max_str_digits``).
+_UNREADABLE = re.compile(r"\d(?:_?\d){4300}")
 
 
 def complaints(error: ValidationError, text: str, file: str) -> list[str]:
