@@ -167,6 +167,38 @@ def test_a_phrase_is_whole_words() -> None:
     assert (held.verdict, failed.verdict) == (Verdict.HELD, Verdict.FAILED)
 
 
+@pytest.mark.parametrize(
+    ("said", "held", "failed"),
+    [
+        ("你好，请问有什么可以帮您？", "你好", "再见"),
+        ("你好，请问有什么可以帮您？", "好请问", "请您"),
+        ("ご注文は明日届きます。", "明日届きます", "昨日"),
+        ("ขอบคุณที่โทรมาค่ะ", "ขอบคุณ", "สวัสดี"),
+        ("नमस्ते, मैं आपकी मदद करूँगी", "मदद", "मैंने"),
+        ("यह राम की किताब है।", "राम की", "राम का"),
+        ("Un cafe\u0301, s'il vous plaît", "CAFÉ", "cafe"),
+        ("Rock ''n' roll ❤\ufe0f forever", "roll forever", "rock roll"),
+        ("می\u200cخواهم بروم", "می\u200cخواهم", "می"),
+    ],
+)
+def test_a_phrase_may_be_of_any_language(said: str, held: str, failed: str) -> None:
+    seen = replace(SEEN, heard=[Utterance(0.0, said)])
+
+    (there, _) = findings({"heard": [held]}, seen)
+    (missing, _) = findings({"heard": [failed]}, seen)
+    (unheard, _) = findings({"not_heard": [held]}, seen)
+    verdicts = [one.verdict for one in (there, missing, unheard)]
+    assert verdicts == [Verdict.HELD, Verdict.FAILED, Verdict.FAILED]
+
+
+def test_without_blanks_all_that_was_heard_is_one_however_it_was_said() -> None:
+    seen = replace(SEEN, heard=[Utterance(0.0, "你好。"), Utterance(2.0, "请问，有什么事？")])
+
+    (same, _) = findings({"heard_exactly": "你好请问有什么事"}, seen)
+    (other, _) = findings({"heard_exactly": "你好"}, seen)
+    assert (same.verdict, other.verdict) == (Verdict.HELD, Verdict.FAILED)
+
+
 def test_words_across_two_utterances_count_as_heard_and_as_not_to_be_heard() -> None:
     (held, _) = findings({"heard": ["desk from nine"]}, SEEN)
     (failed, _) = findings({"not_heard": ["desk from nine"]}, SEEN)

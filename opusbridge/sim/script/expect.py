@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
+from unicodedata import category, normalize
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
@@ -31,9 +32,30 @@ def _reason(text: str) -> str:
 _REASONS: dict[str, JsonValue] = {"enum": [*sorted(REASONS)]}
 
 
+#: Letters of Han, the kana, Thai, Lao, Myanmar and Khmer: nothing stands between their words.
+_UNSPACED = re.compile(
+    "[\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
+    "\U00020000-\U0003ffff\u0e01-\u0eff\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f\u1780-\u17ff]"
+)
+
+
 def _words(text: str) -> str:
     """Without punctuation, capitals and layout; nothing is to be said in what is none."""
-    return " ".join(re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.casefold()))
+    folded = normalize("NFC", text.casefold())
+    kept = "".join(one if _in_word(one) else " " for one in folded if category(one) != "Cf")
+    words = (word.strip("'’") for word in re.split(r"['’]{2,}|\s+", kept))
+    return " ".join(word for word in words if any(map(str.isalnum, word)))
+
+
+def _in_word(one: str) -> bool:
+    """Vowels of many scripts are marks that are combined with a letter."""
+    return one.isalnum() or one in "'’" or category(one).startswith("M")
+
+
+def _comparable(text: str, with_what: str) -> str:
+    """As words between blanks; where they are written without, as one."""
+    words = _words(text)
+    return words.replace(" ", "") if _UNSPACED.search(with_what) else f" {words} "
 
 
 def _some_words(text: str) -> str:
@@ -167,7 +189,8 @@ def _heard(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
         if heard is None:
             yield _unseen("heard_exactly")
         else:
-            same = _words(heard) == _words(expect.heard_exactly)
+            wanted = expect.heard_exactly
+            same = _comparable(heard, wanted) == _comparable(wanted, wanted)
             problem = None if same else f"heard instead: {heard or 'nothing'}"
             yield _found(("heard_exactly",), problem, evidence.ended_at)
 
@@ -184,7 +207,7 @@ def _not_heard(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
 
 
 def _has(text: str, phrase: str) -> bool:
-    return f" {_words(phrase)} " in f" {_words(text)} "
+    return _comparable(phrase, phrase) in _comparable(text, phrase)
 
 
 def _transcript(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
