@@ -51,8 +51,9 @@ from opusbridge.recording.files import open_private, write_all
 from opusbridge.recording.loudness import Line, may_judge
 from opusbridge.recording.midflow import Stretch
 from opusbridge.recording.plain import plain
+from opusbridge.recording.redaction import redacted, redacted_policy
 from opusbridge.recording.runs import Run
-from opusbridge.recording.shapes import Shaper, Sound, digest, redacted
+from opusbridge.recording.shapes import Shaper, Sound, digest
 from opusbridge.recording.withholding import WITHHELD
 from opusbridge.sound import AudioFormat
 from opusbridge.texts import as_json
@@ -111,7 +112,7 @@ class FlightRecording:
             "format": telephony_format and plain(telephony_format),
             "began_at": began_at,
             "whole": whole,
-            "policy": redacted(plain(policy, whole=whole)),
+            "policy": redacted_policy(plain(policy, whole=whole)),
         }
         self._line(header, 0.0)
         self._file = open_private(path)
@@ -209,7 +210,7 @@ class FlightRecording:
         line["fields"] = redacted(kept)
         if policy is not None:
             self._judges(policy)
-            line["policy"] = redacted(plain(policy, whole=self._whole))
+            line["policy"] = redacted_policy(plain(policy, whole=self._whole))
         self._line(line | ({"withheld": True} if hidden else {}), t)
 
     def noted(self, note: Mapping[str, Any], now: float) -> None:

@@ -7,7 +7,6 @@ they are to be withheld.
 """
 
 import hashlib
-import re
 from binascii import a2b_base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from opusbridge.recording.redaction import DEEPEST, is_open, redacted, redacted_text
 from opusbridge.recording.withholding import WITHHELD, Withholding
 from opusbridge.sound import is_base64
 from opusbridge.texts import from_json, well_formed
@@ -54,20 +54,6 @@ _OF_MARKS = {"event", "sequenceNumber", "streamSid", "mark"}
 #: Of an id that is kept with sound; a longer one is no id.
 _LONGEST_ID = 128
 _LARGEST_STAMP = 10**15  # what JSON's numbers can hold exactly
-
-#: Levels of nesting; ours and the providers' messages have fewer than ten, tools' schemas more.
-_DEEPEST = 64
-
-_SECRET = re.compile(r"token$|secret|password|passwd|authorization|api[-_]?key", re.IGNORECASE)
-_SECRET_IN_TEXT = re.compile(
-    r'("[^"]*(?:token|secret|password|passwd|authorization|api[-_]?key)"\s*:\s*")[^"]*',
-    re.IGNORECASE,
-)
-#: Of an MCP server's address: the rest of some is as good as a key.
-_HOST = re.compile(r"https?://[^/?#@]+(?=[/?#]|$)")
-REDACTED = "<redacted>"
-#: One of these is in every text in which one of those is.
-_SECRET_WORDS = ('token"', "secret", "passw", "authorization", "api", "headers", "server_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +114,7 @@ class Shaper:
 
     def keeps(self, text: str) -> bool:
         """Whether :meth:`shape` keeps a readable message that is no sound just as it is."""
-        if self._withholding.active or text.count("{") + text.count("[") > _DEEPEST:
+        if self._withholding.active or text.count("{") + text.count("[") > DEEPEST:
             return False
         return self._plain or _is_plain(text)
 
@@ -173,7 +159,7 @@ class Shaper:
     def _unreadable(self, text: str) -> Said:
         if self.paused:
             return Said({"text": WITHHELD, "withheld": True})
-        return Said({"text": _SECRET_IN_TEXT.sub(rf"\1{REDACTED}", well_formed(text))})
+        return Said({"text": redacted_text(well_formed(text))})
 
     def _message(self, said: dict[str, Any], text: str | None, harmless: bool) -> Said:
         """``text`` is what left as it left, for its hash."""
@@ -206,44 +192,14 @@ def composed(sound: Sound) -> str:
     return orjson.dumps(message).decode()
 
 
-def redacted(value: Any, depth: int = 0) -> Any:
-    """``value`` without the texts that look like secrets by their key.
-
-    What is nested deeper than any message we know is left out: only malice goes there.
-    """
-    if depth > _DEEPEST:
-        return "<too deep>"
-    if isinstance(value, list):
-        return [redacted(inner, depth + 1) for inner in value]
-    if not isinstance(value, dict):
-        return value
-    return {key: _redacted_value(key, inner, depth + 1) for key, inner in value.items()}
-
-
-def _redacted_value(key: str, value: Any, depth: int) -> Any:
-    if isinstance(value, str) and _SECRET.search(key):
-        return REDACTED
-    if key == "headers" and isinstance(value, dict):
-        return dict.fromkeys(value, REDACTED)  # of an MCP server: their names tell nothing
-    if key == "server_url" and isinstance(value, str):
-        found = _HOST.match(value)
-        return f"{found[0]}/{REDACTED}" if found else REDACTED
-    return redacted(value, depth)
-
-
 def _harmless(text: str) -> bool:
     """Nothing in it can look like a secret, or be nested without end: most messages."""
-    return text.count("{") + text.count("[") <= _DEEPEST and _is_open(text)
+    return text.count("{") + text.count("[") <= DEEPEST and is_open(text)
 
 
 def _is_plain(text: str) -> bool:
     """Nothing in it can look like a secret, and it is one line."""
-    return "\n" not in text and "\r" not in text and _is_open(text)
-
-
-def _is_open(text: str) -> bool:
-    small = text.lower()
-    return not ("\\" in text or any(map(small.__contains__, _SECRET_WORDS)))
+    return "\n" not in text and "\r" not in text and is_open(text)
 
 
 def _is_mark(said: dict[str, Any]) -> bool:

@@ -67,7 +67,7 @@ class Withholding:
         if not self.paused and about.isdisjoint(self._ids):
             return message
         self.add(about)
-        return _wordless(message)
+        return wordless(message)
 
 
 def _ids_in(value: Any) -> Iterator[str]:
@@ -82,15 +82,16 @@ def _ids_in(value: Any) -> Iterator[str]:
                 yield from _ids_in(inner)
 
 
-def _wordless(value: Any, key: str = "") -> Any:
+def wordless(value: Any, key: str = "") -> Any:
+    """``value``, in JSON's own types, without its words."""
     if isinstance(value, dict):
         # Our own tokens of a request, by which its response is known.
         return {
-            name: inner if name == "metadata" else _wordless(inner, name)
+            name: inner if name == "metadata" else wordless(inner, name)
             for name, inner in value.items()
         }
     if isinstance(value, list):
-        return [_wordless(inner, key) for inner in value]
+        return [wordless(inner, key) for inner in value]
     if isinstance(value, str):
         return value if key in _PLAIN else WITHHELD
     return value

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from opusbridge import events
+from opusbridge.recording.redaction import of_a_tool
 from opusbridge.recording.shapes import OVERSIZED, Sound
 from opusbridge.replay.values import built
 
@@ -45,6 +46,12 @@ class Moment:
     def withheld(self) -> bool:
         """What it said is not in the file."""
         return self.line is not None and "withheld" in self.line
+
+    @property
+    def redacted(self) -> bool:
+        """Something of what a tool was given or gave is not in the file."""
+        line = self.line or {}
+        return of_a_tool([line.get("text"), line.get("fields")])
 
     @property
     def text(self) -> str:

@@ -25,10 +25,13 @@ from opusbridge.protocols.realtime import RealtimeProtocol
 from opusbridge.protocols.twilio import TwilioProtocol
 from opusbridge.recording.loudness import Line as SpokenLine
 from opusbridge.recording.reading import salvage
-from opusbridge.recording.shapes import Said, Shaper, Sound, composed
+from opusbridge.recording.redaction import REDACTED, redacted
+from opusbridge.recording.shapes import Said, Shaper, Sound, composed, digest
+from opusbridge.recording.withholding import wordless
 from opusbridge.replay.moments import Line, Moment, moments
 from opusbridge.replay.values import built
 from opusbridge.sound import Audio
+from opusbridge.texts import from_json
 
 _PROTOCOLS: dict[str, Callable[[], TelephonyProtocol]] = {
     "twilio": TwilioProtocol,
@@ -40,6 +43,9 @@ CONTEXT = 8
 
 #: Why another sound may leave.
 UNHEARD = "the sound of a pause is not in the file"
+
+#: Why what is made of a tool's words may be another.
+SECRET = "what looks like a secret in a tool's words is not in the file"
 
 #: Characters shown of a message on either side of where two begin to differ.
 AROUND = 120
@@ -158,7 +164,7 @@ class _Player:
         self._leaving: deque[_Left] = deque()
         self._before: deque[str] = deque(maxlen=CONTEXT)
         self._hidden = ""
-        self._unheard = False
+        self._unheard = self._redacted = False
         self._broke = ""
         self._played = Replay(str(header.get("call_id")), self._policy.telephony.name)
 
@@ -191,6 +197,7 @@ class _Player:
             self._hidden = "keys that were typed in secret are not in the file"
         elif moment.unheard and self._whole:
             self._unheard = True  # how loud it was is there, where that matters
+        self._redacted = self._redacted or moment.redacted
         try:
             out = self._handed_in(moment, now)
         except Exception as error:  # noqa: BLE001  # as the shell: the next thing that came is Broke
@@ -270,15 +277,13 @@ class _Player:
             self._played.frames += 1
 
     def _compare_message(self, moment: Moment, left: _Left) -> None:
-        was, now = moment.line, left.shape
-        assert was is not None
-        # Where something was redacted there is no hash: nor is there of what is made without it.
-        kept = {key: was[key] for key in ("text", "sha", "withheld") if key in was}
-        came = now.line if isinstance(now, Said) else {}
-        if {key: came[key] for key in came if key != "sha" or key in kept} == kept:
+        assert moment.line is not None
+        if _same(moment.line, left):
             self._played.messages += 1
             return
         wanted, told = _as_it_was(moment), _told(left)
+        if self._redacted and REDACTED in wanted:
+            self._hidden = self._hidden or SECRET
         if wanted == told:
             told = "the same with another hash: the file was changed, or we spell it otherwise now"
             self._differ(moment, _around(wanted, 0), told)
@@ -325,6 +330,21 @@ class _Player:
         if "flight-gap" in notes:
             return "something is missing that could not be written in time"
         return "the file is cut off or damaged"
+
+
+def _same(was: Line, left: _Left) -> bool:
+    """Whether a message left as it did: by its hash, or, without one, by what is kept of it.
+
+    The file may be older than what would be withheld or redacted by now.
+    """
+    if "sha" in was:
+        return bool(was["sha"] == digest(left.text))
+    if isinstance(left.shape, Sound):
+        return False
+    kept = redacted(was["text"])
+    if "withheld" in was:
+        return left.shape.withheld and bool(left.shape.line["text"] == wordless(kept))
+    return bool(redacted(from_json(left.text)) == kept)
 
 
 def _as_it_was(moment: Moment) -> str:

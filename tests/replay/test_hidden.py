@@ -1,0 +1,103 @@
+"""What is not in the file, and how the call goes again without it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opusbridge import events
+from opusbridge.effects import SessionConfig
+from opusbridge.privacy import Private
+from opusbridge.recording import redaction
+from opusbridge.replay.replaying import SECRET
+from opusbridge.sound import PCM_24K
+from tests.replay.kept import Kept
+
+ARGUMENTS = '{"user": "ada", "password": "hunter2"}'
+OUTPUT = '{"token": "hunter2", "api_keys": ["hunter2"], "n": 1, "logins": "hunter2"}'
+
+
+def told(call: Kept, kind: str) -> list[Any]:
+    return [one["text"] for one in call.lines if kind in str(one.get("text"))]
+
+
+def mcp_used(call: Kept, output: str, item_id: str = "mcp_1") -> None:
+    item = {"id": item_id, "type": "mcp_call", "server_label": "crm", "name": "card"}
+    done = {**item, "arguments": ARGUMENTS, "output": output}
+    call.model(type="conversation.item.done", item=done)
+
+
+# --- Secrets of tools -------------------------------------------------------------------
+
+
+def test_the_secrets_of_a_tool_are_not_written_and_the_call_goes_as_it_went(
+    tmp_path: Path,
+) -> None:
+    call = Kept(tmp_path)
+    call.tool_called("log_in", ARGUMENTS)
+    call.shell(events.ToolFinished("call_1", Private(OUTPUT.replace('"hunter2"}', "5}"))))
+    call.shell(events.ModelLost("model-lost"))
+    call.dialled()  # and told everything again
+
+    assert "hunter2" not in call.finish()
+    (output, again) = (one["item"] for one in told(call, "function_call_output"))
+    assert output["output"] == again["output"]
+    assert '"n": 1, "logins": 5}' in output["output"]
+    again = call.replayed()
+    assert str(again.difference or again.stopped) == ""
+
+
+def test_pieces_of_arguments_are_not_written(tmp_path: Path) -> None:
+    call = Kept(tmp_path)
+    call.tool_called("log_in", '{"password": "four words of it"}')
+    kept = call.finish()
+
+    assert "four" not in kept
+    assert len(told(call, "arguments.delta")) == 2
+
+
+def test_what_is_cut_by_its_length_is_not_reproducible_without_its_secret(tmp_path: Path) -> None:
+    call = Kept(tmp_path)
+    mcp_used(call, f'{{"password": "{"hunter2" * 9}", "words": "{"a" * 17_000}"}}')
+    call.shell(events.ModelLost("model-lost"))
+    call.dialled()
+
+    assert "hunter2" not in call.finish()
+    again = call.replayed()
+    assert again.difference is None
+    assert SECRET in again.stopped
+
+
+def test_another_difference_is_one_though_there_was_a_secret(tmp_path: Path) -> None:
+    call = Kept(tmp_path)
+    call.tool_called("log_in", ARGUMENTS)
+    call.shell(events.ToolFinished("call_1", Private(OUTPUT)))
+    call.finish()
+    lines = call.lines
+    (last,) = (one for one in lines if "response.create'" in str(one.get("text")))
+    last["sha"] = "0" * 16
+    call.rewrite(lines)
+
+    assert call.replayed().difference is not None
+
+
+def test_a_file_from_before_texts_were_redacted_goes_as_it_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"client_secret": "hunter2", "prompt": ARGUMENTS}
+    session = SessionConfig("Be kind.", PCM_24K, extra=extra)
+    with monkeypatch.context() as before:
+        before.setattr(redaction, "redacted_text", lambda text: text)
+        call = Kept(tmp_path, session=session)
+        call.tool_called("log_in", ARGUMENTS)
+        call.shell(events.ToolFinished("call_1", Private(OUTPUT)))
+        kept = call.finish()
+    update, output = (
+        next(one for one in call.lines if kind in str(one.get("text")))
+        for kind in ("session.update", "function_call_output")
+    )
+    assert ("sha" in update, "sha" in output) == (False, True)
+    assert "hunter2" in kept
+
+    again = call.replayed()
+    assert str(again.difference or again.stopped) == ""
