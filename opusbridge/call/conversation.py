@@ -230,13 +230,12 @@ class Conversation:
     def _put_otherwise(self, item_id: str, now: float) -> list[Effect]:
         """Say in another form what could not be put into the conversation."""
         self.response.item_acknowledged(item_id)  # it will never come
-        use = self.model.history.last_output(item_id)
-        if use is None or use.output is None:
+        if (found := self.model.history.in_words(item_id)) is None:
             return []
-        # The request behind the output is on its way already: this asks for another.
-        words = Private(f"The tool {use.name} gave this result: {use.output.value}")
+        tool_call_id, words = found
         note = Note("repaired", "tool-output", (item_id,))
-        return [note, *self.add_text(Why.TOOLS, "system", words, now)]
+        # The request behind the output is on its way already: this asks for another.
+        return [note, *self.add_text(Why.TOOLS, "system", words, now, of=tool_call_id)]
 
     # --- The agent speaks ---------------------------------------------------------------
 
@@ -333,8 +332,9 @@ class Conversation:
         text: Private[str],
         now: float,
         since: float | None = None,
+        of: str | None = None,
     ) -> list[Effect]:
-        """A text item, begun at ``since``; it asks for a response unless ``why`` is ``None``."""
+        """A text item, begun at ``since`` or repeating ``of``; no ``why``: it asks for nothing."""
         self._texts += 1
         item_id = f"text-{self._texts}"
         if role == "user":
@@ -342,7 +342,7 @@ class Conversation:
             self.transcript.typed(item_id, text.value, self._call_ms(began_at), self._call_ms(now))
         added = effects.AddText(item_id, role, text)
         if role != "user":
-            self.model.history.note_added(added)
+            self.model.history.note_added(added, of)
         told = self.tell(added)
         if why is None:
             return told

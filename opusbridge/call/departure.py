@@ -201,7 +201,7 @@ class Departure:
         self.parting, self._gone_at = ending("transferred"), now + TRANSFER_SECONDS
         transfer = with_handover(farewell.then, talk)
         self.handover = transfer.handover
-        return [transfer]
+        return [Note("withheld", "transfer"), transfer] if transfer.withheld else [transfer]
 
     def _look_for_keys(self, talk: Conversation, now: float) -> list[Effect]:
         if not talk.response.at_rest or now < talk.voice.silent_at(now) + TAIL_SECONDS:

@@ -65,8 +65,12 @@ class History:
         use = self._tools[tool_call_id]
         use.output, use.output_item_id = output, item_id
 
-    def note_added(self, note: effects.AddText) -> None:
-        """A text of ours that is no part of what was said; it keeps its place in it."""
+    def note_added(self, note: effects.AddText, of: str | None = None) -> None:
+        """A text of ours that is no part of what was said; it keeps its place in it.
+
+        ``of``: the item of the transcript whose words it repeats.
+        """
+        self._transcript.told_as(note.item_id, of)
         latest = self._transcript.items(1)
         self._notes.append((latest[0]["item_id"] if latest else None, note))
         del self._notes[:-MOST_ITEMS]
@@ -90,10 +94,12 @@ class History:
             if use.output is not None and not self._transcript.withholds(tool_call_id)
         )
 
-    def last_output(self, item_id: str) -> ToolUse | None:
-        """The tool whose output was sent as this item."""
-        uses = self._tools.values()
-        return next((use for use in uses if use.output_item_id == item_id), None)
+    def in_words(self, item_id: str) -> tuple[str, Private[str]] | None:
+        """The output that was sent as this item: the tool call's id, and a text that tells it."""
+        for tool_call_id, use in self._tools.items():
+            if use.output is not None and use.output_item_id == item_id:
+                return tool_call_id, told_result(use.name, use.output.value)
+        return None
 
     def is_text(self, item_id: str) -> bool:
         """Whether we put this item of the agent's there: no speech will come of it."""
@@ -116,6 +122,7 @@ class History:
             found.append(effects.DeleteItem(item_id))
             heard = self._said(item_id, ())
             self._texts.add(f"{item_id}-heard")
+            self._transcript.told_as(f"{item_id}-heard", item_id)
             if heard:
                 found.append(effects.AddText(f"{item_id}-heard", "assistant", Private(heard)))
         return found
@@ -188,6 +195,11 @@ class History:
     def _said(self, item_id: str, being_heard: Collection[str]) -> str:
         item = self._transcript.shown(item_id)
         return _said(item, being_heard) if item else ""
+
+
+def told_result(name: str, output: str) -> Private[str]:
+    """What a tool gave, where it cannot be told as that."""
+    return Private(f"The tool {name} gave this result: {output}")
 
 
 def _said(item: dict[str, Any], being_heard: Collection[str]) -> str:

@@ -14,13 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from opusbridge import effects, events
-from opusbridge.call.history import History
+from opusbridge.call.history import History, told_result
 from opusbridge.call.machines import is_due, remember
 from opusbridge.call.policy import ToolTraits
 from opusbridge.call.tools import ToolDesk
 from opusbridge.call.transcript import Transcript
 from opusbridge.effects import Effect, Note
-from opusbridge.privacy import Private
 
 #: The provider has its own, shorter limits; beyond this nothing will come.
 MOST_SECONDS = 60.0
@@ -117,8 +116,9 @@ class McpWork:
         self._transcript.used(event.item_id, event.item_id, wanted, at_ms)
         self._transcript.answered(event.item_id, event.output.value, event.failed, at_ms)
         self._notes += 1
-        words = f"The tool {event.name} gave this result: {event.output.value[:LONGEST_TOLD]}"
-        self._history.note_added(effects.AddText(f"mcp-{self._notes}", "system", Private(words)))
+        words = told_result(event.name, event.output.value[:LONGEST_TOLD])
+        note = effects.AddText(f"mcp-{self._notes}", "system", words)
+        self._history.note_added(note, event.item_id)
 
     def overdue(self, now: float) -> list[str]:
         """What is given up now."""

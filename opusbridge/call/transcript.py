@@ -231,6 +231,12 @@ class Transcript:
         found = self._look_up(item_id)
         return found is None or found.withheld
 
+    def told_as(self, item_id: str, of: str | None = None) -> None:
+        """The model is told by this name, which is none of ours, what may have to be withheld:
+        in a pause, and if it is what ``of`` says, which is withheld."""
+        if self.paused or (of is not None and self.withholds(of)):
+            self._newly_withheld.append(item_id)
+
     def newly_withheld(self) -> tuple[str, ...]:
         """The items withheld since last asked."""
         found, self._newly_withheld = tuple(self._newly_withheld), []

@@ -146,7 +146,7 @@ NOTES: dict[str, str] = {
     "speech-ended": "the caller's last sound of a turn (value: seconds ago)",
     "turn-latency": "caller's last sound to the first sound sent to him (value: seconds)",
     "turn-interval": "a turn's answer began: how long this took (reason: what, value: seconds)",
-    "withheld": "items said while the recording was paused: their words are not kept",
+    "withheld": "of a pause of the recording: no words are kept (ids: items; reason: transfer)",
     "transfer-failed": "the other party was not reached (reason)",
     "away": "the caller's line left us for another party, and may come back",
     "keys-pressed": "the caller's line is back from having keys pressed on it",

@@ -182,7 +182,7 @@ class CallFiles:
     def _note_fact(self, flight: FlightRecording, what: object, now: float) -> None:
         if isinstance(what, effects.Note):
             if what.kind == "withheld":
-                flight.withhold(what.ids)
+                flight.withhold(what.ids, what.reason)
         elif isinstance(what, effects.PauseRecording):
             flight.pause()
         elif isinstance(what, effects.ResumeRecording):

@@ -27,9 +27,9 @@ that is enough to hand it all to an engine again (:mod:`opusbridge.replay`). It 
   ``marks``, ``words`` and ``echoes`` are the texts;
 * what the shell told the call: ``{"t", "n", "at", "event", "fields"}``; its waking at a deadline
   is a run like sound: ``{"t", "n", "wakes", "gaps", "at"}``;
-* while the recording is paused, and whenever a message is about an item said in a pause, every
-  text in it but names, kinds and ids is ``<withheld>``, and ``withheld`` is true; sound is
-  hashed as ever, and never kept;
+* while the recording is paused, and whenever a message is about an item said in a pause, or a
+  transfer asked for in one, every text in it but names, kinds and ids is ``<withheld>``, and
+  ``withheld`` is true; sound is hashed as ever, and never kept;
 * what else happened to the call, for a reader: ``{"t", "note", …}``.
 
 Lines stand in the order in which they were complete: a second of sound comes after the
@@ -230,9 +230,12 @@ class FlightRecording:
     def resume(self) -> None:
         self._shaper.paused = False
 
-    def withhold(self, ids: Iterable[str]) -> None:
-        """Whatever is said of these items, now or later, is not kept."""
-        self._shaper.withhold(ids)
+    def withhold(self, ids: Iterable[str], reason: str = "") -> None:
+        """Whatever is said of these items, now or later, is not kept.
+
+        ``reason``: ``transfer``: nor what the next transfer is for.
+        """
+        self._shaper.withhold(ids, reason)
 
     def flush(self) -> None:
         """To the disk with everything."""

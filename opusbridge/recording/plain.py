@@ -29,14 +29,15 @@ def plain(value: Any, *, whole: bool = False, private: str | None = None) -> Any
     """``value`` in JSON's own types.
 
     Stored sound becomes its length, its hash and its levels, with the sound itself if
-    ``whole``. ``private`` stands in place of every private text; ``None``: they are kept.
+    ``whole``. ``private`` stands in place of every private text that is not empty;
+    ``None``: they are kept.
     """
     if isinstance(value, _ITSELF):
         return value
     if isinstance(value, AudioFormat):
         return f"{value.encoding}/{value.rate_hz}"
     if isinstance(value, Private):
-        return plain(value.value) if private is None else private
+        return plain(value.value) if private is None or value.value == "" else private
     if isinstance(value, bytes):
         told = _stored(value)
         return {**told, "sound": b64encode(value).decode()} if whole else dict(told)

@@ -118,9 +118,10 @@ class Shaper:
             return False
         return self._plain or _is_plain(text)
 
-    def withhold(self, ids: Iterable[str]) -> None:
-        """Whatever is said of these items, now or later, is not kept."""
+    def withhold(self, ids: Iterable[str], reason: str = "") -> None:
+        """As :meth:`.FlightRecording.withhold`."""
         self._withholding.add(ids)
+        self._withholding.transfer |= reason == "transfer"
 
     def hides(self, an_id: str) -> bool:
         """Whether what is said of it is to be withheld."""

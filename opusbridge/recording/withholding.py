@@ -43,6 +43,8 @@ MOST_IDS = 10_000
 class Withholding:
     def __init__(self) -> None:
         self.paused = False
+        self.transfer = False
+        """The next transfer was asked for in a pause, though it may leave after it."""
         self._ids: dict[str, None] = {}
 
     def add(self, ids: Iterable[str]) -> None:
@@ -53,7 +55,7 @@ class Withholding:
     @property
     def active(self) -> bool:
         """Whether any message might have to be changed."""
-        return self.paused or bool(self._ids)
+        return self.paused or self.transfer or bool(self._ids)
 
     def knows(self, an_id: str) -> bool:
         """Whether it was added: what is said of it is not to be kept."""
@@ -64,10 +66,20 @@ class Withholding:
         if not self.active:
             return message
         about = set(_ids_in(message))
-        if not self.paused and about.isdisjoint(self._ids):
+        transfer = self.transfer and _is_transfer(message)
+        self.transfer = self.transfer and not transfer
+        if not (self.paused or transfer) and about.isdisjoint(self._ids):
             return message
         self.add(about)
         return wordless(message)
+
+
+def _is_transfer(message: Any) -> bool:
+    """AudioCodes is told to hand the caller over, and why."""
+    activities = message.get("activities") if isinstance(message, dict) else None
+    return isinstance(activities, list) and any(
+        isinstance(one, dict) and one.get("name") == "transfer" for one in activities
+    )
 
 
 def _ids_in(value: Any) -> Iterator[str]:

@@ -84,8 +84,8 @@ class KeptEngine:
                 self._flight.pause()
             case effects.ResumeRecording():
                 self._flight.resume()
-            case effects.Note("withheld", _, ids):
-                self._flight.withhold(ids)
+            case effects.Note("withheld", reason, ids):
+                self._flight.withhold(ids, reason)
         self._told(effect, now)
 
     def _told(self, what: Event | Effect, now: float) -> None:

@@ -20,6 +20,7 @@ from opusbridge import effects, events
 from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine, Outgoing, TelephonyProtocol
 from opusbridge.call.policy import CallPolicy
+from opusbridge.privacy import Private
 from opusbridge.protocols.audiocodes import AudioCodesProtocol
 from opusbridge.protocols.realtime import RealtimeProtocol
 from opusbridge.protocols.twilio import TwilioProtocol
@@ -27,7 +28,7 @@ from opusbridge.recording.loudness import Line as SpokenLine
 from opusbridge.recording.reading import salvage
 from opusbridge.recording.redaction import REDACTED, redacted
 from opusbridge.recording.shapes import Said, Shaper, Sound, composed, digest
-from opusbridge.recording.withholding import wordless
+from opusbridge.recording.withholding import WITHHELD, wordless
 from opusbridge.replay.moments import Line, Moment, moments
 from opusbridge.replay.values import built
 from opusbridge.sound import Audio
@@ -37,6 +38,9 @@ _PROTOCOLS: dict[str, Callable[[], TelephonyProtocol]] = {
     "twilio": TwilioProtocol,
     "audiocodes": AudioCodesProtocol,
 }
+
+#: For where a caller went in a pause: no wire takes just any text.
+SOMEWHERE = Private(f"sip:{WITHHELD}")
 
 #: Lines shown before a difference.
 CONTEXT = 8
@@ -210,8 +214,8 @@ class _Player:
                     self._shaper.paused = True
                 case effects.ResumeRecording():
                     self._shaper.paused = False
-                case effects.Note("withheld", _, ids):
-                    self._shaper.withhold(ids)
+                case effects.Note("withheld", reason, ids):
+                    self._shaper.withhold(ids, reason)
         for peer, texts in (("telephony", out.to_telephony), ("model", out.to_model)):
             self._leaving += (
                 _Left(peer, self._shaper.shape(peer, "out", text), text) for text in texts
@@ -232,6 +236,8 @@ class _Player:
 
     def _told(self, moment: Moment, now: float) -> Outgoing:
         event = moment.event
+        if isinstance(event, events.TransferRequested) and moment.withheld:
+            event = replace(event, target=SOMEWHERE)
         if not isinstance(event, events.CallConfigured):
             return self._engine.happened(event, now)
         if event.changed:
@@ -343,7 +349,7 @@ def _same(was: Line, left: _Left) -> bool:
         return False
     kept = redacted(was["text"])
     if "withheld" in was:
-        return left.shape.withheld and bool(left.shape.line["text"] == wordless(kept))
+        return bool(left.shape.line["text"] == wordless(kept))
     return bool(redacted(from_json(left.text)) == kept)
 
 

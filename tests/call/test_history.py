@@ -170,8 +170,8 @@ def test_notes_and_tools_are_kept_up_to_a_limit_but_never_one_that_runs() -> Non
 
     assert text("text-0", "system", "Mention the sale.") not in told
     assert text("text-1", "system", "Mention the sale.") in told
-    assert talk.history.last_output("output-c0") is None
-    assert talk.history.last_output("output-c2") is not None
+    assert talk.history.in_words("output-c0") is None
+    assert talk.history.in_words("output-c2") is not None
     assert talk.history.called_a_tool("resp-running")
 
 
@@ -190,10 +190,11 @@ def test_a_tool_is_found_by_its_response_and_by_its_output() -> None:
     assert talk.history.called_a_tool("resp-c1")
     assert not talk.history.called_a_tool("resp-c2")
     assert not talk.history.called_a_tool(None)
-    use = talk.history.last_output("output-c1")
-    assert use is not None
-    assert use.output == Private("found")
-    assert talk.history.last_output("output-c2") is None
+    words = Private("The tool look_up gave this result: found")
+    assert talk.history.in_words("output-c1") == ("c1", words)
+    assert talk.history.in_words("output-c2") is None
+    talk.tool("c3")
+    assert talk.history.in_words("") is None
 
 
 # --- Cutting what this session has as texts ---------------------------------------------
@@ -223,6 +224,18 @@ def test_a_restored_text_cannot_be_truncated_and_is_put_anew_as_far_as_heard() -
         Note("x"),
     ]
     assert talk.history.is_text("a1-heard")
+
+
+def test_what_is_put_anew_of_a_text_of_a_pause_is_withheld_as_well() -> None:
+    talk = Talk()
+    talk.transcript.pause("agent", 0, ())
+    talk.agent("a1", "Hello there, dear caller.", heard=0.0)
+    talk.transcript.resume("agent", 1)
+    talk.agent("a2", "Hello there, dear caller.", heard=0.0)
+    talk.restored(being_heard="a1")
+    talk.history.cut([TruncateItem("a1", 0, 500), TruncateItem("a2", 0, 500)])
+
+    assert talk.transcript.newly_withheld() == ("a1", "a1-heard")
 
 
 def test_a_restored_text_of_which_no_word_was_heard_is_only_deleted() -> None:

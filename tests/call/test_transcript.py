@@ -312,6 +312,21 @@ def test_what_is_said_during_a_pause_is_withheld_and_the_rest_is_not() -> None:
     assert transcript.snapshot("")["pauses"] == [{"started_ms": 1000, "ended_ms": 2000}]
 
 
+def test_what_is_told_by_another_name_in_a_pause_or_of_one_is_withheld_as_well() -> None:
+    transcript = Transcript()
+    transcript.words("before", "agent", "Hello.", final=True)
+    transcript.pause("agent", 1000, ())
+    transcript.told_as("text-1")
+    transcript.words("within", "agent", "4711", final=True)
+    transcript.resume("agent", 2000)
+    transcript.words("after", "agent", "Hello.", final=True)
+    transcript.told_as("text-2")
+    transcript.told_as("text-3", "within")
+    transcript.told_as("text-4", "after")
+
+    assert transcript.newly_withheld() == ("before", "text-1", "within", "text-3")
+
+
 def test_what_was_open_when_the_pause_began_is_withheld_whole() -> None:
     transcript = Transcript()
     transcript.began("caller", 100)

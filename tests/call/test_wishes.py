@@ -309,10 +309,12 @@ def test_what_was_found_out_and_asked_for_in_a_pause_is_in_no_packet() -> None:
     call.handle(events.ToolFinished("call_2", Private("4711")), 1.9)
     call.handle(asked, 2.0)
     call.handle(events.RecordingResumeRequested("agent"), 2.1)
-    (transfer,) = of(TransferCall, wait(call, 40.0))
+    found = wait(call, 40.0)
+    (transfer,) = of(TransferCall, found)
 
     packet = call.departure.handover
     assert packet is not None
+    assert found[found.index(transfer) - 1] == Note("withheld", "transfer")
     assert (packet.reason, packet.summary) == ("[withheld]", "[withheld]")
     assert packet.results == (("look", "paid twice"),)
     assert isinstance(transfer, TransferCall)

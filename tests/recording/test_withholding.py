@@ -82,3 +82,20 @@ def test_a_peer_that_runs_wild_cannot_fill_the_memory(monkeypatch: pytest.Monkey
     first, last = ({"item_id": one, "delta": "x"} for one in ("item_1", "item_3"))
     assert withholding.applied(first) is first
     assert withholding.applied(last)["delta"] == WITHHELD
+
+
+def test_the_next_transfer_after_it_was_withheld_says_nothing_and_everything_else_does() -> None:
+    withholding = Withholding()
+    withholding.transfer = True
+    params = {"handoverReason": "card 4711", "transferNotifications": True}
+    transfer = {"activities": [{"type": "event", "name": "transfer", "activityParams": params}]}
+
+    others: list[Any] = [{"activities": ["x", {"name": "config"}]}, {"activities": "x"}, DONE, "x"]
+    assert [withholding.applied(one) for one in others] == others
+    assert withholding.active
+    kept = withholding.applied(transfer)
+    assert kept["activities"][0]["activityParams"] == {
+        "handoverReason": WITHHELD,
+        "transferNotifications": True,
+    }
+    assert withholding.applied(transfer) is transfer

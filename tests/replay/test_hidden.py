@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from opusbridge import events
+from opusbridge.call.transcript import Transcript
 from opusbridge.effects import SessionConfig
 from opusbridge.privacy import Private
 from opusbridge.recording import redaction
@@ -101,3 +102,99 @@ def test_a_file_from_before_texts_were_redacted_goes_as_it_went(
 
     again = call.replayed()
     assert str(again.difference or again.stopped) == ""
+
+
+# --- Words of a pause -------------------------------------------------------------------
+
+PAUSE = events.RecordingPauseRequested("agent")
+RESUME = events.RecordingResumeRequested("agent")
+
+
+def as_it_went(call: Kept) -> None:
+    """None of the words is in the file, and nobody misses them."""
+    kept = call.finish()
+    again = call.replayed()
+    assert "hunter2" not in kept
+    assert str(again.difference or again.stopped) == ""
+
+
+@pytest.mark.parametrize(("reason", "summary"), [("hunter2", "Ada, hunter2."), ("hunter2", "")])
+def test_what_a_transfer_asked_for_in_a_pause_is_for_is_not_kept_when_it_leaves_after_it(
+    tmp_path: Path, reason: str, summary: str
+) -> None:
+    call = Kept(tmp_path, "audiocodes")
+    asked = events.TransferRequested(Private("+15550100300"), Private(reason), Private(summary))
+    call.shell(PAUSE)
+    call.shell(asked)
+    call.engine.happened(RESUME, call.now)
+    call.until(call.now + 30.0)
+    call.shell(events.TextInjected(Private("It goes on.")))
+
+    as_it_went(call)
+    (transfer,) = told(call, "transferTarget")
+    params = transfer["activities"][0]["activityParams"]
+    assert params["handoverReason"] == "<withheld>"
+    assert ("transferSipHeaders" in params) is bool(summary)
+    assert "It goes on." in call.path.read_text()
+
+
+def test_what_an_mcp_tool_gave_in_a_pause_is_not_kept_when_it_is_told_again(
+    tmp_path: Path,
+) -> None:
+    call = Kept(tmp_path)
+    call.shell(PAUSE)
+    mcp_used(call, "hunter2")
+    call.shell(RESUME)
+    mcp_used(call, "four", "mcp_2")
+    call.shell(events.ModelLost("model-lost"))
+    call.dialled()
+
+    as_it_went(call)
+    assert "The tool card gave this result: four" in call.path.read_text()
+    assert len(told(call, "mcp-1")) == 1
+
+
+def test_what_was_injected_in_a_pause_is_not_kept_when_it_is_told_after_it(
+    tmp_path: Path,
+) -> None:
+    call = Kept(tmp_path)
+    call.shell(events.ModelLost("model-lost"))
+    call.shell(PAUSE)
+    call.shell(events.TextInjected(Private("hunter2")))
+    call.shell(RESUME)
+    call.dialled()
+
+    as_it_went(call)
+    assert len(told(call, "text-1")) == 1
+
+
+def test_an_output_of_a_pause_is_not_kept_when_it_is_put_otherwise(tmp_path: Path) -> None:
+    call = Kept(tmp_path)
+    call.tool_called("log_in", "{}")
+    call.shell(PAUSE)
+    call.shell(events.ToolFinished("call_1", Private("hunter2")))
+    call.shell(RESUME)
+    error = {"type": "invalid_request_error", "code": "x", "event_id": "item-output-1"}
+    call.model(type="error", event_id="e", error=error)
+
+    as_it_went(call)
+    assert len(told(call, "text-1")) == 1
+
+
+def test_a_file_from_before_these_were_withheld_goes_as_it_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(Transcript, "told_as", lambda *_: None)
+        call = Kept(tmp_path)
+        call.shell(events.TextInjected(Private("four")))
+        call.shell(PAUSE)
+        mcp_used(call, "hunter2")
+        call.shell(RESUME)
+        call.shell(events.ModelLost("model-lost"))
+        call.dialled()
+        assert "hunter2" in call.finish()
+
+    again = call.replayed()
+    assert again.difference is None
+    assert "the words of a pause" in again.stopped
