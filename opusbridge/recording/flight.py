@@ -205,7 +205,8 @@ class FlightRecording:
         t = self._t(now)
         about = getattr(event, "tool_call_id", "")
         hidden = self._shaper.hides(about)
-        kept = plain(event, private=WITHHELD if hidden else None)
+        keeps = self._whole and not self._shaper.paused
+        kept = plain(event, whole=keeps, private=WITHHELD if hidden else None)
         line = {"t": t, "n": self._number, "at": now, "event": type(event).__name__}
         line["fields"] = redacted(kept)
         if policy is not None:

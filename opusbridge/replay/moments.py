@@ -112,8 +112,9 @@ def _moments(line: Line) -> Iterator[Moment]:
     if "media" in line:
         return _sounds(line, t)
     if "event" in line:
-        _ = line["fields"], getattr(events, line["event"])
-        return iter([Moment(number, t, "shell", float(line["at"]), line)])
+        stored, _ = line["fields"].get("pcm"), getattr(events, line["event"])
+        unheard = stored is not None and "sound" not in stored
+        return iter([Moment(number, t, "shell", float(line["at"]), line, unheard=unheard)])
     at = float(line["at"]) if line["dir"] == "in" else None
     _ = line["text"]
     return iter([Moment(number, t, line["peer"], at, line)])

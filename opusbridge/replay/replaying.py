@@ -46,7 +46,7 @@ SOMEWHERE = Private(f"sip:{WITHHELD}")
 CONTEXT = 8
 
 #: Why another sound may leave.
-UNHEARD = "the sound of a pause is not in the file"
+UNHEARD = "some of the sound, such as that of a pause, is not in the file"
 
 #: Why what is made of a tool's words may be another.
 SECRET = "what looks like a secret in a tool's words is not in the file"
@@ -199,7 +199,7 @@ class _Player:
             self._hidden = "the words of a pause are withheld"
         elif moment.secret:
             self._hidden = "keys that were typed in secret are not in the file"
-        elif moment.unheard and self._whole:
+        if moment.unheard and self._whole:
             self._unheard = True  # how loud it was is there, where that matters
         self._redacted = self._redacted or moment.redacted
         try:

@@ -8,9 +8,10 @@ import pytest
 from opusbridge import events
 from opusbridge.call.transcript import Transcript
 from opusbridge.effects import SessionConfig
+from opusbridge.events import PlayRequested
 from opusbridge.privacy import Private
 from opusbridge.recording import redaction
-from opusbridge.replay.replaying import SECRET
+from opusbridge.replay.replaying import SECRET, UNHEARD
 from opusbridge.sound import PCM_24K
 from tests.replay.kept import Kept
 
@@ -198,3 +199,43 @@ def test_a_file_from_before_these_were_withheld_goes_as_it_went(
     again = call.replayed()
     assert again.difference is None
     assert "the words of a pause" in again.stopped
+
+
+# --- Stored sound -----------------------------------------------------------------------
+
+#: A second of what is in no file but a whole one.
+TONE = PlayRequested(8000, bytes(range(250)) * 64, Private(""))
+
+
+@pytest.mark.parametrize("line", ["twilio", "audiocodes"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_a_tool_plays_is_played_again(tmp_path: Path, line: str, whole: bool) -> None:
+    call = Kept(tmp_path, line, whole=whole)
+    call.shell(TONE)
+    call.until(9.0)
+
+    assert ('"sound"' in call.finish()) is whole
+    again = call.replayed()
+    assert str(again.difference or again.stopped) == ""
+    assert again.frames
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_where_all_was_to_be_kept_and_was_not_the_rest_is_not_reproducible(
+    tmp_path: Path, paused: bool
+) -> None:
+    call = Kept(tmp_path, whole=True)
+    if paused:
+        call.shell(PAUSE)
+    call.shell(TONE)
+    call.until(9.0)
+    call.finish()
+    lines = call.lines
+    for one in lines:
+        one.get("fields", {}).get("pcm", {}).pop("sound", None)  # as a file that is older
+    assert paused is (lines == call.lines)
+    call.rewrite(lines)
+
+    again = call.replayed()
+    assert again.difference is None
+    assert ("the words of a pause" if paused else UNHEARD) in again.stopped
