@@ -27,7 +27,10 @@ def replay(
     flights.warn(flight, played.unread)
     typer.echo(str(played))
     if to_test:
-        typer.echo(f"written: {_written(flight, played.call_id, out)}")
+        typer.echo(f"written: {_written(flight, played, out)}")
+        if played.stopped:
+            beyond = f"the test proves nothing beyond {played.seconds:.1f} s"
+            flights.warn(flight, f"{beyond}: {played.stopped}")
     if not played.exact:
         raise typer.Exit(1)
 
@@ -41,9 +44,9 @@ def _played(flight: Path) -> Replay:
         raise ConfigurationError(f"{flight}: {error}") from None
 
 
-def _written(flight: Path, call_id: str, out: Path) -> Path:
+def _written(flight: Path, played: Replay, out: Path) -> Path:
     try:
-        return regression.write_test(flight, call_id, out)
+        return regression.write_test(flight, played, out)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise ConfigurationError(f"--to-test: {where}{error.strerror or error}") from None

@@ -120,11 +120,19 @@ def replay(flight: Path) -> Replay:
     return played
 
 
-def assert_replays(flight: Path) -> None:
-    """For tests: the call goes as it went. Raises ``AssertionError`` with the difference."""
+def assert_replays(flight: Path, *, messages: int = 0, ended: bool = False) -> None:
+    """For tests: the call goes as it went. Raises ``AssertionError`` with the difference.
+
+    What cannot be replayed is no difference; but so many ``messages`` must leave as they did,
+    and with ``ended`` the call must come to its end.
+    """
     played = replay(flight)
     if not played.exact:
         raise AssertionError(str(played))
+    if played.messages < messages:
+        raise AssertionError(f"only {played.messages} messages of {messages} were proved: {played}")
+    if ended and played.stopped:
+        raise AssertionError(f"it did not come to its end: {played}")
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """``opusbridge replay`` and ``opusbridge timeline`` as their user meets them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,23 @@ def test_a_test_is_written_and_never_over_another(flight: Path, tmp_path: Path) 
     (tmp_path / "file").write_bytes(b"")
     nowhere = run("replay", "--to-test", str(flight), "--out", str(tmp_path / "file"))
     assert (nowhere.status, str(tmp_path / "file") in nowhere.complaint) == (2, True)
+
+
+def test_it_is_told_from_when_on_a_test_proves_nothing(flight: Path, tmp_path: Path) -> None:
+    lines = flight.read_bytes().splitlines(keepends=True)
+    path = tmp_path / "cut.jsonl"
+    path.write_bytes(b"".join(lines[: len(lines) // 2]))
+    ran = run("replay", "--to-test", str(path), "--out", str(tmp_path))
+
+    assert ran.status == 0
+    assert re.fullmatch(
+        f"opusbridge: {re.escape(str(path))}: the test proves nothing beyond "
+        r"\d+\.\d s: the file (ends, before the call does|is cut off or damaged)",
+        ran.complaint,
+    )
+    assert "ended=False)" in (tmp_path / "test_call_flight.py").read_text()
+    whole = run("replay", "--to-test", str(flight), "--out", str(tmp_path / "whole"))
+    assert whole.err == ""
 
 
 def test_the_folder_of_a_call_stands_for_its_flight(flight: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What is not in the file, and how the call goes again without it."""
 
+import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from opusbridge.effects import SessionConfig
 from opusbridge.events import PlayRequested
 from opusbridge.privacy import Private
 from opusbridge.recording import redaction
+from opusbridge.replay.regression import write_test
 from opusbridge.replay.replaying import SECRET, UNHEARD
 from opusbridge.sound import PCM_24K
 from tests.replay.kept import Kept
@@ -239,3 +242,31 @@ def test_where_all_was_to_be_kept_and_was_not_the_rest_is_not_reproducible(
     again = call.replayed()
     assert again.difference is None
     assert ("the words of a pause" if paused else UNHEARD) in again.stopped
+
+
+# --- To a test --------------------------------------------------------------------------
+
+
+def test_a_test_of_a_call_with_a_pause_fails_where_the_call_goes_otherwise_after_it(
+    tmp_path: Path,
+) -> None:
+    """What was withheld may be why, or a change of ours: nothing is proved any more."""
+    call = Kept(tmp_path)
+    call.shell(PAUSE)
+    call.shell(events.TextInjected(Private("hunter2")))
+    call.shell(RESUME)
+    call.shell(events.TextInjected(Private("It goes on.")))
+    call.finish()
+    played = replace(call.replayed(), call_id="1")
+    test = write_test(call.path, played, tmp_path / "calls")
+    run = runpy.run_path(str(test))["test_call_1_goes_as_it_went"]
+    run()
+
+    lines = call.lines
+    for one in lines:
+        one |= {"sha": "0" * 16} if "It goes on." in str(one.get("text")) else {}
+    call.rewrite(lines)
+    test.with_name("call_1.flight.jsonl").write_bytes(call.path.read_bytes())
+    assert call.replayed().exact
+    with pytest.raises(AssertionError, match=f"of {played.messages} were proved.*of a pause"):
+        run()

@@ -1,5 +1,6 @@
 """Calls that were recorded are played again: exactly, or up to the first difference."""
 
+import dataclasses
 import json
 import runpy
 import stat
@@ -344,7 +345,8 @@ def test_what_cannot_be_played_is_told_in_one_line(
 
 
 def test_a_flight_becomes_a_test_that_holds_and_can_fail(flight: Path, tmp_path: Path) -> None:
-    test = write_test(flight, "a-call.1", tmp_path / "calls")
+    known = dataclasses.replace(replay(flight), call_id="a-call.1")
+    test = write_test(flight, known, tmp_path / "calls")
     copy = tmp_path / "calls" / "call_a_call_1.flight.jsonl"
 
     assert test.name == "test_call_a_call_1.py"
@@ -359,7 +361,24 @@ def test_a_flight_becomes_a_test_that_holds_and_can_fail(flight: Path, tmp_path:
     with pytest.raises(AssertionError, match="long-winded"):
         run()
     with pytest.raises(FileExistsError):
-        write_test(flight, "a-call.1", tmp_path / "calls")
+        write_test(flight, known, tmp_path / "calls")
+
+
+def test_such_a_test_fails_for_a_copy_of_which_less_can_be_played(
+    flight: Path, tmp_path: Path
+) -> None:
+    known = dataclasses.replace(replay(flight), call_id="1")
+    test = write_test(flight, known, tmp_path)
+    copy, content = tmp_path / "call_1.flight.jsonl", flight.read_bytes().splitlines(True)
+    run = runpy.run_path(str(test))["test_call_1_goes_as_it_went"]
+    assert f"messages={known.messages}, ended=True)" in test.read_text()
+
+    copy.write_bytes(content[0])
+    with pytest.raises(AssertionError, match=f"only 0 messages of {known.messages} were proved"):
+        run()
+    copy.write_bytes(b"".join(line for line in content if b'"note":"ended"' not in line))
+    with pytest.raises(AssertionError, match="did not come to its end"):
+        run()
 
 
 def test_a_call_whose_agent_was_chosen_for_it_goes_as_it_went(tmp_path: Path) -> None:
