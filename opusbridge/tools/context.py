@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -158,8 +159,8 @@ class CallContext:
             raise ValueError("length must be 1 or more")
         if len(terminator) > 1 or not (terminator or length):
             raise ValueError("there must be a length, or a terminator of one key")
-        if not timeout > 0:
-            raise ValueError("timeout must be above 0")
+        if not 0 < timeout < inf:
+            raise ValueError("timeout must be above 0, and a number of seconds")
         return await self._control.collect_digits(length, terminator, timeout, secret)
 
     def for_thread(self, loop: asyncio.AbstractEventLoop) -> "CallContext":

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from math import inf, nan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -408,7 +409,11 @@ async def test_digits_are_collected_in_the_loop_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "wish", [{"length": 0}, {"terminator": ""}, {"terminator": "##"}, {"timeout": 0.0}]
+    "wish",
+    [
+        *({"length": 0}, {"terminator": ""}, {"terminator": "##"}),
+        *({"timeout": 0.0}, {"timeout": inf}, {"timeout": nan}),
+    ],
 )
 async def test_a_collection_that_could_not_end_is_refused(wish: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"length|terminator|timeout"):
