@@ -36,13 +36,15 @@ class Medium:
 
 #: Of the agent's sound.
 DELTA = "response.output_audio.delta"
+_OF_DELTA = Medium("type", "delta", ("response_id", "item_id", "content_index"))
 
 MEDIA = {
     "media": Medium("event", "payload", ("streamSid",), "media", ("track",), stamped=True),
     "userStream.chunk": Medium("type", "audioChunk", ("conversationId", "participant")),
     "playStream.chunk": Medium("type", "audioChunk", ("conversationId", "streamId")),
     "input_audio_buffer.append": Medium("type", "audio", ()),
-    DELTA: Medium("type", "delta", ("response_id", "item_id", "content_index")),
+    DELTA: _OF_DELTA,
+    "response.audio.delta": _OF_DELTA,  # as the beta called it
 }
 
 #: A longer text of the telephony side is refused unread; its length is all that matters.

@@ -58,7 +58,7 @@ class Moment:
         """A message as it may be handed in again."""
         assert self.line is not None
         text = self.line["text"]
-        if text == OVERSIZED:
+        if text == OVERSIZED and "chars" in self.line:
             return " " * int(self.line["chars"])
         return text if isinstance(text, str) else orjson.dumps(text).decode()
 

@@ -134,6 +134,12 @@ def test_a_second_of_sound_is_one_line_with_arrivals_sizes_and_one_hash(flight: 
             },
             {"response_id": "resp_1", "item_id": "item_1"},
         ),
+        (
+            "model",
+            "in",
+            {"type": "response.audio.delta", "item_id": "i", "delta": B64},
+            {"item_id": "i"},
+        ),
         # Unusual, and sound all the same.
         ("model", "in", {"x": "y" * 300, "type": "userStream.chunk", "audioChunk": B64}, None),
     ],

@@ -15,12 +15,14 @@ from opusbridge import events
 from opusbridge.agent import Agent
 from opusbridge.replay import Replay, assert_replays, replay
 from opusbridge.replay.kept import KeptEngine
+from opusbridge.replay.moments import moments
 from opusbridge.replay.regression import write_test
 from opusbridge.replay.replaying import UNHEARD
 from opusbridge.sim import script
 from opusbridge.sim.seeded import manner, seeded_call
 from opusbridge.testing.virtual import staged
 from opusbridge.tools.context import CallContext
+from tests.replay.kept import Kept
 
 #: Both sides, each manner of barge-in, responses begun by either party.
 SEEDS = (0, 3, 5, 11)
@@ -102,6 +104,33 @@ def test_where_the_sound_was_kept_it_is_the_same_to_the_last_sample(
                 line["sound"] = b64encode(bytes(len(b64decode(line["sound"])))).decode()
 
     assert replay(changed(path, tmp_path, silenced)).difference is not None
+
+
+def test_sound_of_a_model_that_calls_it_as_the_beta_did_goes_as_it_went(tmp_path: Path) -> None:
+    call = Kept(tmp_path, whole=True)
+    call.model(type="response.created", response={"id": "resp_1", "output": []})
+    of = {"response_id": "resp_1", "item_id": "item_1", "content_index": 0}
+    call.model(type="response.audio.delta", **of, delta=b64encode(bytes(range(160))).decode())
+    call.until(9.0)
+    call.finish()
+
+    (came,) = (one for one in call.lines if one.get("peer") == "model" and "media" in one)
+    assert (came["media"], came["bytes"], came["of"]) == ("response.audio.delta", 160, of)
+    again = call.replayed()
+    assert str(again.difference or again.stopped) == ""
+    assert again.frames == 1
+
+
+@pytest.mark.parametrize("text", ["<oversized>", "x" * 65_537])
+def test_a_text_that_is_no_message_comes_again_as_it_came_or_as_long(
+    tmp_path: Path, text: str
+) -> None:
+    call = Kept(tmp_path)
+    call.engine.telephony_said(text, 3.0)
+    call.finish()
+
+    *_, came = (one.text for one in moments(call.lines[1:]) if one.peer == "telephony")
+    assert came == (text if text == "<oversized>" else " " * len(text))
 
 
 # --- Different --------------------------------------------------------------------------
