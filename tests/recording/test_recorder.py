@@ -496,6 +496,8 @@ async def test_nothing_said_in_a_pause_is_in_any_file(tmp_path: Path, writer: Wr
             call.observe(effects.ResumeRecording(), now - 0.02)
             call.said("model", "in", '{"type": "x", "item_id": "item_1", "delta": "4711"}', now)
             call.said("model", "in", '{"type": "y", "item_id": "item_2", "delta": "fine"}', now)
+            call.observe(Note("withheld", "transfer"), now)
+            call.said("telephony", "out", '{"activities":[{"name":"transfer","x":"4711"}]}', now)
         call.observe(loudly, now)
         call.observe(PlayAudio(loudly.audio, now), now)
     call.finish({}, {}, START + 3.0)
@@ -511,7 +513,7 @@ async def test_nothing_said_in_a_pause_is_in_any_file(tmp_path: Path, writer: Wr
     assert "4711" not in text
     assert "fine" in text
     notes = [line["note"] for line in read_flight(tmp_path / "flight.jsonl") if "note" in line]
-    assert notes == ["recording-paused", "withheld", "recording-resumed"]
+    assert notes == ["recording-paused", "withheld", "recording-resumed", "withheld"]
 
 
 async def test_a_stuck_disk_costs_entries_but_never_a_pause(tmp_path: Path) -> None:
