@@ -38,11 +38,10 @@ _HOST = re.compile(r"https?://[^/?#@]+(?=[/?#]|$)")
 #: follows them.
 _PIECES = ("response.function_call_arguments.delta", "response.mcp_call_arguments.delta")
 
-#: One of these is in every text of which something may have to go.
-_SIGNS = (
-    *('token"', "secret", "passw", "authorization", "api", "headers", "server_url"),
-    "arguments.delta",
-)
+#: One of these is in every text in which there is a secret's key,
+_WORDS = ("token", "secret", "passw", "authorization", "api")
+#: and one of these, or a backslash, in every message of which something may have to go.
+_SIGNS = ('token"', *_WORDS[1:], "headers", "server_url", "arguments.delta")
 
 #: Keys of a policy under which the keys are names that the agent's author gave.
 _NAMED = ("tools", "clips", "clip_words")
@@ -125,7 +124,8 @@ def of_a_tool(value: Any) -> bool:
 
 def redacted_text(text: str) -> str:
     """The same of a text that may hold JSON, be it cut off, quoted, or among other words."""
-    return "".join(_pieces(text)) if '"' in text else text
+    small = text.lower() if '"' in text else ""
+    return "".join(_pieces(text)) if any(map(small.__contains__, _WORDS)) else text
 
 
 def _pieces(text: str) -> Iterator[str]:
