@@ -34,6 +34,8 @@ TRAITS = ToolTraits(reply="unless_it_goes_on")
 class _Open:
     response_id: str
     due: float
+    withheld: bool = False
+    """It began in a pause of the recording."""
     approved: bool = False
     """Of a request: the tool it was for is under way."""
 
@@ -57,7 +59,8 @@ class McpWork:
 
     def began(self, response_id: str, item_id: str, now: float) -> None:
         if self._desk.called(response_id, item_id, "", TRAITS):
-            self._calls[item_id] = _Open(response_id, now + MOST_SECONDS)
+            paused = self._transcript.paused
+            self._calls[item_id] = _Open(response_id, now + MOST_SECONDS, paused)
 
     def asked(
         self, event: events.ApprovalAsked, latest: str, at_ms: int, now: float
@@ -66,7 +69,8 @@ class McpWork:
         response_id = event.response_id or latest
         if not self._desk.called(response_id, event.item_id, "", TRAITS):
             return []  # it is told twice, as an output and as an item
-        self._requests[event.item_id] = _Open(response_id, now + MOST_SECONDS)
+        paused = self._transcript.paused
+        self._requests[event.item_id] = _Open(response_id, now + MOST_SECONDS, paused)
         wanted = f"{event.server_label}.{event.name}({event.arguments.value})"
         self._transcript.used(event.item_id, event.item_id, wanted, at_ms)
         return [effects.AskApproval(event.item_id, event.server_label, event.name, event.arguments)]
@@ -113,7 +117,9 @@ class McpWork:
             return
         remember(self._seen, event.item_id)
         wanted = f"{event.server_label}.{event.name}({event.arguments.value})"
-        self._transcript.used(event.item_id, event.item_id, wanted, at_ms)
+        began = self._calls.get(event.item_id), self._requests.get(event.approval_request_id or "")
+        withheld = any(one is not None and one.withheld for one in began)
+        self._transcript.used(event.item_id, event.item_id, wanted, at_ms, withheld)
         self._transcript.answered(event.item_id, event.output.value, event.failed, at_ms)
         self._notes += 1
         words = told_result(event.name, event.output.value[:LONGEST_TOLD])

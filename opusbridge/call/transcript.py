@@ -155,9 +155,14 @@ class Transcript:
         item = self.item(item_id, "caller")
         item.status, item.ended_ms = "completed", at_ms
 
-    def used(self, tool_call_id: str, item_id: str, wanted: str, at_ms: int) -> None:
+    def used(
+        self, tool_call_id: str, item_id: str, wanted: str, at_ms: int, withheld: bool = False
+    ) -> None:
         """The agent uses a tool; the conversation knows that as ``item_id``."""
-        self.aside(tool_call_id, "tool", item_id).started_ms = at_ms
+        item = self.aside(tool_call_id, "tool", item_id)
+        item.started_ms = at_ms
+        if withheld:
+            self._withhold(item)
         self.words(tool_call_id, "tool", wanted, final=True)
 
     def answered(self, tool_call_id: str, output: str, failed: bool, at_ms: int) -> None:

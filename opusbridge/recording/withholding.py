@@ -19,6 +19,7 @@ _PLAIN = frozenset(
         "id",
         "item_id",
         "call_id",
+        "approval_request_id",
         "response_id",
         "previous_item_id",
         "conversationId",
@@ -34,7 +35,7 @@ _PLAIN = frozenset(
     }
 )
 #: Keys of ids that say what a message is about; the item before it is somebody else.
-_ABOUT = frozenset({"id", "item_id", "call_id", "response_id"})
+_ABOUT = frozenset({"id", "item_id", "call_id", "approval_request_id", "response_id"})
 
 #: Ids remembered: a pause has a few dozen, and a peer that runs wild must not fill the memory.
 MOST_IDS = 10_000

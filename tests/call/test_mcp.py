@@ -214,3 +214,19 @@ def test_a_server_whose_tools_are_not_listed_is_noted() -> None:
     assert talk.handle(events.McpListFailed("mcpl_1"), 1.2) == [
         Note("mcp", "unlisted", ("mcpl_1",))
     ]
+
+
+def test_what_was_called_or_asked_for_in_a_pause_is_withheld_though_it_is_done_after_it() -> None:
+    talk = calling("mcp_0")
+    talk.transcript.pause("agent", 1100, ())
+    talk.handle(events.OutputItemAdded("resp_1", "mcp_2", "mcp_call"), 1.1)
+    talk.handle(ASKED, 1.2)
+    decide(talk, True, 1.3)
+    talk.transcript.resume("agent", 1400)
+    for item_id, request_id in (("mcp_1", "mcpr_1"), ("mcp_0", None), ("mcp_2", None)):
+        used = events.McpUsed(item_id, *USE, Private("Ada"), False, request_id)
+        talk.handle(used, 1.5)
+
+    withheld = {one["item_id"] for one in talk.transcript.written() if "withheld" in one}
+    assert withheld == {"mcpr_1", "mcp_1", "mcp_2"}
+    assert {"mcp-1", "mcp-3"} <= set(talk.transcript.newly_withheld())

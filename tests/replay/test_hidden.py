@@ -26,9 +26,9 @@ def told(call: Kept, kind: str) -> list[Any]:
     return [one["text"] for one in call.lines if kind in str(one.get("text"))]
 
 
-def mcp_used(call: Kept, output: str, item_id: str = "mcp_1") -> None:
+def mcp_used(call: Kept, output: str, item_id: str = "mcp_1", **more: Any) -> None:
     item = {"id": item_id, "type": "mcp_call", "server_label": "crm", "name": "card"}
-    done = {**item, "arguments": ARGUMENTS, "output": output}
+    done = {**item, "arguments": ARGUMENTS, "output": output, **more}
     call.model(type="conversation.item.done", item=done)
 
 
@@ -155,6 +155,33 @@ def test_what_an_mcp_tool_gave_in_a_pause_is_not_kept_when_it_is_told_again(
 
     as_it_went(call)
     assert "The tool card gave this result: four" in call.path.read_text()
+    assert len(told(call, "mcp-1")) == 1
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_an_mcp_tool_called_in_a_pause_is_withheld_though_it_answers_after_it(
+    tmp_path: Path, asks: bool
+) -> None:
+    call = Kept(tmp_path)
+    asked = {"id": "mcpr_1", "type": "mcp_approval_request", "server_label": "crm"}
+    of = {"response_id": "resp_1", "output_index": 0}
+    call.model(type="response.created", response={"id": "resp_1", "output": []})
+    call.shell(PAUSE)
+    if asks:
+        item = {**asked, "name": "card", "arguments": ARGUMENTS}
+        call.model(type="response.output_item.done", **of, item=item)
+        call.shell(events.ApprovalDecided("mcpr_1", True))
+    else:
+        item = {"id": "mcp_1", "type": "mcp_call", "server_label": "crm", "name": "card"}
+        call.model(type="response.output_item.added", **of, item=item)
+    call.shell(RESUME)
+    mcp_used(call, "hunter2 and more", approval_request_id="mcpr_1" if asks else None)
+    call.shell(events.ModelLost("model-lost"))
+    call.dialled()
+
+    as_it_went(call)
+    assert '"ada' not in call.path.read_text().replace("\\", "")
+    assert "and more" not in call.path.read_text()
     assert len(told(call, "mcp-1")) == 1
 
 
