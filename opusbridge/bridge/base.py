@@ -285,6 +285,9 @@ class RealtimeBridge(Asking):
     def _step_broke(self, error: Exception) -> None:
         log.error("call broke", raised=places(error))
         engine = self._engine
+        if engine is not None and engine.ended is not None:
+            self._end(engine.ended)  # which is what was lost of the step
+            return
         if self._broke or engine is None:
             self._end(ending("internal-error"))
             return

@@ -71,7 +71,11 @@ class Prelude:
         if isinstance(event, _AT_ONCE):
             return self._call.handle(event, now)
         if isinstance(event, _NO_LONGER):
-            return self._begin(now) + self._call.handle(event, now)
+            found = self._begin(now)
+            if isinstance(event, events.CallerHungUp):
+                # His line is closed already: nothing may be said on it any more.
+                found = [one for one in found if not isinstance(one, effects.ToTelephony)]
+            return found + self._call.handle(event, now)
         if len(self._kept) < MOST_KEPT or not isinstance(event, events.CallerSpoke):
             self._kept.append((event, now))
         return self._started(event, now) if isinstance(event, events.CallStarted) else []

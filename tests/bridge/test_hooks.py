@@ -18,7 +18,9 @@ from opusbridge.bridge.conduct import CONFIGURE_SECONDS
 from opusbridge.bridge.hooks import ON_END_SECONDS, STOP_SECONDS, configured, tell_of_end
 from opusbridge.call.policy import AUDIOCODES, TWILIO
 from opusbridge.config import Settings
+from opusbridge.effects import Effect
 from opusbridge.errors import ending
+from opusbridge.events import Event
 from opusbridge.privacy import Private
 from opusbridge.sim.callers import (
     Caller,
@@ -147,6 +149,42 @@ def test_a_configure_that_never_answers_costs_its_time_and_nothing_else(
     assert waited == pytest.approx(CONFIGURE_SECONDS, abs=0.05)
     assert stage.bridge.agent is agent
     assert stage.verdict() == []
+
+
+@both_bridges
+def test_a_caller_who_hangs_up_while_configure_is_asked_ends_the_call(
+    bridge: type[AnyBridge], tmp_path: Path
+) -> None:
+    async def configure(call: CallContext) -> None:
+        await asyncio.Event().wait()
+
+    (tmp_path / "hello.wav").write_bytes(wav_bytes(voice(800, 8_000), 8_000, 1))
+    agent = an_agent(
+        configure=configure,
+        greeting=None,
+        greeting_audio=tmp_path / "hello.wav",
+        greeting_words="Hello.",
+    )
+    stage, how = in_virtual_time(play(bridge, [Wait(0.5), HangUp()], agent=agent))
+
+    assert how == ending("caller-hung-up")
+    assert stage.at(events.Broke) == []
+
+
+@both_bridges
+def test_a_call_that_breaks_as_it_ends_has_ended_all_the_same(bridge: type[AnyBridge]) -> None:
+    async def spoil(stage: Stage) -> None:
+        def breaks(what: Event | Effect, now: float) -> None:
+            if isinstance(what, effects.EndCall):
+                raise ZeroDivisionError
+
+        await asyncio.sleep(0.1)
+        assert stage.bridge._engine is not None
+        stage.bridge._engine._observers += (breaks,)
+
+    _, how = in_virtual_time(play(bridge, [Wait(0.5), HangUp()], agent=an_agent(), during=spoil))
+
+    assert how == ending("caller-hung-up")
 
 
 def test_audiocodes_is_answered_in_time_whatever_configure_does() -> None:

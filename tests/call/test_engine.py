@@ -13,10 +13,18 @@ from opusbridge.call.engine import (
     Engine,
     Observer,
     Outgoing,
+    TelephonyProtocol,
     by_type,
 )
 from opusbridge.call.patience import MOST_BAD_MESSAGES, UNKNOWN_AT_ONCE
-from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, model_format
+from opusbridge.call.policy import (
+    AUDIOCODES,
+    TWILIO,
+    CallPolicy,
+    Clip,
+    TelephonyTraits,
+    model_format,
+)
 from opusbridge.effects import Effect, Note, SessionConfig, TurnDetection
 from opusbridge.errors import ending
 from opusbridge.events import Event
@@ -336,6 +344,41 @@ def test_a_call_that_is_configured_first_has_its_frames_kept_and_its_model_diall
     assert ["input_audio_buffer.append" in one for one in appended] == [True]
     late = engine.configured(None, 3.0).effects
     assert late == [Note("stray", "configured")]
+
+
+CLIPS = {"greeting": Clip(8_000, b"\x01\x00" * 800)}
+INITIATE = {
+    "conversationId": "conversation-1",
+    "expectAudioMessages": True,
+    "supportedMediaFormats": ["raw/mulaw"],
+    "caller": "+15550100001",
+}
+ON_AUDIOCODES = [
+    said("session.initiate", **INITIATE),
+    said("activities", activities=[{"type": "event", "name": "start"}]),
+    said("session.end", reasonCode="client-disconnected", reason="Client Side"),
+]
+
+
+@pytest.mark.parametrize(
+    ("traits", "protocol", "texts"),
+    [
+        (AUDIOCODES, AudioCodesProtocol, ON_AUDIOCODES),
+        (TWILIO, TwilioProtocol, [START, text("stop", stop={"callSid": "CA1"})]),
+    ],
+    ids=["audiocodes", "twilio"],
+)
+def test_a_caller_who_hangs_up_before_it_is_known_how_to_conduct_the_call_ends_it(
+    traits: TelephonyTraits, protocol: type[TelephonyProtocol], texts: list[str]
+) -> None:
+    policy = CallPolicy(traits, SESSION, greet=True, clips=CLIPS, configure_seconds=3.0)
+    engine = Engine(Call(policy, 0.0), protocol(), RealtimeProtocol())
+
+    for one in texts:
+        out = engine.telephony_said(one, 1.0)
+
+    assert out.to_telephony == []
+    assert out.effects[-1] == effects.EndCall(ending("caller-hung-up"))
 
 
 def test_a_caller_who_returns_does_so_on_a_line_of_his_own() -> None:
