@@ -141,10 +141,9 @@ class Conversation:
             case events.ResponseCreated():
                 self.response.outside(event.response_id)
             case events.OutputItemAdded():
-                self.tools.item_begun(event, now)
                 if event.kind == "message":
                     self.transcript.answers(event.item_id, event.response_id)
-                return self.response.seen(event.response_id, True, now)
+                return self.tools.item_begun(event, now)
             case events.OutputItemDone():
                 return self._item_done(event, now)
             case events.ModelAudioDone():

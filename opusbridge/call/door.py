@@ -67,6 +67,11 @@ class Door:
         held = self.held_by
         return [Note("pending", held, self.ids())] if held else self.settle(now)
 
+    def at_work(self, until: float | None, now: float) -> None:
+        """The provider runs tools for the response, ``until`` then at most; ``None``: no more."""
+        self.response.at_work_until = until
+        self.response.progressed(now + self.policy.progress_timeout)
+
     def not_accepted(self, request_id: str, now: float) -> None:
         """A request that is past was refused: what was taken for its response is another's."""
         self.request.is_orphan(request_id)

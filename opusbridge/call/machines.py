@@ -124,6 +124,8 @@ class ResponseMachine:
     """Cancelled by a watchdog, not by the caller."""
     sound_complete: bool = False
     """All it had to say has come; only its ``response.done`` lacks."""
+    at_work_until: float | None = None
+    """The provider runs tools for it, this long at most, and tells nothing of it meanwhile."""
     over: list[str] = field(default_factory=list)
     freed: list[str] = field(default_factory=list)
     """Declared over by us alone: the model may think otherwise."""
@@ -152,16 +154,21 @@ class ResponseMachine:
         else:  # there is one at a time: those we gave up on are really over
             remember(self.over, *self.freed)
             self.freed.clear()
-        self.id, self.taken_for = response_id, None
+        self.id, self.taken_for, self.at_work_until = response_id, None, None
         self.announced = self.stuck = self.sound_complete = False
         return action
+
+    def progressed(self, due: float) -> None:
+        """Something of it came: more is to follow by ``due``, or when its tools are done."""
+        if self.state is Response.ACTIVE:
+            self.due = max(due, self.at_work_until or due)
 
     def forget(self, past: list[str]) -> tuple[Cause, ...]:
         """It is past, ``over`` or ``freed`` keeps its id; returns what it was answering."""
         assert self.id is not None
         remember(past, self.id)
         covering, self.covering = self.covering, ()
-        self.id = self.due = self.taken_for = None
+        self.id = self.due = self.taken_for = self.at_work_until = None
         self.announced = self.stuck = self.sound_complete = False
         return covering
 

@@ -57,6 +57,11 @@ class McpWork:
             return None
         return min(one.due for one in (*self._calls.values(), *self._requests.values()))
 
+    def busy_until(self, response_id: str | None) -> float | None:
+        """How long the provider may take with the tools of this response, if it runs any."""
+        due = (one.due for one in self._calls.values() if one.response_id == response_id)
+        return max(due, default=None)
+
     def began(self, response_id: str, item_id: str, now: float) -> None:
         if self._desk.called(response_id, item_id, "", TRAITS):
             paused = self._transcript.paused

@@ -181,8 +181,7 @@ class ResponseLifecycle:
             return []
         if response_id == slot.id and slot.announced:
             slot.sound_complete &= not more_to_come
-            if slot.state is Response.ACTIVE:
-                slot.due = now + self.policy.progress_timeout
+            slot.progressed(now + self.policy.progress_timeout)
             return []
         if slot.state is Response.NONE or response_id == slot.id:
             return self._accepted(response_id, None, now, announced=False)
@@ -368,8 +367,7 @@ class ResponseLifecycle:
         if response_id != slot.id and slot.begin(response_id) is Action.REPLACE:
             found.append(Note("stray", "created-while-active", ids))
         slot.announced = True
-        if slot.state is Response.ACTIVE:
-            slot.due = now + self.policy.progress_timeout
+        slot.progressed(now + self.policy.progress_timeout)
         if unwanted:
             # Only one that it replaced can have left anything here.
             self._waiting.put_back(slot.covering, now)

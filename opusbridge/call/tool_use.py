@@ -118,10 +118,13 @@ class ToolWork:
 
     # --- Tools of MCP servers -----------------------------------------------------------
 
-    def item_begun(self, event: events.OutputItemAdded, now: float) -> None:
+    def item_begun(self, event: events.OutputItemAdded, now: float) -> list[Effect]:
         self._latest = event.response_id
+        found = self._response.seen(event.response_id, True, now)
         if event.kind == "mcp_call":
             self._mcp.began(event.response_id, event.item_id, now)
+            self._provider_at_work(now)
+        return found
 
     def mcp(self, event: events.OfMcp, now: float) -> list[Effect]:
         match event:
@@ -132,11 +135,19 @@ class ToolWork:
             case events.McpUsed():
                 self._mcp.used(event, self._call_ms(now))
                 settled = self._mcp.settled(event.item_id, event.approval_request_id)
+                self._provider_at_work(now)
                 return self._settled(settled, event.failed, now)
             case events.McpSettled(item_id):
-                return self._settled(self._mcp.settled(item_id, None), False, now)
+                settled = self._mcp.settled(item_id, None)
+                self._provider_at_work(now)
+                return self._settled(settled, False, now)
             case _:
                 assert_never(event)
+
+    def _provider_at_work(self, now: float) -> None:
+        """A response shows nothing of itself while it waits for such a tool."""
+        until = self._mcp.busy_until(self._response.response_id)
+        self._response.door.at_work(until, now)
 
     def _decided(self, item_id: str, approve: bool, now: float) -> list[Effect]:
         """The answer goes at once; if it is no, the model is asked to speak of that."""

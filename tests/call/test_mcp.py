@@ -9,8 +9,10 @@ from opusbridge.effects import (
     AddApproval,
     AddText,
     AskApproval,
+    CancelResponse,
     CreateResponse,
     Effect,
+    FeelPulse,
     Note,
     SessionConfig,
     TurnDetection,
@@ -100,6 +102,46 @@ def test_a_tool_that_is_begun_twice_is_one() -> None:
     talk = calling("mcp_1", "mcp_1")
 
     assert talk.tools.running == 1
+
+
+def time_passes(talk: Conversation, until: float) -> list[Effect]:
+    """What the passing of time alone leads to; the session answers when it is asked for a sign."""
+    found: list[Effect] = []
+    while (due := talk.deadline) is not None and due <= until:
+        found += (came := talk.timed_out(due))
+        if FeelPulse() in came:
+            talk.handle(CONFIGURED, due)
+    return found
+
+
+def test_a_tool_that_takes_long_is_waited_for_as_long_as_it_may_take() -> None:
+    talk = calling("mcp_1")
+
+    assert not any(isinstance(one, CancelResponse) for one in time_passes(talk, 1.0 + MOST_SECONDS))
+    talk.handle(events.McpSettled("mcp_1"), 1.05 + MOST_SECONDS)
+    talk.handle(speaks("resp_1"), 1.05 + MOST_SECONDS)
+    assert requests(talk.handle(DONE, 2.0 + MOST_SECONDS)) == 0
+
+
+def test_when_it_is_done_the_response_must_go_on_as_any_other() -> None:
+    talk = calling("mcp_1", "mcp_2")
+    talk.handle(events.McpSettled("mcp_1"), 30.0)
+    assert CancelResponse("resp_1") not in time_passes(talk, 51.0)
+    talk.handle(events.McpSettled("mcp_2"), 52.0)
+
+    assert CancelResponse("resp_1") not in time_passes(talk, 71.9)
+    assert CancelResponse("resp_1") in time_passes(talk, 72.0)
+
+
+def test_one_that_is_never_done_is_given_up_with_its_response_and_spoken_of() -> None:
+    talk = calling("mcp_1")
+
+    found = time_passes(talk, 1.1 + MOST_SECONDS)
+    found += talk.handle(events.ResponseDone("resp_1", "cancelled"), 1.2 + MOST_SECONDS)
+
+    assert notes(found) == ["overdue"]
+    assert found.count(CancelResponse("resp_1")) == 1
+    assert [one.why for one in found if isinstance(one, CreateResponse)] == ["turn+tools"]
 
 
 def test_our_own_tools_and_a_servers_are_answered_together() -> None:
