@@ -145,6 +145,9 @@ class BargeIn:
         if not self._transcript.committed(event.item_id, event.previous_item_id):
             return []  # said twice, or after it was seen in the conversation
         self._turn = None
+        if self._policy.session.turn_detection is None:  # nobody has told that he began
+            self._floor_taken = not self._unheeded
+            self._passed_over = event.item_id if self._unheeded else None
         over = self._speech_over(now)
         self._line.committed()
         self._line.speech_stopped()

@@ -112,7 +112,7 @@ class Call:
                 self._rescue.ready()
             case events.ResponseDone(status="completed"):
                 self._rescue.answered()
-            case events.SpeechStarted():
+            case events.SpeechStarted() | events.TurnCommitted():
                 self._company.caller_heard()
             case _:
                 pass

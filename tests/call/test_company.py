@@ -242,6 +242,40 @@ def test_who_answers_a_nudge_is_patiently_waited_for_again() -> None:
     assert texts(wait(call, 13.0)) == [(12.5, "The caller has said nothing for 5 seconds. Ask.")]
 
 
+#: Nothing tells when the caller begins to speak.
+BY_STREAM = replace(POLICY, session=replace(SESSION, turn_detection=None))
+
+
+def test_where_only_his_turns_are_known_a_turn_is_an_answer_to_a_nudge() -> None:
+    call, _ = started(replace(BY_STREAM, no_input=LADDER))
+    wait(call, 5.0)
+    answer(call, 1, 5.0)
+    call.handle(events.TurnCommitted("item_1"), 7.0)
+    answer(call, 2, 7.0)
+
+    assert texts(wait(call, 13.0)) == [(12.5, "The caller has said nothing for 5 seconds. Ask.")]
+
+
+@pytest.mark.parametrize("interruptible", [True, False])
+def test_and_a_turn_during_the_goodbye_keeps_the_line_where_speech_may(
+    interruptible: bool,
+) -> None:
+    goodbye = SilencePolicy((5.0,), (), "Say goodbye.")
+    how = replace(BY_STREAM, no_input=goodbye, farewell_interruptible=interruptible)
+    call, _ = started(how)
+    wait(call, 5.0)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 5.1)
+    goodbye_sound = Audio.of(bytes(8_000), PCMU_8K)
+    call.handle(events.ModelSpoke("resp_1", "answer_1", 0, goodbye_sound), 5.1)
+    call.handle(events.TurnCommitted("item_1"), 5.5)
+    found = call.handle(events.ResponseDone("resp_1", "completed"), 6.0)
+
+    assert any(isinstance(one, CreateResponse) for one in found) == interruptible
+    if interruptible:
+        answer(call, 2, 6.0)
+    assert (of(HangUp, wait(call, 11.0)) == []) == interruptible
+
+
 def test_a_key_is_an_answer_too() -> None:
     call, _ = started(replace(POLICY, no_input=LADDER))
     wait(call, 5.0)
