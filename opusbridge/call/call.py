@@ -147,6 +147,8 @@ class Call:
             case events.CallerHungUp(reason, offered):
                 known = self.policy.telephony.tells_who_ended
                 return declined(offered) + self._end(self.departure.ending(reason, known), now)
+            case events.CallerGaveUp():
+                return self._end(ending("caller-hung-up"), now)
             case events.TelephonyLost():
                 return self._end(self.departure.ending("telephony-lost"), now)
             case events.TransferUnderWay() | events.CallerReturns() | events.CallerSpoke():
@@ -301,7 +303,7 @@ class Call:
             self._company.nobody(now)
             if self.departure.closing is not None:
                 self._rescue.ready()  # nor is anybody dialled for last words
-            return self._dial_again(now)
+            return self._rescue.dial(now)
         if talk.model.failure:
             return self._part_badly(talk.model.failure, now)
         given_up = talk.response.given_up
@@ -312,7 +314,7 @@ class Call:
             return found + self._company.keep(talk, self.departure, self._started, now)
         if given_up:
             return self.departure.apologise(talk, self._started, now)
-        found, wishes = self._dial_again(now), self._wishes
+        found, wishes = self._rescue.dial(now), self._wishes
         wishes.keys.look(talk.voice.silent_at(now))
         typing, held = wishes.keys.collecting, wishes.held
         return found + self._company.keep(talk, self.departure, self._started, now, typing, held)
@@ -322,12 +324,7 @@ class Call:
         if leaving.closing is not None or (leaving.parting and not self._rescue.under_way):
             return []  # should a transfer fail, that is soon enough
         again = not permanent and self._rescue.lost(reason, now)
-        return self._dial_again(now) if again else self._part_badly(reason, now)
-
-    def _dial_again(self, now: float) -> list[Effect]:
-        reason = self._rescue.reason
-        dial: list[Effect] = [Note("model-replaced", reason), effects.ReplaceModel(reason)]
-        return dial if self._rescue.dial_due(now) else []
+        return self._rescue.dial(now) if again else self._part_badly(reason, now)
 
     def _transfer_failed(self, reason: str, now: float) -> list[Effect]:
         talk = self.conversation

@@ -7,7 +7,9 @@ was ready and is lost again before one answer came of it is replaced once more, 
 
 from dataclasses import dataclass
 
-from opusbridge.call.machines import earliest
+from opusbridge import effects
+from opusbridge.call.machines import earliest, is_due
+from opusbridge.effects import Effect, Note
 
 #: Sessions in a row without one answer; after that it is not the line.
 MOST_IN_A_ROW = 2
@@ -39,7 +41,7 @@ class Rescue:
 
     @property
     def deadline(self) -> float | None:
-        """When to ask :meth:`dial_due` and :meth:`expired` again."""
+        """When to ask :meth:`dial` and :meth:`expired` again."""
         return earliest(self._over_at, self._dial_at)
 
     def lost(self, reason: str, now: float) -> bool:
@@ -56,12 +58,12 @@ class Rescue:
         self._dial_at, self._over_at = now, now + self.grace_seconds
         return True
 
-    def dial_due(self, now: float) -> bool:
-        """Whether to dial now; true once for each dial."""
-        if self._dial_at is None or now < self._dial_at:
-            return False
+    def dial(self, now: float) -> list[Effect]:
+        """Whatever is to be done about that now; once for each dial."""
+        if not is_due(self._dial_at, now):
+            return []
         self._dial_at = None
-        return True
+        return [Note("model-replaced", self.reason), effects.ReplaceModel(self.reason)]
 
     def expired(self, now: float) -> bool:
         """Whether the caller has waited long enough; true once."""

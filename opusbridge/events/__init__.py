@@ -57,6 +57,7 @@ from opusbridge.events.shell import (
 )
 from opusbridge.events.telephony import (
     CallArrived,
+    CallerGaveUp,
     CallerHungUp,
     CallerReturns,
     CallerSpoke,
@@ -84,6 +85,7 @@ __all__ = [
     "CallArrived",
     "CallConfigured",
     "CallStarted",
+    "CallerGaveUp",
     "CallerHungUp",
     "CallerReturns",
     "CallerSpoke",

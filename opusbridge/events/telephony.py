@@ -115,6 +115,12 @@ class CallerHungUp:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerGaveUp:
+    """He hung up before anybody took him: told by what came of a transfer, so his line is gone,
+    and may not have said so itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class TelephonyLost:
     """The telephony socket ended without a goodbye."""
 
@@ -135,5 +141,6 @@ FromTelephony = (
     | TransferUnderWay
     | CallerReturns
     | CallerHungUp
+    | CallerGaveUp
     | TelephonyLost
 )

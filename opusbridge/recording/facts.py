@@ -26,6 +26,7 @@ NAMES: dict[type, str] = {
     effects.DeliverDigits: "digits-delivered",
     events.TransferRequested: "transfer-requested",
     events.CallerReturns: "caller-returns",
+    events.CallerGaveUp: "caller-gave-up",
     events.TextInjected: "text-injected",
     events.MessageRejected: "message-rejected",
     events.PeerStalled: "peer-stalled",

@@ -44,6 +44,7 @@ MARKS: dict[str, str] = {
     "hang-up-requested": "plain",
     "transfer-requested": "plain",
     "caller-returns": "plain",
+    "caller-gave-up": "plain",
     "text-injected": "plain",
     "configure-asked": "plain",
     "configured": "plain",

@@ -29,6 +29,7 @@ from tests.bridge.virtual import PartySocket, Stage, in_virtual_time, play
 AFTER = "https://voice.example.com/twilio/after"
 CALL = "CA" + "1" * 32
 BUSY = {"DialCallStatus": "busy", "CallStatus": "in-progress"}
+GAVE_UP = {"DialCallStatus": "canceled", "CallStatus": "completed"}
 
 AGENT = Agent(
     name="front-desk",
@@ -170,6 +171,37 @@ def test_a_transfer_that_was_answered_ends_the_call_when_twilio_says_so() -> Non
     )
 
     assert how == ending("transferred")
+
+
+def test_that_he_gave_up_ends_the_call_though_his_stream_has_not_ended(tmp_path: Path) -> None:
+    story = Story(Rest(does_it=False))
+
+    async def during(stage: Stage) -> None:
+        story.rest.stage = stage
+        await stage.until(lambda: bool(story.rest.asked))
+        await asyncio.sleep(1.0)
+        assert not story.bridge.dial_ended(GAVE_UP)
+
+    def recorder(call_id: str, started: datetime, now: float) -> CallRecorder:
+        return CallRecorder(
+            tmp_path, None, now, record=True, flight=True, writer=writer, call_id=call_id
+        )
+
+    writer = Writer()
+    _, how = in_virtual_time(
+        play(
+            story.kind,
+            [WaitForAgent(), Wait(30.0)],
+            agent=AGENT,
+            replies=ReplyScript(REPLIES),
+            during=during,
+            recorder=recorder,
+        )
+    )
+    writer.close()
+
+    assert how == ending("caller-hung-up")
+    assert_replays(tmp_path / FLIGHT)
 
 
 @pytest.mark.parametrize("answer", [None, 503], ids=["none", "trouble"])

@@ -163,8 +163,17 @@ def test_a_transfer_that_was_answered_ends_the_call_as_one() -> None:
 
 
 def test_who_hangs_up_while_it_still_rings_there_hung_up() -> None:
-    found = away().handle(events.CallerHungUp("caller-hung-up"), 12.0)
+    for told in (events.CallerGaveUp(), events.CallerHungUp("caller-hung-up")):
+        found = away().handle(told, 12.0)
 
+        assert found == [EndCall(ending("caller-hung-up"))]
+
+
+def test_that_he_gave_up_may_be_heard_before_his_line_has_ended() -> None:
+    call = transferring()
+    call.handle(events.TransferUnderWay(), 1.05)
+
+    found = call.handle(events.CallerGaveUp(), LEFT)
     assert found == [EndCall(ending("caller-hung-up"))]
 
 

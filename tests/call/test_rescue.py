@@ -10,8 +10,8 @@ def test_a_lost_session_is_dialled_for_at_once_and_once() -> None:
     assert rescue.lost("model-lost", 10.0)
 
     assert (rescue.under_way, rescue.reason, rescue.deadline) == (True, "model-lost", 10.0)
-    assert rescue.dial_due(10.0)
-    assert not rescue.dial_due(10.0)
+    assert rescue.dial(10.0)
+    assert not rescue.dial(10.0)
     assert rescue.deadline == 40.0
 
 
@@ -20,11 +20,11 @@ def test_dials_that_fail_are_repeated_after_growing_pauses_within_the_one_grace(
     rescue.lost("model-lost", 0.0)
     now = 0.0
     for pause in (*PAUSES, PAUSES[-1]):
-        assert rescue.dial_due(now)
+        assert rescue.dial(now)
         assert rescue.lost("model-unreachable", now + 0.5)
         now += 0.5 + pause
         assert rescue.deadline == now
-        assert not rescue.dial_due(now - 0.01)
+        assert not rescue.dial(now - 0.01)
 
     assert rescue.reason == "model-unreachable"
     assert not rescue.expired(29.9)
@@ -39,7 +39,7 @@ def test_a_session_that_is_ready_ends_the_waiting() -> None:
     rescue.ready()
 
     assert (rescue.under_way, rescue.deadline) == (False, None)
-    assert not rescue.dial_due(0.0)
+    assert not rescue.dial(0.0)
     assert not rescue.expired(100.0)
 
 
@@ -77,7 +77,7 @@ def test_a_new_loss_begins_with_the_shortest_pause() -> None:
     rescue.answered()
 
     rescue.lost("model-lost", 50.0)
-    rescue.dial_due(50.0)
+    rescue.dial(50.0)
     rescue.lost("model-unreachable", 51.0)
 
     assert rescue.deadline == 51.0 + PAUSES[0]

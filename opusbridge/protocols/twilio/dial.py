@@ -11,7 +11,7 @@ _ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 #: Why nobody took it, in the words of ``TransferFailed``; anything else is an ``error``.
 _REASONS = {"busy": "busy", "no-answer": "no-answer", "canceled": "no-answer"}
 
-Result = events.TransferSucceeded | events.CallerHungUp | events.CallerReturns
+Result = events.TransferSucceeded | events.CallerGaveUp | events.CallerReturns
 
 
 def dial_result(fields: Mapping[str, str]) -> Result:
@@ -20,5 +20,5 @@ def dial_result(fields: Mapping[str, str]) -> Result:
     if status in ANSWERED:
         return events.TransferSucceeded()
     if fields.get("CallStatus") in _ENDED:
-        return events.CallerHungUp("caller-hung-up")
+        return events.CallerGaveUp()
     return events.CallerReturns(_REASONS.get(status, "error"))

@@ -35,4 +35,4 @@ def test_a_form_that_says_nothing_is_a_transfer_that_failed() -> None:
 @pytest.mark.parametrize("caller", ["completed", "canceled", "failed", "busy", "no-answer"])
 def test_a_caller_who_hung_up_while_it_rang_does_not_come_back(caller: str) -> None:
     told = {"DialCallStatus": "canceled", "CallStatus": caller}
-    assert dial_result(told) == events.CallerHungUp("caller-hung-up")
+    assert dial_result(told) == events.CallerGaveUp()
