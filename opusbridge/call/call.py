@@ -331,6 +331,7 @@ class Call:
         found = self.departure.give_back(reason, talk, now) if talk is not None else None
         if talk is None or found is None:
             return [Note("stray", "transfer")]
+        self._company.caller_heard()  # his silence begins anew
         if not talk.model.ready and not self._rescue.under_way:
             found += self._replace_model("model-lost", False, now)  # while we waited
         return found

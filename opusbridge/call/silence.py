@@ -34,14 +34,15 @@ class Ladder:
             return
         if self._quiet_since is None:
             self._quiet_since = now
-        self.deadline = max(self._quiet_since, silent_at) + self.policy.after_seconds[self.rung]
+        wait = self.policy.after_seconds[min(self.rung, len(self.policy.nudges))]
+        self.deadline = max(self._quiet_since, silent_at) + wait
 
     def due(self, now: float) -> bool:
         """Whether to say the next thing now; true once for each."""
-        if self.deadline is None or now < self.deadline:
+        if self.policy is None or self.deadline is None or now < self.deadline:
             return False
         self.deadline = self._quiet_since = None
-        self.rung += 1
+        self.rung = min(self.rung, len(self.policy.nudges)) + 1  # the goodbye, once more
         return True
 
     @property

@@ -29,6 +29,7 @@ from opusbridge.effects import (
     PlayAudio,
     ReplaceModel,
     SessionConfig,
+    TransferCall,
     TurnDetection,
 )
 from opusbridge.errors import ending
@@ -296,6 +297,20 @@ def test_who_speaks_during_the_goodbye_keeps_the_line() -> None:
 
     assert Note("farewell-cancelled") in found
     assert of(HangUp, wait(call, 12.0)) == []
+
+
+def test_a_transfer_in_place_of_the_goodbye_that_fails_begins_at_the_foot_again() -> None:
+    call, _ = started(replace(POLICY, no_input=SilencePolicy((5.0, 5.0), ("Ask.",), "Bye.")))
+    wait(call, 5.0)
+    answer(call, 1, 5.0)
+    wait(call, 10.5)
+    call.handle(events.TransferRequested(Private("+15550100300")), 10.5)
+    answer(call, 2, 10.5)
+    assert of(TransferCall, wait(call, 12.0))
+    call.handle(events.TransferFailed("busy"), 12.0)
+    answer(call, 3, 12.0)
+
+    assert texts(wait(call, 18.0)) == [(17.5, "The caller has said nothing for 5 seconds. Ask.")]
 
 
 def test_the_stored_goodbye_needs_no_model() -> None:

@@ -64,6 +64,17 @@ def test_who_is_heard_begins_again_at_the_foot_of_the_ladder() -> None:
     assert ladder.deadline == 15.0
 
 
+def test_after_a_goodbye_that_came_to_nothing_there_is_another() -> None:
+    ladder = waiting(SilencePolicy((5.0, 7.0), ("Ask.",), "Say goodbye."))
+    for due in (6.0, 13.0, 20.0):
+        assert ladder.due(due)
+        ladder.look(quiet=True, silent_at=0.0, now=due)
+
+    assert ladder.spent
+    assert ladder.words == "The caller has said nothing for 7 seconds. Say goodbye."
+    assert ladder.deadline == 27.0
+
+
 def test_without_words_of_its_own_the_goodbye_is_the_stored_one() -> None:
     ladder = waiting(SilencePolicy((5.0,), (), None))
 
