@@ -141,6 +141,36 @@ class BargeIn:
         note = Note("speech-ended", "", (event.item_id,), ago)
         return [*over, *tell, note, *self._response.caller_stopped(now)]
 
+    def stream_stopped(self, now: float) -> list[Effect]:
+        """Nothing more comes of his sound for now: a commit only where no turn detection does it.
+
+        AudioCodes stops the stream of its own accord when barge-in is off and we begin to play.
+        """
+        if self._policy.session.turn_detection is not None:
+            return self._line.feed(now)
+        ours = not self._policy.barge_in and self._voice.silent_at(now) > now
+        return [] if ours else self._turn_over(now)
+
+    def session_ready(self, now: float) -> list[Effect]:
+        """The line is open: a turn that ended before that is over now."""
+        return self._turn_over(now) if self._line.owes_commit else []
+
+    def _turn_over(self, now: float) -> list[Effect]:
+        """Nobody told when he began: what his speech cuts is cut at its end."""
+        commit = self._line.commit()
+        if not commit:
+            return []
+        self.fell_silent_at = now
+        self._floor_taken = not self._unheeded
+        heard_out = self._unheeded or self._spares_greeting(now)
+        stop = self._response.caller_began(now, doubtful=heard_out)
+        held = self._response.caller_stopped(now)
+        if heard_out or self.closed or not self._policy.barge_in:
+            return [*commit, *stop, *held]
+        clear, cut = self._voice.cut(now)
+        noted: list[Effect] = [Note("barge-in")] if clear or stop else []
+        return [*clear, *commit, *stop, *held, *self._model.cut(cut), *noted]
+
     def turn_committed(self, event: events.TurnCommitted, now: float) -> list[Effect]:
         if not self._transcript.committed(event.item_id, event.previous_item_id):
             return []  # said twice, or after it was seen in the conversation

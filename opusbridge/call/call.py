@@ -116,8 +116,6 @@ class Call:
                 self._company.caller_heard()
             case _:
                 pass
-        if talk.barge_in.floor_taken():
-            found += self.departure.caller_spoke(talk)
         return found
 
     def _from_telephony(self, event: events.FromTelephony, now: float) -> list[Effect]:
@@ -291,7 +289,9 @@ class Call:
         talk = self.conversation
         if talk is None:
             return []
-        found = self._wishes.look(talk, now) + self._look_after(talk, now)
+        taken = talk.barge_in.floor_taken()
+        found = self.departure.caller_spoke(talk) if taken else []
+        found += self._wishes.look(talk, now) + self._look_after(talk, now)
         found += self.departure.look(talk, self._started, now)
         if talk.voice.spoke and self.answered_at is None:
             found += self.answered(now)

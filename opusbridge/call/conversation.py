@@ -171,7 +171,8 @@ class Conversation:
                 self.response.item_sent(item.item_id)
         if pending is None and self.line.dropped_ms and not self.voice.agent_audible(now):
             found += self.add_text(Why.TEXT, "system", Private(UNHEARD), now)
-        return found + self.line.open(now) + self.response.session_ready(now)
+        found += self.line.open(now) + self.barge_in.session_ready(now)
+        return found + self.response.session_ready(now)
 
     @property
     def quiet(self) -> bool:
@@ -316,11 +317,9 @@ class Conversation:
         return self._response_gone(before, now)
 
     def stream_stopped(self, now: float) -> list[Effect]:
-        """AudioCodes sends no more for now. A commit only where no turn detection does it."""
+        """AudioCodes sends no more for now."""
         self.line.stream_stopped(now)
-        if self.policy.session.turn_detection is None:
-            return self.line.commit()
-        return self.line.feed(now)
+        return self.barge_in.stream_stopped(now)
 
     # --- What is added beside the speech ------------------------------------------------
 

@@ -48,6 +48,8 @@ class CallerLine:
         self._came_at = 0.0  # when that came
         self._uncommitted_ms = 0.0
         self._commit_asked = False
+        self.owes_commit = False
+        """His turn ended while there was no session to be told so."""
         self._expected_ms: float | None = None
         self._speaking = False
         self._feed_at: float | None = None
@@ -123,7 +125,11 @@ class CallerLine:
         self._feed_at = None
 
     def commit(self) -> list[Effect]:
-        """End the turn ourselves, where no turn detection does and there is enough of it."""
+        """End the turn ourselves, where no turn detection does and there is enough of it.
+
+        Without a session it is owed; ask again when there is one.
+        """
+        self.owes_commit = not self._open
         if not self._open or self._uncommitted_ms < LEAST_COMMIT_MS:
             return []
         self._uncommitted_ms, self._commit_asked = 0.0, True

@@ -1,0 +1,166 @@
+"""Turns without turn detection: the end of the caller's stream is the end of what he says."""
+
+from dataclasses import replace
+
+import pytest
+
+from opusbridge import events
+from opusbridge.call.call import Call
+from opusbridge.call.policy import AUDIOCODES, CallPolicy, ResponsePolicy
+from opusbridge.effects import (
+    AppendAudio,
+    CancelResponse,
+    ClearPlayout,
+    CommitAudio,
+    CreateResponse,
+    Effect,
+    FeelPulse,
+    HangUp,
+    Note,
+    SessionConfig,
+    TruncateItem,
+)
+from opusbridge.sound import PCM_24K, PCMU_8K, Audio
+
+NEAR = replace(AUDIOCODES, wire_seconds=0.0)
+POLICY = CallPolicy(NEAR, SessionConfig("Be kind.", PCM_24K))
+NO_BARGE_IN = replace(POLICY, barge_in=False, responses=ResponsePolicy(interrupts=False))
+READY = events.SessionConfigured(PCMU_8K, PCMU_8K)
+STOPPED = events.CallerStreamStopped()
+
+
+def started(policy: CallPolicy = POLICY) -> Call:
+    """At 0.0; the model is still dialled."""
+    call = Call(policy, 0.0)
+    call.handle(events.CallArrived("provider-1", PCMU_8K), 0.0)
+    call.handle(events.CallStarted(), 0.0)
+    return call
+
+
+def ready(policy: CallPolicy = POLICY) -> Call:
+    call = started(policy)
+    call.handle(READY, 0.0)
+    return call
+
+
+def speaks(call: Call, ms: int, at: float) -> None:
+    call.handle(events.CallerSpoke(Audio.of(b"\x10" * (8 * ms), PCMU_8K)), at)
+
+
+def answering(policy: CallPolicy = POLICY, ms: int = 4000) -> Call:
+    """``resp_1`` is heard from 1.0 on, for so long."""
+    call = ready(policy)
+    speaks(call, 500, 0.5)
+    call.handle(STOPPED, 0.5)
+    call.handle(events.TurnCommitted("item_1"), 0.9)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+    call.handle(events.ModelSpoke("resp_1", "item_2", 0, Audio.of(bytes(8 * ms), PCMU_8K)), 1.0)
+    return call
+
+
+def passes(call: Call, until: float) -> list[Effect]:
+    """Nothing happens but time, and the model is there when it is asked."""
+    found: list[Effect] = []
+    while (due := call.deadline) is not None and due <= until:
+        came = call.handle(events.DeadlineReached(), due)
+        found += came
+        if FeelPulse() in came:
+            call.handle(READY, due)
+    return found
+
+
+def kinds(found: list[Effect]) -> list[type]:
+    return [type(one) for one in found if not isinstance(one, Note)]
+
+
+def whys(found: list[Effect]) -> list[str]:
+    return [one.why for one in found if isinstance(one, CreateResponse)]
+
+
+# --- Before there is a session ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("greet", "why"), [(False, "turn"), (True, "greeting+turn")])
+def test_a_turn_that_ended_before_the_session_was_ready_is_answered(greet: bool, why: str) -> None:
+    call = started(replace(POLICY, greet=greet))
+    speaks(call, 900, 1.0)
+    assert call.handle(STOPPED, 1.1) == []
+
+    found = call.handle(READY, 1.6)
+    assert kinds(found) == [AppendAudio, CommitAudio]
+    assert whys(call.handle(events.TurnCommitted("item_1"), 1.7)) == [why]
+
+
+def test_what_is_too_short_for_a_turn_is_none_then_either() -> None:
+    call = started()
+    speaks(call, 80, 1.0)
+    call.handle(STOPPED, 1.1)
+
+    assert kinds(call.handle(READY, 1.6)) == [AppendAudio]
+
+
+def test_a_turn_that_was_ended_is_ended_once() -> None:
+    call = started()
+    speaks(call, 900, 1.0)
+    call.handle(STOPPED, 1.1)
+    call.handle(READY, 1.6)
+    call.handle(events.TurnCommitted("item_1"), 1.7)
+    speaks(call, 900, 2.0)
+    call.handle(STOPPED, 2.1)
+    call.handle(events.ModelLost("model-lost"), 2.2)
+    speaks(call, 900, 2.5)
+
+    assert CommitAudio not in kinds(call.handle(READY, 3.0))
+
+
+# --- Over the agent ---------------------------------------------------------------------
+
+
+def test_a_stream_that_stops_because_we_begin_to_play_ends_no_turn() -> None:
+    call = answering(NO_BARGE_IN)
+    speaks(call, 200, 1.05)
+    assert call.handle(STOPPED, 1.1) == []
+    call.handle(events.ModelAudioDone("resp_1", "item_2", 0), 1.5)
+    call.handle(events.ResponseDone("resp_1", "completed"), 1.5)
+    passes(call, 6.0)
+    speaks(call, 500, 6.0)
+
+    assert kinds(call.handle(STOPPED, 6.0)) == [CommitAudio]
+
+
+def test_a_turn_over_a_long_answer_cuts_it() -> None:
+    call = answering()
+    speaks(call, 900, 2.9)
+
+    found = call.handle(STOPPED, 3.0)
+    assert kinds(found) == [ClearPlayout, CommitAudio, CancelResponse, TruncateItem]
+    assert Note("barge-in") in found
+    assert whys(call.handle(events.TurnCommitted("item_3"), 3.1)) == []
+    assert whys(call.handle(events.ResponseDone("resp_1", "cancelled"), 3.2)) == ["turn"]
+
+
+def test_a_turn_over_silence_cuts_nothing() -> None:
+    call = ready()
+    speaks(call, 900, 1.0)
+
+    assert call.handle(STOPPED, 1.0) == [CommitAudio()]
+
+
+def test_a_greeting_that_is_to_be_heard_is() -> None:
+    call = ready(replace(POLICY, greet=True, greeting_interruptible=False))
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+    call.handle(events.ModelSpoke("resp_1", "item_1", 0, Audio.of(bytes(8000), PCMU_8K)), 1.0)
+    speaks(call, 900, 1.5)
+
+    assert kinds(call.handle(STOPPED, 1.5)) == [CommitAudio]
+
+
+def test_a_turn_keeps_the_line_from_its_end_on() -> None:
+    call = answering(ms=1000)
+    call.handle(events.HangUpRequested("agent-hung-up"), 1.5)
+    call.handle(events.ResponseDone("resp_1", "completed"), 1.5)
+    speaks(call, 900, 1.9)
+
+    found = call.handle(STOPPED, 1.9)
+    assert Note("farewell-cancelled") in found
+    assert HangUp not in kinds(passes(call, 3.0))
