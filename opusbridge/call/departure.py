@@ -24,6 +24,7 @@ from opusbridge.call.farewell import (
     RETURN_SECONDS,
     TAIL_SECONDS,
     TRANSFER_SECONDS,
+    TURN_SECONDS,
     Farewell,
 )
 from opusbridge.call.handover import with_handover
@@ -61,6 +62,7 @@ class Departure:
         self.pressing = False
         """It has left us, or will at once, only to have keys pressed."""
         self._keys = ""  # to be pressed when everything was heard
+        self._interrupt_at = 0.0  # when they wait for no turn any more
         self._comes_back: str | None = None  # he does, for this reason
         self._release_at: float | None = None  # when nobody may need the model any more
         self._farewell: Farewell | None = None
@@ -170,6 +172,8 @@ class Departure:
         """Keys for the other end: at once, or, where they take the line, when all was heard."""
         if not talk.policy.telephony.transfers_return:
             return [effects.SendDTMF(digits)]
+        if not self._keys:
+            self._interrupt_at = now + TURN_SECONDS
         self._keys += digits.value
         return []
 
@@ -204,7 +208,9 @@ class Departure:
         return [Note("withheld", "transfer"), transfer] if transfer.withheld else [transfer]
 
     def _look_for_keys(self, talk: Conversation, now: float) -> list[Effect]:
-        if not talk.response.at_rest or now < talk.voice.silent_at(now) + TAIL_SECONDS:
+        spoken_to = talk.response.caller_turn_under_way and now < self._interrupt_at
+        heard = now >= talk.voice.silent_at(now) + TAIL_SECONDS
+        if spoken_to or not (heard and talk.response.at_rest):
             self._look_at = now + LOOK_SECONDS
             return []
         digits, self._keys = Private(self._keys), ""
@@ -298,6 +304,7 @@ class Departure:
         self._gone_at, self._release_at = None, now + KEEP_MODEL_SECONDS
         if self.pressing:  # nobody is asked anything: he is back when they are pressed
             self._gone_at, self._release_at = now + RETURN_SECONDS, None
+            talk.response.door.unheard(talk.voice.agent_audible(now), now)
         # There is no line any more to clear.
         told = [one for one in talk.hush(now) if not isinstance(one, effects.ClearPlayout)]
         return [Note("away"), *told]

@@ -80,6 +80,17 @@ class Door:
             self.waiting.put_back(slot.covering, now)
             slot.covering, slot.taken_for = (), None
 
+    def unheard(self, speaks: bool, now: float) -> None:
+        """The caller leaves us for a while: what he has not heard by now is said when he is back.
+
+        ``speaks``: something of the agent's is on its way to him.
+        """
+        slot = self.response
+        rest = (Cause(Why.REST, "unheard"),) if speaks else ()
+        if speaks or not slot.sound_complete:
+            self.waiting.put_back(slot.covering or rest, now)
+        slot.covering = ()
+
     def settle(self, now: float) -> list[Effect]:
         """If input is waiting and nothing stands in its way, ask for a response."""
         if self.retries.just_given_up():

@@ -15,6 +15,8 @@ GRACE_SECONDS = 2.0
 LOOK_SECONDS = 0.1
 #: After we hung up, the telephony side ends the call by itself within this.
 HANG_UP_SECONDS = 5.0
+#: Keys that take the line wait so long for the end of a turn; a menu that talks may have none.
+TURN_SECONDS = 3.0
 #: A transfer that is neither answered nor refused by then has failed: longer than a phone rings.
 TRANSFER_SECONDS = 90.0
 #: Where a transferred caller may come back: his line leaves us within this, or never.

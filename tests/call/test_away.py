@@ -10,8 +10,10 @@ from opusbridge.call.farewell import (
     HANG_UP_SECONDS,
     KEEP_MODEL_SECONDS,
     LEAVE_SECONDS,
+    LOOK_SECONDS,
     RETURN_SECONDS,
     TAIL_SECONDS,
+    TURN_SECONDS,
 )
 from opusbridge.call.policy import TWILIO, CallPolicy, Clip, SilencePolicy
 from opusbridge.effects import AddText, CreateResponse, Effect, EndCall, HangUp, Note, SessionConfig
@@ -366,6 +368,82 @@ def test_keys_are_pressed_when_everything_was_heard_and_together() -> None:
     ((at, keys),) = [one for one in passes(call, 5.0) if isinstance(one[1], effects.SendDTMF)]
     assert at >= 2.5
     assert keys == effects.SendDTMF(Private("123#"))
+
+
+def in_a_turn() -> Call:
+    """He began to speak at 0.5, and was still at it when the keys were asked for at 1.0."""
+    call = Call(POLICY, 0.0)
+    call.handle(events.CallArrived("CA1", PCMU_8K), 0.0)
+    call.handle(events.SessionCreated("sess_1"), 0.0)
+    call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
+    call.handle(events.CallStarted(), 0.0)
+    call.handle(events.SpeechStarted("item_1", 0), 0.5)
+    assert call.handle(events.DTMFRequested(Private("12")), 1.0) == []
+    return call
+
+
+def test_keys_wait_for_the_end_of_his_turn_and_for_the_answer() -> None:
+    call = in_a_turn()
+    assert effects.SendDTMF not in [type(one) for _, one in passes(call, 2.0)]
+    call.handle(events.TurnCommitted("item_1"), 2.0)
+    assert effects.SendDTMF not in [type(one) for _, one in passes(call, 5.0)]
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 5.1)
+    found = call.handle(events.ResponseDone("resp_1", "completed"), 5.2)
+
+    assert effects.SendDTMF(Private("12")) in found
+
+
+def test_but_not_for_a_turn_that_never_ends() -> None:
+    ((at, _),) = [one for one in passes(in_a_turn(), 9.0) if type(one[1]) is effects.SendDTMF]
+
+    assert at == pytest.approx(1.0 + TURN_SECONDS, abs=LOOK_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("how_far", "why"), [("asked", "turn"), ("begun", "turn"), ("said", "turn"), ("over", "rest")]
+)
+def test_an_answer_he_leaves_before_he_has_heard_it_is_given_when_he_is_back(
+    how_far: str, why: str
+) -> None:
+    call = asked_for_keys()
+    audio = Audio.of(bytes([0x20]) * 16_000, PCMU_8K)
+    steps: list[tuple[str, list[events.Event]]] = [
+        ("asked", [events.TurnCommitted("item_1")]),
+        ("begun", [events.ResponseCreated("resp_1", "request-1")]),
+        (
+            "said",
+            [
+                events.ModelSpoke("resp_1", "item_2", 0, audio),
+                events.ModelAudioDone("resp_1", "item_2", 0),
+            ],
+        ),
+        ("over", [events.ResponseDone("resp_1", "completed")]),
+    ]
+    for step, came in steps:
+        for event in came:
+            call.handle(event, 1.1)
+        if step == how_far:
+            break
+    call.handle(events.CallerHungUp("caller-hung-up"), 1.2)
+    if how_far == "asked":
+        call.handle(events.ResponseCreated("resp_1", "request-1"), 1.3)
+    call.handle(events.ResponseDone("resp_1", "cancelled"), 1.4)
+
+    assert [one.why for one in comes_back(call, 2.0) if isinstance(one, CreateResponse)] == [why]
+
+
+def test_one_that_he_has_heard_is_not_given_again() -> None:
+    call = asked_for_keys()
+    call.handle(events.TurnCommitted("item_1"), 1.1)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 1.1)
+    audio = Audio.of(bytes([0x20]) * 800, PCMU_8K)
+    call.handle(events.ModelSpoke("resp_1", "item_2", 0, audio), 1.1)
+    call.handle(events.ModelAudioDone("resp_1", "item_2", 0), 1.1)
+    passes(call, 2.9)
+    call.handle(events.CallerHungUp("caller-hung-up"), 3.0)
+    call.handle(events.ResponseDone("resp_1", "completed"), 3.1)
+
+    assert CreateResponse not in [type(one) for one in comes_back(call, 4.0)]
 
 
 def test_a_caller_is_back_from_the_keys_without_a_word() -> None:
