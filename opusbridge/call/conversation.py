@@ -291,7 +291,8 @@ class Conversation:
         # The tools' answer joins what waits before the door opens, or it would come apart.
         if event.status == "completed":
             self.model.answered()
-        self.model.count_failure(event.error_code)
+        if event.response_id not in self.response.door.response.over:
+            self.model.count_failure(event.error_code)
         permanent = event.error_code in PERMANENT_CODES
         if permanent:
             self.model.failure = "model-failed"

@@ -188,10 +188,9 @@ class ToolWork:
 
     def response_over(self, response_id: str, now: float) -> list[Effect]:
         found = self._answer(self._desk.response_over(response_id), now)
+        words = self._desk.preamble(response_id)
         # A caller who speaks is answered in any case, and that breaks the silence.
-        if not self._response.caller_turn_under_way:
-            found += self._answer(self._desk.preamble(response_id), now)
-        return found
+        return found if self._response.caller_turn_under_way else found + self._answer(words, now)
 
     def _answer(self, cause: Cause | None, now: float) -> list[Effect]:
         if cause is None or (self._barge_in.leaving and cause.key == self._spoke):

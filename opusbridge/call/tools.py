@@ -27,6 +27,8 @@ class Batch:
     """The ids of the output items sent."""
     closed: bool = False
     """The response is over: no further call belongs to it."""
+    bridged: bool = False
+    """Whether anything is to be said first was asked already."""
     silent: bool = True
     """The agent has said nothing since the response began, but for something to say first."""
     went_on: bool = False
@@ -76,7 +78,8 @@ class ToolDesk:
         if tool_call_id in self._batch_of:
             return False
         # A call that comes after its response was given up on is a batch of its own.
-        fresh = Batch(closed=response_id in self._over)
+        over = response_id in self._over
+        fresh = Batch(closed=over, bridged=over)
         batch = self._batches.setdefault(response_id, fresh)
         batch.running[tool_call_id] = name, traits
         batch.silent = batch.silent and silent
@@ -120,9 +123,12 @@ class ToolDesk:
         return self._complete(response_id)
 
     def preamble(self, response_id: str) -> Cause | None:
-        """Something to say while the tools of a response that is over are still at work."""
+        """Something to say while the tools of a response that is over are still at work; once."""
         batch = self._batches.get(response_id)
-        if batch is None or not batch.silent:
+        if batch is None or batch.bridged:
+            return None
+        batch.bridged = True
+        if not batch.silent:
             return None
         said = (traits.say_first for _, traits in batch.running.values())
         words = next(filter(None, said), None)

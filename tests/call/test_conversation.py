@@ -6,6 +6,7 @@ import pytest
 
 from opusbridge import events
 from opusbridge.call.conversation import SESSION_SECONDS, Conversation
+from opusbridge.call.model_side import MOST_SERVER_ERRORS
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy
 from opusbridge.call.pulse import ANSWER_SECONDS, ASK_SECONDS, BUSY_ANSWER_SECONDS
@@ -805,3 +806,13 @@ def test_an_answer_whose_session_was_lost_is_marked_failed() -> None:
 
     (item,) = (one for one in talk.transcript.items() if one["item_id"] == "item_2")
     assert item["status"] == "failed"
+
+
+def test_a_failure_that_is_told_again_is_one_failure() -> None:
+    talk = ready()
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+    talk.handle(events.ResponseCreated("resp_1", "request-1"), 1.1)
+    for _ in range(MOST_SERVER_ERRORS):
+        talk.handle(events.ResponseDone("resp_1", "failed", error_code="server_error"), 1.2)
+
+    assert talk.model.worn_out is None

@@ -128,6 +128,31 @@ def test_a_slow_tool_is_bridged_by_the_words_it_asks_for_and_answered_once() -> 
     assert (answer.why, answer.instructions, answer.by_words_only) == ("tools", None, False)
 
 
+def test_what_is_to_be_said_first_is_asked_for_once() -> None:
+    talk = begun()
+    talk.handle(calls("slow"), 1.5)
+    asked = talk.handle(done(), 1.6)
+    assert len([one for one in asked if isinstance(one, Note) and one.kind == "pending"]) == 1
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 1.7)
+    talk.handle(says("resp_2"), 1.8)
+    talk.handle(done("resp_2"), 1.9)
+
+    assert requests(talk.handle(done(), 2.0)) == []
+    assert talk.response.pending_user_input is None
+
+
+def test_nor_does_it_follow_on_a_caller_who_spoke_when_it_was_due() -> None:
+    talk = begun()
+    talk.handle(calls("slow"), 1.5)
+    talk.handle(events.SpeechStarted("item_2", 0), 1.55)
+    talk.handle(done(status="cancelled"), 1.6)
+    talk.handle(events.TurnCommitted("item_2"), 2.0)
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 2.1)
+    talk.handle(done("resp_2"), 2.2)
+
+    assert requests(talk.handle(done(status="cancelled"), 2.3)) == []
+
+
 def test_words_said_first_are_no_answer() -> None:
     talk = begun()
     talk.handle(calls("slow_and_shy"), 1.5)
