@@ -238,7 +238,7 @@ class Engine:
         if not self._looked:
             self._look()
         flow, streams = self._flow, self._streams
-        if now >= self._flows_until or flow is None or streams is None:
+        if flow is None or streams is None or now >= self._flows_until:
             return None
         if (name := streams.echo(text)) is None:
             return None

@@ -359,6 +359,13 @@ def test_what_is_not_more_of_the_same_takes_the_long_way(odd: str) -> None:
     both.model(sound("r1"))
 
 
+def test_what_is_no_mark_takes_the_long_way() -> None:
+    both = in_answer()
+    both.telephony(dumped(event="dtmf", streamSid="MZ1", dtmf={"track": "inbound", "digit": "1"}))
+
+    assert both.short.total() == 0
+
+
 def test_words_take_it_where_sound_must_be_paced() -> None:
     both = in_answer("audiocodes")
     both.model(sound("r1", 9600))
