@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from opusbridge import effects, events
 from opusbridge.call.history import History, told_result
-from opusbridge.call.machines import is_due, remember
+from opusbridge.call.machines import REMEMBERED, is_due, remember
 from opusbridge.call.policy import ToolTraits
 from opusbridge.call.tools import ToolDesk
 from opusbridge.call.transcript import Transcript
@@ -34,8 +34,6 @@ TRAITS = ToolTraits(reply="unless_it_goes_on")
 class _Open:
     response_id: str
     due: float
-    withheld: bool = False
-    """It began in a pause of the recording."""
     approved: bool = False
     """Of a request: the tool it was for is under way."""
 
@@ -49,6 +47,8 @@ class McpWork:
         self._calls: dict[str, _Open] = {}
         self._requests: dict[str, _Open] = {}
         self._seen: list[str] = []
+        self._before: dict[str, int] = {}
+        """How many pauses of the recording were over when each began."""
         self._notes = 0
 
     @property
@@ -64,8 +64,7 @@ class McpWork:
 
     def began(self, response_id: str, item_id: str, now: float) -> None:
         if self._desk.called(response_id, item_id, "", TRAITS):
-            paused = self._transcript.paused
-            self._calls[item_id] = _Open(response_id, now + MOST_SECONDS, paused)
+            self._calls[item_id] = self._open(item_id, response_id, now)
 
     def asked(
         self, event: events.ApprovalAsked, latest: str, at_ms: int, now: float
@@ -74,8 +73,7 @@ class McpWork:
         response_id = event.response_id or latest
         if not self._desk.called(response_id, event.item_id, "", TRAITS):
             return []  # it is told twice, as an output and as an item
-        paused = self._transcript.paused
-        self._requests[event.item_id] = _Open(response_id, now + MOST_SECONDS, paused)
+        self._requests[event.item_id] = self._open(event.item_id, response_id, now)
         wanted = f"{event.server_label}.{event.name}({event.arguments.value})"
         self._transcript.used(event.item_id, event.item_id, wanted, at_ms)
         return [effects.AskApproval(event.item_id, event.server_label, event.name, event.arguments)]
@@ -122,8 +120,10 @@ class McpWork:
             return
         remember(self._seen, event.item_id)
         wanted = f"{event.server_label}.{event.name}({event.arguments.value})"
-        began = self._calls.get(event.item_id), self._requests.get(event.approval_request_id or "")
-        withheld = any(one is not None and one.withheld for one in began)
+        # A pause was going on when it began, or when it was asked for, or has begun since.
+        begun, now = self._before, self._transcript.pauses
+        withheld = begun.get(event.item_id, now) < now
+        withheld |= begun.get(event.approval_request_id or "", now) < now
         self._transcript.used(event.item_id, event.item_id, wanted, at_ms, withheld)
         self._transcript.answered(event.item_id, event.output.value, event.failed, at_ms)
         self._notes += 1
@@ -138,6 +138,12 @@ class McpWork:
     def lost(self) -> list[str]:
         """The session is, and with it everything that it had under way."""
         return self._given_up(lambda one: True)
+
+    def _open(self, item_id: str, response_id: str, now: float) -> _Open:
+        self._before[item_id] = self._transcript.pauses - self._transcript.paused
+        while len(self._before) > REMEMBERED:
+            del self._before[next(iter(self._before))]
+        return _Open(response_id, now + MOST_SECONDS)
 
     def _given_up(self, over: Callable[[_Open], bool]) -> list[str]:
         found: list[str] = []

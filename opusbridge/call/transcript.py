@@ -49,6 +49,8 @@ class Transcript:
         self._changed: dict[str, None] | None = None  # from when somebody asked
         self._order_changed = True
         self._pauses: list[tuple[int, int | None]] = []
+        self.pauses = 0
+        """How many have begun."""
         self._paused_by: set[str] = set()
         self._paused_in_turn = False
         self._newly_withheld: list[str] = []
@@ -212,6 +214,7 @@ class Transcript:
         news, self._paused_in_turn = not self._paused_by, True
         self._paused_by.add(by)
         if news:
+            self.pauses += 1
             self._pauses.append((at_ms, None))
             del self._pauses[:-MOST_PAUSES]
             for item_id in being_heard:

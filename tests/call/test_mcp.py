@@ -2,6 +2,7 @@
 
 from opusbridge import events
 from opusbridge.call.conversation import Conversation
+from opusbridge.call.machines import REMEMBERED
 from opusbridge.call.mcp import MOST_SECONDS
 from opusbridge.call.policy import TWILIO, CallPolicy
 from opusbridge.call.transcript import Transcript
@@ -258,14 +259,39 @@ def test_a_server_whose_tools_are_not_listed_is_noted() -> None:
     ]
 
 
+def test_a_tool_at_work_in_a_pause_is_withheld_though_it_began_before_and_is_done_after() -> None:
+    talk = calling("mcp_1")
+    talk.transcript.pause("agent", 1200, ())
+    talk.transcript.resume("agent", 1300)
+    talk.handle(events.OutputItemAdded("resp_1", "mcp_2", "mcp_call"), 1.4)
+    for item_id in ("mcp_1", "mcp_2"):
+        talk.handle(events.McpSettled(item_id), 1.5)
+        talk.handle(events.McpUsed(item_id, *USE, Private("Ada"), False, None), 1.5)
+
+    withheld = {one["item_id"] for one in talk.transcript.written() if "withheld" in one}
+    assert withheld == {"mcp_1"}
+
+
+def test_of_tools_without_end_only_the_latest_are_known_by_when_they_began() -> None:
+    talk = calling(*(f"mcp_{number}" for number in range(REMEMBERED + 1)))
+    talk.transcript.pause("agent", 1200, ())
+    talk.transcript.resume("agent", 1300)
+    for number in (0, 1):
+        talk.handle(events.McpUsed(f"mcp_{number}", *USE, Private("Ada"), False, None), 1.5)
+
+    withheld = {one["item_id"] for one in talk.transcript.written() if "withheld" in one}
+    assert withheld == {"mcp_1"}
+
+
 def test_what_was_called_or_asked_for_in_a_pause_is_withheld_though_it_is_done_after_it() -> None:
-    talk = calling("mcp_0")
+    talk = calling()
     talk.transcript.pause("agent", 1100, ())
     talk.handle(events.OutputItemAdded("resp_1", "mcp_2", "mcp_call"), 1.1)
     talk.handle(ASKED, 1.2)
     decide(talk, True, 1.3)
     talk.transcript.resume("agent", 1400)
     for item_id, request_id in (("mcp_1", "mcpr_1"), ("mcp_0", None), ("mcp_2", None)):
+        talk.handle(events.McpSettled(item_id), 1.5)
         used = events.McpUsed(item_id, *USE, Private("Ada"), False, request_id)
         talk.handle(used, 1.5)
 
