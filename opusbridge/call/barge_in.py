@@ -61,6 +61,8 @@ class BargeIn:
         self._line, self._voice, self._response = line, voice, response
         self._model, self._transcript, self._call_ms = model, transcript, call_ms
         self._told_of_speech = policy.telephony.told_of_speech
+        line.listens = policy.listens
+        self._was_unheeded: bool | None = None  # when the turn ended that is to be committed
         enough_ms = policy.confirm_ms if policy.barge_in else None
         self._judge = None if enough_ms is None else Judge(enough_ms, voice.loudest)
         self._turn: str | None = None  # the caller's, from its first sound to its commit
@@ -144,16 +146,17 @@ class BargeIn:
     def stream_stopped(self, now: float) -> list[Effect]:
         """Nothing more comes of his sound for now: a commit only where no turn detection does it.
 
-        AudioCodes stops the stream of its own accord when barge-in is off and we begin to play.
+        AudioCodes stops the stream of its own accord when barge-in is off and we begin to play:
+        then it is the end of a turn only if he has said anything.
         """
         if self._policy.session.turn_detection is not None:
             return self._line.feed(now)
         ours = not self._policy.barge_in and self._voice.silent_at(now) > now
-        return [] if ours else self._turn_over(now)
+        return [] if ours and not self._line.voiced else self._turn_over(now)
 
     def session_ready(self, now: float) -> list[Effect]:
         """The line is open: a turn that ended before that is over now."""
-        return self._turn_over(now) if self._line.owes_commit else []
+        return [*self._turn_over(now), *self._line.go_on()] if self._line.owes_commit else []
 
     def _turn_over(self, now: float) -> list[Effect]:
         """Nobody told when he began: what his speech cuts is cut at its end."""
@@ -161,6 +164,7 @@ class BargeIn:
         if not commit:
             return []
         self.fell_silent_at = now
+        self._was_unheeded = self._unheeded
         self._floor_taken = not self._unheeded
         heard_out = self._unheeded or self._spares_greeting(now)
         stop = self._response.caller_began(now, doubtful=heard_out)
@@ -176,8 +180,10 @@ class BargeIn:
             return []  # said twice, or after it was seen in the conversation
         self._turn = None
         if self._policy.session.turn_detection is None:  # nobody has told that he began
-            self._floor_taken = not self._unheeded
-            self._passed_over = event.item_id if self._unheeded else None
+            was, self._was_unheeded = self._was_unheeded, None
+            unheeded = self._unheeded if was is None else was
+            self._floor_taken = not unheeded
+            self._passed_over = event.item_id if unheeded else None
         over = self._speech_over(now)
         self._line.committed()
         self._line.speech_stopped()

@@ -62,7 +62,7 @@ class Departure:
         self.pressing = False
         """It has left us, or will at once, only to have keys pressed."""
         self._keys = ""  # to be pressed when everything was heard
-        self._interrupt_at = 0.0  # when they wait for no turn any more
+        self._turn_until: float | None = None  # how long they wait for the end of a turn
         self._comes_back: str | None = None  # he does, for this reason
         self._release_at: float | None = None  # when nobody may need the model any more
         self._farewell: Farewell | None = None
@@ -172,8 +172,6 @@ class Departure:
         """Keys for the other end: at once, or, where they take the line, when all was heard."""
         if not talk.policy.telephony.transfers_return:
             return [effects.SendDTMF(digits)]
-        if not self._keys:
-            self._interrupt_at = now + TURN_SECONDS
         self._keys += digits.value
         return []
 
@@ -208,11 +206,16 @@ class Departure:
         return [Note("withheld", "transfer"), transfer] if transfer.withheld else [transfer]
 
     def _look_for_keys(self, talk: Conversation, now: float) -> list[Effect]:
-        spoken_to = talk.response.caller_turn_under_way and now < self._interrupt_at
         heard = now >= talk.voice.silent_at(now) + TAIL_SECONDS
-        if spoken_to or not (heard and talk.response.at_rest):
-            self._look_at = now + LOOK_SECONDS
+        if not (heard and talk.response.at_rest):
+            self._look_at, self._turn_until = now + LOOK_SECONDS, None
             return []
+        if talk.response.caller_turn_under_way:
+            self._turn_until = self._turn_until or now + TURN_SECONDS
+            if now < self._turn_until:
+                self._look_at = now + LOOK_SECONDS
+                return []
+        self._turn_until = None
         digits, self._keys = Private(self._keys), ""
         self.pressing = self._transferring = True
         self._gone_at = now + TRANSFER_SECONDS

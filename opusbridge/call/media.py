@@ -51,6 +51,7 @@ class HeldAudio:
         self.most_ms = HELD_MS
         self._held: list[Audio] = []
         self._ms = 0.0
+        self._of_turn = 0  # how many came until a turn was over
 
     def hold(self, audio: Audio) -> float:
         """Keep it; returns how many ms had to be dropped for it."""
@@ -59,13 +60,21 @@ class HeldAudio:
         dropped = 0.0
         while self._ms > self.most_ms:
             gone = self._held.pop(0).ms
+            self._of_turn = max(self._of_turn - 1, 0)
             self._ms -= gone
             dropped += gone
         return dropped
 
-    def take(self) -> list[Audio]:
-        held, self._held, self._ms = self._held, [], 0.0
-        return held
+    def turn_over(self) -> None:
+        """What comes from now on is not part of what he has said."""
+        self._of_turn = len(self._held)
+
+    def take(self, of_turn: bool = False) -> list[Audio]:
+        """All of it; or what came until :meth:`turn_over`."""
+        count = self._of_turn if of_turn else len(self._held)
+        taken, self._held, self._of_turn = self._held[:count], self._held[count:], 0
+        self._ms -= sum(audio.ms for audio in taken)
+        return taken
 
 
 class AgentPath:

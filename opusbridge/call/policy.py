@@ -173,6 +173,11 @@ class CallPolicy:
     """What the clips say, for the transcript."""
 
     @property
+    def listens(self) -> bool:
+        """Whether only the caller's loudness tells the end of his turn from that of his stream."""
+        return self.session.turn_detection is None and not self.barge_in
+
+    @property
     def confirms(self) -> bool:
         """Whether speech over the agent may turn out to be none."""
         return self.barge_in and self.confirm_ms is not None

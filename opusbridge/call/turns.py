@@ -9,8 +9,11 @@ goes quiet by sending nothing would never end a turn, and silence is put in its 
   that is never a commit.
 """
 
+from math import inf
+
 from opusbridge import effects
-from opusbridge.audio.formats import silence
+from opusbridge.audio.formats import levels_dbfs, silence
+from opusbridge.call.judge import VOICE_DBFS
 from opusbridge.call.line_clock import LineClock
 from opusbridge.call.media import HELD_AFTER_LOSS_MS, CallerPath, HeldAudio
 from opusbridge.effects import Effect, Note
@@ -50,6 +53,10 @@ class CallerLine:
         self._commit_asked = False
         self.owes_commit = False
         """His turn ended while there was no session to be told so."""
+        self.listens = False
+        """Whether to listen for his voice."""
+        self.voiced = False
+        """It was heard since the last commit; where nobody listens, never."""
         self._expected_ms: float | None = None
         self._speaking = False
         self._feed_at: float | None = None
@@ -64,6 +71,8 @@ class CallerLine:
         self._came_at, self._fed_ms = now, 0
         if self._speaking:
             self._feed_at = now + QUIET_SECONDS
+        if self.listens and not self.voiced:
+            self.voiced = max(levels_dbfs(event.audio), default=-inf) > VOICE_DBFS
         audio = self._path.convert(event.audio)
         if audio is None:
             return found
@@ -82,7 +91,7 @@ class CallerLine:
     @property
     def as_it_comes(self) -> bool:
         """Whether his sound goes on to the model as it comes; then ask :meth:`passes`."""
-        return self._open and self._path.as_it_comes
+        return self._open and not self.listens and self._path.as_it_comes
 
     def passes(self, size_bytes: int, at_ms: int | None, now: float) -> bool:
         """The same as :meth:`spoke` of whole samples that go on as they came.
@@ -106,13 +115,24 @@ class CallerLine:
         return True
 
     def open(self, now: float) -> list[Effect]:
-        """A session is ready, with a clock of its own: what was held goes first."""
+        """A session is ready, with a clock of its own: what was held goes first.
+
+        Where a turn ended meanwhile, up to there: then :meth:`go_on`.
+        """
         dropped = self.dropped_ms
         self._open, self._commit_asked = True, False
         self._appended_ms = self._uncommitted_ms = self.dropped_ms = 0.0
-        found: list[Effect] = [self._append(audio, audio.ms) for audio in self._held.take()]
-        self._line_ms = self._appended_ms
+        found: list[Effect] = self._let_go(of_turn=self.owes_commit)
         return [Note("audio-dropped", "", (), dropped), *found] if dropped else found
+
+    def go_on(self) -> list[Effect]:
+        """The rest of what was held."""
+        return self._let_go(of_turn=False)
+
+    def _let_go(self, of_turn: bool) -> list[Effect]:
+        found: list[Effect] = [self._append(one, one.ms) for one in self._held.take(of_turn)]
+        self._line_ms = self._appended_ms
+        return found
 
     def close(self, unheard_ms: float = 0.0) -> None:
         """The session is lost: hold again, for another.
@@ -130,9 +150,11 @@ class CallerLine:
         Without a session it is owed; ask again when there is one.
         """
         self.owes_commit = not self._open
+        if not self._open:
+            self._held.turn_over()
         if not self._open or self._uncommitted_ms < LEAST_COMMIT_MS:
             return []
-        self._uncommitted_ms, self._commit_asked = 0.0, True
+        self._uncommitted_ms, self._commit_asked, self.voiced = 0.0, True, False
         return [effects.CommitAudio()]
 
     def committed(self) -> None:

@@ -77,7 +77,8 @@ class Line:
 def may_judge(policy: object) -> bool:
     """Whether a call conducted so may come to judge its caller by loudness."""
     asked = getattr(policy, "configure_seconds", 0) > 0  # it may yet be told to
-    return asked or getattr(policy, "confirm_ms", None) is not None
+    listens = getattr(policy, "listens", False)
+    return asked or listens or getattr(policy, "confirm_ms", None) is not None
 
 
 def levels(raw: bytes, format: AudioFormat) -> list[int]:

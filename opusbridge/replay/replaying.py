@@ -321,7 +321,8 @@ class _Player:
     @property
     def _deaf(self) -> bool:
         """The engine listens to what it was not given."""
-        judges = self._policy.confirm_ms is not None and not self._whole
+        judges = self._policy.listens or self._policy.confirm_ms is not None
+        judges = judges and not self._whole
         return judges and all(moment.levels is None for moment in self._moments)
 
     def _finish(self) -> None:

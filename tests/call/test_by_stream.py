@@ -43,8 +43,8 @@ def ready(policy: CallPolicy = POLICY) -> Call:
     return call
 
 
-def speaks(call: Call, ms: int, at: float) -> None:
-    call.handle(events.CallerSpoke(Audio.of(b"\x10" * (8 * ms), PCMU_8K)), at)
+def speaks(call: Call, ms: int, at: float, sound: bytes = b"\x10") -> None:
+    call.handle(events.CallerSpoke(Audio.of(sound * (8 * ms), PCMU_8K)), at)
 
 
 def answering(policy: CallPolicy = POLICY, ms: int = 4000) -> Call:
@@ -99,6 +99,27 @@ def test_what_is_too_short_for_a_turn_is_none_then_either() -> None:
     assert kinds(call.handle(READY, 1.6)) == [AppendAudio]
 
 
+def test_a_turn_that_ended_before_the_session_is_not_one_with_what_he_says_next() -> None:
+    call = started()
+    speaks(call, 900, 1.0)
+    call.handle(STOPPED, 1.1)
+    speaks(call, 400, 1.5)
+
+    assert kinds(call.handle(READY, 1.7)) == [AppendAudio, CommitAudio, AppendAudio]
+    call.handle(events.TurnCommitted("item_1"), 1.8)
+    assert kinds(call.handle(STOPPED, 2.0)) == [CommitAudio]
+
+
+def test_of_a_turn_that_is_long_gone_nothing_is_left_to_commit() -> None:
+    call = started()
+    speaks(call, 900, 1.0)
+    call.handle(STOPPED, 1.1)
+    for number in range(60):
+        speaks(call, 100, 1.5 + number / 10)
+
+    assert CommitAudio not in kinds(call.handle(READY, 8.0))
+
+
 def test_a_turn_that_was_ended_is_ended_once() -> None:
     call = started()
     speaks(call, 900, 1.0)
@@ -118,7 +139,7 @@ def test_a_turn_that_was_ended_is_ended_once() -> None:
 
 def test_a_stream_that_stops_because_we_begin_to_play_ends_no_turn() -> None:
     call = answering(NO_BARGE_IN)
-    speaks(call, 200, 1.05)
+    speaks(call, 200, 1.05, b"\xff")
     assert call.handle(STOPPED, 1.1) == []
     call.handle(events.ModelAudioDone("resp_1", "item_2", 0), 1.5)
     call.handle(events.ResponseDone("resp_1", "completed"), 1.5)
@@ -126,6 +147,16 @@ def test_a_stream_that_stops_because_we_begin_to_play_ends_no_turn() -> None:
     speaks(call, 500, 6.0)
 
     assert kinds(call.handle(STOPPED, 6.0)) == [CommitAudio]
+
+
+def test_what_he_had_said_when_we_began_to_play_is_a_turn_all_the_same() -> None:
+    call = answering(NO_BARGE_IN)
+    speaks(call, 200, 1.02)
+    speaks(call, 200, 1.04, b"\xff")
+
+    assert kinds(call.handle(STOPPED, 1.1)) == [CommitAudio]
+    speaks(call, 200, 1.2, b"\xff")
+    assert call.handle(STOPPED, 1.3) == []
 
 
 def test_a_turn_over_a_long_answer_cuts_it() -> None:
@@ -153,6 +184,16 @@ def test_a_greeting_that_is_to_be_heard_is() -> None:
     speaks(call, 900, 1.5)
 
     assert kinds(call.handle(STOPPED, 1.5)) == [CommitAudio]
+
+
+def test_a_turn_that_ended_before_the_goodbye_is_answered() -> None:
+    call = answering(replace(POLICY, farewell_interruptible=False), ms=1000)
+    call.handle(events.ResponseDone("resp_1", "completed"), 1.5)
+    speaks(call, 900, 2.5)
+    call.handle(STOPPED, 2.5)
+    call.handle(events.HangUpRequested("agent-hung-up"), 2.6)
+
+    assert whys(call.handle(events.TurnCommitted("item_3"), 2.7)) == ["turn"]
 
 
 def test_a_turn_keeps_the_line_from_its_end_on() -> None:

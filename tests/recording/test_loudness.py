@@ -5,7 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from opusbridge.recording.loudness import SILENT, Line, as_loud, levels
+from opusbridge.call.policy import AUDIOCODES, CallPolicy
+from opusbridge.effects import SessionConfig
+from opusbridge.recording.loudness import SILENT, Line, as_loud, levels, may_judge
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat
 
 ACCEPTED = {"type": "session.accepted", "mediaFormat": "raw/lpcm16"}
@@ -69,3 +71,11 @@ def test_a_line_knows_what_each_side_speaks() -> None:
     line.said({"type": "userStream.start"})
     assert len(line.levels("telephony", bytes(640))) == 1
     assert len(line.levels("model", bytes(960))) == 1
+
+
+def test_what_listens_for_a_voice_judges_by_loudness() -> None:
+    session = SessionConfig("Be kind.", PCM_24K)
+    assert session.turn_detection is None
+
+    assert may_judge(CallPolicy(AUDIOCODES, session, barge_in=False))
+    assert not may_judge(CallPolicy(AUDIOCODES, session))
