@@ -32,7 +32,7 @@ def http_client(url: str, **options: Any) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(trust_env=_may_need_proxy(url), **options)
     except ImportError:
         raise ConfigurationError(_NEEDS_MORE) from None
-    except ValueError:  # its own text would quote the proxy, which may hold a password
+    except (ValueError, httpx2.InvalidURL):  # whose text would quote a proxy with its password
         raise ConfigurationError(_NO_PROXY) from None
 
 
@@ -46,7 +46,7 @@ def socket_proxy(url: str) -> str | None:
         return None
     try:
         socks = parse_proxy(found).scheme.startswith("socks")
-    except InvalidProxy:
+    except (InvalidProxy, ValueError):  # the latter of a port or a bracket
         raise ConfigurationError(_NO_PROXY) from None
     if socks and find_spec("python_socks") is None:
         raise ConfigurationError(_NEEDS_MORE)

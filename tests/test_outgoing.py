@@ -66,10 +66,28 @@ def test_a_socks_proxy_before_the_model_says_what_it_needs(
         socket_proxy(OUT_THERE[1])
 
 
-def test_a_proxy_that_is_none_is_refused_without_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "ftp://user:never-to-be-printed@127.0.0.1")
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "ftp://user:never-to-be-printed@127.0.0.1",
+        "http://user:pass/never@proxy:3128",
+        "http://proxy:never",
+        "http://[::1",
+    ],
+)
+def test_a_proxy_that_is_none_is_refused_without_its_text(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
 
     for asked in (lambda: http_client(OUT_THERE[0]), lambda: socket_proxy(OUT_THERE[1])):
         with pytest.raises(ConfigurationError, match="http://HOST:PORT") as refused:
             asked()
         assert "never" not in str(refused.value)
+
+
+def test_nor_is_a_port_that_is_none_asked_for_a_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:99999")
+
+    with pytest.raises(ConfigurationError, match="http://HOST:PORT"):
+        socket_proxy(OUT_THERE[1])
