@@ -121,7 +121,8 @@ def durations_for(script: CallScript, agent: Agent) -> Mapping[str, float]:
 
 def overruns(script: CallScript, tool: Tool) -> bool:
     """Whether it is declared to take longer than it may."""
-    return _seconds(script, tool) > tool.timeout_seconds
+    declared = (one for one in script.tools if "seconds" in one.model_fields_set)
+    return any(one.name == tool.name and one.seconds > tool.timeout_seconds for one in declared)
 
 
 def _seconds(script: CallScript, tool: Tool) -> float:

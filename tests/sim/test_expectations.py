@@ -178,6 +178,8 @@ def test_a_phrase_is_whole_words() -> None:
         ("यह राम की किताब है।", "राम की", "राम का"),
         ("Un cafe\u0301, s'il vous plaît", "CAFÉ", "cafe"),
         ("Rock ''n' roll ❤\ufe0f forever", "roll forever", "rock roll"),
+        ("❤\ufe0fHello there", "hello", "there hello"),
+        ("Press 1\ufe0f\u20e3 now", "1", "2"),
         ("می\u200cخواهم بروم", "می\u200cخواهم", "می"),
     ],
 )

@@ -218,6 +218,14 @@ def test_a_tool_that_takes_longer_than_it_may_has_failed_in_virtual_time_too(
     assert 3 < call.evidence.silences[0].seconds < 5
 
 
+def test_a_tool_of_a_tenth_of_a_second_is_run_if_nothing_else_is_declared(
+    call_script: CallScript,
+) -> None:
+    call = call_script(ORDER, agent=shop(tool(timeout_seconds=0.1)(look_up.function)))
+
+    assert "has left" in outputs(call)[0]
+
+
 async def test_on_sockets_it_fails_when_its_time_is_over() -> None:
     script = load_script(ORDER + PLAYED % 5.0)
     (played,) = agent_for(script, shop(tool(timeout_seconds=0.1)(look_up.function))).tools

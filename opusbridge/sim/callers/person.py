@@ -166,11 +166,11 @@ class Person:
             match step:
                 case WaitForAgent() | WaitForSound() if heard:
                     pass  # the last word was heard, if not the silence after it
-                case Wait() | WaitForSilence() | HangUp() | DropLine():
+                case Wait() | WaitForSilence() | HangUp() | DropLine() | Say(silent=True):
                     pass
                 case _:
                     return True
-        return self.saying is not None
+        return self.saying is not None and not self.saying.silent
 
     @property
     def at_step(self) -> str:

@@ -42,9 +42,14 @@ _UNSPACED = re.compile(
 def _words(text: str) -> str:
     """Without punctuation, capitals and layout; nothing is to be said in what is none."""
     folded = normalize("NFC", text.casefold())
-    kept = "".join(one if _in_word(one) else " " for one in folded if category(one) != "Cf")
+    kept = "".join(one if _in_word(one) else " " for one in folded if not _is_manner(one))
     words = (word.strip("'’") for word in re.split(r"['’]{2,}|\s+", kept))
     return " ".join(word for word in words if any(map(str.isalnum, word)))
+
+
+def _is_manner(one: str) -> bool:
+    """Tells only how another is shown: a joiner, an emoji's colour, a keycap."""
+    return category(one) in ("Cf", "Me") or "\ufe00" <= one <= "\ufe0f"
 
 
 def _in_word(one: str) -> bool:

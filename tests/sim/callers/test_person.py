@@ -160,3 +160,11 @@ def test_an_end_before_all_was_said_and_heard_cuts_a_person_short() -> None:
     assert lived(0.94, (0.0, 0.2)).cut_short, "in the middle of a word"
     assert lived(1.5, (0.0, 0.2)).cut_short, "there is no answer yet"
     assert not lived(1.5, (0.0, 0.2), (1.2, 1.4)).cut_short, "only the silence after it is left"
+
+
+def test_a_silence_that_is_left_over_cuts_nobody_short() -> None:
+    silence = Say(bytes(16_000), 8_000, "")  # a second
+    for seconds in (0.1, 0.5):
+        person = Person([Wait(0.2), silence, HangUp()])
+        live(person, seconds)
+        assert not person.cut_short, seconds
