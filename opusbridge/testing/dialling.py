@@ -10,6 +10,7 @@ from opusbridge.errors import ConfigurationError
 from opusbridge.privacy import Private
 from opusbridge.sim.account import Account
 from opusbridge.sim.callers import Caller
+from opusbridge.sim.callers.audiocodes import SimulatedAudioCodes
 from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.evidence import seen_from_outside
 from opusbridge.sim.script import CallScript
@@ -20,6 +21,9 @@ from opusbridge.testing.result import CallResult
 
 #: What only the bridge's own script can have; a caller from outside has no means for it.
 _INSIDE = ("settings", "agent", "model", "tools", "faults")
+
+#: Characters shown of why a bridge elsewhere wants no call.
+LONGEST_REASON = 200
 
 
 async def dial(
@@ -80,6 +84,9 @@ async def call_bridge(
     result.evidence = seen_from_outside(caller)
     result.findings = script.expect.findings(result.evidence)
     result.problems += [f"caller: {what}" for what in caller.verdict()]
+    if isinstance(caller, SimulatedAudioCodes) and caller.refused is not None:
+        reason = caller.refused[:LONGEST_REASON]
+        result.problems.append(f"the bridge answered with session.error, reason {reason!r}")
     if caller.person.ear.audible_at is None:
         result.problems.append("the caller never heard the agent")
     result.problems += caller.person.left_undone()

@@ -9,6 +9,7 @@ from pathlib import Path
 from socket import gaierror
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from opusbridge.cli.calling import play_against
 from opusbridge.config import Settings
@@ -59,6 +60,21 @@ async def test_nobody_there_is_told_with_the_address_and_without_what_is_secret_
         f"the call was refused at http://{host}/twilio/voice: 11205: the webhook cannot be "
         "reached: nobody listens there; is opusbridge serve running there?"
     )
+
+
+async def test_a_bridge_that_declines_a_call_is_told_with_its_reason() -> None:
+    async def decline(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send('{"type": "session.error", "reason": "voice only"}')
+        await socket.wait_closed()
+
+    async with serve(decline, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        result = await play_against(
+            script.load("greeting"), "audiocodes", f"ws://127.0.0.1:{port}", Settings.load(**OURS)
+        )
+
+    assert "the bridge answered with session.error, reason 'voice only'" in result.failures
 
 
 async def test_other_secrets_over_there_are_told_by_the_names_of_the_settings() -> None:
