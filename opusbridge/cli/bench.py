@@ -1,7 +1,8 @@
 """``opusbridge bench``: how many calls a core of this machine carries, and what each costs."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -76,7 +77,7 @@ def bench(
             work = campaign.ladder(partial(_climb, setups[0], seconds, status.update))
         else:
             work = campaign.in_turn(setups, levels, seconds, rounds, status.update)
-        measured = asyncio.run(work)
+        measured = asyncio.run(_until_told(work))
     floor = next((one for one in setups if one.against), setups[-1 if also else 0])
     rows = campaign.rows(measured, floor.name)
     found = campaign.highest(measured) if levels is None else None
@@ -89,6 +90,19 @@ def bench(
     # The last rung of a ladder is meant to break; otherwise nothing may be lost, ever.
     well = all(one.whole for one in measured if one.setup in own) if levels else found
     raise typer.Exit(0 if well else 1)
+
+
+async def _until_told(work: Awaitable[list[Measured]]) -> list[Measured]:
+    """Whoever ends us ends the processes we have started, too."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def _check(

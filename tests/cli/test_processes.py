@@ -106,3 +106,28 @@ async def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path: Path) -> No
     assert second.returncode == 2
     (line,) = err.splitlines()
     assert line.startswith("opusbridge: cannot listen on 127.0.0.1")
+
+
+def under(process_id: int) -> list[int]:
+    """The processes that it has started and that are there."""
+    listed = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
+    return list(map(int, listed))
+
+
+def is_there(process_id: int) -> bool:
+    return Path(f"/proc/{process_id}").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bench needs Linux")
+async def test_bench_leaves_nobody_behind_when_it_is_told_to_end(tmp_path: Path) -> None:
+    words = ("bench", "--calls", "2", "--seconds", "60", "--no-record")
+    with running(*words, env=environment(), cwd=tmp_path) as process:
+        while len(started := under(process.pid)) < 3:  # model, bridge and callers
+            assert process.poll() is None
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, err = await asyncio.to_thread(process.communicate, timeout=30)
+
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert [one for one in started if is_there(one)] == []
