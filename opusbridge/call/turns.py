@@ -56,7 +56,7 @@ class CallerLine:
         self.listens = False
         """Whether to listen for his voice."""
         self.voiced = False
-        """It was heard since the last commit; where nobody listens, never."""
+        """It was heard since his last turn was over; where nobody listens, never."""
         self._expected_ms: float | None = None
         self._speaking = False
         self._feed_at: float | None = None
@@ -140,7 +140,7 @@ class CallerLine:
         ``unheard_ms``: what it was given last, and may not have heard any more.
         """
         self.dropped_ms += unheard_ms if self._open else 0.0
-        self._open = self._speaking = False
+        self._open = self._speaking = self.voiced = False
         self._held.most_ms = HELD_AFTER_LOSS_MS
         self._feed_at = None
 
@@ -149,12 +149,14 @@ class CallerLine:
 
         Without a session it is owed; ask again when there is one.
         """
-        self.owes_commit = not self._open
+        owed, self.owes_commit = self.owes_commit, not self._open
         if not self._open:
             self._held.turn_over()
+            self.voiced = False
         if not self._open or self._uncommitted_ms < LEAST_COMMIT_MS:
             return []
-        self._uncommitted_ms, self._commit_asked, self.voiced = 0.0, True, False
+        self._uncommitted_ms, self._commit_asked = 0.0, True
+        self.voiced = owed and self.voiced  # in what he has said since
         return [effects.CommitAudio()]
 
     def committed(self) -> None:

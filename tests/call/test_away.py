@@ -352,16 +352,28 @@ def pressing() -> Call:
     return call
 
 
-def test_keys_are_pressed_when_everything_was_heard_and_together() -> None:
+def begun() -> Call:
+    """At 0.0, with a session that is ready."""
     call = Call(POLICY, 0.0)
     call.handle(events.CallArrived("CA1", PCMU_8K), 0.0)
     call.handle(events.SessionCreated("sess_1"), 0.0)
     call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
     call.handle(events.CallStarted(), 0.0)
+    return call
+
+
+def answered(ms: int) -> Call:
+    """From 0.5 on the agent is heard for so long; all of it has come."""
+    call = begun()
     call.handle(events.ResponseCreated("resp_1", None), 0.5)
-    audio = Audio.of(bytes([0x20]) * 16_000, PCMU_8K)
+    audio = Audio.of(bytes([0x20]) * (8 * ms), PCMU_8K)
     call.handle(events.ModelSpoke("resp_1", "item_2", 0, audio), 0.5)
     call.handle(events.ResponseDone("resp_1", "completed"), 0.6)
+    return call
+
+
+def test_keys_are_pressed_when_everything_was_heard_and_together() -> None:
+    call = answered(2_000)
 
     for digits in ("12", "3#"):
         assert call.handle(events.DTMFRequested(Private(digits)), 1.0) == []
@@ -372,11 +384,7 @@ def test_keys_are_pressed_when_everything_was_heard_and_together() -> None:
 
 def in_a_turn() -> Call:
     """He began to speak at 0.5, and was still at it when the keys were asked for at 1.0."""
-    call = Call(POLICY, 0.0)
-    call.handle(events.CallArrived("CA1", PCMU_8K), 0.0)
-    call.handle(events.SessionCreated("sess_1"), 0.0)
-    call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
-    call.handle(events.CallStarted(), 0.0)
+    call = begun()
     call.handle(events.SpeechStarted("item_1", 0), 0.5)
     assert call.handle(events.DTMFRequested(Private("12")), 1.0) == []
     return call
@@ -394,15 +402,7 @@ def test_keys_wait_for_the_end_of_his_turn_and_for_the_answer() -> None:
 
 
 def test_they_wait_as_long_for_a_turn_that_begins_in_the_meantime() -> None:
-    call = Call(POLICY, 0.0)
-    call.handle(events.CallArrived("CA1", PCMU_8K), 0.0)
-    call.handle(events.SessionCreated("sess_1"), 0.0)
-    call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
-    call.handle(events.CallStarted(), 0.0)
-    call.handle(events.ResponseCreated("resp_1", None), 0.5)
-    audio = Audio.of(bytes([0x20]) * 48_000, PCMU_8K)
-    call.handle(events.ModelSpoke("resp_1", "item_2", 0, audio), 0.5)
-    call.handle(events.ResponseDone("resp_1", "completed"), 0.6)
+    call = answered(6_000)
     assert call.handle(events.DTMFRequested(Private("12")), 1.0) == []
     passes(call, 5.0)
     call.handle(events.SpeechStarted("item_1", 0), 5.0)

@@ -159,6 +159,31 @@ def test_what_he_had_said_when_we_began_to_play_is_a_turn_all_the_same() -> None
     assert call.handle(STOPPED, 1.3) == []
 
 
+def test_what_he_goes_on_to_say_before_the_session_is_there_is_a_turn_too() -> None:
+    call = started(NO_BARGE_IN)
+    speaks(call, 900, 1.0)
+    call.handle(STOPPED, 1.1)
+    speaks(call, 400, 1.5)
+    call.handle(READY, 1.7)
+    call.handle(events.TurnCommitted("item_1"), 1.8)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 1.9)
+    call.handle(events.ModelSpoke("resp_1", "item_2", 0, Audio.of(bytes(8000), PCMU_8K)), 2.0)
+
+    assert kinds(call.handle(STOPPED, 2.1)) == [CommitAudio]
+
+
+def test_what_a_lost_session_was_told_makes_no_turn_of_silence() -> None:
+    call = ready(NO_BARGE_IN)
+    speaks(call, 400, 1.0)
+    call.handle(events.ModelLost("model-lost"), 1.1)
+    call.handle(READY, 1.5)
+    speaks(call, 400, 1.9, b"\xff")
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 2.0)
+    call.handle(events.ModelSpoke("resp_1", "item_2", 0, Audio.of(bytes(8000), PCMU_8K)), 2.0)
+
+    assert call.handle(STOPPED, 2.1) == []
+
+
 def test_a_turn_over_a_long_answer_cuts_it() -> None:
     call = answering()
     speaks(call, 900, 2.9)
