@@ -160,12 +160,13 @@ class RealtimeBridge(Asking):
             watching.append((self._metrics.observe, self._metrics.wanted))
         if self.on_started is not None:
             watching.append((self._started, [events.CallStarted]))
-        call = Call(self._policy, self._clock_began)
+        call, protocol = Call(self._policy, self._clock_began), self._protocol()
         if (make := self._recorder_factory) is not None:
             self._recorder = make(self.call_id, self._started_at, self._clock_began)
-            self._recorder.follow(call.transcript_changes, self._policy)
+            changes, kind = call.transcript_changes, protocol.frame_kind
+            self._recorder.follow(changes, self._policy, kind)
             watching.append((self._recorder.observe, self._recorder.wanted))
-        made = self._protocol(), RealtimeProtocol(), self._observers, by_type(watching)
+        made = protocol, RealtimeProtocol(), self._observers, by_type(watching)
         engine = self._engine = Engine(call, *made)
         ways = self._said, self._also, self._short_way_broke
         short = ShortCuts(engine, self._recorder, self._clock, *ways)

@@ -21,6 +21,12 @@ SHELL = "shell"
 #: When it happened; the peer and the direction of a text, or two empty ones; text or thing.
 Entry = tuple[float, str, str, Any]
 
+#: A caller's: its sound in base64, and what its wire's clock said, in ms.
+Frame = tuple[str, int | None]
+
+#: What stands before and after the sound in a message.
+Around = tuple[str, str]
+
 #: What came in mid-flow: a frame of the caller's that went on to the model; more of the agent's
 #: sound that went on to the caller, with a mark behind it; a further piece of that, if it left in
 #: several, and its mark; more of his words, or all of them; a mark come back.
@@ -42,7 +48,7 @@ class Owned:
 
     owner: tuple[Any, ...]
     """Response, item and part."""
-    around: tuple[str, str]
+    around: Around
     """What stands around each in the message that left with it."""
     texts: list[str] | None
     """In base64; ``None``: they are not kept."""
@@ -123,8 +129,8 @@ class Columns:
     def __len__(self) -> int:
         return len(self.kinds)
 
-    def passed(self, frame: tuple[str, int | None], now: float) -> int:
-        """A frame, by its sound in base64 and its stamp; returns how many bytes that keeps."""
+    def passed(self, frame: Frame, now: float) -> int:
+        """A frame; returns how many bytes that keeps."""
         sound, stamp_ms = frame
         self.times.append(now)
         self.kinds.append(FRAME)
@@ -136,9 +142,7 @@ class Columns:
         _update(self.frames_hash, sound)
         return 0
 
-    def spoke(
-        self, delta: events.Delta, around: tuple[str, str], left: Sequence[str], now: float
-    ) -> None:
+    def spoke(self, delta: events.Delta, around: Around, left: Sequence[str], now: float) -> None:
         """More of the agent's sound, which ``left`` as texts with this ``around`` each and one
         for a mark behind it."""
         owned = self.owned[-1] if self.owned else None
@@ -181,13 +185,11 @@ class Columns:
 class Batch:
     """Of one call, handed over at once."""
 
-    __slots__ = ("entries", "flow", "kind", "places")
+    __slots__ = ("entries", "flow", "places")
 
     def __init__(self, flow: Columns) -> None:
         self.flow = flow
         """What came in mid-flow."""
-        self.kind = ""
-        """What the wire calls the messages of the frames."""
         self.entries: list[Entry] = []
         self.places: list[int] = []
         """How long ``flow`` was before each entry."""

@@ -27,6 +27,9 @@ from opusbridge.sound import PCMU_8K, AudioFormat
 #: half a millisecond; else a frame could wait for the interpreter's switch interval, 5 ms.
 YIELD_EVERY = 128
 
+#: What most wires call a frame.
+FRAME_KIND = "media"
+
 log = structlog.get_logger(__name__)
 
 
@@ -45,6 +48,7 @@ class CallFiles:
     ) -> None:
         self._folder, self._format, self._started_at = folder, telephony_format, started_at
         self.policy: object = None
+        self.frame_kind = FRAME_KIND
         self._call_id = call_id
         self._record = record
         self._opened = not record and not flight  # then there is nothing to open
@@ -162,7 +166,7 @@ class CallFiles:
         flight.look_at([*words, *(one[3] for one in batch.entries if type(one[3]) is str)])
         for count, (start, stop, entry) in enumerate(batch.stretches(), 1):
             if start < stop:
-                flight.flowed(batch.kind, batch.flow, start, stop)
+                flight.flowed(self.frame_kind, batch.flow, start, stop)
             if entry is not None:
                 self._note_one(flight, *entry)
             if count % YIELD_EVERY == 0:

@@ -123,7 +123,7 @@ class FlightRecording:
 
     def said(self, peer: str, direction: str, text: str, now: float) -> None:
         self._next(now)
-        if direction == "out":
+        if direction == "out" and self._leaving:
             # Our own messages of one stream differ in nothing but the sound.
             start = text.rfind(':"') + 2
             known = self._leaving.get(text[:start])

@@ -71,8 +71,8 @@ class Stretch:
             line["frames"] = self._frames(frames)
         if spoken := self._of(SOUND):
             line["sounds"] = list(self._sounds(spoken))
-            before, further = columns.count(PIECE, 0, start), columns.count(PIECE, start, stop)
-            line["marks"] = columns.marks[spoken.start + before : spoken.stop + before + further]
+            pieces = self._of(PIECE)
+            line["marks"] = columns.marks[spoken.start + pieces.start : spoken.stop + pieces.stop]
         if self.words:
             line["words"] = self.words
         if self._withheld:
@@ -84,8 +84,9 @@ class Stretch:
 
     def _of(self, kind: int) -> range:
         """Where in their columns those of this kind are."""
-        first = self.columns.count(kind, 0, self._start)
-        return range(first, first + self.columns.count(kind, self._start, self.stop))
+        columns, start, stop = self.columns, self._start, self.stop
+        first = columns.count(kind, 0, start) if start else 0
+        return range(first, first + columns.count(kind, start, stop))
 
     def _frames(self, among: range) -> Line:
         columns = self.columns

@@ -1,8 +1,8 @@
 """Keeps what a call was: its sound, its messages, its transcript and its summary.
 
-The bridge hands everything over as it happens (:class:`CallRecorder`); that costs a frame of
-audio a microsecond or two, because nothing is looked at, but for its hash where that is all that
-is kept. Every second or so what came together goes to the writer's thread, where
+The bridge hands everything over as it happens (:class:`CallRecorder`), into the journal of all
+calls; ten times a second that is sorted, and of a frame where nobody needs more no more than its
+hash is kept. Every second or so what came together goes to the writer's thread, where
 :class:`.CallFiles` decodes, mixes and writes it.
 A slow or broken disk costs the recording, never the call.
 """
@@ -20,9 +20,10 @@ import structlog
 from opusbridge import effects, events
 from opusbridge.effects import Effect
 from opusbridge.events import Event
-from opusbridge.recording.batch import SHELL, Batch, Columns, Entry
-from opusbridge.recording.call_files import CallFiles
+from opusbridge.recording.batch import SHELL, Around, Batch, Columns, Entry, Frame
+from opusbridge.recording.call_files import FRAME_KIND, CallFiles
 from opusbridge.recording.facts import FACTS
+from opusbridge.recording.journal import Journal
 from opusbridge.recording.loudness import may_judge
 from opusbridge.recording.transcript_file import merged
 from opusbridge.recording.writer import Writer
@@ -74,6 +75,7 @@ class CallRecorder:
         record: bool,
         flight: bool | str,
         writer: Writer,
+        journal: Journal | None = None,
         call_id: str | None = None,
     ) -> None:
         """``folder`` is the call's own (:func:`~opusbridge.recording.files.call_folder`).
@@ -81,13 +83,14 @@ class CallRecorder:
         Its name is the call's id, unless ``call_id`` says otherwise. ``telephony_format`` may
         be unknown yet: the first sound tells. ``record``: recording and transcript;
         ``flight``: what came and what left; ``"whole"``: with the sound that came.
+        ``journal``: that of all calls of this loop; without, the call has its own.
         """
         name = call_id or folder.name
         self.folder = folder
         self._files = CallFiles(
             folder, name, telephony_format, started_at, record=record, flight=flight
         )
-        self._writer = writer
+        self._writer, self.journal = writer, journal or Journal()
         self._flight = bool(flight)
         self._takes_frames = record or self._flight
         self.keeps_words = record
@@ -110,16 +113,22 @@ class CallRecorder:
         """How many files could not be written, or not to their end."""
         return self._files.failed
 
-    def follow(self, changes: Callable[[float], dict[str, Any]], policy: object = None) -> None:
+    def follow(
+        self,
+        changes: Callable[[float], dict[str, Any]],
+        policy: object = None,
+        frame_kind: str = FRAME_KIND,
+    ) -> None:
         """``changes(now)`` tells what is new in the transcript: it is written as the call goes.
 
         As :meth:`Call.transcript_changes <opusbridge.call.call.Call.transcript_changes>`. To be
         called before anything else.
 
-        ``policy`` says how the call is conducted: a dataclass, for the flight's first line.
+        ``policy`` says how the call is conducted: a dataclass, for the flight's first line;
+        ``frame_kind`` what the wire calls the messages of the caller's frames.
         """
         self._changes = changes if self.keeps_words else None
-        self._files.policy = policy
+        self._files.policy, self._files.frame_kind = policy, frame_kind
         if self._hashes_frames and may_judge(policy):  # by how loud they are
             self._hashes_frames = False
             self._batch = self._fresh()
@@ -128,15 +137,18 @@ class CallRecorder:
     def hand_over_if_due(self, now: float) -> None:
         """To be called at :attr:`hand_over_at`: a silent line must not keep what is known."""
         if now >= self.hand_over_at:
+            self.journal.sort(now)
+            self.sorted(now)
+
+    def sorted(self, now: float) -> None:
+        """The journal has been: hand over if that is due."""
+        if now >= self.hand_over_at:
             self._hand_over(now)
 
     def observe(self, what: Event | Effect, now: float) -> None:
         """Every event and effect of the call, in order."""
         if type(what) in self.wanted:
-            size = ENTRY_BYTES
-            if isinstance(what, events.CallerSpoke | effects.PlayAudio):
-                size += what.audio.size_bytes
-            self._keep((now, "", "", what), size)
+            self._put(CallRecorder._take_entry, (now, "", "", what), now)
 
     def said(self, peer: str, direction: str, text: str, now: float) -> None:
         """Every text of both sockets; ``peer`` is ``telephony`` or ``model``.
@@ -144,22 +156,18 @@ class CallRecorder:
         ``direction`` is ``in`` for what the peer says, ``out`` for what we say.
         """
         if self._flight:
-            self._keep((now, peer, direction, text), ENTRY_BYTES + len(text))
+            self._put(CallRecorder._take_entry, (now, peer, direction, text), now)
 
-    def passed(self, kind: str, frame: tuple[str, int | None], now: float) -> None:
-        """A caller's frame, a message of that ``kind``, went to the model as it came.
+    def passed(self, frame: Frame, now: float) -> None:
+        """A caller's frame went to the model as it came.
 
         The same as :meth:`said` of both texts, and :meth:`observe` of what they mean, without
         either: ``frame`` is the sound in base64, and what its wire's clock said.
         """
-        if self._takes_frames:
-            self._batch.kind = kind
-            self._size_bytes += self._batch.flow.passed(frame, now)
-            if now >= self.hand_over_at:
-                self._hand_over(now)
+        self._put(CallRecorder.take_frame, frame, now)
 
     def streamed(
-        self, delta: events.Delta, around: tuple[str, str], left: Sequence[str], now: float
+        self, delta: events.Delta, around: Around, left: Sequence[str], now: float
     ) -> None:
         """The model's text was more of its answer in sound, and led to nothing but what ``left``.
 
@@ -167,10 +175,7 @@ class CallRecorder:
         same as :meth:`said` of all.
         """
         if self._flight:
-            self._batch.flow.spoke(delta, around, left, now)
-            self._size_bytes += len(delta[4]) if self._whole else len(left[1])
-            if now >= self.hand_over_at:
-                self._hand_over(now)
+            self._put(CallRecorder._take_sound, (delta, around, left), now)
 
     def worded(self, text: str, now: float) -> None:
         """The model's text was more of its answer in words, or all of it, and led to nothing.
@@ -178,18 +183,12 @@ class CallRecorder:
         The same as :meth:`said`.
         """
         if self._flight:
-            self._batch.flow.said(text, now)
-            self._size_bytes += len(text)
-            if now >= self.hand_over_at:
-                self._hand_over(now)
+            self._put(CallRecorder._take_words, text, now)
 
     def echoed(self, text: str, now: float) -> None:
         """A mark of ours came back, and led to nothing. The same as :meth:`said`."""
         if self._flight:
-            self._batch.flow.echoed(text, now)
-            self._size_bytes += len(text)
-            if now >= self.hand_over_at:
-                self._hand_over(now)
+            self._put(CallRecorder._take_echo, text, now)
 
     def told(self, event: Event, now: float, policy: object = None) -> None:
         """The shell is about to hand this to the call: what came over neither socket.
@@ -197,7 +196,7 @@ class CallRecorder:
         ``policy``: how the call is to be conducted from now on, if this says so.
         """
         if self._flight:
-            self._keep((now, SHELL, "in", (event, policy)), ENTRY_BYTES)
+            self._put(CallRecorder._take_entry, (now, SHELL, "in", (event, policy)), now)
 
     def finish(self, call: dict[str, Any], transcript: dict[str, Any], now: float) -> None:
         """The call is over: complete all its files.
@@ -205,6 +204,7 @@ class CallRecorder:
         Writes ``call.json`` and ``transcript.json`` from these values, which must not be
         changed afterwards.
         """
+        self.journal.sort(now)
         self._done = done = Future[None]()
         # Whoever stops waiting in ``closed`` must not cancel it for the others.
         done.set_running_or_notify_cancel()
@@ -219,11 +219,40 @@ class CallRecorder:
         assert self._done is not None
         await asyncio.wrap_future(self._done)
 
-    def _keep(self, entry: Entry, size_bytes: int) -> None:
+    def _put(
+        self, take: Callable[["CallRecorder", Any, float], None], what: Any, now: float
+    ) -> None:
+        journal = self.journal
+        journal.put((self, take, what, now))
+        if now >= journal.due:
+            journal.sort(now)
+
+    # --- What was put down, as the journal gives it back ----------------------------------
+
+    def take_frame(self, frame: Frame, now: float) -> None:
+        """As :meth:`passed` puts it down. For whoever does so himself: fifty times a second one
+        call less."""
+        if self._takes_frames:
+            self._size_bytes += self._batch.flow.passed(frame, now)
+
+    def _take_entry(self, entry: Entry, _: float) -> None:
         self._batch.keep(entry)
-        self._size_bytes += size_bytes
-        if entry[0] >= self.hand_over_at:
-            self._hand_over(entry[0])
+        self._size_bytes += ENTRY_BYTES + _size_of(entry[3])
+
+    def _take_sound(self, what: tuple[events.Delta, Around, Sequence[str]], now: float) -> None:
+        delta, around, left = what
+        self._batch.flow.spoke(delta, around, left, now)
+        self._size_bytes += len(delta[4]) if self._whole else len(left[1])
+
+    def _take_words(self, text: str, now: float) -> None:
+        self._batch.flow.said(text, now)
+        self._size_bytes += len(text)
+
+    def _take_echo(self, text: str, now: float) -> None:
+        self._batch.flow.echoed(text, now)
+        self._size_bytes += len(text)
+
+    # --- To the writer --------------------------------------------------------------------
 
     @property
     def _batch_seconds(self) -> float:
@@ -257,6 +286,13 @@ class CallRecorder:
         """What is new in the transcript."""
         if new:
             self._news = merged(self._news, new)
+
+
+def _size_of(what: object) -> int:
+    """What an entry keeps in memory that is worth counting, in bytes."""
+    if isinstance(what, events.CallerSpoke | effects.PlayAudio):
+        return what.audio.size_bytes
+    return len(what) if isinstance(what, str) else 0
 
 
 def _complete(job: partial[None], done: Future[None]) -> None:

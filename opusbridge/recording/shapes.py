@@ -51,6 +51,9 @@ MEDIA = {
 LONGEST_TELEPHONY_TEXT = 65_536
 OVERSIZED = "<oversized>"
 
+#: Of what is looked at together; in characters.
+_LONGEST_LOOKED_AT = 1024
+
 _OF_MARKS = {"event", "sequenceNumber", "streamSid", "mark"}
 
 #: Of an id that is kept with sound; a longer one is no id.
@@ -110,15 +113,18 @@ class Shaper:
         self._withholding.paused = paused
 
     def look_at(self, texts: Iterable[str]) -> None:
-        """All that is shaped before this is asked again: for all at once it costs a tenth."""
-        together = " ".join(texts)
+        """All that is shaped before this is asked again: for all at once it costs a tenth.
+
+        Not of the long ones: most are sound, and nobody asks whether that is kept.
+        """
+        together = " ".join([text for text in texts if len(text) <= _LONGEST_LOOKED_AT])
         self._plain = bool(together) and _is_plain(together)
 
     def keeps(self, text: str) -> bool:
         """Whether :meth:`shape` keeps a readable message that is no sound just as it is."""
         if self._withholding.active or text.count("{") + text.count("[") > DEEPEST:
             return False
-        return self._plain or _is_plain(text)
+        return (self._plain and len(text) <= _LONGEST_LOOKED_AT) or _is_plain(text)
 
     def withhold(self, ids: Iterable[str], reason: str = "") -> None:
         """As :meth:`.FlightRecording.withhold`."""

@@ -18,6 +18,7 @@ from opusbridge.bridge.twilio_rest import TwilioRest
 from opusbridge.call.engine import Observer
 from opusbridge.config import Settings
 from opusbridge.recording.files import call_folder
+from opusbridge.recording.journal import Journal
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.tools.outcome import CallOutcome
@@ -53,7 +54,7 @@ class Bridges:
         self._metrics = metrics
         self._folder_of = folder_of or self._usual_folder
         self._observers_of = observers_of or (lambda side: ())
-        self._writer = Writer()
+        self._writer, self._journal = Writer(), Journal()
         self.rest = _rest(settings)
         self._dial_out = _dial_out(settings)
         self._courier = _courier(settings)
@@ -127,6 +128,7 @@ class Bridges:
                 record=self._settings.record,
                 flight=self._settings.flight,
                 writer=self._writer,
+                journal=self._journal,
                 call_id=call_id,
             )
 

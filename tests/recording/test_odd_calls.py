@@ -46,7 +46,7 @@ async def test_what_is_heard_after_the_call_is_over_changes_none_of_its_files(
     call = recorder(tmp_path / "call", writer, PCMU_8K)
     news = [{}, said("a"), said("b")]
     call.follow(lambda now: news.pop(0) if news else {})
-    call.passed("media", frame(bytes(160)), START)
+    call.passed(frame(bytes(160)), START)
     call.hand_over_if_due(START + 1.0)
     call.finish({"call_id": "call"}, {"items": ["all"]}, START + 1.0)
     await call.closed()
@@ -54,7 +54,7 @@ async def test_what_is_heard_after_the_call_is_over_changes_none_of_its_files(
 
     for number in range(100):
         now = START + 1.0 + number / 50
-        call.passed("media", frame(bytes(160)), now)
+        call.passed(frame(bytes(160)), now)
         call.worded("{}", now)
         call.observe(events.CallArrived("c", PCMU_8K, None), now)
         call.hand_over_if_due(now)
@@ -74,7 +74,7 @@ async def test_a_call_that_begins_with_something_else_is_recorded_in_its_own_for
     call.observe(events.CallArrived("c", PCM_24K, None), START + 1.0)
     tone = (8000 * np.sin(2 * np.pi * 300 * np.arange(480) / 24_000)).astype("<i2").tobytes()
     for number in range(50):
-        call.passed("userStream.chunk", frame(tone), START + 1.02 + number / 50)
+        call.passed(frame(tone), START + 1.02 + number / 50)
     call.finish({}, {}, START + 2.0)
     await call.closed()
 
@@ -107,7 +107,7 @@ async def test_a_bug_of_ours_in_one_file_costs_none_of_the_others_its_end(
 ) -> None:
     call = recorder(tmp_path / "call", writer, PCMU_8K)
     call.said("model", "in", '{"type":"before"}', START)
-    call.passed("media", frame(bytes(160)), START + 0.02)
+    call.passed(frame(bytes(160)), START + 0.02)
     what_nobody_can_write: Any = object()
     call.told(what_nobody_can_write, START + 0.1)
     call.finish({"call_id": "call"}, {"items": []}, START + 2.0)
