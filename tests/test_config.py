@@ -10,6 +10,7 @@ from opusbridge.errors import ConfigurationError
 from opusbridge.privacy import Private
 
 KEY = "sk-very-secret"
+NO_HOST = "must name a host that can be: no part of it empty or too long, no strange characters"
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +114,15 @@ def test_the_realtime_url_may_carry_a_query() -> None:
     url = "wss://x.openai.azure.com/openai/v1/realtime?api-version=1"
 
     assert Settings.load(realtime_url=url).realtime_url == url
+
+
+def test_a_host_may_be_written_in_any_language() -> None:
+    assert Settings.load(public_url="https://münchen.example").public_url == (
+        "https://münchen.example"
+    )
+    assert Settings.load(realtime_url="wss://münchen.example/").realtime_url == (
+        "wss://münchen.example"
+    )
 
 
 def test_an_override_wins_over_the_environment_and_that_over_the_file(
@@ -245,6 +255,15 @@ def test_an_unknown_override_is_refused() -> None:
         ),
         ({"public_url": "https://a?b=c"}, "OPUSBRIDGE_PUBLIC_URL: must hold no user name"),
         ({"public_url": "https://u:p@a"}, "OPUSBRIDGE_PUBLIC_URL: must hold no user name"),
+        *(
+            ({"realtime_url": f"wss://{host}/v1"}, f"OPUSBRIDGE_REALTIME_URL: {NO_HOST}")
+            for host in (".openai.azure.com", "api..openai.com", f"{'a' * 64}.com")
+        ),
+        *(
+            ({field: f"https://{host}/x", "webhook_secret": "s"}, f"{variable(field)}: {NO_HOST}")
+            for field in ("public_url", "twilio_api_url", "audiocodes_dial_url", "webhook_url")
+            for host in (".example.com", "10.0.0.300", "über_x.com", "exam\u00adple.com")
+        ),
         (
             {"realtime_url": "https://a"},
             "OPUSBRIDGE_REALTIME_URL: must be a URL beginning with wss",

@@ -110,7 +110,8 @@ async def _dial(
     except InvalidStatus as refused:
         status = refused.response.status_code
         raise _peer_gone(refusal(status), status) from None
-    except (OSError, WebSocketException):  # a TimeoutError is an OSError
+    # A TimeoutError is an OSError; a UnicodeError is of a host that DNS cannot be asked for.
+    except (OSError, UnicodeError, WebSocketException):
         raise PeerGone("model", "model-unreachable") from None
     assert isinstance(connection, DirectConnection)
     return ModelSocket(connection)
@@ -134,7 +135,7 @@ def _lean_dialler(
             return await lean.open_lean(url, headers, tls, make, MAX_MESSAGE_BYTES, OPEN_SECONDS)
         except lean.Refused as refused:
             raise _peer_gone(refusal(refused.status), refused.status) from None
-        except OSError:
+        except (OSError, UnicodeError):
             raise PeerGone("model", "model-unreachable") from None
 
     return dial

@@ -59,7 +59,8 @@ async def open_lean(
     largest: int,
     open_seconds: float,
 ) -> LeanModelSocket:
-    """Within ``open_seconds`` in all. Raises :class:`Refused` or ``OSError``."""
+    """Within ``open_seconds`` in all. Raises :class:`Refused`, ``OSError``, or ``UnicodeError`` for
+    a host that DNS cannot be asked for."""
     parts = urlsplit(url)
     protocol = parser(
         make,

@@ -56,6 +56,10 @@ def seconds_list(value: object) -> object:
         ) from None
 
 
+#: Said of one whose host nobody can be asked for.
+_NO_HOST = "must name a host that can be: no part of it empty or too long, no strange characters"
+
+
 def _url(value: str, schemes: tuple[str, ...], query: bool = False) -> str:
     """``value`` with its scheme and host checked, and its path as it is."""
     wrong = f"must be a URL beginning with {' or '.join(f'{scheme}://' for scheme in schemes)}"
@@ -68,6 +72,10 @@ def _url(value: str, schemes: tuple[str, ...], query: bool = False) -> str:
         raise ValueError(wrong)
     if parts.username is not None or parts.fragment or (parts.query and not query):
         raise ValueError("must hold no user name, no query and no fragment")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        raise ValueError(_NO_HOST) from None
     return urlunsplit((parts.scheme, parts.netloc, parts.path, parts.query, ""))
 
 
@@ -77,7 +85,14 @@ def _without_last_slash(value: str) -> str:
 
 
 def _http_url(value: str) -> str:
-    return _url(value, ("https", "http"))
+    url = _url(value, ("https", "http"))
+    import httpx2  # only where there is an address to read with it
+
+    try:
+        httpx2.URL(url)  # stricter than sockets are
+    except httpx2.InvalidURL:
+        raise ValueError(_NO_HOST) from None
+    return url
 
 
 def _public_url(value: str) -> str:

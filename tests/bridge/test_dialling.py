@@ -170,6 +170,14 @@ async def test_nobody_listening_is_a_model_that_cannot_be_reached() -> None:
     assert (gone.reason, gone.permanent) == ("model-unreachable", False)
 
 
+async def test_a_name_that_nobody_can_be_asked_for_cannot_be_reached() -> None:
+    """Settings refuse it; a proxy of the environment may have one all the same."""
+    with pytest.raises(PeerGone) as gone:
+        await dialler(settings("ws://a").replace(realtime_url="ws://.openai.azure.com"))()
+
+    assert (gone.value.reason, gone.value.permanent) == ("model-unreachable", False)
+
+
 async def test_a_model_that_does_not_answer_the_upgrade_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
