@@ -118,7 +118,7 @@ class Calls:
     @property
     def full(self) -> bool:
         """No room for a caller who was not promised a place."""
-        return 0 < self._max_calls <= len(self._live) + len(self._places)
+        return self.full_with(0)
 
     @property
     def crowded(self) -> bool:
@@ -129,6 +129,10 @@ class Calls:
     def welcome(self) -> bool:
         """Whether new calls are."""
         return not self.draining and not self.full
+
+    def full_with(self, others: int) -> bool:
+        """The same once so many others are there."""
+        return 0 < self._max_calls <= len(self._live) + len(self._places) + others
 
     def reserve(self) -> Place | None:
         """A place for one call, or ``None`` when new calls are not welcome."""

@@ -57,6 +57,7 @@ class Caps:
 @dataclass(slots=True)
 class _Progress:
     provider_call_id: str = ""
+    picked_up: bool = False
     how: Ending | None = None
 
 
@@ -138,12 +139,25 @@ class Outbound:
     def _refusal(self, order: Order) -> Refusal | None:
         if order.telephony not in self._dials:
             return NO_PROVIDER
-        if not self._calls.welcome:
-            return DRAINING if self._calls.draining else FULL
+        if self._calls.draining:
+            return DRAINING
+        if self._calls.full_with(self._ringing()):
+            return FULL
         if 0 < self._caps.per_day <= len(self._orders):
             return TOO_MANY
         to_number = sum(placed.to == order.to for placed in self._orders.values())
         return TOO_MANY_TO_NUMBER if 0 < self._caps.per_number <= to_number else None
+
+    def _ringing(self) -> int:
+        """How many may still be picked up; whoever has done so takes a place of his own."""
+        since = self._wall_clock() - DIALLING_SECONDS
+        return sum(
+            order.at >= since
+            and not self._progress[call_id].picked_up
+            and self._progress[call_id].how is None
+            and self._calls.describe(call_id) is None
+            for call_id, order in self._orders.items()
+        )
 
     def _forget(self, before: float) -> None:
         for call_id, order in list(self._orders.items()):
@@ -166,13 +180,14 @@ class Outbound:
     # --- What becomes of it -------------------------------------------------------------
 
     def expects(self, call_id: str, telephony: str, provider_call_id: str) -> bool:
-        """Whether a call that comes under this id is one that we placed; if so it is that one."""
+        """Whether a call that was picked up under this id is one that we placed; if so it is that
+        one."""
         order, progress = self._orders.get(call_id), self._progress.get(call_id)
         if order is None or progress is None or order.telephony != telephony:
             return False
         if progress.how is not None or progress.provider_call_id not in ("", provider_call_id):
             return False
-        progress.provider_call_id = provider_call_id
+        progress.provider_call_id, progress.picked_up = provider_call_id, True
         return True
 
     def placed_as(self, telephony: str, provider_call_id: str) -> str | None:

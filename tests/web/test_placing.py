@@ -192,6 +192,45 @@ async def test_a_full_house_places_no_calls(tmp_path: Path) -> None:
     assert (answer.status_code, answer.json()["error"]) == (503, "draining")
 
 
+async def test_a_call_that_rings_takes_a_place_until_nobody_answers(tmp_path: Path) -> None:
+    async with a_house(tmp_path, {"twilio": Provider()}, max_calls=1) as server:
+        first = await place(server, **WISH, idempotency_key="k")
+        second = await place(server, **WISH)
+        again = await place(server, **WISH, idempotency_key="k")
+        path = f"/twilio/status?call={first.json()['call_id']}"
+        await signed(server, path, CallStatus="no-answer")
+        third = await place(server, **WISH)
+
+    assert [answer.status_code for answer in (first, second, again, third)] == [202, 503, 202, 202]
+    assert second.json()["error"] == "full"
+
+
+async def test_one_that_will_not_come_any_more_takes_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_house(tmp_path, {"twilio": Provider()}, max_calls=1) as server:
+        await place(server, **WISH)
+        monkeypatch.setattr(room, "DIALLING_SECONDS", -1.0)
+        later = await place(server, **WISH)
+
+    assert later.status_code == 202
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_who_was_called_and_has_answered_takes_one_place_not_two(
+    tmp_path: Path, streams: bool
+) -> None:
+    async with a_house(tmp_path, {"twilio": Provider()}, max_calls=2) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        if streams:
+            await answered(server, call_id)
+        else:  # yet
+            await signed(server, f"/twilio/voice?call={call_id}")
+        second, third = await place(server, **WISH), await place(server, **WISH)
+
+    assert [second.status_code, third.status_code] == [202, 503]
+
+
 async def test_what_cannot_be_written_down_is_not_placed(tmp_path: Path) -> None:
     provider = Provider(CALL)
     (tmp_path / "outbound.jsonl").mkdir()
