@@ -63,7 +63,10 @@ class TwilioRest:
         )
 
     async def hang_up(self, call_sid: str) -> None:
-        """End the call now; fine if it has ended already. Raises :class:`TwilioRestError`."""
+        """End the call now; fine if it has ended already. Raises :class:`TwilioRestError`.
+
+        One that still rings ends, too: ``canceled`` would do that only as long as it rings.
+        """
         try:
             await self._update(call_sid, "hang up", {"Status": "completed"})
         except TwilioRestError as refused:

@@ -158,7 +158,8 @@ REFUSALS = {
     ),
     "full": Explanation(
         "as many calls were going on as OPUSBRIDGE_MAX_CALLS or OPUSBRIDGE_CAPACITY_FILE allow, or "
-        "a hundred that Twilio had announced waited for their streams",
+        "a hundred that Twilio had announced waited for their streams; for an order, those that "
+        "still ring count as well",
         "raise the limit, or add another process",
     ),
     "draining": Explanation("the process was stopping", "nothing: a balancer asks the next one"),
@@ -198,6 +199,14 @@ REFUSALS = {
         "look in GET /api/calls; with several processes, of the one that has the call",
     ),
     "call-ended": Explanation("the call was over", "nothing: it ended before it was asked for"),
+    "not-yet-answered": Explanation(
+        "a call we placed still rang, and only Twilio's can be hung up then, once it has an id",
+        "ask again when it was answered, or stop it at the provider's",
+    ),
+    "not-hung-up": Explanation(
+        "Twilio did not hang up a call that still rang, or did not answer",
+        "ask again; the log's line `hang-up by REST failed` says why",
+    ),
     "transfer-refused": Explanation(
         "the call could not be handed over now, or not there",
         "the answer's `detail` says why; where to is the agent's `destinations`",

@@ -89,8 +89,8 @@ class Switchboard:
         changed = _CALL.fullmatch(path)
         if changed is not None and self.on_update is not None:
             status = self.on_update(changed[1], dict(parse_qsl(body.decode())))
-            said = {"sid": changed[1]} if status == 200 else {"code": 20404}
-            await _write(writer, status, said)
+            told: dict[int, dict[str, Any]] = {200: {"sid": changed[1]}, 404: {"code": 20404}}
+            await _write(writer, status, told.get(status, {}))
             return
         ordered = self._read(path, headers, body)
         if ordered is None:

@@ -61,9 +61,10 @@ def assemble(
 
     Where it is bound decides which doors are open, so say it as it is. ``app.state.calls``
     are its ``calls``; ``registry`` is what ``/metrics`` shows; ``dials`` are the ways to place
-    calls, and ``rest`` hangs up on machines that answer them. ``beside`` is entered while calls
-    can come, and ``on_close`` awaited in the end. ``dial`` opens a model session, by default as
-    the settings say. ``clock`` is in seconds and never goes back.
+    calls, and ``rest`` hangs up on machines that answer them, and on those that are to ring no
+    longer. ``beside`` is entered while calls can come, and ``on_close`` awaited in the end.
+    ``dial`` opens a model session, by default as the settings say. ``clock`` is in seconds and
+    never goes back.
     """
     stored_speech(settings.language, settings.speech_dir)  # refused now, not in a call
     dial = dial or dialler(settings)
@@ -71,7 +72,7 @@ def assemble(
     announcements = Announcements(calls, dial, StreamTokens(clock, token_seconds))
     turns = agent.applied_to(settings).turn_detection
     closed = turns == "none"
-    outbound = _outbound(settings, calls, dials(access), twilio_closed=closed)
+    outbound = _outbound(settings, calls, dials(access), rest, twilio_closed=closed)
     telephony = Telephony(
         access, calls, announcements, dial, metrics, outbound, voice_closed=closed
     )
@@ -137,11 +138,17 @@ def _add_placing(app: FastAPI, placing: Placing) -> None:
 
 
 def _outbound(
-    settings: Settings, calls: Calls, dials: Mapping[str, Dial], *, twilio_closed: bool
+    settings: Settings,
+    calls: Calls,
+    dials: Mapping[str, Dial],
+    rest: TwilioRest | None,
+    *,
+    twilio_closed: bool,
 ) -> Outbound:
     ways = {side: dial for side, dial in dials.items() if side != "twilio" or not twilio_closed}
     caps = Caps(settings.outbound_per_day, settings.outbound_per_number)
-    return Outbound(calls, Journal(settings.data_dir / "outbound.jsonl"), ways, caps)
+    hang_ups = {} if rest is None else {"twilio": rest.hang_up}
+    return Outbound(calls, Journal(settings.data_dir / "outbound.jsonl"), ways, caps, hang_ups)
 
 
 def _warn(access: Access, agent: Agent, *, voice_closed: bool) -> None:

@@ -16,7 +16,7 @@ from opusbridge.web.access import DRAINING, FULL, Access
 from opusbridge.web.bodies import read_model
 from opusbridge.web.calls import Bridge, Calls
 from opusbridge.web.load import LoopLag
-from opusbridge.web.outbound import Outbound
+from opusbridge.web.outbound import NOT_YET_ANSWERED, Outbound
 
 #: The model's context is finite, and nobody says more than this to a caller at once.
 MAX_SAID_LENGTH = 4000
@@ -130,16 +130,23 @@ class Live:
         body = await read_model(request, model)
         call_id = request.path_params["call_id"]
         # Looked for after the body was read: the call may have ended meanwhile.
-        bridge = self._calls.live(call_id)
-        if bridge is None:
-            ended = self._calls.describe(call_id) is not None
-            return _error(409, "call-ended") if ended else _error(404, "unknown-call")
+        bridge, found = self._calls.live(call_id), self._outbound.describe(call_id)
+        if found is None:
+            return _error(404, "unknown-call")
+        if bridge is None and found["state"] != "dialling":
+            return _error(409, "call-ended")
         if isinstance(body, str):
             return _error(422, "bad-body", detail=body)
-        try:
-            act(bridge, body)
-        except TransferRefused as refusal:
-            return _error(422, "transfer-refused", detail=str(refusal))
+        if bridge is None:
+            hang_up = isinstance(body, HangUpBody)
+            refusal = await self._outbound.hang_up(call_id) if hang_up else NOT_YET_ANSWERED
+            if refusal is not None:
+                return _error(refusal.status, refusal.reason)
+        else:
+            try:
+                act(bridge, body)
+            except TransferRefused as why:
+                return _error(422, "transfer-refused", detail=str(why))
         _log.info("operator acted", call_id=call_id, action=model.action)
         return JSONResponse({"status": "accepted"}, 202)
 

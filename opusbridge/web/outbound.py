@@ -28,6 +28,9 @@ log = Log("opusbridge.web")
 #: Asks a provider for a call; returns the provider's id of it, where it gives one.
 Dial = Callable[[Order], Awaitable[str | None]]
 
+#: Ends a call by the provider's id of it, also one that still rings.
+HangUp = Callable[[str], Awaitable[None]]
+
 #: Seconds after which a call nobody has heard of will not come any more: ringing takes a minute.
 DIALLING_SECONDS = 180.0
 
@@ -36,6 +39,8 @@ KEY_REUSED = Refusal(409, "key-used-for-another-call")
 TOO_MANY = Refusal(429, "too-many-calls-today")
 TOO_MANY_TO_NUMBER = Refusal(429, "too-many-calls-to-this-number")
 NOT_KEPT = Refusal(503, "cannot-be-written-down")
+NOT_YET_ANSWERED = Refusal(409, "not-yet-answered")
+NOT_HUNG_UP = Refusal(502, "not-hung-up")
 
 #: What a provider says of a call that was not answered.
 NOT_ANSWERED = {
@@ -58,11 +63,14 @@ class Caps:
 class _Progress:
     provider_call_id: str = ""
     picked_up: bool = False
+    hanging_up: bool = False
+    """By our own wish, whatever the provider calls it."""
     how: Ending | None = None
 
 
 class Outbound:
-    """``dials`` are the providers that are set up, by telephony side."""
+    """``dials`` are the providers that are set up, by telephony side, and ``hang_ups`` those of
+    them who can be told that a call is not wanted any more."""
 
     def __init__(
         self,
@@ -70,11 +78,13 @@ class Outbound:
         journal: Journal,
         dials: Mapping[str, Dial],
         caps: Caps,
+        hang_ups: Mapping[str, HangUp],
         *,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """``wall_clock`` is in seconds since 1970."""
         self._calls, self._journal, self._dials, self._caps = calls, journal, dials, caps
+        self._hang_ups = hang_ups
         self._wall_clock = wall_clock
         self._orders: dict[str, Order] = {}
         self._progress: dict[str, _Progress] = {}
@@ -214,12 +224,31 @@ class Outbound:
         self._calls.also_known_as(order_id, call_id)
         log.info("a placed call came under another id", call_id=call_id, order_id=order_id)
 
+    async def hang_up(self, call_id: str) -> Refusal | None:
+        """End a call that is described as dialling; ``None``: that was done."""
+        progress = self._progress[call_id]
+        hang_up = self._hang_ups.get(self._orders[call_id].telephony)
+        if hang_up is None or not progress.provider_call_id:
+            return NOT_YET_ANSWERED
+        progress.hanging_up = True
+        try:
+            await hang_up(progress.provider_call_id)
+        except TwilioRestError as error:
+            progress.hanging_up = False
+            log.warning("hang-up by REST failed", call_id=call_id, **error.facts)
+            return NOT_HUNG_UP
+        if self._calls.describe(call_id) is None:  # if it has come meanwhile, it tells its own end
+            await self.ended(call_id, ending("hung-up-by-operator"))
+        return None
+
     async def ended(self, call_id: str, how: Ending) -> None:
         """The first end counts."""
         call_id = self._came_as.get(call_id, call_id)
         progress = self._progress.get(call_id)
         if progress is None or progress.how is not None:
             return
+        if progress.hanging_up and self._calls.describe(call_id) is None:
+            how = ending("hung-up-by-operator")
         progress.how = how
         try:
             await asyncio.to_thread(self._journal.ended, call_id, how.reason)

@@ -5,6 +5,7 @@ All share one house and are lived side by side, for they take real time.
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -41,6 +42,7 @@ pytestmark = pytest.mark.slow
 ANSWERS, BUSY, ANSWERS_TOO = "+15550100401", "+15550100402", "+15550100403"
 #: AudioCodes does not say which conversation they are; what was given along comes back.
 METADATA, METADATA_AS_TEXT = "+15550100404", "+15550100405"
+RINGS_ON = "+15550100406"
 
 
 @dataclass
@@ -49,6 +51,13 @@ class Exchange:
 
     at: Service | None = None
     callees: dict[str, Caller] = field(default_factory=dict)
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+    """On the one who does not pick up."""
+
+    def change(self, call_sid: str, form: Mapping[str, str]) -> int:
+        assert form == {"Status": "completed"}
+        self.hung_up.set()
+        return 200
 
     async def ring(self, ordered: Ordered) -> None:
         assert self.at is not None
@@ -70,6 +79,10 @@ class Exchange:
         if form["To"] == BUSY:
             await telephone.tell(form["StatusCallback"], sid, CallStatus="busy")
             return
+        if form["To"] == RINGS_ON:
+            await self.hung_up.wait()
+            await telephone.tell(form["StatusCallback"], sid, CallStatus="canceled")
+            return
         self.callees[form["To"]] = await telephone.call(person, Random(1), call_sid=sid)
         await telephone.tell(form["StatusCallback"], sid, CallStatus="completed")
 
@@ -80,6 +93,15 @@ async def place(at: Service, telephony: str, to: str, **more: str) -> str:
     assert answer.status_code == 202
     call_id: str = answer.json()["call_id"]
     return call_id
+
+
+async def hang_up(at: Service, call_id: str) -> int:
+    async with asyncio.timeout(20.0):
+        while True:
+            answer = await at.http.post(f"/api/calls/{call_id}/hangup", json={})
+            if answer.status_code != 409:
+                return answer.status_code
+            await asyncio.sleep(0.05)  # of real time, in which Twilio says what it calls it
 
 
 async def until_ended(at: Service, call_id: str) -> dict[str, Any]:
@@ -93,7 +115,7 @@ async def until_ended(at: Service, call_id: str) -> dict[str, Any]:
 
 async def test_calls_are_placed_answered_or_not_and_told_of(tmp_path: Path) -> None:
     exchange = Exchange()
-    board = Switchboard(Random(1), exchange.ring)
+    board = Switchboard(Random(1), exchange.ring, exchange.change)
     board.nameless = {f"tel:{METADATA}", f"tel:{METADATA_AS_TEXT}"}
     async with listening(200) as listener, board.open() as url:
         settings = {
@@ -109,22 +131,25 @@ async def test_calls_are_placed_answered_or_not_and_told_of(tmp_path: Path) -> N
             again = {"idempotency_key": "reminder-1"}
             twilio = await place(at, "twilio", ANSWERS, **again)
             assert await place(at, "twilio", ANSWERS, **again) == twilio
-            busy = await place(at, "twilio", BUSY)
+            busy, rings_on = await place(at, "twilio", BUSY), await place(at, "twilio", RINGS_ON)
             from_us = {"from": "+15550100200"}
             audiocodes = await place(at, "audiocodes", ANSWERS_TOO, **from_us)
             nameless = [
                 await place(at, "audiocodes", to, **from_us) for to in (METADATA, METADATA_AS_TEXT)
             ]
-            ended = [await until_ended(at, call_id) for call_id in (twilio, audiocodes, busy)]
+            assert await hang_up(at, rings_on) == 202
+            of_note = (twilio, audiocodes, busy, rings_on)
+            ended = [await until_ended(at, call_id) for call_id in of_note]
             found = [await until_ended(at, call_id) for call_id in nameless]
             await at.over()
             kept = {call["call_id"]: call for call in at.kept().values()}
 
-    assert len(board.orders) == 5
+    assert len(board.orders) == 6
     assert [one["ending"]["reason"] for one in ended] == [
         "caller-hung-up",
         "caller-hung-up",
         "not-answered",
+        "hung-up-by-operator",
     ]
     own = {one["call_id"] for one in found}
     assert set(kept) == {twilio, audiocodes, *own}, "the calls have the ids of their orders"

@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from opusbridge.agent import Agent
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.outbox import Socket, read_all
+from opusbridge.bridge.twilio_rest import TwilioRest
 from opusbridge.config import Settings
 from opusbridge.errors import Ending, PeerGone, TransferRefused, ending
 from opusbridge.web.app import assemble
@@ -214,6 +215,7 @@ async def house(
     token_seconds: float = 60.0,
     drain_seconds: float | None = None,
     dials: Mapping[str, Dial] | None = None,
+    rest: TwilioRest | None = None,
     **values: Any,
 ) -> AsyncIterator[House]:
     """A server with these settings; ``host`` is where it believes to be bound.
@@ -246,6 +248,7 @@ async def house(
         calls=calls,
         dial=dial or dial_at_once,
         dials=lambda access: dials or {},
+        rest=rest,
         metrics=Metrics(registry),
         registry=registry,
         clock=lambda: now[0],

@@ -1,8 +1,10 @@
 """Calls that are placed by HTTP: who may be called how often, and what is told of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx2
@@ -11,7 +13,9 @@ from structlog.testing import capture_logs
 from twilio.request_validator import RequestValidator
 
 from opusbridge.bridge.audiocodes_dial import DialOutError
-from opusbridge.bridge.twilio_rest import TwilioRestError
+from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
+from opusbridge.privacy import Private
+from opusbridge.sim.switchboard import Switchboard
 from opusbridge.web import outbound as room
 from opusbridge.web.journal import Order
 from opusbridge.web.outbound import Dial
@@ -289,6 +293,147 @@ async def test_twilio_tells_how_a_call_ended_that_nobody_answered(
     assert before["state"] == "dialling"
     assert (answer.status_code, other.status_code) == (204, 204)
     assert (found["state"], found["ending"]["reason"]) == ("ended", reason)
+
+
+@asynccontextmanager
+async def a_rest(
+    *answers: int, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> AsyncIterator[tuple[TwilioRest, list[tuple[str, Mapping[str, str]]]]]:
+    """Twilio's REST interface, which answers so, and what it was told of whose call."""
+    told: list[tuple[str, Mapping[str, str]]] = []
+    left = list(answers)
+
+    def update(call_sid: str, form: Mapping[str, str]) -> int:
+        told.append((call_sid, form))
+        return left.pop(0)
+
+    async with Switchboard(Random(1), on_update=update).open() as url:
+        rest = TwilioRest(ACCOUNT, Private(TOKEN), url, pause=pause)
+        try:
+            yield rest, told
+        finally:
+            await rest.close()
+
+
+async def act(server: House, call_id: str, action: str, **body: Any) -> tuple[int, str]:
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    url = f"/api/calls/{call_id}/{action}"
+    answer = await server.http.post(url, json=body, headers=headers)
+    return answer.status_code, answer.json().get("error", "")
+
+
+async def test_a_call_that_still_rings_is_hung_up_at_twilios(tmp_path: Path) -> None:
+    provider = Provider(CALL)
+    async with a_rest(200) as (rest, told):
+        async with a_house(tmp_path, {"twilio": provider}, rest=rest) as server:
+            call_id = (await place(server, **WISH)).json()["call_id"]
+            await provider.asked.wait()
+            wrong = await act(server, call_id, "hangup", why="?")
+            hung_up = await act(server, call_id, "hangup", reason="the wrong person")
+            await signed(server, f"/twilio/status?call={call_id}", CallStatus="canceled")
+            found = await seen(server, call_id)
+            again = await act(server, call_id, "hangup")
+        async with a_house(tmp_path, {"twilio": provider}) as server:
+            later = await seen(server, call_id)
+
+    assert (wrong, hung_up, again) == ((422, "bad-body"), (202, ""), (409, "call-ended"))
+    assert told == [(CALL, {"Status": "completed"})]
+    ending = {"outcome": "completed", "reason": "hung-up-by-operator"}
+    assert (found["state"], found["ending"]) == ("ended", ending)
+    assert later["ending"] == ending
+
+
+async def test_it_is_hung_up_also_if_twilio_says_so_before_it_answers(tmp_path: Path) -> None:
+    async def told_first(seconds: float) -> None:
+        await signed(server, f"/twilio/status?call={call_id}", CallStatus="no-answer")
+
+    provider = Provider(CALL)
+    async with (
+        a_rest(429, 200, pause=told_first) as (rest, _),
+        a_house(tmp_path, {"twilio": provider}, rest=rest) as server,
+    ):
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await provider.asked.wait()
+        await act(server, call_id, "hangup")
+        found = await seen(server, call_id)
+
+    assert found["ending"]["reason"] == "hung-up-by-operator"
+
+
+async def test_one_that_is_picked_up_meanwhile_ends_as_it_says_itself(tmp_path: Path) -> None:
+    async def picked_up(seconds: float) -> None:
+        (await answered(server, call_id)).hang_up("caller-hung-up")
+        await until(server, call_id, "ended")
+
+    provider = Provider(CALL)
+    async with (
+        a_rest(429, 200, pause=picked_up) as (rest, _),
+        a_house(tmp_path, {"twilio": provider}, rest=rest) as server,
+    ):
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await provider.asked.wait()
+        hung_up = await act(server, call_id, "hangup")
+        found = await seen(server, call_id)
+
+    assert hung_up == (202, "")
+    assert found["ending"]["reason"] == "caller-hung-up"
+
+
+async def test_a_call_that_twilio_does_not_hang_up_rings_on(tmp_path: Path) -> None:
+    provider = Provider(CALL)
+    async with (
+        a_rest(500) as (rest, _),
+        a_house(tmp_path, {"twilio": provider}, rest=rest) as server,
+    ):
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await provider.asked.wait()
+        with capture_logs() as lines:
+            hung_up = await act(server, call_id, "hangup")
+        ringing = await seen(server, call_id)
+        await signed(server, f"/twilio/status?call={call_id}", CallStatus="busy")
+        found = await seen(server, call_id)
+
+    assert hung_up == (502, "not-hung-up")
+    (line,) = [line for line in lines if line["event"] == "hang-up by REST failed"]
+    assert (line["call_id"], line["status"]) == (call_id, 500)
+    assert ringing["state"] == "dialling"
+    assert found["ending"]["reason"] == "not-answered"
+
+
+@pytest.mark.parametrize(
+    ("telephony", "gives", "action", "body"),
+    [
+        ("audiocodes", "conversation-1", "hangup", {}),
+        ("twilio", None, "hangup", {}),  # we do not know yet what Twilio calls it
+        ("twilio", CALL, "say", {"text": "Hello?"}),
+        ("twilio", CALL, "transfer", {"destination": "billing"}),
+        ("twilio", CALL, "recording", {"paused": True}),
+    ],
+)
+async def test_what_needs_an_answered_call_is_refused_while_it_rings(
+    tmp_path: Path, telephony: str, gives: str | None, action: str, body: dict[str, Any]
+) -> None:
+    provider = Provider(gives)
+    async with (
+        a_rest() as (rest, told),
+        a_house(tmp_path, {telephony: provider}, rest=rest) as server,
+    ):
+        call_id = (await place(server, **{**WISH, "telephony": telephony})).json()["call_id"]
+        await provider.asked.wait()
+        refused = await act(server, call_id, action, **body)
+        found = await seen(server, call_id)
+
+    assert refused == (409, "not-yet-answered")
+    assert (found["state"], told) == ("dialling", [])
+
+
+@pytest.mark.parametrize("action", ["say", "transfer", "hangup", "recording"])
+async def test_a_call_that_nobody_answered_has_ended(tmp_path: Path, action: str) -> None:
+    async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await signed(server, f"/twilio/status?call={call_id}", CallStatus="no-answer")
+
+        assert await act(server, call_id, action) == (409, "call-ended")
 
 
 async def answered(server: House, call_id: str) -> Any:
