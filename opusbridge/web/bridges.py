@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from opusbridge.agent import Agent
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
@@ -16,7 +17,7 @@ from opusbridge.bridge.outbox import Socket
 from opusbridge.bridge.twilio import TwilioRealtimeBridge
 from opusbridge.bridge.twilio_rest import TwilioRest
 from opusbridge.call.engine import Observer
-from opusbridge.config import Settings
+from opusbridge.config import Settings, is_loopback
 from opusbridge.recording.files import call_folder
 from opusbridge.recording.journal import Journal
 from opusbridge.recording.recorder import CallRecorder
@@ -100,7 +101,11 @@ class Bridges:
     def dials(self, access: Access) -> dict[str, Dial]:
         """The providers through which calls can be placed."""
         found: dict[str, Dial] = {}
-        if self.rest is not None and access.webhook_url(VOICE, "") is not None:
+        # Twilio asks for what to do under an address of ours, and ours of loopback is not its.
+        here = is_loopback(urlsplit(self._settings.twilio_api_url).hostname or "")
+        asks_us = access.webhook_url(VOICE, "") is not None
+        asks_us = asks_us and (here or not access.only_pretend_twilio)
+        if self.rest is not None and asks_us:
             found["twilio"] = partial(_dial_twilio, self.rest, access)
         if self._dial_out is not None:
             found["audiocodes"] = partial(_dial_audiocodes, self._dial_out)

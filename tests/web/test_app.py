@@ -1,9 +1,16 @@
 """What the service says of itself when it begins."""
 
+from pathlib import Path
+
+import httpx2
+import pytest
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
 from opusbridge import Agent, Settings, create_app, tool
+from tests.web.serving import AGENT, PUBLIC, twilio
+
+ADMIN = "opusbridge-test-admin-0123456789"
 
 
 @tool
@@ -27,3 +34,30 @@ async def test_a_tool_of_which_the_model_is_told_nothing_is_in_the_log_once_it_s
     (line,) = (one for one in lines if "tool" in one)
     assert line["event"] == "the model is not told what a tool is for: no docstring"
     assert (line["log_level"], line["tool"]) == ("warning", "drop")
+
+
+@pytest.mark.parametrize(
+    ("public_url", "api_url", "status"),
+    [
+        (None, "https://api.twilio.com", 422),
+        (None, "http://127.0.0.1:9", 202),  # a pretended Twilio on this machine can
+        (PUBLIC, "http://127.0.0.1:9", 202),
+    ],
+)
+async def test_no_call_is_ordered_that_twilio_could_not_ask_us_about(
+    tmp_path: Path, public_url: str | None, api_url: str, status: int
+) -> None:
+    values = twilio(public_url=public_url, twilio_api_url=api_url, data_dir=tmp_path)
+    app = create_app(Settings.load(**values, openai_api_key="k", admin_token=ADMIN), AGENT)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://local") as http,
+    ):
+        answer = await http.post(
+            "/api/calls",
+            json={"telephony": "twilio", "to": "+15550100001", "from": "+15550100002"},
+            headers={"Authorization": f"Bearer {ADMIN}"},
+        )
+
+    assert answer.status_code == status
+    assert answer.json().get("error") == ("not-set-up" if status == 422 else None)
