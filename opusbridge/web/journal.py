@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import orjson
@@ -43,10 +44,12 @@ _ORDER = TypeAdapter(Order)
 
 
 class Journal:
-    """One file, a line for each order and for each end. Everything here may wait for the disk."""
+    """One file, a line for each order and for each end. Everything here may wait for the disk,
+    and may be asked for by several threads at once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._alone = Lock()
 
     def read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
         """The orders since then by ``call_id``, and how those that ended did.
@@ -54,6 +57,19 @@ class Journal:
         A line that was half written when the power went is no order: nothing was dialled for
         it. Older ones are taken out of the file.
         """
+        with self._alone:
+            return self._read(since)
+
+    def ordered(self, order: Order) -> None:
+        """On the disk when this returns. Raises ``OSError``: then do not place it."""
+        with self._alone:
+            self._append([asdict(order)])
+
+    def ended(self, call_id: str, reason: str) -> None:
+        with self._alone:
+            self._append([{"call_id": call_id, "ended": reason}])
+
+    def _read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
         orders: dict[str, Order] = {}
         ended: dict[str, str] = {}
         for line in self._lines():
@@ -66,13 +82,6 @@ class Journal:
         if orders or self._path.exists():
             self._rewrite(orders.values(), ended)
         return orders, ended
-
-    def ordered(self, order: Order) -> None:
-        """On the disk when this returns. Raises ``OSError``: then do not place it."""
-        self._append([asdict(order)])
-
-    def ended(self, call_id: str, reason: str) -> None:
-        self._append([{"call_id": call_id, "ended": reason}])
 
     def _lines(self) -> list[Any]:
         if not self._path.exists():

@@ -34,6 +34,9 @@ HangUp = Callable[[str], Awaitable[None]]
 #: Seconds after which a call nobody has heard of will not come any more: ringing takes a minute.
 DIALLING_SECONDS = 180.0
 
+#: Seconds between looks at whether the file names calls of more than a day ago.
+FORGET_SECONDS = 3600.0
+
 NO_PROVIDER = Refusal(422, "not-set-up")
 KEY_REUSED = Refusal(409, "key-used-for-another-call")
 TOO_MANY = Refusal(429, "too-many-calls-today")
@@ -81,15 +84,18 @@ class Outbound:
         hang_ups: Mapping[str, HangUp],
         *,
         wall_clock: Callable[[], float] = time.time,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``wall_clock`` is in seconds since 1970."""
+        """``wall_clock`` is in seconds since 1970; ``pause`` waits that many seconds."""
         self._calls, self._journal, self._dials, self._caps = calls, journal, dials, caps
         self._hang_ups = hang_ups
-        self._wall_clock = wall_clock
+        self._wall_clock, self._pause = wall_clock, pause
         self._orders: dict[str, Order] = {}
         self._progress: dict[str, _Progress] = {}
         self._came_as: dict[str, str] = {}
         """The order of a call that has another id than it."""
+        self._forgotten_here_alone = False
+        """The file still has orders that we have forgotten."""
         self._one_at_a_time = asyncio.Lock()
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -106,7 +112,9 @@ class Outbound:
         for call_id, reason in ended.items():
             self._progress[call_id].how = ending(reason if reason in REASONS else "unknown")
         async with asyncio.TaskGroup() as self._tasks:
+            forgetting = self._tasks.create_task(self._forget_on_disk())
             yield
+            forgetting.cancel()
 
     # --- Placing ------------------------------------------------------------------------
 
@@ -173,7 +181,23 @@ class Outbound:
         for call_id, order in list(self._orders.items()):
             if order.at < before:
                 del self._orders[call_id], self._progress[call_id]
+                self._forgotten_here_alone = True
         self._came_as = {own: of for own, of in self._came_as.items() if of in self._orders}
+
+    async def _forget_on_disk(self) -> None:
+        """Also where no more calls are placed: it has the numbers of those who were called."""
+        while True:
+            await self._pause(FORGET_SECONDS)
+            since = self._wall_clock() - DAY_SECONDS
+            async with self._one_at_a_time:
+                self._forget(since)
+                if not self._forgotten_here_alone:
+                    continue
+                try:
+                    await asyncio.to_thread(self._journal.read, since)
+                    self._forgotten_here_alone = False
+                except OSError as error:
+                    log.error("old orders cannot be taken out of the file", raised=places(error))
 
     async def _dial(self, order: Order) -> None:
         log.info("call placed", call_id=order.call_id, telephony=order.telephony)

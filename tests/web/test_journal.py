@@ -1,5 +1,6 @@
 """The calls we placed, as a restart finds them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,18 @@ def test_what_is_older_than_a_day_is_forgotten_on_the_disk_too(tmp_path: Path) -
 
     assert journal.read(4000.0) == ({"call-2": replace(ORDER, call_id="call-2", at=5000.0)}, {})
     assert b"call-1" not in path.read_bytes()
+
+
+def test_nothing_is_lost_that_is_written_while_old_ones_are_taken_out(tmp_path: Path) -> None:
+    path = tmp_path / "outbound.jsonl"
+    journal, numbers = Journal(path), range(30)
+    orders = [replace(ORDER, call_id=f"call-{number}") for number in numbers]
+    with ThreadPoolExecutor() as threads:
+        written = [threads.submit(journal.ordered, order) for order in orders]
+        while not all(one.done() for one in written):
+            journal.read(0.0)
+
+    assert set(journal.read(0.0)[0]) == {order.call_id for order in orders}
 
 
 def test_half_a_line_costs_that_line_and_not_the_next(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.privacy import Private
 from opusbridge.sim.switchboard import Switchboard
 from opusbridge.web import outbound as room
-from opusbridge.web.journal import Order
-from opusbridge.web.outbound import Dial
+from opusbridge.web.calls import Calls
+from opusbridge.web.journal import DAY_SECONDS, Journal, Order
+from opusbridge.web.outbound import Caps, Dial, Outbound
 from tests.web.serving import (
     ACCOUNT,
     CALL,
@@ -186,6 +187,53 @@ async def test_nobody_is_called_too_often(tmp_path: Path) -> None:
     assert found[2].json()["error"] == "too-many-calls-to-this-number"
     assert other.status_code == 202
     assert (after.status_code, after.json()["error"]) == (429, "too-many-calls-today")
+
+
+async def test_numbers_of_yesterday_leave_the_disk_without_a_restart(tmp_path: Path) -> None:
+    path, now = tmp_path / "outbound.jsonl", [1000.0]
+    hour, waits = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+    async def pause(seconds: float) -> None:
+        waits.release()
+        await hour.acquire()
+
+    async def an_hour_later() -> str:
+        hour.release()
+        await waits.acquire()
+        return path.read_text() if path.is_file() else ""
+
+    def no_bridge(*_: Any) -> Any:
+        raise AssertionError("nobody calls")
+
+    outbound = Outbound(
+        Calls(no_bridge, no_bridge),
+        Journal(path),
+        {"twilio": Provider(CALL).dial},
+        Caps(0, 0),
+        {},
+        wall_clock=lambda: now[0],
+        pause=pause,
+    )
+    async with outbound.running():
+        await waits.acquire()
+        old = await outbound.place("twilio", TO, FROM)
+        now[0] += DAY_SECONDS - 1.0
+        young = await outbound.place("twilio", "+15550100009", FROM)
+        before = await an_hour_later()
+        now[0] += 2.0
+        aside = path.rename(tmp_path / "aside")
+        path.mkdir()  # a disk that cannot be read for a while
+        with capture_logs() as lines:
+            await an_hour_later()
+        path.rmdir()
+        aside.rename(path)
+        after = await an_hour_later()
+
+    assert (str(old) in before, str(young) in before) == (True, True)
+    assert "cannot be taken out" in lines[0]["event"]
+    assert TO not in after
+    assert str(young) in after
+    assert outbound.describe(str(old)) is None
 
 
 async def test_a_full_house_places_no_calls(tmp_path: Path) -> None:
