@@ -71,13 +71,14 @@ TwilioBridgeFactory = Callable[[Socket, ConnectModel, str | None], TwilioBridge]
 class Place:
     """Room for one call that has not begun. Give it back, or run a call on it."""
 
-    def __init__(self, places: set["Place"]) -> None:
-        self._places = places
+    def __init__(self, places: set["Place"], on_released: Callable[[], None]) -> None:
+        self._places, self._on_released = places, on_released
         places.add(self)
 
     def release(self) -> None:
         """Harmless when it was released before."""
         self._places.discard(self)
+        self._on_released()
 
 
 class Calls:
@@ -102,8 +103,9 @@ class Calls:
         self._recent: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._others: dict[str, str] = {}
         """Ids that calls have besides their own, which these are kept under."""
-        self._none_live = asyncio.Event()
-        self._none_live.set()
+        self._nobody = asyncio.Event()
+        """Neither live nor promised a place."""
+        self._nobody.set()
 
     @property
     def count(self) -> int:
@@ -126,6 +128,11 @@ class Calls:
         return 0 < self._max_calls <= len(self._live)
 
     @property
+    def promised(self) -> bool:
+        """Whether somebody may come for whom a place is kept."""
+        return bool(self._places)
+
+    @property
     def welcome(self) -> bool:
         """Whether new calls are."""
         return not self.draining and not self.full
@@ -136,20 +143,22 @@ class Calls:
 
     def reserve(self) -> Place | None:
         """A place for one call, or ``None`` when new calls are not welcome."""
-        return Place(self._places) if self.welcome else None
+        if not self.welcome:
+            return None
+        self._nobody.clear()
+        return Place(self._places, self._one_less)
 
     async def run(self, bridge: Bridge, place: Place) -> Ending:
         """The whole call, from here to its end, on a place reserved for it."""
-        place.release()
+        self._nobody.clear()
         self._live[bridge.call_id] = bridge
-        self._none_live.clear()
+        place.release()  # only now: who waits for the last one to go would not see this one come
         try:
             return await bridge.run()
         finally:
             del self._live[bridge.call_id]
             self._remember(bridge)
-            if not self._live:
-                self._none_live.set()
+            self._one_less()
 
     def also_known_as(self, other_id: str, call_id: str) -> None:
         """A live call can be asked for by this id, too, until it is forgotten."""
@@ -172,20 +181,32 @@ class Calls:
         return live + list(reversed(self._recent.values()))
 
     async def drain(self, seconds: float) -> bool:
-        """Take no new calls and wait for those under way. ``False``: some are, still."""
+        """Take no new calls and wait for those under way. ``False``: some are, still.
+
+        Who was promised a place is waited for, too: no other process knows of him.
+        """
         self.draining = True
         try:
             async with asyncio.timeout(seconds):
-                await self._none_live.wait()
+                await self._nobody.wait()
         except TimeoutError:
             return False
         return True
 
     def take_leave(self, reason: str) -> None:
-        """Take no new calls and say goodbye in those under way, which then end."""
+        """Take no new calls and say goodbye in those under way, which then end.
+
+        Who was promised a place and has not come is not waited for any more.
+        """
         self.draining = True
+        for place in list(self._places):
+            place.release()
         for bridge in list(self._live.values()):
             bridge.say_goodbye(reason)
+
+    def _one_less(self) -> None:
+        if not self._live and not self._places:
+            self._nobody.set()
 
     def _remember(self, bridge: Bridge) -> None:
         self._recent[bridge.call_id] = bridge.describe()

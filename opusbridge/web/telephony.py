@@ -165,7 +165,7 @@ class Telephony:
         refusal = self._access.refuse_stream(socket)
         # Which call it is of is said later: one that comes back is let in, however full it is.
         if refusal is None and not self._announcements.awaits_return:
-            refusal = self._no_room(self._calls.crowded)
+            refusal = self._no_room(self._calls.crowded, promised=self._calls.promised)
         if refusal is not None:
             return await self._deny(socket, MEDIA, refusal)
         offered = TWILIO_SUBPROTOCOL in socket.scope["subprotocols"]
@@ -246,8 +246,9 @@ class Telephony:
     async def _run(self, bridge: Bridge, place: Place) -> None:
         await self._outbound.ended(bridge.call_id, await self._calls.run(bridge, place))
 
-    def _no_room(self, full: bool) -> Refusal | None:
-        if self._calls.draining:
+    def _no_room(self, full: bool, *, promised: bool = False) -> Refusal | None:
+        """``promised``: it may be one that was told to come before new calls were turned away."""
+        if self._calls.draining and not promised:
             return DRAINING
         if full:
             return FULL

@@ -100,6 +100,32 @@ async def test_draining_ends_with_the_last_call() -> None:
     assert bridge.done == [("say_goodbye", "drained")]
 
 
+async def test_who_was_promised_a_place_is_waited_for_until_leave_is_taken() -> None:
+    house = calls()
+    assert house.reserve() is not None
+    assert not await house.drain(0.01)
+    house.take_leave("drained")
+
+    assert await house.drain(5.0)
+    assert not house.promised
+
+
+async def test_a_call_that_takes_over_its_place_while_draining_is_waited_for() -> None:
+    house = calls()
+    place = house.reserve()
+    assert place is not None
+    bridge = a_bridge("call-1")
+    async with asyncio.TaskGroup() as tasks:
+        draining = tasks.create_task(house.drain(5.0))
+        await asyncio.wait([draining], timeout=0)
+        running = tasks.create_task(house.run(bridge, place))
+        await asyncio.wait([running, draining], timeout=0.01)
+        assert not draining.done()
+        bridge.hang_up("caller-hung-up")
+
+    assert draining.result()
+
+
 async def test_another_id_of_a_call_lasts_as_long_as_the_call_is_remembered() -> None:
     house = calls(recent_calls=1)
     house.also_known_as("order-1", "call-1")

@@ -266,6 +266,31 @@ async def test_streams_are_refused_before_acceptance_while_draining() -> None:
         assert await refused_status(server.stream()) == 503
 
 
+async def test_a_caller_who_was_told_to_come_is_let_in_and_waited_for_while_draining() -> None:
+    async with house(**twilio()) as server:
+        token = await server.announce()
+        assert not await server.calls.drain(0.01)
+        stream, stranger = await server.stream(), await server.stream()
+        await stranger.send(start("guessed", OTHER_CALL))
+        assert await close_code(stranger) == 1008
+        await stream.send(start(token))
+        bridge = await server.bridges.get()
+        await bridge.has_heard(1)
+
+        assert await refused_status(server.stream()) == 503, "nobody else is expected"
+        assert not await server.calls.drain(0.01)
+        bridge.hang_up("caller-hung-up")
+        assert await server.calls.drain(5.0)
+
+
+async def test_a_caller_who_was_told_to_come_and_does_not_is_not_waited_for_for_ever() -> None:
+    async with house(token_seconds=0.05, **twilio()) as server:
+        await server.announce()
+
+        assert await server.calls.drain(5.0)
+        assert await refused_status(server.stream()) == 503
+
+
 async def test_a_full_house_refuses_streams_but_not_the_one_it_promised_a_place() -> None:
     async with house(max_calls=1, **twilio()) as server:
         token = await server.announce()
