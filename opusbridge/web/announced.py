@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-import structlog
-
 from opusbridge.bridge.flag import Flag
 from opusbridge.bridge.outbox import Socket
+from opusbridge.logs import Log, places
 from opusbridge.web.calls import Calls, ConnectModel, Place, TwilioBridge
 from opusbridge.web.tokens import StreamTokens
 
@@ -21,7 +20,7 @@ MAX_ANNOUNCED = 100
 #: Seconds a model may take to let an unused session go, at the end of the process too.
 CLOSE_SECONDS = 1.0
 
-_log = structlog.get_logger(__name__)
+log = Log("opusbridge.web")
 
 
 class DialledAhead:
@@ -63,11 +62,11 @@ async def _let_go(first: asyncio.Task[Socket]) -> None:
 
 @dataclass(eq=False)
 class _Announcement:
-    model: DialledAhead
     place: Place
     until: float
     claimed: Flag = field(default_factory=Flag)
     keeper: asyncio.Task[None] = field(init=False)
+    model: DialledAhead = field(init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +168,25 @@ class Announcements:
         if place is None:
             return False
         assert self._tasks is not None, "the server is not running"
-        announcement = _Announcement(DialledAhead(self._dial), place, until)
-        announcement.keeper = self._tasks.create_task(self._keep(call_sid, announcement))
+        announcement = _Announcement(place, until)
+        keeping = self._keep(call_sid, announcement)
+        try:
+            announcement.keeper = self._tasks.create_task(keeping)
+        except RuntimeError:  # the server has ended, and nobody would give the place back
+            keeping.close()
+            place.release()
+            raise
+        announcement.model = DialledAhead(self._dial)
         self._waiting[call_sid] = announcement
         return True
 
     async def _keep(self, call_sid: str, announcement: _Announcement) -> None:
+        try:
+            await self._wait_for(call_sid, announcement)
+        except Exception as error:  # noqa: BLE001  # one caller's must not cost all the others
+            log.error("an announced call broke", raised=places(error))
+
+    async def _wait_for(self, call_sid: str, announcement: _Announcement) -> None:
         """Until it is claimed, or its time (which a repeated webhook prolongs) is over."""
         try:
             while not announcement.claimed.is_set():
@@ -186,7 +198,7 @@ class Announcements:
                         break
         finally:
             if not announcement.claimed.is_set():
-                _log.info("no stream came", provider_call_id=call_sid)
+                log.info("no stream came", provider_call_id=call_sid)
                 self._waiting.pop(call_sid, None)
                 announcement.place.release()
                 await announcement.model.release()

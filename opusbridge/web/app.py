@@ -70,8 +70,7 @@ def assemble(
     dial = dial or dialler(settings)
     access = Access(settings, host, port, metrics)
     announcements = Announcements(calls, dial, StreamTokens(clock, token_seconds))
-    turns = agent.applied_to(settings).turn_detection
-    closed = turns == "none"
+    closed = agent.applied_to(settings).turn_detection == "none"
     outbound = _outbound(settings, calls, dials(access), rest, twilio_closed=closed)
     telephony = Telephony(
         access, calls, announcements, dial, metrics, outbound, voice_closed=closed
@@ -84,9 +83,11 @@ def assemble(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _warn(access, agent, voice_closed=closed)
-        async with beside(), outbound.running(), announcements.running(), lag.watched():
-            yield
-        await on_close()
+        try:
+            async with beside(), outbound.running(), announcements.running(), lag.watched():
+                yield
+        finally:
+            await on_close()
 
     app = _no_doors(lifespan)
     app.state.calls = calls

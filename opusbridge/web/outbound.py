@@ -208,6 +208,9 @@ class Outbound:
             if error.status is not None:  # otherwise it may come
                 await self.ended(order.call_id, ending("telephony-error"))
             return
+        except Exception as error:  # noqa: BLE001  # one order's must not cost all the others
+            log.error("placing a call broke", call_id=order.call_id, raised=places(error))
+            return
         progress = self._progress[order.call_id]
         progress.provider_call_id = progress.provider_call_id or provider_call_id or ""
 

@@ -112,6 +112,13 @@ class Courier:
         task.add_done_callback(self._under_way.discard)
 
     async def _carry(self, name: str) -> None:
+        try:
+            await self._bring(name)
+        except Exception as error:  # noqa: BLE001  # one message's must not cost all the others
+            why = places(error)
+            log.error("webhook broke: kept for the next start", delivery=name, raised=why)
+
+    async def _bring(self, name: str) -> None:
         for seconds in (*PAUSES_SECONDS, None):
             async with self._slots:
                 try:

@@ -1,11 +1,14 @@
 """A model session that is dialled ahead of its call belongs to somebody at every moment."""
 
 import asyncio
+from typing import NoReturn
 
 import pytest
 
 from opusbridge.errors import PeerGone
-from opusbridge.web.announced import DialledAhead
+from opusbridge.web.announced import Announcements, DialledAhead
+from opusbridge.web.calls import Calls
+from opusbridge.web.tokens import StreamTokens
 
 
 class Session:
@@ -57,3 +60,49 @@ async def test_a_call_that_ends_while_its_session_is_dialled_stops_the_dialling(
     with pytest.raises(asyncio.CancelledError):
         await carrying
     assert stopped.is_set()
+
+
+def announcements(calls: Calls, dialled: list[Session], seconds: float = 60.0) -> Announcements:
+    async def dial() -> Session:
+        dialled.append(Session())
+        return dialled[-1]
+
+    return Announcements(calls, dial, StreamTokens(lambda: 0.0, seconds))
+
+
+def a_house() -> Calls:
+    def build(*_: object) -> NoReturn:
+        raise AssertionError("nobody comes in these tests")
+
+    return Calls(build, build, max_calls=1)
+
+
+async def test_a_session_that_breaks_as_it_is_let_go_costs_no_other_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def close(self: Session, code: int = 1000, reason: str = "") -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Session, "close", close)
+    calls, dialled = a_house(), list[Session]()
+    room = announcements(calls, dialled, seconds=0.01)
+    async with asyncio.timeout(5.0), room.running():
+        for call_sid in ("CA1", "CA2"):
+            assert room.announce(call_sid) is not None
+            assert await calls.drain(5.0)
+            calls.draining = False
+
+    assert len(dialled) == 2
+
+
+async def test_an_announcement_nobody_can_keep_takes_no_place_and_dials_nobody() -> None:
+    calls, dialled = a_house(), list[Session]()
+    room = announcements(calls, dialled)
+    async with room.running():
+        pass
+
+    with pytest.raises(RuntimeError):
+        room.announce("CA1")
+    await asyncio.sleep(0)
+    assert calls.welcome
+    assert dialled == []

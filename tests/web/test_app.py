@@ -1,13 +1,18 @@
 """What the service says of itself when it begins."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import httpx2
 import pytest
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
 from opusbridge import Agent, Settings, create_app, tool
+from opusbridge.bridge.metrics import Metrics
+from opusbridge.web.app import assemble
+from opusbridge.web.calls import Calls
 from tests.web.serving import AGENT, PUBLIC, twilio
 
 ADMIN = "opusbridge-test-admin-0123456789"
@@ -61,3 +66,29 @@ async def test_no_call_is_ordered_that_twilio_could_not_ask_us_about(
 
     assert answer.status_code == status
     assert answer.json().get("error") == ("not-set-up" if status == 422 else None)
+
+
+async def test_what_all_calls_share_is_closed_even_if_the_service_breaks() -> None:
+    def build(*_: object) -> NoReturn:
+        raise AssertionError("nobody calls in this test")
+
+    async def close() -> None:
+        closed.append(True)
+
+    closed: list[bool] = []
+    registry = CollectorRegistry()
+    app: Starlette = assemble(
+        Settings.load(),
+        Agent(name="shop", instructions="Be brief."),
+        host="127.0.0.1",
+        port=8000,
+        calls=Calls(build, build),
+        metrics=Metrics(registry),
+        registry=registry,
+        on_close=close,
+    )
+
+    with pytest.raises(ExceptionGroup):
+        async with app.router.lifespan_context(app):
+            raise ZeroDivisionError
+    assert closed == [True]

@@ -307,6 +307,22 @@ async def test_an_order_that_the_provider_refuses_has_ended(
     assert found["ending"] == {"outcome": "caller", "reason": "telephony-error"}
 
 
+async def test_an_order_that_breaks_costs_no_other(tmp_path: Path) -> None:
+    provider = Provider(gives=CALL, fails=httpx2.InvalidURL("no such address"))
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        with capture_logs() as lines:
+            await place(server, **WISH)
+            await provider.asked.wait()
+        provider.fails = None
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        while not (await seen(server, call_id))["provider_call_id"]:
+            pass
+
+    (line,) = (line for line in lines if line["log_level"] == "error")
+    assert line["event"] == "placing a call broke"
+    assert line["raised"].startswith("InvalidURL at ")
+
+
 async def test_an_order_nobody_answered_may_come_and_is_given_up_after_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,24 @@ async def test_a_message_that_was_taken_away_is_told_and_forgotten(tmp_path: Pat
         assert carrying.waiting == 0
 
 
+async def test_a_message_that_breaks_is_told_and_costs_no_other(tmp_path: Path) -> None:
+    structlog.reset_defaults()
+    async with listening(200) as listener:
+        carrying = a_courier(listener, tmp_path)
+        carrying._url = "http://10.0.0.300/hook"
+        with capture_logs() as lines:
+            async with carrying.at_work():
+                await carrying.leave("call-1", BODY)
+                await asyncio.wait(carrying._under_way)
+                carrying._url = listener.url
+                await carrying.leave("call-2", BODY)
+
+        assert len(listener.heard) == 1
+        assert left_in(tmp_path) == ["call-1.json"]
+        assert lines[0]["event"] == "webhook broke: kept for the next start"
+        assert not any("10.0.0.300" in str(line) for line in lines)
+
+
 async def test_an_id_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
     async with listening(200) as listener:
         carrying = a_courier(listener, tmp_path)
