@@ -2,8 +2,9 @@
 
 Every line of the process, ours and the libraries', passes one chain. Its last step but one,
 :func:`redact`, lets through only plain values and takes out what looks like a number, a key
-or a token. Tracebacks are reduced to types and places, because an exception's text may quote
-what a caller said. Bind ``call_id`` with :func:`of_call`; every line below then carries it.
+or a token. Tracebacks are reduced to types and places, and so is what asyncio says of a task
+that failed, because an exception's text may quote what a caller said. Bind ``call_id`` with
+:func:`of_call`; every line below then carries it.
 """
 
 import logging
@@ -54,6 +55,7 @@ def configure(
         foreign_pre_chain=ours,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            reduce_asyncio,
             reduce_traceback,
             redact,
             # After the redaction, which takes long runs of digits for telephone numbers.
@@ -173,6 +175,20 @@ def places(error: BaseException) -> str:
     if error.__cause__ is not None:
         text += f" because of {type(error.__cause__).__name__}"
     return text
+
+
+#: As far as nothing is quoted: neither arguments nor an object that shows itself.
+_UNQUOTED = re.compile(r"(?:[^(<'\"\n]|\(\))*")
+
+
+def reduce_asyncio(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Of a task or callback that failed asyncio shows the exception, or the arguments, in the
+    message itself."""
+    if event.get("logger") == "asyncio":
+        found = _UNQUOTED.match(str(event["event"]))
+        assert found is not None, "it matches nothing, too"
+        event["event"] = found[0].rstrip()
+    return event
 
 
 def reduce_traceback(logger: Any, method: str, event: EventDict) -> EventDict:

@@ -1,11 +1,12 @@
 """Logs: every line one line, and nothing of the caller in any of them."""
 
 import asyncio
+import gc
 import json
 import logging
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,48 @@ def test_a_traceback_is_reduced_to_types_and_places(lines: Lines) -> None:
         )
     assert len(written) == 4
     assert NUMBER not in json.dumps(written)
+
+
+async def fails_as_a_task(words: str) -> None:
+    async def notify() -> None:
+        raise ValueError(words)
+
+    task = asyncio.create_task(notify())
+    await asyncio.wait([task])
+    del task  # nobody asks what became of it
+    gc.collect()
+
+
+async def fails_as_a_callback(words: str) -> None:
+    def notify(name: str) -> None:
+        raise ValueError(name)
+
+    asyncio.get_running_loop().call_soon(notify, words)
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("fails", "told"),
+    [
+        (fails_as_a_task, "Task exception was never retrieved"),
+        (fails_as_a_callback, "Exception in callback"),
+    ],
+)
+async def test_what_asyncio_says_of_a_failure_quotes_nobody(
+    lines: Lines, fails: Callable[[str], Awaitable[None]], told: str
+) -> None:
+    await fails("Jane Doe, Elm Street")
+
+    (line,) = lines()
+    assert line["event"].startswith(told)
+    assert re.match(r"ValueError at test_logs.py:\d+ in notify", line["raised"])
+    assert "Jane" not in json.dumps(line)
+
+
+def test_asyncio_names_a_function_of_its_own(lines: Lines) -> None:
+    logging.getLogger("asyncio").error("socket.accept() out of system resource\nsocket: <x>")
+
+    assert lines()[0]["event"] == "socket.accept() out of system resource"
 
 
 def test_there_may_be_no_exception_to_tell_of(lines: Lines) -> None:

@@ -66,10 +66,11 @@ class Asking(ABC):
     def hang_up(self, reason: str = "hung-up-by-operator") -> None:
         """End the call once the caller has heard what is being said.
 
-        ``reason`` is for the log; the call's ending is ``hung-up-by-operator``.
+        The call's ending is ``hung-up-by-operator``. ``reason`` is the asker's own: it is kept
+        nowhere, because it may name somebody.
         """
         with of_call(self.call_id):
-            log.info("operator hangs up", why=reason)
+            log.info("operator hangs up")
         self._asked(events.HangUpRequested("hung-up-by-operator"))
 
     def say_goodbye(self, reason: str, *, aloud: bool = True) -> None:
