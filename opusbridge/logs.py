@@ -38,19 +38,17 @@ _LIBRARIES = {
 }
 
 
-def configure(
-    log_format: Literal["text", "json"] = "text",
-    level: Literal["debug", "info", "warning", "error"] = "info",
-) -> None:
+_Format = Literal["text", "json"]
+_Level = Literal["debug", "info", "warning", "error"]
+
+
+def configure(log_format: _Format = "text", level: _Level = "info") -> None:
     """Set up logging for the process, to standard error; a second call replaces the first."""
     ours: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
     ]
-    render: list[Processor] = [structlog.processors.JSONRenderer(serializer=_json)]
-    if log_format == "text":
-        render = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=ours,
         processors=[
@@ -60,22 +58,43 @@ def configure(
             redact,
             # After the redaction, which takes long runs of digits for telephone numbers.
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *render,
+            _renderer(log_format, colors=sys.stderr.isatty()),
         ],
     )
+    _configure_structlog(*ours, structlog.stdlib.ProcessorFormatter.wrap_for_formatter)
+    handler = _Handler(sys.stderr)
+    handler.setFormatter(formatter)
+    _route(handler, getattr(logging, level.upper()))
+
+
+def configure_as_guest(log_format: _Format, level: _Level) -> None:
+    """As :func:`configure`, in a process that somebody else runs: what he has set up stays.
+
+    Where he has handlers, and nothing of structlog, our lines go to those.
+    """
+    if structlog.is_configured():
+        return
+    if not logging.getLogger().handlers:
+        configure(log_format, level)
+        return
+    clean: list[Processor] = [structlog.contextvars.merge_contextvars, reduce_traceback, redact]
+    _configure_structlog(*clean, _renderer(log_format, colors=False))
+    logging.getLogger("opusbridge").setLevel(level.upper())
+
+
+def _renderer(log_format: _Format, *, colors: bool) -> Processor:
+    if log_format == "json":
+        return structlog.processors.JSONRenderer(serializer=_json)
+    return structlog.dev.ConsoleRenderer(colors=colors)
+
+
+def _configure_structlog(*processors: Processor) -> None:
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *ours,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[structlog.stdlib.filter_by_level, *processors],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = _Handler(sys.stderr)
-    handler.setFormatter(formatter)
-    _route(handler, getattr(logging, level.upper()))
 
 
 class _Handler(logging.StreamHandler[TextIO]):

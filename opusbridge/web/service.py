@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from opusbridge import logs
 from opusbridge.agent import Agent
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.config import Settings
@@ -28,10 +29,12 @@ def create_app(
     ``settings`` are read from the environment and ``agent`` is the one they name, unless
     given. Where it is bound (``host``, ``port``) decides which doors are open, so say it as it
     is. ``folder_of`` says where the files of a call go, if not where the settings say;
-    ``observers_of`` are shown every event and effect of each call. Raises
+    ``observers_of`` are shown every event and effect of each call. Logging is set up as the
+    settings say, unless somebody has set it up before. Raises
     :class:`~opusbridge.errors.ConfigurationError`.
     """
     settings = settings or Settings.load()
+    logs.configure_as_guest(settings.log_format, settings.log_level)
     agent = agent or (Agent.load(settings.agent) if settings.agent else RECEPTIONIST)
     agent.applied_to(settings)  # whether the two go together shows now, not at the first call
     registry = CollectorRegistry()

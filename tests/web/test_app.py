@@ -1,10 +1,15 @@
-"""What the service says of itself when it begins."""
+"""What the service says of itself when it begins, and where; and what it closes in the end."""
 
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import httpx2
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
@@ -92,3 +97,61 @@ async def test_what_all_calls_share_is_closed_even_if_the_service_breaks() -> No
         async with app.router.lifespan_context(app):
             raise ZeroDivisionError
     assert closed == [True]
+
+
+# --- Logging ----------------------------------------------------------------------------
+
+
+@contextmanager
+def no_handlers() -> Iterator[None]:
+    """As where nobody has set up logging; here pytest has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.getLogger(), "handlers", [])
+        yield
+
+
+def say_something() -> None:
+    log = structlog.get_logger("opusbridge.test")
+    log.warning("said", note="from +15550100300")
+    log.info("not at this level")
+
+
+def test_an_application_logs_as_its_settings_say(capsys: pytest.CaptureFixture[str]) -> None:
+    with no_handlers():
+        create_app(Settings.load(log_format="json", log_level="warning"))
+        say_something()
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (json.loads(line)["event"], json.loads(line)["note"]) == ("said", "from <private>")
+
+
+def test_an_application_keeps_the_structlog_of_who_runs_it() -> None:
+    lines: list[str] = []
+
+    def keep(logger: Any, method: str, line: Any) -> NoReturn:
+        lines.append(line["event"])
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[keep])
+    with no_handlers():
+        create_app(Settings.load(log_level="warning"))
+        say_something()
+        assert logging.getLogger().handlers == []
+
+    assert lines == ["said", "not at this level"]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_an_application_logs_to_the_handlers_of_who_runs_it(
+    log_format: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = list(logging.getLogger().handlers)
+    create_app(Settings.load(log_format=log_format, log_level="warning"))
+
+    say_something()
+
+    assert logging.getLogger().handlers == before
+    (record,) = (one for one in caplog.records if one.name == "opusbridge.test")
+    assert record.levelname == "WARNING"
+    assert "said" in record.getMessage()
+    assert "from <private>" in record.getMessage()
