@@ -22,7 +22,7 @@ from opusbridge.bridge.conduct import call_policy
 from opusbridge.bridge.control import Control
 from opusbridge.bridge.flag import Flag
 from opusbridge.bridge.hooks import OnOutcome, configured, tell_of_end
-from opusbridge.bridge.keeping import keep_sent, keep_told, write_as_it_goes
+from opusbridge.bridge.keeping import files_complete, keep_sent, keep_told, write_as_it_goes
 from opusbridge.bridge.line import TelephonyLine
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel, ModelLink
@@ -151,7 +151,8 @@ class RealtimeBridge(Asking):
     # --- Running ------------------------------------------------------------------------
 
     async def run(self) -> Ending:
-        """The whole call. Returns how it ended; its files are complete by then."""
+        """The whole call. Returns how it ended; its files are complete by then, unless the disk
+        takes too long."""
         loop = asyncio.get_running_loop()
         self._clock, self._clock_began = loop.time, loop.time()
         watching: list[tuple[Observer, Iterable[type]]] = []
@@ -391,8 +392,7 @@ class RealtimeBridge(Asking):
         self._alarm.set(None)
         try:
             await self._line.socket.close()
-            if self._recorder is not None:
-                await self._recorder.closed()
+            await files_complete(self._recorder)
         finally:
             self._finished.set()
             if self._outcome is not None:

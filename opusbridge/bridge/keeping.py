@@ -4,10 +4,16 @@ import asyncio
 
 from opusbridge.call.engine import Outgoing
 from opusbridge.events import Event
+from opusbridge.logs import Log
 from opusbridge.recording.recorder import CallRecorder
+
+log = Log("opusbridge.bridge")
 
 #: A line that sends nothing for so long is silent.
 SILENT_SECONDS = 0.05
+#: An ended call waits so long for its files. Writing them takes part of a second; a disk that
+#: stands still must not keep the place of a caller who is no longer there.
+FILES_SECONDS = 5.0
 
 
 async def write_as_it_goes(recorder: CallRecorder | None) -> None:
@@ -51,3 +57,15 @@ def keep_sent(recorder: CallRecorder | None, out: Outgoing, now: float) -> None:
         recorder.said("telephony", "out", text, now)
     for text in out.to_model:
         recorder.said("model", "out", text, now)
+
+
+async def files_complete(recorder: CallRecorder | None) -> None:
+    """Returns when the call's files are, or the disk takes too long: then the writer completes
+    them by itself."""
+    if recorder is None:
+        return
+    try:
+        async with asyncio.timeout(FILES_SECONDS):
+            await recorder.closed()
+    except TimeoutError:
+        log.warning("the disk is slow: the call's files are not complete yet")

@@ -2,13 +2,21 @@
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
-from opusbridge.bridge.keeping import write_as_it_goes
+import pytest
+from structlog.testing import capture_logs
+
+from opusbridge.bridge import keeping
+from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
+from opusbridge.bridge.keeping import files_complete, write_as_it_goes
+from opusbridge.errors import ending
 from opusbridge.recording.recorder import FLIGHT_SECONDS, CallRecorder
 from opusbridge.recording.writer import Writer
+from opusbridge.sim.callers import Wait
 from opusbridge.sound import PCMU_8K
-from tests.bridge.virtual import in_virtual_time
+from tests.bridge.virtual import Stage, in_virtual_time, play
 
 
 def test_what_was_said_on_a_line_that_has_fallen_silent_is_soon_on_the_disk(
@@ -40,3 +48,31 @@ def test_what_was_said_on_a_line_that_has_fallen_silent_is_soon_on_the_disk(
 
 async def test_where_nothing_is_kept_nobody_looks() -> None:
     await write_as_it_goes(None)
+    await files_complete(None)
+
+
+def test_a_disk_that_stands_still_does_not_keep_a_call_that_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, disk_answers = Writer(), threading.Event()
+    writer.submit(lambda: [disk_answers.wait(30)].clear(), 0)
+
+    def recorder(call_id: str, started: object, now: float) -> CallRecorder:
+        return CallRecorder(
+            tmp_path, None, now, record=True, flight=True, writer=writer, call_id=call_id
+        )
+
+    async def limited(stage: Stage) -> None:
+        monkeypatch.setattr(keeping, "FILES_SECONDS", 5.0)
+
+    with capture_logs() as lines:
+        story = play(TelephonyRealtimeBridge, [Wait(1.0)], recorder=recorder, during=limited)
+        _, how = in_virtual_time(story)
+
+    assert how == ending("caller-hung-up")
+    (line,) = (one for one in lines if one["log_level"] == "warning")
+    assert line["event"].startswith("the disk is slow")
+    assert not (tmp_path / "call.json").exists()
+    disk_answers.set()
+    assert writer.close()
+    assert (tmp_path / "call.json").exists()

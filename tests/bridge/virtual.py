@@ -13,9 +13,11 @@ from random import Random
 from typing import Any, TypeVar
 
 import orjson
+import pytest
 
 from opusbridge import events
 from opusbridge.agent import Agent
+from opusbridge.bridge import keeping
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
 from opusbridge.bridge.base import RecorderFactory
 from opusbridge.bridge.outbox import Socket
@@ -81,8 +83,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def in_virtual_time(story: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end; threads must not be involved."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    """Run it to its end; threads must not be involved, but for the recorder's."""
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        patch.setattr(keeping, "FILES_SECONDS", None)  # a disk's time is real
         return runner.run(story)
 
 
