@@ -3,12 +3,13 @@
 ``POST …/actions/dialout`` of Live Hub, or of VoiceAI Connect Enterprise on its own host.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 import httpx2
 import orjson
 
-from opusbridge.bridge.unanswered import RestError, why_unanswered
+from opusbridge.bridge.unanswered import REQUEST_SECONDS, RestError, why_unanswered
 from opusbridge.outgoing import http_client
 from opusbridge.privacy import Private
 
@@ -66,8 +67,9 @@ class AudioCodesDialOut:
             **({"machineDetection": True} if machine_detection else {}),
         }
         try:
-            answer = await self._client.post(self._url, json=body)
-        except httpx2.HTTPError as error:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                answer = await self._client.post(self._url, json=body)
+        except (httpx2.HTTPError, TimeoutError) as error:
             raise DialOutError(None, why_unanswered(error)) from None
         if not answer.is_success:
             raise DialOutError(answer.status_code)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx2
 import orjson
 
-from opusbridge.bridge.unanswered import RestError, why_unanswered
+from opusbridge.bridge.unanswered import REQUEST_SECONDS, RestError, why_unanswered
 from opusbridge.outgoing import http_client
 from opusbridge.privacy import Private
 
@@ -116,8 +116,9 @@ class TwilioRest:
 
     async def _post(self, url: str, wish: str, form: dict[str, str]) -> httpx2.Response:
         try:
-            return await self._client.post(url, data=form)
-        except httpx2.HTTPError as error:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                return await self._client.post(url, data=form)
+        except (httpx2.HTTPError, TimeoutError) as error:
             raise TwilioRestError(wish, None, why=why_unanswered(error)) from None
 
 

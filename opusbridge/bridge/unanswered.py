@@ -11,6 +11,10 @@ import httpx2
 
 from opusbridge.errors import OpusbridgeError
 
+#: Seconds for one request, with its answer. The client's own time-outs are for each step, and an
+#: answer that comes byte by byte has any number of them.
+REQUEST_SECONDS = 15.0
+
 
 class RestError(OpusbridgeError):
     """A provider did not do what was asked of it by REST.
@@ -43,9 +47,11 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-def why_unanswered(error: httpx2.HTTPError) -> str:
+def why_unanswered(error: httpx2.HTTPError | TimeoutError) -> str:
     """``connect-timeout``, ``timeout``, ``proxy``, ``tls``, ``no-such-host``, ``no-connection``,
     ``connection-lost`` or ``no-usable-answer``: it ended in the middle, or is no HTTP."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
     causes = list(_causes(error))
     for kind, why in _KINDS:
         if any(isinstance(cause, kind) for cause in causes):

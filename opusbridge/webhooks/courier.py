@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -25,7 +26,9 @@ log = Log("opusbridge.webhooks")
 
 #: Seconds between the attempts of one process: about twenty minutes in all.
 PAUSES_SECONDS = (1.0, 4.0, 15.0, 60.0, 300.0, 900.0)
-#: Seconds for one attempt, and to connect.
+#: Seconds for one attempt: from the first byte to the answer's status.
+ATTEMPT_SECONDS = 10.0
+#: Seconds for each step of it, and to connect.
 TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
 #: Sent at the same time; a server that is slow for one call is slow for the next.
 AT_ONCE = 4
@@ -141,15 +144,18 @@ class Courier:
             DELIVERY: name,
             SIGNATURE: signed(body, int(self._wall_clock()), self._secret.value),
         }
+        post = partial(self._client.stream, "POST", self._url, content=body, headers=headers)
         try:
-            answer = await self._client.post(self._url, content=body, headers=headers)
-        except httpx2.HTTPError as error:
+            # What else it says is not read: it may say it slowly, and without an end.
+            async with asyncio.timeout(ATTEMPT_SECONDS), post() as answer:
+                taken = answer.is_success
+        except (httpx2.HTTPError, TimeoutError) as error:
             # Its text may hold the address, and that what is nobody's business.
             log.warning("webhook not delivered", delivery=name, why=type(error).__name__)
             return False
-        if not answer.is_success:
+        if not taken:
             log.warning("webhook not delivered", delivery=name, status=answer.status_code)
-        return answer.is_success
+        return taken
 
     # --- The disk -----------------------------------------------------------------------
 

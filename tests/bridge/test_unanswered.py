@@ -7,7 +7,8 @@ from socket import gaierror
 import httpx2
 import pytest
 
-from opusbridge.bridge.audiocodes_dial import DialOutError
+from opusbridge.bridge import audiocodes_dial, twilio_rest
+from opusbridge.bridge.audiocodes_dial import AudioCodesDialOut, DialOutError
 from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.bridge.unanswered import why_unanswered
 from opusbridge.privacy import Private
@@ -41,6 +42,40 @@ async def test_where_nobody_listens_there_was_no_connection() -> None:
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
 
     assert (await hung_up_at(url)).facts == {"why": "no-connection"}
+
+
+@asynccontextmanager
+async def a_house_that_dribbles() -> AsyncIterator[str]:
+    """Its address; it answers byte by byte, and never to the end."""
+    busy: list[asyncio.Future[None]] = []
+
+    async def dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        hung_up = asyncio.create_task(reader.read())
+        while not (await asyncio.wait([hung_up], timeout=0.005))[0]:
+            writer.write(b" ")
+        writer.close()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        busy.append(asyncio.ensure_future(dribble(reader, writer)))
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.wait(busy, timeout=5.0)
+
+
+async def test_an_answer_without_an_end_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twilio_rest, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(audiocodes_dial, "REQUEST_SECONDS", 0.05)
+    async with asyncio.timeout(5.0), a_house_that_dribbles() as url:
+        refused = await hung_up_at(url)
+        dial_out = AudioCodesDialOut(url, Private("a-token"), None)
+        with pytest.raises(DialOutError) as not_dialled:
+            await dial_out.dial("call-1", "+15550100001", "+15550100002", machine_detection=False)
+        await dial_out.close()
+
+    assert refused.facts == not_dialled.value.facts == {"why": "timeout"}
 
 
 @pytest.mark.parametrize(

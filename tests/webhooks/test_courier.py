@@ -27,10 +27,15 @@ def _quiet() -> Iterator[None]:
 
 
 class Listener:
-    """A server that answers in this order, the last one from then on; 0: not at all."""
+    """A server that answers in this order, the last one from then on; 0: not at all.
+
+    ``dribbles``: after so many bytes of an answer the rest comes slowly, and without an end.
+    """
 
     def __init__(self, answers: list[int]) -> None:
         self.answers = answers
+        self.dribbles: int | None = None
+        self.busy: set[asyncio.Future[None]] = set()
         self.heard: list[tuple[dict[str, str], bytes]] = []
         self.pauses: list[float] = []
         self.url = ""
@@ -47,12 +52,25 @@ class Listener:
         lines = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
         headers = {name.lower(): value for name, value in lines.items()}
         self.heard.append((headers, await reader.readexactly(int(headers["content-length"]))))
+        self.busy.add(asyncio.ensure_future(self._answer(reader, writer)))
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if status:
+        if self.dribbles is not None:
+            writer.write((b"HTTP/1.1 %d X\r\n\r\n" % status)[: self.dribbles])
+            await dribble(reader, writer)
+        elif status:
             writer.write(
                 b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status
             )
         writer.close()
+
+
+async def dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Until the other side hangs up."""
+    hung_up = asyncio.create_task(reader.read(1))
+    while not (await asyncio.wait([hung_up], timeout=0.005))[0]:
+        writer.write(b"x")
 
 
 @asynccontextmanager
@@ -62,6 +80,8 @@ async def listening(*answers: int) -> AsyncIterator[Listener]:
     listener.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
     async with server:
         yield listener
+        if listener.busy:
+            await asyncio.wait(listener.busy, timeout=5.0)
 
 
 def left_in(folder: Path) -> list[str]:
@@ -193,6 +213,35 @@ async def test_a_message_that_breaks_is_told_and_costs_no_other(tmp_path: Path) 
         assert left_in(tmp_path) == ["call-1.json"]
         assert lines[0]["event"] == "webhook broke: kept for the next start"
         assert not any("10.0.0.300" in str(line) for line in lines)
+
+
+async def test_an_answer_without_an_end_is_taken_at_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "LAST_SECONDS", 5.0)
+    async with listening(200) as listener:
+        listener.dribbles = 100
+        carrying = a_courier(listener, tmp_path)
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+
+        assert carrying.waiting == 0
+        assert listener.pauses == []
+
+
+async def test_a_server_that_does_not_get_as_far_as_its_status_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "ATTEMPT_SECONDS", 0.02)
+    monkeypatch.setattr(courier, "LAST_SECONDS", 5.0)
+    async with listening(200) as listener:
+        listener.dribbles = 10
+        carrying = a_courier(listener, tmp_path)
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+
+        assert listener.pauses == list(PAUSES_SECONDS)
+        assert left_in(tmp_path) == ["call-1.json"]
 
 
 async def test_an_id_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
