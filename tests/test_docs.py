@@ -24,6 +24,7 @@ from uvicorn.main import main as uvicorn_command
 from opusbridge import Agent, Settings, create_app
 from opusbridge.bridge import summary
 from opusbridge.bridge.metrics import Metrics, as_text
+from opusbridge.call.pending import Why
 from opusbridge.call.tally import Tally
 from opusbridge.cli.main import app
 from opusbridge.config import variable
@@ -331,6 +332,12 @@ def test_the_table_of_metrics_is_what_is_exported() -> None:
     exported = set(re.findall(r"^# TYPE (\S+)", as_text(registry).decode(), re.MULTILINE))
 
     assert {names(row[0])[0] for row in rows(OPERATIONS, "## Metrics")} == exported
+
+
+def test_every_cause_of_a_request_is_in_the_table_of_metrics() -> None:
+    told = {names(row[0])[0]: row[2] for row in rows(OPERATIONS, "## Metrics")}
+
+    assert names(told["opusbridge_response_requests_total"]) == [*Why, "+"]
 
 
 def test_the_labels_of_metrics_are_those_exported() -> None:

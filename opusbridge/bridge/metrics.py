@@ -241,7 +241,7 @@ def _one_of(known: "tuple[str, ...] | dict[str, Any]", value: str) -> str:
 
 
 def _causes(why: str) -> str:
-    """The causes of a request in one order, whichever came first: 63 values at most."""
+    """The causes of a request in one order, whichever came first: 255 values at most."""
     given = set(why.split("+"))
     known = [cause.value for cause in Why if cause.value in given]
     return "+".join(known) if len(known) == len(given) else OTHER
