@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import PrivateAttr
+
 from opusbridge.agent import Agent
 from opusbridge.config import Settings, variable
 from opusbridge.errors import ConfigurationError
@@ -56,6 +58,16 @@ class ScriptedTool(Tool):
         return self.table.output_text
 
 
+class _PlayedAgent(Agent):
+    """What a script changes about an agent is not undone by its ``configure``."""
+
+    _script: CallScript = PrivateAttr()
+    _base: Agent = PrivateAttr()
+
+    def changed(self, told: object) -> Agent:
+        return agent_for(self._script, self._base.changed(told))
+
+
 def defaults() -> dict[str, Any]:
     """Every setting's default, whatever the environment says."""
     return {
@@ -83,7 +95,8 @@ def settings_for(script: CallScript, **more: Any) -> Settings:
 
 
 def agent_for(script: CallScript, base: Agent) -> Agent:
-    """``base`` with what the script changes about it, and with the script's tools.
+    """``base`` with what the script changes about it, and with the script's tools; so is whomever
+    its ``configure`` chooses, who may bring tools that the script only times.
 
     :raises ConfigurationError: naming the line of a key that will not do.
     """
@@ -102,16 +115,18 @@ def agent_for(script: CallScript, base: Agent) -> Agent:
     for table in script.tools:
         if table.played:
             tools[table.name] = ScriptedTool(table, tools.get(table.name))
-        elif table.name not in tools:
+        elif table.name not in tools and base.configure is None:
             raise ConfigurationError(
                 f"{_place(script, 'tools', script.tools.index(table))}: the agent has no tool "
                 f"{table.name}: give it an output or an error"
             )
     try:
-        return Agent(**{**keys, "tools": list(tools.values())})
+        played = _PlayedAgent(**{**keys, "tools": list(tools.values())})
     except ConfigurationError as error:
         key = next((name for name in script.agent if f"agent: {name}" in str(error)), None)
         raise ConfigurationError(f"{_place(script, 'agent', key)}: {error}") from None
+    played._script, played._base = script, base
+    return played
 
 
 def durations_for(script: CallScript, agent: Agent) -> Mapping[str, float]:

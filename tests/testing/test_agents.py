@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from opusbridge import Agent, CallContext, tool
-from opusbridge.testing import call_script
+from opusbridge.testing import call_script, load_script
+from opusbridge.testing.conduct import agent_for
 from opusbridge.tools import McpRequest, McpServer, ToolFailed
 
 TYPING = """
@@ -153,6 +154,90 @@ def test_configure_says_who_answers_and_with_which_tools(telephony: str) -> None
     assert call.ok, call.report
     assert asked == [("+15550104477", "+15550100200")]
     assert "the second agent's" in str(call.transcript)
+
+
+BOOKING = """
+agent.instructions = "Book what is asked for."
+
+[caller]
+steps = [
+    { wait_for_agent = true },
+    { silence = 0.1 },
+    { tone = { hz = 300, seconds = 0.8 } },
+    { wait_for_agent = true },
+    { hang_up = true },
+]
+
+[[model.replies]]
+text = "What shall I book?"
+
+[[model.replies]]
+tool = "book"
+
+[[model.replies]]
+text = "Thank you."
+
+[[tools]]
+name = "book"
+%s
+
+[expect]
+heard = ["Thank you"]
+"""
+
+
+@pytest.mark.parametrize("by_keys", [True, False])
+def test_what_the_script_plays_is_played_for_the_agent_that_configure_chose(by_keys: bool) -> None:
+    booked: list[str] = []
+
+    @tool
+    async def book() -> str:
+        """Book."""
+        booked.append("really")
+        return "booked"
+
+    def configure(call: CallContext) -> Agent | dict[str, Any]:
+        if by_keys:
+            return {"tools": [book], "instructions": "Sell."}
+        return Agent(name="other", instructions="Sell.", greeting="Ask.", tools=[book])
+
+    agent = Agent(name="first", instructions="Wait.", greeting="Ask.", configure=configure)
+    call = call_script(BOOKING % 'output = "scripted"', agent=agent)
+
+    assert call.ok, call.report
+    assert booked == []
+    assert "scripted" in str(call.transcript)
+
+
+def test_the_keys_of_the_script_are_those_of_the_agent_that_configure_chose() -> None:
+    other = Agent(name="other", instructions="Sell.")
+    first = Agent(name="first", instructions="Wait.", configure=lambda call: other)
+    played = agent_for(load_script(BOOKING % "output = 1"), first)
+
+    assert played.changed(other).instructions == "Book what is asked for."
+    assert played.changed({"voice": "ash", "instructions": "Sell."}).instructions.startswith("Book")
+
+
+def test_a_tool_may_be_timed_that_only_configure_brings() -> None:
+    @tool
+    async def book() -> str:
+        """Book."""
+        return "booked"
+
+    other = Agent(name="other", instructions="Sell.", greeting="Ask.", tools=[book])
+    agent = Agent(name="first", instructions="Wait.", configure=lambda call: other)
+    call = call_script(BOOKING % "seconds = 2", agent=agent)
+
+    assert call.ok, call.report
+    assert "booked" in str(call.transcript)
+
+
+def test_a_tool_that_not_even_configure_brings_is_told() -> None:
+    other = Agent(name="other", instructions="Sell.", greeting="Ask.")
+    agent = Agent(name="first", instructions="Wait.", configure=lambda call: other)
+    call = call_script(BOOKING % "seconds = 2", agent=agent)
+
+    assert "<script>:22: tools[0]: the agent has no tool book" in str(call.failures)
 
 
 def failing(call: CallContext) -> None:
