@@ -62,6 +62,8 @@ def call(
     who = RECEPTIONIST if agent is None else Agent.load(agent)
     settings = _settings(url, real_model)
     pairs = named.pairs(loaded, telephony)
+    if url is None:
+        named.check(loaded, who, names=not real_model)
     results: list[CallResult] = []
     with TemporaryDirectory() as scratch:
         for one, side in progress(pairs, console, lambda pair: f"{pair[0].name} over {pair[1]}"):
@@ -69,10 +71,7 @@ def call(
             results.append(asyncio.run(_play(one, side, folder, url, settings, who)))
     reports.show(results, console, strict)
     if out is not None:
-        for played in results:
-            page = out / played.script.name / played.telephony / timeline.PAGE
-            if page.exists():
-                console.print(escape(f"to be looked at: {page}"))
+        _name_pages(results, out, console)
     if junit is not None:
         reports.write(junit, reports.junit_xml(results, "call", strict))
     if any(reports.failures(one, strict) for one in results):
@@ -117,6 +116,13 @@ async def _play(
     if url is None or settings is None:
         return (await play(one, side, folder, _nobody_listens, agent, settings)).result
     return await play_against(one, side, url, settings)
+
+
+def _name_pages(results: list[CallResult], out: Path, console: Console) -> None:
+    for played in results:
+        page = out / played.script.name / played.telephony / timeline.PAGE
+        if page.exists():
+            console.print(escape(f"to be looked at: {page}"))
 
 
 def _nobody_listens(side: str, who: str, what: str) -> None:

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 import typer
 
+from opusbridge.agent import Agent
 from opusbridge.cli.calling import Side
 from opusbridge.errors import ConfigurationError
 from opusbridge.sim import script
 from opusbridge.sim.script import CallScript
+from opusbridge.testing.conduct import agent_for, settings_for
+from opusbridge.testing.names import check_names
 
 #: What may be named; for ``--help``.
 NAMED = "a TOML file, a folder of them, or the name of a script that comes with opusbridge"
@@ -22,6 +25,18 @@ def load(names: Sequence[str]) -> list[CallScript]:
     for hint in (hint for one in loaded for hint in one.hints):
         typer.echo(f"opusbridge: {hint}", err=True)
     return loaded
+
+
+def check(loaded: Sequence[CallScript], agent: Agent, *, names: bool = True) -> None:
+    """What only shows with an agent, before the first call: none is to be made in vain.
+
+    :raises ConfigurationError: as each of these does; ``names`` of tools may be anybody's
+        where the model is a real one.
+    """
+    for one in loaded:
+        if names:
+            check_names(one, agent)
+        agent_for(one, agent).applied_to(settings_for(one))
 
 
 def pairs(loaded: Sequence[CallScript], telephony: Side) -> list[tuple[CallScript, str]]:

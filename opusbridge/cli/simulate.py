@@ -67,8 +67,7 @@ def simulate(
     reports.check_writable(junit)
     who = RECEPTIONIST if agent is None else Agent.load(agent)
     if seeds is None and not chaos:
-        pairs = named.pairs(named.load(scripts or script.shipped()), telephony)
-        _expect(pairs, who, console, junit)
+        _expect(_pairs(scripts or script.shipped(), telephony, who), who, console, junit)
         return
     if junit is not None:
         raise ConfigurationError("--junit: seeds make no test cases; leave --seeds or --junit out")
@@ -77,8 +76,14 @@ def simulate(
             "--agent and --telephony: random calls have their own; name a script to play"
         )
     numbers = range(seed_from, seed_from + (seeds or 20))
-    pairs = named.pairs(named.load(scripts), telephony) if scripts else []
+    pairs = _pairs(scripts, telephony, who) if scripts else []
     _promise(_tried(pairs, numbers, who, chaos, console), console)
+
+
+def _pairs(scripts: Sequence[str], telephony: Side, agent: Agent) -> list[tuple[CallScript, str]]:
+    loaded = named.load(scripts)
+    named.check(loaded, agent)
+    return named.pairs(loaded, telephony)
 
 
 def _tried(

@@ -253,6 +253,28 @@ async def test_with_a_key_the_model_of_the_settings_is_asked(
     assert "own.toml:5: not played: model" in ran.out
 
 
+def test_a_real_model_may_have_tools_of_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    expect = "tools = [{ name = 'hang_upp', times = 0 }]\n"
+    Path("one.toml").write_text(GOOD + expect, "utf-8")
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    played: list[str] = []
+
+    async def play(one: script.CallScript, side: str, *more: object) -> calling.Played:
+        played.append(side)
+        return calling.Played(side, one, Path("none"))
+
+    monkeypatch.setattr("opusbridge.cli.call.play", play)
+    run("call", "one.toml", "--real-model")
+
+    assert played == ["twilio", "audiocodes"]
+
+
+def test_what_a_bridge_elsewhere_is_set_to_is_its_own() -> None:
+    Path("one.toml").write_text("settings.hold_aftr = 3\n" + GOOD, "utf-8")
+
+    assert run("call", "one.toml", "--url", "ws://127.0.0.1:1").status == 1
+
+
 def test_a_script_that_is_none_is_told_by_file_line_and_what_was_expected() -> None:
     Path("bad.toml").write_text("[caller]\nsteps = [\n  { wait = 0 },\n]\n", "utf-8")
 

@@ -124,3 +124,30 @@ def test_an_expectation_that_would_always_hold_is_named_with_its_line(command: s
     assert ran.status == 2
     assert "one.toml:10: expect.tools[0].name: nobody has a tool hang_upp" in ran.err
     assert "did you mean hang_up?" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("mistake", "named"),
+    [
+        ("settings.hold_aftr = 3", "two.toml:1: settings.hold_aftr: no setting"),
+        ("settings.hold_after = -1", "two.toml:1: settings.hold_after: OPUSBRIDGE_HOLD_AFTER"),
+        ("agent.tools = []", "two.toml:1: agent.tools: no key of an agent"),
+        ("tools = [{ name = 'look_up' }]", "two.toml:1: tools[0]: the agent has no tool"),
+        ("tools = [{ name = 'look_up', output = 1 }]", "two.toml:1: tools[0].name: the model's"),
+    ],
+)
+@pytest.mark.parametrize("command", [["call"], ["simulate"], ["simulate", "--seeds", "2"]])
+def test_a_mistake_of_the_last_script_is_told_before_the_first_call(
+    command: list[str], mistake: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_early(*scripts: object, **more: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("opusbridge.cli.call.play", too_early)
+    monkeypatch.setattr("opusbridge.testing.virtual.Staged", too_early)
+    Path("one.toml").write_text(SHORT, "utf-8")
+    Path("two.toml").write_text(f"{mistake}\n{SHORT}", "utf-8")
+
+    ran = run(*command, "one.toml", "two.toml")
+
+    assert (ran.status, named in ran.complaint) == (2, True)
