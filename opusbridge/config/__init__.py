@@ -194,7 +194,7 @@ class Settings(BaseSettings):
     a while before it speaks."""
 
     retry_backoff: Annotated[
-        tuple[Seconds, ...], BeforeValidator(seconds_list), Field(min_length=1, max_length=9)
+        tuple[Seconds, ...], Field(min_length=1, max_length=9), BeforeValidator(seconds_list)
     ] = (2.0, 4.0, 8.0)
     """Waits before a failed response is asked for again, one for each attempt: fourteen seconds
     in all is about as long as a caller stays on the line."""

@@ -45,6 +45,13 @@ class _Block(BaseModel):
 class Mishap(_Block):
     """One thing that befalls one connection."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"kind": {"enum": ["drop", "half-open"]}}},
+            "then": {"not": {"required": ["seconds"]}},
+        }
+    )
+
     kind: Literal["drop", "stall", "half-open", "slow"]
     side: Literal["telephony", "model"]
     at: Annotated[float, Field(strict=True, ge=0, le=36_000)]

@@ -8,127 +8,124 @@ import pytest
 from opusbridge.errors import ConfigurationError
 from opusbridge.sim.script import load, load_all, parse
 
+#: What is written, and how the complaint begins.
+MISTAKES = [
+    ("[caller\n", "bad:1: not TOML: Expected ']' at the end of a table declaration (column 8)"),
+    ("", "bad:1: caller: this key is missing"),
+    ("[caller]\nsteps = [{ say = '!' }]", "bad:2: caller.steps[0].say: there is nothing to"),
+    ("[caller]\nsteps = [\n{ wait = -1 }]", "bad:3: caller.steps[0].wait: Input should be g"),
+    ("[caller]\nsteps = [{}]", "bad:2: caller.steps[0]: a step is exactly one of say, wav,"),
+    (
+        "[caller]\nsteps = [{ wait = 1, press = '1' }]",
+        "bad:2: caller.steps[0]: a step is exactly",
+    ),
+    ("[caller]\nsteps = [{ press = 'x' }]", "bad:2: caller.steps[0].press: keys are 0"),
+    ("[caller]\nsteps = [{ sing = 1 }]", "bad:2: caller.steps[0].sing: there is no such key"),
+    ("[caller]\nsteps = 1", "bad:2: caller.steps: Input should be a list"),
+    ("[caller]\nsteps = [{ wait_for_agent = 'x' }]", "bad:2: caller.steps[0].wait_for_agent:"),
+    ("[caller]\nsteps = [{ words = 'x', wait = 1 }]", "bad:2: caller.steps[0]: words belongs"),
+    (
+        "[caller]\nsteps = [{ wait = 1, back_after = 1 }]",
+        "bad:2: caller.steps[0]: back_after belongs to drop_line",
+    ),
+    (
+        "[caller]\nsteps = [{ interrupt = { after_ms = 1 } }]",
+        "bad:2: caller.steps[0].interrupt: an interruption has exactly one of",
+    ),
+    ("[caller]\nsteps = []\n[expect]\nending = 'tired'", "bad:4: expect.ending: no such r"),
+    ("[caller]\nsteps = []\n[expect]\nheard = ['?']", "bad:4: expect.heard[0]: there are no"),
+    (
+        "[caller]\nsteps = []\n[expect]\ntranscript = [{}]",
+        "bad:4: expect.transcript[0]: an item of the transcript is told by at least one key",
+    ),
+    ("[caller]\nsteps = []\n[[model.replies]]", "bad:3: model.replies[0]: a reply has a text,"),
+    (
+        "[caller]\nsteps = []\n[[model.replies]]\ntext = 'x'\narguments = { a = 1 }",
+        "bad:3: model.replies[0]: arguments without a tool",
+    ),
+    (
+        "[caller]\nsteps = []\n[[model.replies]]\ntool = 'x'\ntools = [{ name = 'y' }]",
+        "bad:3: model.replies[0]: a reply has tool or tools, not both",
+    ),
+    (
+        "[caller]\nsteps = []\n[[model.faults]]\nresponse = 1\nkind = 'drop'\ndetail = 'x'",
+        "bad:3: model.faults[0]: drop takes no detail",
+    ),
+    (
+        "[caller]\nsteps = []\n[model.knobs]\nmood = 'good'",
+        "bad:4: model.knobs.mood: there is no such fault; choose among ",
+    ),
+    (
+        "[caller]\nsteps = []\n[[tools]]\nname = 'x'\noutput = 1\nerror = 'y'",
+        "bad:3: tools[0]: a tool has an output or an error, not both",
+    ),
+    (
+        "[caller]\nsteps = []\n[faults]\nnetwork = [\n{ kind = 'gone', side = 'model' }]",
+        "bad:5: faults.network[0].kind: Input should be 'drop', 'stall', 'half-open' or 'slow'",
+    ),
+    (
+        "[caller]\nsteps = []\n[[faults.network]]\nkind = 'drop'\nside = 'model'\nat = 1\n"
+        "seconds = 2",
+        "bad:3: faults.network[0]: a drop does not last: leave seconds out",
+    ),
+    ("[caller]\nsteps = []\nx = '", "bad:3: not TOML: Expected"),
+    ('[caller]\nsteps = []\nx = """\n\n', "bad:4: not TOML: Unterminated string"),
+    ("[caller]\nsteps = [{ wait = '1' }]", "bad:2: caller.steps[0].wait: Input should be a"),
+    (
+        "[caller]\nsteps = [{ hang_up = false }]",
+        "bad:2: caller.steps[0].hang_up: Input should be true",
+    ),
+    (
+        "[caller]\nsteps = [{ interrupt = { after_ms = 1, say = 'yes-please', words = 'x' } }]",
+        "bad:2: caller.steps[0].interrupt: words belongs to a wav",
+    ),
+    ("name = '../up'\n[caller]\nsteps = []", "bad:1: name: a folder will be called so"),
+    ("telephony = []\n[caller]\nsteps = []", "bad:1: telephony: Input should be a list with s"),
+    ("[caller]\nsteps = []\n[expect]\nturns = true", "bad:4: expect.turns: Input should be a"),
+    (
+        "[caller]\nsteps = []\n[expect]\ntranscript = [\n{ status = 'done' }]",
+        "bad:5: expect.transcript[0].status: Input should be 'completed', ",
+    ),
+    (
+        "[caller]\nsteps = []\n[model.knobs]\nspeed = 'fast'",
+        "bad:4: model.knobs.speed: speed takes a number, not below zero",
+    ),
+    (
+        "[caller]\nsteps = []\n[[tools]]\nname = 'x'\n[[tools]]\nname = 'y'\n[[tools]]\nname = 'x'",
+        "bad:8: tools[2].name: there is a tool x above already",
+    ),
+    (
+        "[caller]\nsteps = []\n[[model.faults]]\nresponse = 2\nkind = 'drop'\n"
+        "[[model.faults]]\nresponse = 2\nkind = 'failed'",
+        "bad:7: model.faults[1].response: response 2 has the fault drop already",
+    ),
+    (
+        "[caller]\nsteps = []\n[model.knobs]\ndrop = '2'\nfailed = '2'",
+        "bad:5: model.knobs.failed: response 2 has the fault drop already",
+    ),
+    (
+        "[caller]\nsteps = []\n[model.knobs]\ndrop = '2'\n[[model.faults]]\nresponse = 2\n"
+        "kind = 'failed'",
+        "bad:6: model.faults[0].response: response 2 has the fault drop already",
+    ),
+    (
+        "[caller]\nsteps = []\n[model.knobs]\nmessage-items = 3.5",
+        "bad:4: model.knobs.message-items: message-items takes a whole number, not below zero",
+    ),
+    ("[caller]\nsteps = []\nrepeat = 2", "bad:3: caller.repeat: there are no steps to repeat"),
+    (
+        "[caller]\nsteps = []\n[expect]\nturns = " + "9" * 4301,
+        "bad:4: not TOML: a whole number has 64 bits at most",
+    ),
+    (
+        "[caller]\nsteps = []\n[expect]\ntools = [\n{ name = 'x', times = 0x" + "f" * 5000 + " }]",
+        "bad:5: expect.tools[0].times: a whole number has 64 bits at most",
+    ),
+    ("a = " + "[" * 5000 + "]" * 5000, "bad: not TOML for us: nested too deeply"),
+]
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("[caller\n", "bad:1: not TOML: Expected ']' at the end of a table declaration (column 8)"),
-        ("", "bad:1: caller: this key is missing"),
-        ("[caller]\nsteps = [{ say = '!' }]", "bad:2: caller.steps[0].say: there is nothing to"),
-        ("[caller]\nsteps = [\n{ wait = -1 }]", "bad:3: caller.steps[0].wait: Input should be g"),
-        ("[caller]\nsteps = [{}]", "bad:2: caller.steps[0]: a step is exactly one of say, wav,"),
-        (
-            "[caller]\nsteps = [{ wait = 1, press = '1' }]",
-            "bad:2: caller.steps[0]: a step is exactly",
-        ),
-        ("[caller]\nsteps = [{ press = 'x' }]", "bad:2: caller.steps[0].press: keys are 0"),
-        ("[caller]\nsteps = [{ sing = 1 }]", "bad:2: caller.steps[0].sing: there is no such key"),
-        ("[caller]\nsteps = 1", "bad:2: caller.steps: Input should be a list"),
-        ("[caller]\nsteps = [{ wait_for_agent = 'x' }]", "bad:2: caller.steps[0].wait_for_agent:"),
-        ("[caller]\nsteps = [{ words = 'x', wait = 1 }]", "bad:2: caller.steps[0]: words belongs"),
-        (
-            "[caller]\nsteps = [{ wait = 1, back_after = 1 }]",
-            "bad:2: caller.steps[0]: back_after belongs to drop_line",
-        ),
-        (
-            "[caller]\nsteps = [{ interrupt = { after_ms = 1 } }]",
-            "bad:2: caller.steps[0].interrupt: an interruption has exactly one of",
-        ),
-        ("[caller]\nsteps = []\n[expect]\nending = 'tired'", "bad:4: expect.ending: no such r"),
-        ("[caller]\nsteps = []\n[expect]\nheard = ['?']", "bad:4: expect.heard[0]: there are no"),
-        (
-            "[caller]\nsteps = []\n[expect]\ntranscript = [{}]",
-            "bad:4: expect.transcript[0]: an item of the transcript is told by at least one key",
-        ),
-        ("[caller]\nsteps = []\n[[model.replies]]", "bad:3: model.replies[0]: a reply has a text,"),
-        (
-            "[caller]\nsteps = []\n[[model.replies]]\ntext = 'x'\narguments = { a = 1 }",
-            "bad:3: model.replies[0]: arguments without a tool",
-        ),
-        (
-            "[caller]\nsteps = []\n[[model.replies]]\ntool = 'x'\ntools = [{ name = 'y' }]",
-            "bad:3: model.replies[0]: a reply has tool or tools, not both",
-        ),
-        (
-            "[caller]\nsteps = []\n[[model.faults]]\nresponse = 1\nkind = 'drop'\ndetail = 'x'",
-            "bad:3: model.faults[0]: drop takes no detail",
-        ),
-        (
-            "[caller]\nsteps = []\n[model.knobs]\nmood = 'good'",
-            "bad:4: model.knobs.mood: there is no such fault; choose among ",
-        ),
-        (
-            "[caller]\nsteps = []\n[[tools]]\nname = 'x'\noutput = 1\nerror = 'y'",
-            "bad:3: tools[0]: a tool has an output or an error, not both",
-        ),
-        (
-            "[caller]\nsteps = []\n[faults]\nnetwork = [\n{ kind = 'gone', side = 'model' }]",
-            "bad:5: faults.network[0].kind: Input should be 'drop', 'stall', 'half-open' or 'slow'",
-        ),
-        (
-            "[caller]\nsteps = []\n[[faults.network]]\nkind = 'drop'\nside = 'model'\nat = 1\n"
-            "seconds = 2",
-            "bad:3: faults.network[0]: a drop does not last: leave seconds out",
-        ),
-        ("[caller]\nsteps = []\nx = '", "bad:3: not TOML: Expected"),
-        ('[caller]\nsteps = []\nx = """\n\n', "bad:4: not TOML: Unterminated string"),
-        ("[caller]\nsteps = [{ wait = '1' }]", "bad:2: caller.steps[0].wait: Input should be a"),
-        (
-            "[caller]\nsteps = [{ hang_up = false }]",
-            "bad:2: caller.steps[0].hang_up: Input should be true",
-        ),
-        (
-            "[caller]\nsteps = [{ interrupt = { after_ms = 1, say = 'yes-please', words = 'x' } }]",
-            "bad:2: caller.steps[0].interrupt: words belongs to a wav",
-        ),
-        ("name = '../up'\n[caller]\nsteps = []", "bad:1: name: a folder will be called so"),
-        ("telephony = []\n[caller]\nsteps = []", "bad:1: telephony: Input should be a list with s"),
-        ("[caller]\nsteps = []\n[expect]\nturns = true", "bad:4: expect.turns: Input should be a"),
-        (
-            "[caller]\nsteps = []\n[expect]\ntranscript = [\n{ status = 'done' }]",
-            "bad:5: expect.transcript[0].status: Input should be 'completed', ",
-        ),
-        (
-            "[caller]\nsteps = []\n[model.knobs]\nspeed = 'fast'",
-            "bad:4: model.knobs.speed: speed takes a number, not below zero",
-        ),
-        (
-            "[caller]\nsteps = []\n[[tools]]\nname = 'x'\n[[tools]]\nname = 'y'\n"
-            "[[tools]]\nname = 'x'",
-            "bad:8: tools[2].name: there is a tool x above already",
-        ),
-        (
-            "[caller]\nsteps = []\n[[model.faults]]\nresponse = 2\nkind = 'drop'\n"
-            "[[model.faults]]\nresponse = 2\nkind = 'failed'",
-            "bad:7: model.faults[1].response: response 2 has the fault drop already",
-        ),
-        (
-            "[caller]\nsteps = []\n[model.knobs]\ndrop = '2'\nfailed = '2'",
-            "bad:5: model.knobs.failed: response 2 has the fault drop already",
-        ),
-        (
-            "[caller]\nsteps = []\n[model.knobs]\ndrop = '2'\n[[model.faults]]\nresponse = 2\n"
-            "kind = 'failed'",
-            "bad:6: model.faults[0].response: response 2 has the fault drop already",
-        ),
-        (
-            "[caller]\nsteps = []\n[model.knobs]\nmessage-items = 3.5",
-            "bad:4: model.knobs.message-items: message-items takes a whole number, not below zero",
-        ),
-        ("[caller]\nsteps = []\nrepeat = 2", "bad:3: caller.repeat: there are no steps to repeat"),
-        (
-            "[caller]\nsteps = []\n[expect]\nturns = " + "9" * 4301,
-            "bad:4: not TOML: a whole number has 64 bits at most",
-        ),
-        (
-            "[caller]\nsteps = []\n[expect]\ntools = [\n{ name = 'x', times = 0x"
-            + "f" * 5000
-            + " }]",
-            "bad:5: expect.tools[0].times: a whole number has 64 bits at most",
-        ),
-        ("a = " + "[" * 5000 + "]" * 5000, "bad: not TOML for us: nested too deeply"),
-    ],
-)
+
+@pytest.mark.parametrize(("text", "found"), MISTAKES)
 def test_a_mistake_is_named_by_its_line_and_its_key(text: str, found: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse(text, "bad")

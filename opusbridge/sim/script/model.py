@@ -54,9 +54,15 @@ class ReplyTable(Table):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "anyOf": [{"required": [name]} for name in ("text", "voice", "tool", "tools")],
+            "anyOf": [
+                {"required": ["text"], "properties": {"text": {"minLength": 1}}},
+                {"required": ["voice"]},
+                {"required": ["tool"]},
+                {"required": ["tools"], "properties": {"tools": {"minItems": 1}}},
+                {"required": ["mcp"], "properties": {"mcp": {"minItems": 1}}},
+            ],
             "dependentRequired": {"arguments": ["tool"]},
-            "not": {"required": ["tool", "tools"]},
+            "not": {"required": ["tool", "tools"], "properties": {"tools": {"minItems": 1}}},
         }
     )
 
@@ -141,6 +147,10 @@ def _as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+#: With dashes, as on a command line, or with underscores, as all other keys.
+_KNOBS_AS_WRITTEN = sorted({*KNOBS, *(name.replace("-", "_") for name in KNOBS)})
+
+
 class ModelTable(Table):
     replies: tuple[ReplyTable, ...] = ()
     usual: tuple[ReplyTable, ...] = ()
@@ -149,7 +159,7 @@ class ModelTable(Table):
     knobs: Annotated[
         dict[str, str | bool | int | float],
         AfterValidator(_knobs),
-        Field(json_schema_extra={"propertyNames": {"enum": [*KNOBS]}}),
+        Field(json_schema_extra={"propertyNames": {"enum": [*_KNOBS_AS_WRITTEN]}}),
     ] = Field(default_factory=dict)
     """How the service behaves where it may behave either way, as ``opusbridge model --fault``
     names it."""
