@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Aside(Still):
-    """``name`` is no other tool's of this call. :meth:`close` it in the end."""
+    """``name`` is no other tool's of this call. :meth:`close` it in the end: it may wait still."""
 
     def __init__(self, name: str, happened: Callable[[events.Event], None]) -> None:
         self._name, self._happened = name, happened
@@ -81,6 +81,8 @@ class Aside(Still):
             return self._task.result()
         except ToolFailed as error:
             raise ValueError(str(error)) from error
+        finally:
+            self._loop.close()  # a long call has more tools than a process may have files
 
     async def _until_still(self, task: asyncio.Task[str]) -> None:
         still = asyncio.ensure_future(self._stands_still.wait())

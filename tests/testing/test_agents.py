@@ -1,5 +1,6 @@
 """An agent's own functions in virtual time: tools that wait for keys, and ``configure``."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -308,3 +309,25 @@ def test_the_agents_policy_is_asked_about_a_servers_tool(yes: bool, told: str) -
 
     assert call.ok, call.report
     assert asked == [("find", '{"number": "77"}')]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="nobody counts open files here")
+def test_a_tool_that_is_done_holds_no_files_open() -> None:
+    held: list[int] = []
+
+    @tool
+    async def count() -> str:
+        """Count."""
+        held.append(len(os.listdir("/proc/self/fd")))
+        if len(held) == 2:
+            raise ToolFailed("miscounted")
+        return "counted"
+
+    agent = Agent(name="counts", instructions="Count.", greeting="Count.", tools=[count])
+    calls = ", ".join(["{ name = 'count' }"] * 5)
+    script = TYPING.replace('tool = "ask"', f"tools = [{calls}]") % "1" + EXPECTED
+    call = call_script(script, agent=agent)
+
+    assert call.ok, call.report
+    assert len(held) == 5
+    assert held[-1] <= held[0]
