@@ -34,6 +34,7 @@ from opusbridge.sim import script, voices
 from opusbridge.sim.faults import Faults, Mishap
 from opusbridge.sim.guarantees import GUARANTEES
 from opusbridge.sim.model.knobs import FaultKind, Knobs
+from opusbridge.sim.model.responses import LEAVES_REPLY
 from opusbridge.sim.script import CallScript, ExpectTable
 from opusbridge.sim.script.caller import CallerTable, InterruptTable, StepTable
 from opusbridge.sim.script.model import FaultTable, ModelTable, ReplyTable, ToolTable
@@ -406,6 +407,13 @@ def test_the_table_of_script_keys_is_complete() -> None:
     } | {"expect"}
     for table, keys in known.items():
         assert set(keys) <= shown[table], table
+
+
+def test_the_faults_that_leave_a_reply_unsaid_are_named() -> None:
+    paragraph = CALL_SCRIPTS.read_text("utf-8").partition("Each response takes the next")[2]
+    sentence = paragraph.partition("Only one")[2].partition("leaves its reply")[0]
+
+    assert names(sentence) == [kind.value for kind in FaultKind if kind in LEAVES_REPLY]
 
 
 def test_the_table_of_expectations_is_complete() -> None:

@@ -52,7 +52,8 @@ OUT_OF_BAND_REPLY = Reply("Noted.")
 class ReplyScript:
     """Replies in order, for the responses in the default conversation; then the usual, in a ring.
 
-    A response that fails, comes empty or is never announced leaves its reply to the next one.
+    A response that a fault lets fail, come empty, be withheld, freeze or drop leaves its reply to
+    the next one.
     """
 
     replies: Sequence[Reply] = ()

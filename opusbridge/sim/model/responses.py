@@ -36,7 +36,7 @@ from opusbridge.sim.model.shapes import Refused
 from opusbridge.sim.model.wire import Wire
 
 #: After these the reply is still unsaid, and the next response says it.
-_LEAVES_REPLY = {
+LEAVES_REPLY = {
     FaultKind.FAILED,
     FaultKind.FAILED_MIDWAY,
     FaultKind.EMPTY,
@@ -216,7 +216,7 @@ class Responses:
         script = self._replies
         reply = script.out_of_band if response.out_of_band else script.next_reply()
         kind = response.fault.kind if response.fault else None
-        if not response.out_of_band and kind not in _LEAVES_REPLY:
+        if not response.out_of_band and kind not in LEAVES_REPLY:
             script.used()
         production = Production(
             response,
