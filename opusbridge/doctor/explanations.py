@@ -301,8 +301,47 @@ ENDINGS = {
     ),
 }
 
+#: Endings that are as they should be, or that nobody could mend: told if they are asked for.
+ORDINARY = {
+    "agent-hung-up": Explanation(
+        "the agent ended the call, and its goodbye was heard",
+        "nothing; if it was too early, the agent's instructions say when to hang up",
+    ),
+    "caller-hung-up": Explanation(
+        "the caller ended the call, or Twilio said that it is over",
+        "nothing; if callers leave early, listen to recording.wav",
+    ),
+    "transferred": Explanation("the caller was handed over to another party", "nothing"),
+    "hung-up-by-operator": Explanation(
+        "somebody ended the call by POST /api/calls/CALL_ID/hangup", "nothing: it was asked for"
+    ),
+    "drained": Explanation(
+        "the process was to end before the call did: the caller heard a goodbye",
+        "OPUSBRIDGE_DRAIN_SECONDS is how long calls may go on; Ctrl-C leaves them five seconds",
+    ),
+    "too-long": Explanation(
+        "the call was as long as one may be: the caller heard a goodbye",
+        "OPUSBRIDGE_MAX_CALL_SECONDS, or the agent's max_seconds, allow more",
+    ),
+    "no-input": Explanation(
+        "the caller said nothing, and was told goodbye",
+        "the agent's no_input says after how long; if callers did speak, listen to recording.wav",
+    ),
+    "telephony-lost": Explanation(
+        "the telephony socket ended without a word",
+        "nothing, if seldom; often: a proxy between that ends long connections, or the network",
+    ),
+    "machine-detected": Explanation(
+        "AudioCodes met an answering machine", "nothing: whoever was called was not there"
+    ),
+    "not-answered": Explanation(
+        "whoever was called did not answer, was busy or declined", "nothing: call again later"
+    ),
+}
+
 
 def explained(word: str) -> Explanation | None:
     """What a code, a refusal or an ending means, however it was copied."""
     word = word.strip().strip("`'\"").lower()
-    return TWILIO.get(word) or REFUSALS.get(word) or ENDINGS.get(word)
+    # An ending that is a refusal's name as well says what either may mean.
+    return TWILIO.get(word) or ENDINGS.get(word) or ORDINARY.get(word) or REFUSALS.get(word)

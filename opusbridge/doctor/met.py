@@ -9,12 +9,8 @@ from httpx2 import AsyncClient, HTTPError
 from prometheus_client.parser import text_string_to_metric_families
 
 from opusbridge.config import Settings
-from opusbridge.doctor.explanations import ENDINGS, REFUSALS
+from opusbridge.doctor.explanations import ENDINGS, ORDINARY, REFUSALS
 from opusbridge.doctor.findings import Finding, fine, skipped, warning
-from opusbridge.errors import REASONS, Outcome
-
-#: Nothing that anybody could mend.
-ORDINARY = frozenset({"telephony-lost", "not-answered", "machine-detected"})
 
 #: How many days of calls are looked at, today's included.
 CALL_DAYS = 7
@@ -79,7 +75,7 @@ def check_endings(settings: Settings) -> list[Finding]:
     found = [
         _ending(about, reason, times)
         for reason, times in reasons.most_common()
-        if REASONS.get(reason) is not Outcome.COMPLETED and reason not in ORDINARY
+        if reason not in ORDINARY
     ]
     return found or [fine(about, f"{total} in {CALL_DAYS} days, all of them ended well")]
 

@@ -23,10 +23,10 @@ from opusbridge.bridge import which
 from opusbridge.config import Settings
 from opusbridge.doctor import outside
 from opusbridge.doctor.examination import examine
-from opusbridge.doctor.explanations import ENDINGS, REFUSALS, TWILIO, explained
+from opusbridge.doctor.explanations import ENDINGS, ORDINARY, REFUSALS, TWILIO, explained
 from opusbridge.doctor.findings import Finding, State
 from opusbridge.doctor.here import check_agent, check_disk, check_doors, check_settings
-from opusbridge.doctor.met import ORDINARY, _refusal, check_endings, check_refusals
+from opusbridge.doctor.met import _refusal, check_endings, check_refusals
 from opusbridge.doctor.model_session import check_model
 from opusbridge.doctor.outside import check_public_url
 from opusbridge.doctor.twilio_account import check_twilio
@@ -538,8 +538,13 @@ def counted_refusals() -> set[str]:
 def test_every_refusal_and_every_bad_ending_that_is_counted_is_explained() -> None:
     assert len(counted_refusals()) > 20
     assert counted_refusals() <= set(REFUSALS)
-    to_mend = {one for one, how in REASONS.items() if how is not Outcome.COMPLETED} - ORDINARY
-    assert to_mend == set(ENDINGS)
+    assert set(ENDINGS).isdisjoint(ORDINARY)
+    assert {one for one in ENDINGS if REASONS[one] is Outcome.COMPLETED} == set()
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_ending_is_explained(reason: str) -> None:
+    assert explained(reason) is (ENDINGS.get(reason) or ORDINARY[reason])
 
 
 def test_a_token_means_another_thing_at_another_door() -> None:
