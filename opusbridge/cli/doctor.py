@@ -23,7 +23,7 @@ _SIGNS = {
 
 def doctor(
     host: Annotated[str, typer.Option(help="Where serve listens, or is to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Its port.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Its port.")] = 8000,
     agent: Annotated[
         str | None, typer.Option(help="FILE.py[:NAME] or FILE.toml; OPUSBRIDGE_AGENT otherwise.")
     ] = None,

@@ -18,7 +18,7 @@ from opusbridge.sim.model_server import ModelServer, Upgrade
 
 def model(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8090,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8090,
     fault: Annotated[
         list[str] | None,
         typer.Option(help="NAME[=VALUE], may be repeated; a wrong name lists all."),
@@ -55,9 +55,14 @@ async def _serve(host: str, port: int, knobs: Knobs, random: Random) -> None:
             typer.echo(f"simulated Realtime model: {served.url}")
             typer.echo(f"try it: OPUSBRIDGE_REALTIME_URL={served.url} {_command()} serve")
             await asyncio.Event().wait()
-    except OSError as error:
-        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {why}") from None
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {_why(error)}") from None
+
+
+def _why(error: OSError | UnicodeError) -> str | None:
+    if isinstance(error, UnicodeError):
+        return "no such address"  # nor a name that could be looked up
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
 
 
 def _command() -> str:

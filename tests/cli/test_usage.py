@@ -116,11 +116,14 @@ def test_without_a_key_there_is_nobody_to_answer() -> None:
     assert "opusbridge model" in ran.complaint
 
 
+@pytest.mark.parametrize("command", ["serve", "model", "doctor"])
 @pytest.mark.parametrize("port", ["-1", "65536"])
-def test_a_port_that_is_none_is_refused(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_none_is_refused(
+    command: str, port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
 
-    ran = run("serve", "--port", port)
+    ran = run(command, "--port", port)
 
     assert ran.status == 2
     assert "port" in ran.complaint
@@ -266,11 +269,12 @@ def test_a_fault_with_a_value_that_will_not_do_is_refused() -> None:
     assert "cancel-latency" in ran.complaint
 
 
-def test_a_model_that_cannot_listen_says_so() -> None:
-    ran = run("model", "--host", "192.0.2.1", "--port", "0")
+@pytest.mark.parametrize("host", ["192.0.2.1", "two..dots"])
+def test_a_model_that_cannot_listen_says_so(host: str) -> None:
+    ran = run("model", "--host", host, "--port", "0")
 
     assert (ran.status, ran.out) == (2, "")
-    assert "192.0.2.1" in ran.complaint
+    assert f"cannot listen on {host}:0: " in ran.complaint
 
 
 # --- call and demo ----------------------------------------------------------------------
