@@ -149,23 +149,24 @@ class Tool:
         run in a thread (``workers.py``), which nobody can stop: one that overran is answered
         for and left to end by itself.
         """
-        arguments = self._checked(arguments_json)
         limit = asyncio.timeout(self.timeout_seconds)
         begun: list[bool] = []
         try:
+            arguments = self._checked(arguments_json)
             async with limit:
                 result = await self._perform(arguments, call, begun)
+            return self._as_text(result)
         except ToolFailed:
             raise
         except (Exception, SystemExit, asyncio.CancelledError) as error:
-            # The function is the user's code: it may raise anything, and even try to leave.
+            # The function and the types it names are the user's code: they may raise anything,
+            # and even try to leave.
             if isinstance(error, asyncio.CancelledError) and _we_are_cancelled():
                 raise
             if limit.expired() and isinstance(error, TimeoutError):
                 raise self._overran(any(begun)) from None
             log.error("tool failed", tool=self.name, raised=places(error))
             raise ToolFailed(f"{self.name} failed") from error
-        return self._as_text(result)
 
     def overran(self) -> ToolFailed:
         """What the model is told when it took too long."""
@@ -219,7 +220,7 @@ class Tool:
             raise ToolFailed(
                 f"the result of {self.name} is too long: more than {LONGEST_RESULT} characters"
             ) from None
-        except (TypeError, ValueError, RecursionError) as error:  # not JSON, or it contains itself
+        except Exception as error:  # not JSON, it contains itself, or will not be read
             log.error("tool result cannot be said in JSON", tool=self.name, raised=places(error))
             raise ToolFailed(f"{self.name} failed") from error
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import pytest
 import structlog
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, computed_field
 
 from opusbridge.errors import TransferRefused, WishRefused
 from opusbridge.tools import CallContext, Digits, Tool, ToolFailed, registry, tool
@@ -108,6 +108,23 @@ async def test_no_more_than_three_mistakes_are_named() -> None:
     def many(a: int, b: int, c: int, d: int) -> None: ...
 
     assert (await failure(many)).count("required") == 3
+
+
+@pytest.mark.parametrize("raised", [KeyError, TypeError, SystemExit])
+async def test_a_type_that_raises_over_the_arguments_is_a_failure(
+    raised: type[BaseException],
+) -> None:
+    def refuse(day: str) -> str:
+        raise raised(day)
+
+    @tool
+    async def book(day: Annotated[str, AfterValidator(refuse)]) -> None: ...
+
+    with structlog.testing.capture_logs() as logs:
+        assert await failure(book, json.dumps({"day": NUMBER})) == "book failed"
+    (entry,) = logs
+    assert entry["raised"].startswith(f"{raised.__name__} at test_registry.py:")
+    assert NUMBER not in str(entry)
 
 
 async def test_a_tool_that_takes_too_long_is_answered_for() -> None:
@@ -282,6 +299,31 @@ def a_circle() -> list[Any]:
     return circle
 
 
+@dataclass
+class Order:
+    """One that is read from a database, as long as its session lasts."""
+
+    street: str = "Elm"
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "street":
+            raise LookupError("the session is closed")
+        return super().__getattribute__(name)
+
+
+class Closed(dict[str, str]):
+    def values(self) -> Any:
+        raise LookupError("the session is closed")
+
+
+class Priced(BaseModel):
+    size: str = "huge"
+
+    @computed_field
+    def price(self) -> int:
+        return {"small": 5}[self.size]
+
+
 HALF = "half of a \ud83d"
 
 
@@ -294,6 +336,9 @@ HALF = "half of a \ud83d"
         {"id": 10**20, "note": HALF},
         [10**20, HALF],
         {frozenset({1}): HALF},
+        Order(),
+        Closed(),
+        Priced(),
     ],
 )
 async def test_a_result_json_cannot_say_is_a_failure(result: Any) -> None:
