@@ -4,6 +4,7 @@ from opusbridge import effects
 from opusbridge.bridge.base import RealtimeBridge
 from opusbridge.call.engine import TelephonyProtocol
 from opusbridge.call.policy import AUDIOCODES
+from opusbridge.privacy import Private
 from opusbridge.protocols.audiocodes.protocol import AudioCodesProtocol
 
 
@@ -21,7 +22,7 @@ class TelephonyRealtimeBridge(RealtimeBridge):
     async def _control(self, effect: effects.ByOtherMeans) -> None:
         raise AssertionError("this wire carries everything")
 
-    def _may_transfer(self) -> None:
+    def _may_transfer(self, target: Private[str]) -> None:
         """Always: VoiceAI Connect makes the transfer, and reports if it fails."""
 
     def _may_send_keys(self) -> None:

@@ -39,6 +39,7 @@ from opusbridge.effects import Effect
 from opusbridge.errors import Ending, PeerGone, ending
 from opusbridge.events import Event
 from opusbridge.logs import BadMessages, Log, of_call, places
+from opusbridge.privacy import Private
 from opusbridge.protocols.realtime.protocol import RealtimeProtocol
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.tools.context import CallContext
@@ -116,8 +117,8 @@ class RealtimeBridge(Asking):
         """Do what the telephony side's wire cannot carry."""
 
     @abstractmethod
-    def _may_transfer(self) -> None:
-        """Raises :class:`TransferRefused` where a transfer cannot be made at all."""
+    def _may_transfer(self, target: Private[str]) -> None:
+        """Raises :class:`TransferRefused` where a transfer there cannot be made at all."""
 
     @abstractmethod
     def _may_send_keys(self) -> None:

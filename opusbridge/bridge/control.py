@@ -33,10 +33,10 @@ class Control:
         self,
         agent: Agent,
         happened: Callable[[events.FromShell], None],
-        may_transfer: Callable[[], None],
+        may_transfer: Callable[[Private[str]], None],
         may_send_keys: Callable[[], None],
     ) -> None:
-        """``may_transfer`` raises TransferRefused where no transfer can be made,
+        """``may_transfer`` raises TransferRefused where no transfer there can be made,
         ``may_send_keys`` WishRefused where no keys can be sent."""
         self.agent = agent
         self._happened = happened
@@ -57,7 +57,7 @@ class Control:
 
     def transfer(self, destination: str, reason: str, summary: str = "") -> None:
         target = self.agent.target(destination)
-        self._may_transfer()
+        self._may_transfer(target)
         self._happened(events.TransferRequested(target, Private(reason), Private(summary)))
 
     def send_dtmf(self, digits: str) -> None:

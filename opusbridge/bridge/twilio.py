@@ -16,11 +16,18 @@ from opusbridge.call.policy import TWILIO
 from opusbridge.config import Settings
 from opusbridge.errors import TransferRefused, WishRefused
 from opusbridge.logs import Log
+from opusbridge.privacy import Private
 from opusbridge.protocols.twilio import twiml
 from opusbridge.protocols.twilio.dial import dial_result
 from opusbridge.protocols.twilio.protocol import TwilioProtocol
 
 log = Log("opusbridge.bridge")
+
+
+def undiallable(agent: Agent) -> list[str]:
+    """The names of the destinations that Twilio cannot dial."""
+    targets = agent.destinations.items()
+    return [name for name, target in targets if not twiml.diallable(target)]
 
 
 class TwilioRealtimeBridge(RealtimeBridge):
@@ -92,9 +99,11 @@ class TwilioRealtimeBridge(RealtimeBridge):
     def _protocol(self) -> TelephonyProtocol:
         return TwilioProtocol()
 
-    def _may_transfer(self) -> None:
+    def _may_transfer(self, target: Private[str]) -> None:
         if self._rest is None:
             raise TransferRefused("this line cannot transfer calls: no account is set for it")
+        if not twiml.diallable(target.value):
+            raise TransferRefused("this line cannot dial that destination's address")
 
     def _may_send_keys(self) -> None:
         # Only TwiML can, and that takes the caller off the stream.
@@ -108,8 +117,13 @@ class TwilioRealtimeBridge(RealtimeBridge):
             case effects.HangUp():
                 await self._hang_up(call.provider_call_id)
             case effects.TransferCall(target):
-                document = twiml.dial(target.value, action=self._after_url)
-                await self._redirect(call.provider_call_id, document)
+                try:
+                    document = twiml.dial(target.value, action=self._after_url)
+                except ValueError:  # by a key or a rule of the agent's: nobody asked whether it may
+                    log.warning("Twilio cannot dial the destination")
+                    self._happened(events.TransferFailed("error"))
+                else:
+                    await self._redirect(call.provider_call_id, document)
             case effects.SendDTMF(digits):
                 assert self._after_url is not None
                 document = twiml.press(digits.value, self._after_url)

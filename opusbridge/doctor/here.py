@@ -10,6 +10,7 @@ from opusbridge.agent import Agent
 from opusbridge.bridge.dialling import dialler
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.speech import stored_speech
+from opusbridge.bridge.twilio import undiallable
 from opusbridge.config import Settings, is_loopback
 from opusbridge.doctor.findings import Finding, failed, fine, skipped, warning
 from opusbridge.errors import ConfigurationError
@@ -66,6 +67,9 @@ def check_agent(
     if mute := [tool.name for tool in agent.tools if not tool.description]:
         what = f"{agent.name}: the model is not told what these tools are for: {', '.join(mute)}"
         return warning("agent", what, "give each function a docstring"), agent
+    if settings.twilio_account_sid is not None and (names := undiallable(agent)):
+        what = f"{agent.name}: Twilio cannot dial these destinations: {', '.join(names)}"
+        return warning("agent", what, "name them as +DIGITS (E.164) or sip:…"), agent
     tools = len(agent.tools)
     return fine("agent", f"{agent.name}, {tools} tool{'' if tools == 1 else 's'}"), agent
 

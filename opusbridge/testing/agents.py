@@ -100,7 +100,7 @@ def _no_such_tool(arguments: str) -> str:
 
 class _VirtualControl(Control):
     def __init__(self, agent: Agent, aside: Aside) -> None:
-        super().__init__(agent, aside.wish, lambda: None, lambda: None)
+        super().__init__(agent, aside.wish, lambda target: None, lambda: None)
         self._aside = aside
 
     async def collect_digits(

@@ -13,6 +13,7 @@ from opusbridge.agent import Agent
 from opusbridge.bridge.dialling import dialler
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.speech import stored_speech
+from opusbridge.bridge.twilio import undiallable
 from opusbridge.bridge.twilio_rest import TwilioRest
 from opusbridge.bridge.which import which_sockets
 from opusbridge.config import Settings
@@ -82,7 +83,7 @@ def assemble(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        _warn(access, agent, voice_closed=closed)
+        _warn(settings, access, agent, voice_closed=closed)
         try:
             async with beside(), outbound.running(), announcements.running(), lag.watched():
                 yield
@@ -152,7 +153,7 @@ def _outbound(
     return Outbound(calls, Journal(settings.data_dir / "outbound.jsonl"), ways, caps, hang_ups)
 
 
-def _warn(access: Access, agent: Agent, *, voice_closed: bool) -> None:
+def _warn(settings: Settings, access: Access, agent: Agent, *, voice_closed: bool) -> None:
     for endpoint, reason in access.closed_endpoints().items():
         _log.warning("endpoint closed", endpoint=endpoint, reason=reason)
     if voice_closed:
@@ -160,3 +161,5 @@ def _warn(access: Access, agent: Agent, *, voice_closed: bool) -> None:
     for tool in agent.tools:
         if not tool.description:  # its name may say enough, but that is rarely meant
             _log.warning("the model is not told what a tool is for: no docstring", tool=tool.name)
+    for name in undiallable(agent) if settings.twilio_account_sid is not None else []:
+        _log.warning("Twilio cannot dial a destination", destination=name)

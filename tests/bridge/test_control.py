@@ -19,7 +19,7 @@ AGENT = Agent(name="a", instructions="b", destinations={"billing": "+15550100300
 
 def a_control() -> tuple[Control, list[events.FromShell]]:
     happened: list[events.FromShell] = []
-    return Control(AGENT, happened.append, lambda: None, lambda: None), happened
+    return Control(AGENT, happened.append, lambda target: None, lambda: None), happened
 
 
 def delivery(name: str, digits: str, how: str) -> effects.DeliverDigits:
@@ -59,7 +59,7 @@ def test_a_line_that_cannot_send_keys_says_so() -> None:
     def refuse() -> None:
         raise WishRefused("this line cannot")
 
-    control = Control(AGENT, lambda event: None, lambda: None, refuse)
+    control = Control(AGENT, lambda event: None, lambda target: None, refuse)
 
     with pytest.raises(WishRefused, match="this line cannot"):
         control.send_dtmf("1")

@@ -14,7 +14,7 @@ from opusbridge.bridge.twilio import TwilioRealtimeBridge
 from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.errors import Ending, TransferRefused, ending
 from opusbridge.privacy import Private
-from opusbridge.sim.callers import SimulatedTwilio, Step, Wait, WaitForAgent
+from opusbridge.sim.callers import Press, SimulatedTwilio, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Reply, ReplyScript, ToolCallReply
 from opusbridge.tools.telephony import hang_up, transfer_call
 from tests.bridge.virtual import Stage, in_virtual_time, play
@@ -62,7 +62,9 @@ class Rest(TwilioRest):
         self.stir()
 
 
-def conversation(tool: str, rest: Rest | None) -> tuple[Stage, Ending]:
+def conversation(
+    tool: str, rest: Rest | None, steps: list[Step] = STEPS, agent: Agent = AGENT
+) -> tuple[Stage, Ending]:
     """A call in which the agent uses this tool at once."""
     arguments = '{"reason": "done", "destination": "billing"}'
     if tool == "hang_up":
@@ -77,7 +79,7 @@ def conversation(tool: str, rest: Rest | None) -> tuple[Stage, Ending]:
             rest.line, rest.stir = (lambda: caller), stage.telephony._stirred.set
 
     return in_virtual_time(
-        play(TwilioRealtimeBridge, STEPS, agent=AGENT, replies=replies, during=during)
+        play(TwilioRealtimeBridge, steps, agent=agent, replies=replies, during=during)
     )
 
 
@@ -149,6 +151,45 @@ def test_a_transfer_that_twilio_refuses_gives_the_caller_back_to_the_agent() -> 
         if text["item"]["type"] == "message"
     ]
     assert "transfer failed" in told
+
+
+def on_a_line_that_cannot(steps: list[Step]) -> tuple[Stage, Ending, Rest]:
+    """The agent wants to hand over to an extension, and so does key 0."""
+    rest = Rest()
+    agent = Agent(
+        name="front-desk",
+        instructions="Be kind.",
+        greeting="Say hello.",
+        tools=[hang_up, transfer_call],
+        destinations={"billing": "tel:+1-555-010-0300;ext=5"},
+        keys={"0": "transfer:billing"},
+    )
+    stage, how = conversation("transfer_call", rest, steps, agent)
+    return stage, how, rest
+
+
+@pytest.mark.slow
+def test_the_model_is_told_that_twilio_cannot_dial_an_address() -> None:
+    stage, how, rest = on_a_line_that_cannot(STEPS)
+
+    assert (how, rest.asked) == (ending("caller-hung-up"), [])
+    (output,) = [
+        text["item"]["output"]
+        for _, text in stage.to_model("conversation.item.create")
+        if text["item"]["type"] == "function_call_output"
+    ]
+    assert "cannot dial" in output
+    with pytest.raises(TransferRefused):
+        stage.bridge.transfer("billing")
+
+
+@pytest.mark.slow
+def test_a_key_that_leads_to_such_an_address_gives_the_caller_back_to_the_agent() -> None:
+    stage, how, rest = on_a_line_that_cannot([WaitForAgent(), Wait(2.0), Press("0"), Wait(20.0)])
+
+    assert (how, rest.asked) == (ending("caller-hung-up"), [])
+    failed = [what for _, what in stage.seen if isinstance(what, effects.Note)]
+    assert [note.reason for note in failed if note.kind == "transfer-failed"] == ["error"]
 
 
 @pytest.mark.slow

@@ -396,6 +396,22 @@ def test_a_tool_the_model_is_told_nothing_of_is_worth_a_warning(tmp_path: Path) 
     assert agent is not None
 
 
+def test_a_destination_that_twilio_cannot_dial_is_worth_a_warning(tmp_path: Path) -> None:
+    keys = """
+name = "shop"
+instructions = "Sell."
+destinations = { billing = "tel:+1-555-010-0300", branch = "tel:112" }
+"""
+    (tmp_path / "shop.toml").write_text(keys)
+    with_twilio = {"twilio_account_sid": "AC1", "agent": str(tmp_path / "shop.toml")}
+    found, _ = check_agent(Settings.load(**with_twilio))
+
+    assert found.state is State.WARNING
+    assert found.what == "shop: Twilio cannot dial these destinations: branch"
+    found, _ = check_agent(Settings.load(agent=with_twilio["agent"]))
+    assert found.state is State.FINE
+
+
 def test_doors_that_nobody_can_use_are_named() -> None:
     found = check_doors(Settings.load(public_url=PUBLIC), "0.0.0.0", 8000)
     assert [one.what.split()[0] for one in found] == ["/audiocodes", "/twilio/voice", "/api"]

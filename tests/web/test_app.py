@@ -155,3 +155,17 @@ def test_an_application_logs_to_the_handlers_of_who_runs_it(
     assert record.levelname == "WARNING"
     assert "said" in record.getMessage()
     assert "from <private>" in record.getMessage()
+
+
+@pytest.mark.parametrize(("sid", "named"), [("AC1", ["branch"]), (None, [])])
+async def test_a_destination_that_twilio_cannot_dial_is_in_the_log_before_anybody_calls(
+    sid: str | None, named: list[str]
+) -> None:
+    places = {"billing": "tel:+1-555-010-0300", "branch": "tel:+15550100300;ext=5"}
+    agent = Agent(name="shop", instructions="Be brief.", destinations=places)
+    app: Starlette = create_app(Settings.load(twilio_account_sid=sid), agent)
+    with capture_logs() as lines:
+        async with app.router.lifespan_context(app):
+            pass
+
+    assert [one["destination"] for one in lines if "destination" in one] == named

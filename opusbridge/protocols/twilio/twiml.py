@@ -16,6 +16,9 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
 
+#: A ``tel:`` address may have them, for the eye alone.
+_SEPARATORS = str.maketrans("", "", "-.()")
+
 
 def connect_stream(stream_url: str, parameters: Mapping[str, str]) -> str:
     """Join the caller to our socket; ``parameters`` come back in the stream's ``start``.
@@ -66,10 +69,9 @@ def dial(
     Twilio asks at the URL ``action`` how to go on when the call there is over, or nobody took
     it; without one the caller is hung up then.
 
-    ``target`` is an E.164 number (``+…`` or ``tel:+…``) or a ``sip:`` address, from the
-    agent's list and never the model's own text; anything else is a ValueError.
+    ``target`` is from the agent's list and never the model's own text. What is not
+    :func:`diallable` is a ValueError.
     """
-    number = target.removeprefix("tel:")
     response = Element("Response")
     # The caller goes on hearing the ringing until the other party really answers.
     dialled = SubElement(response, "Dial", answerOnBridge="true", timeout=str(timeout))
@@ -78,13 +80,30 @@ def dial(
         dialled.set("method", "POST")
     if caller_id is not None:
         dialled.set("callerId", _clean(caller_id))
-    if _E164.fullmatch(number):
+    if (number := _number(target)) is not None:
         SubElement(dialled, "Number").text = number
-    elif target.startswith(("sip:", "sips:")):
+    elif diallable(target):
         SubElement(dialled, "Sip").text = _clean(target)
     else:
         raise ValueError("a transfer needs a number in E.164 form or a SIP address")
     return _document(response)
+
+
+def diallable(target: str) -> bool:
+    """Whether Twilio can: an E.164 number (``+…`` or ``tel:+…``) or a ``sip:`` address.
+
+    Not a number without its country, nor one with parameters: behind ``;ext=`` is somebody
+    whom the number alone does not reach.
+    """
+    return _number(target) is not None or target.startswith(("sip:", "sips:"))
+
+
+def _number(target: str) -> str | None:
+    """As Twilio wants it; ``None`` if it is none."""
+    number = target
+    if target.startswith("tel:"):
+        number = target.removeprefix("tel:").translate(_SEPARATORS)
+    return number if _E164.fullmatch(number) else None
 
 
 def _clean(text: str) -> str:

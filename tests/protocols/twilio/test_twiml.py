@@ -81,12 +81,13 @@ def test_a_message_is_said_and_the_line_is_free(message: str) -> None:
     assert same(twiml.say_and_hang_up(message), response)
 
 
-@pytest.mark.parametrize("target", ["+15550100300", "tel:+15550100300"])
+@pytest.mark.parametrize("target", ["+15550100300", "tel:+15550100300", "tel:+1-(555).010-0300"])
 def test_a_number_is_dialled_as_the_library_would(target: str) -> None:
     response, dialled = VoiceResponse(), Dial(answer_on_bridge=True, timeout=20)
     dialled.number("+15550100300")
     response.append(dialled)
 
+    assert twiml.diallable(target)
     assert same(twiml.dial(target), response)
 
 
@@ -119,9 +120,13 @@ def test_an_address_is_dialled_as_the_library_would(target: str) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["", "15550100300", "+0123", "+1555x", "+1", "+1555\n", "+١٢٣", "tel:sip:a", "http://a"],
+    [
+        *["", "15550100300", "+0123", "+1555x", "+1", "+1555\n", "+١٢٣", "tel:sip:a", "http://a"],
+        *["+1-555-010-0300", "tel:112", "tel:+15550100300;ext=5"],
+    ],
 )
 def test_anything_else_is_not_dialled_and_not_repeated(target: str) -> None:
+    assert not twiml.diallable(target)
     with pytest.raises(ValueError, match="SIP address") as caught:
         twiml.dial(target)
 
