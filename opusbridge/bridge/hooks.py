@@ -3,7 +3,7 @@
 They are the user's code, so they may raise anything, take for ever, and hold secrets: each has
 a time, and what goes wrong is told in one line that names the place and none of the words.
 Async functions run in the event loop, others in threads that nobody waits for: one that never
-returns neither keeps the process from ending nor the rest of it from its files.
+returns keeps neither its call from ending, nor the process, nor the rest of it from its files.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from opusbridge.errors import ConfigurationError
 from opusbridge.logs import Log, places
 from opusbridge.manners import NoInput
 from opusbridge.recording.files import plain
+from opusbridge.tools.contained import in_a_task, we_are_cancelled
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.mcp import McpServer
 from opusbridge.tools.outcome import CallOutcome
@@ -39,8 +40,6 @@ THREADS = Workers(name="opusbridge-hook")
 
 #: Seconds for ``on_end``: it holds up the end of the process, too.
 ON_END_SECONDS = 10.0
-#: Seconds for one that was told to stop; then nobody waits for it any longer.
-STOP_SECONDS = 1.0
 
 #: Names that an answer's keys can have.
 _NAMES = frozenset({*Agent.model_fields, *NoInput.model_fields, *McpServer.model_fields})
@@ -74,7 +73,10 @@ async def configured(
             )
         if changed.greeting_audio is not None:
             await _in_thread(context.call_id, partial(own_clip, changed.greeting_audio))
-    except Exception as error:  # noqa: BLE001  # the function is the user's code
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        # The function is the user's code: it may raise anything, and even try to leave.
+        if isinstance(error, asyncio.CancelledError) and we_are_cancelled():
+            raise
         log.error(
             "configure failed: the agent as it is", raised=places(error), **_about(error, agent)
         )
@@ -83,7 +85,7 @@ async def configured(
     return changed
 
 
-def _about(error: Exception, agent: Agent) -> dict[str, str]:
+def _about(error: BaseException, agent: Agent) -> dict[str, str]:
     """The key that the hook's answer has wrong, for the log; never its value."""
     key = error.key if isinstance(error, ConfigurationError) else ""
     known = {*_NAMES, *agent.destinations}
@@ -105,14 +107,10 @@ async def tell_of_end(
     """Each is told exactly once, and to the end even if whoever waits is cancelled."""
     hooks = [hook for hook in (on_end, more) if hook is not None]
     tasks = [asyncio.create_task(_tell(hook, _copy(outcome))) for hook in hooks]
-    last = asyncio.get_running_loop().time() + ON_END_SECONDS + STOP_SECONDS
     cancelled = False
     while left := [task for task in tasks if not task.done()]:
-        seconds = last - asyncio.get_running_loop().time()
-        if seconds <= 0:
-            break  # it was told to stop, and does not
         try:
-            await asyncio.wait(left, timeout=seconds)
+            await asyncio.wait(left)
         except asyncio.CancelledError:
             cancelled = True
     if cancelled:
@@ -129,7 +127,9 @@ async def _tell(hook: Callable[[CallOutcome], Any], outcome: CallOutcome) -> Non
     try:
         async with limit:
             await _ask(hook, outcome)
-    except Exception as error:  # noqa: BLE001  # the function is the user's code
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and we_are_cancelled():
+            raise
         if limit.expired():
             log.error("on_end took too long", limit_seconds=ON_END_SECONDS)
         else:
@@ -140,11 +140,11 @@ async def _ask(hook: Callable[[Any], Any], what: CallContext | CallOutcome) -> A
     if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(
         getattr(hook, "__call__", None)  # noqa: B004  # an object of the user's own
     ):
-        return await hook(what)
+        return await in_a_task(hook(what))
     if isinstance(what, CallContext):
         what = what.for_thread(asyncio.get_running_loop())
     found = await _in_thread(what.call_id, partial(hook, what))
-    return await found if inspect.isawaitable(found) else found
+    return await in_a_task(found) if inspect.isawaitable(found) else found
 
 
 async def _in_thread(call_id: str, work: Callable[[], Any]) -> Any:

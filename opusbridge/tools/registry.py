@@ -8,7 +8,7 @@ kind of failure and the place in the code.
 import asyncio
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import partial, update_wrapper
 from pathlib import Path
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from opusbridge.errors import ConfigurationError, OpusbridgeError
 from opusbridge.logs import Log, places
+from opusbridge.tools.contained import in_a_task, we_are_cancelled
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.results import LONGEST_RESULT, TooLong, as_text
 from opusbridge.tools.signature import Signature, read_signature
@@ -29,9 +30,6 @@ DEFAULT_TIMEOUT = 10.0
 
 #: When the model is asked to speak because a tool is done.
 Reply = Literal["always", "if_silent", "never"]
-
-#: A cancelled async tool may clean up for so many seconds; then it is left to itself.
-CLEANUP_SECONDS = 0.5
 
 #: Mistakes named to the model at once; it mends them all or starts afresh.
 _MISTAKES = 3
@@ -161,7 +159,7 @@ class Tool:
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             # The function and the types it names are the user's code: they may raise anything,
             # and even try to leave.
-            if isinstance(error, asyncio.CancelledError) and _we_are_cancelled():
+            if isinstance(error, asyncio.CancelledError) and we_are_cancelled():
                 raise
             if limit.expired() and isinstance(error, TimeoutError):
                 raise self._overran(any(begun)) from None
@@ -204,13 +202,13 @@ class Tool:
             arguments = {**arguments, self._signature.call_parameter: seen}
         if not in_thread:
             begun.append(True)
-            return await _in_a_task(self.function(**arguments))
+            return await in_a_task(self.function(**arguments))
         job = WORKERS.submit(call.call_id, partial(self.function, **arguments))
         try:
             result = await WORKERS.result(job)
         finally:
             begun.append(job.begun)
-        return await _in_a_task(result) if inspect.isawaitable(result) else result
+        return await in_a_task(result) if inspect.isawaitable(result) else result
 
     def _as_text(self, result: Any) -> str:
         try:
@@ -223,40 +221,6 @@ class Tool:
         except Exception as error:  # not JSON, it contains itself, or will not be read
             log.error("tool result cannot be said in JSON", tool=self.name, raised=places(error))
             raise ToolFailed(f"{self.name} failed") from error
-
-
-#: Async tools that would not be cancelled; kept until they end by themselves.
-_strays: set[asyncio.Task[Any]] = set()
-
-
-async def _in_a_task(work: Awaitable[Any]) -> Any:
-    """Await it where it cannot hold anybody up: not by ignoring that it is cancelled, either."""
-    task = asyncio.create_task(_contained(work))
-    try:
-        result, error = await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.done():
-            _strays.add(task)
-            task.add_done_callback(_strays.discard)
-            task.cancel()
-            await asyncio.wait({task}, timeout=CLEANUP_SECONDS)
-        raise
-    if error is not None:
-        raise error
-    return result
-
-
-async def _contained(work: Awaitable[Any]) -> tuple[Any, BaseException | None]:
-    try:
-        return await work, None
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # given back, to be raised elsewhere
-        return None, error
-
-
-def _we_are_cancelled() -> bool:
-    """Whether somebody cancels the task, and not the tool something of its own."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 @overload

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -15,7 +16,7 @@ from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.audio.wav import wav_bytes
 from opusbridge.bridge.conduct import CONFIGURE_SECONDS
-from opusbridge.bridge.hooks import ON_END_SECONDS, STOP_SECONDS, configured, tell_of_end
+from opusbridge.bridge.hooks import ON_END_SECONDS, configured, tell_of_end
 from opusbridge.call.policy import AUDIOCODES, TWILIO
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
@@ -35,6 +36,7 @@ from opusbridge.sim.callers import (
 )
 from opusbridge.sim.tones import voice
 from opusbridge.tools import CallContext, CallOutcome
+from opusbridge.tools.contained import CLEANUP_SECONDS
 from tests.bridge import virtual
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
@@ -172,6 +174,34 @@ def test_a_caller_who_hangs_up_while_configure_is_asked_ends_the_call(
 
 
 @both_bridges
+def test_a_configure_that_does_not_stop_does_not_keep_a_call_that_has_ended(
+    bridge: type[AnyBridge],
+) -> None:
+    told_to_stop: list[float] = []
+    ended: list[CallOutcome] = []
+
+    async def configure(call: CallContext) -> None:
+        while len(told_to_stop) < 2:  # the second time the test itself ends
+            try:
+                await asyncio.sleep(60.0)
+            except asyncio.CancelledError:
+                told_to_stop.append(asyncio.get_running_loop().time())
+
+    async def on_end(outcome: CallOutcome) -> None:
+        ended.append(outcome)
+
+    async def story() -> tuple[float, float]:
+        agent = an_agent(configure=configure, on_end=on_end)
+        stage, _ = await play(bridge, [Wait(0.5), HangUp()], agent=agent)
+        return stage.at(effects.EndCall)[0], asyncio.get_running_loop().time()
+
+    ended_at, returned_at = in_virtual_time(story())
+
+    assert returned_at - ended_at < CLEANUP_SECONDS + 0.1
+    assert len(ended) == 1
+
+
+@both_bridges
 def test_a_call_that_breaks_as_it_ends_has_ended_all_the_same(bridge: type[AnyBridge]) -> None:
     async def spoil(stage: Stage) -> None:
         def breaks(what: Event | Effect, now: float) -> None:
@@ -248,6 +278,18 @@ def a_pin(call: CallContext) -> Any:
     return {"451234": True}
 
 
+def leaves(call: CallContext) -> Any:
+    sys.exit(f"bad config for {call.caller}")
+
+
+async def leaves_the_loop(call: CallContext) -> Any:
+    leaves(call)
+
+
+async def gives_up(call: CallContext) -> Any:
+    raise asyncio.CancelledError(call.caller)
+
+
 @pytest.mark.parametrize(
     ("hook", "about"),
     [
@@ -261,6 +303,9 @@ def a_pin(call: CallContext) -> Any:
         (a_key_of_the_callers, "?"),
         (a_name_of_somebodys, "destinations.?"),
         (a_pin, "?"),
+        (leaves, None),
+        (leaves_the_loop, None),
+        (gives_up, None),
     ],
 )
 async def test_a_configure_that_fails_is_told_once_and_tells_nothing_private(
@@ -416,16 +461,25 @@ def test_nor_does_one_that_does_not_stop_when_it_is_told() -> None:
         await tell_of_end(on_end, None, an_outcome())
         return asyncio.get_running_loop().time() - began
 
-    assert in_virtual_time(story()) == pytest.approx(ON_END_SECONDS + STOP_SECONDS)
+    assert in_virtual_time(story()) == pytest.approx(ON_END_SECONDS + CLEANUP_SECONDS)
     assert len(told_to_stop) == 2
 
 
-async def test_one_that_fails_does_not_keep_the_other_from_being_told() -> None:
+@pytest.mark.parametrize("raised", [ValueError, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize("in_the_loop", [True, False])
+async def test_one_that_fails_does_not_keep_the_other_from_being_told(
+    raised: type[BaseException], in_the_loop: bool
+) -> None:
     structlog.reset_defaults()
     told: list[str] = []
 
-    def on_end(outcome: CallOutcome) -> None:
-        raise ValueError(outcome.call["caller"])
+    def fails(outcome: CallOutcome) -> None:
+        raise raised(outcome.call["caller"])
+
+    async def fails_in_the_loop(outcome: CallOutcome) -> None:
+        fails(outcome)
+
+    on_end = fails_in_the_loop if in_the_loop else fails
 
     async def more(outcome: CallOutcome) -> None:
         told.append(outcome.call_id)
@@ -435,6 +489,7 @@ async def test_one_that_fails_does_not_keep_the_other_from_being_told() -> None:
 
     assert told == ["call-1"]
     (line,) = lines
+    assert line["event"] == "on_end failed"
     assert "15550100001" not in str(line)
 
 

@@ -16,7 +16,7 @@ import structlog
 from pydantic import AfterValidator, BaseModel, Field, computed_field
 
 from opusbridge.errors import TransferRefused, WishRefused
-from opusbridge.tools import CallContext, Digits, Tool, ToolFailed, registry, tool
+from opusbridge.tools import CallContext, Digits, Tool, ToolFailed, contained, registry, tool
 from opusbridge.tools.results import LONGEST_RESULT
 from opusbridge.tools.workers import Workers
 from tests.tools.line import Line
@@ -195,7 +195,7 @@ async def test_a_call_that_ends_cancels_its_tool() -> None:
 async def test_a_tool_that_will_not_be_cancelled_is_answered_for_and_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(registry, "CLEANUP_SECONDS", 0.01)
+    monkeypatch.setattr(contained, "CLEANUP_SECONDS", 0.01)
     may_end = asyncio.Event()
 
     @tool(timeout_seconds=0.01)
@@ -206,11 +206,11 @@ async def test_a_tool_that_will_not_be_cancelled_is_answered_for_and_holds_nobod
 
     try:
         assert await failure(stubborn) == "stubborn took longer than 0.01 s"
-        assert len(registry._strays) == 1
+        assert len(contained._strays) == 1
     finally:
         may_end.set()
-    await asyncio.gather(*registry._strays)
-    assert not registry._strays
+    await asyncio.gather(*contained._strays)
+    assert not contained._strays
 
 
 async def test_a_cancelled_tool_may_clean_up_before_its_call_is_over() -> None:
