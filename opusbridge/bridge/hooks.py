@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from opusbridge.agent import Agent
+from opusbridge.bridge.conduct import CONFIGURE_SECONDS
 from opusbridge.bridge.speech import own_clip
 from opusbridge.call.policy import TelephonyTraits
 from opusbridge.config import Settings
@@ -34,9 +35,14 @@ log = Log("opusbridge.bridge")
 #: What is to be done with the whole of a call, besides the agent's own.
 OnOutcome = Callable[[CallOutcome], Awaitable[None]]
 
-#: Apart from the tools' threads, so that the ones cannot use up the others', and from the event
-#: loop's own, which the process waits for when it ends and which it reads and writes files with.
-THREADS = Workers(name="opusbridge-hook")
+#: Apart from the tools' threads and from each other, so that the ones cannot use up the others',
+#: and from the event loop's own, which the process waits for when it ends and which it reads and
+#: writes files with.
+CONFIGURING = Workers(name="opusbridge-configure")
+ENDING = Workers(name="opusbridge-on-end")
+
+#: Seconds after which ``configure`` is told to stop: by then the call has gone on without it.
+LEFT_BEHIND_SECONDS = CONFIGURE_SECONDS + 0.5
 
 #: Seconds for ``on_end``: it holds up the end of the process, too.
 ON_END_SECONDS = 10.0
@@ -60,28 +66,47 @@ async def configured(
 ) -> Agent | None:
     """Who answers this call; ``None``: the agent as it is, also when the hook fails, which
     ``failed`` is told: where, or what it gave that cannot be."""
-    assert agent.configure is not None
+    limit = asyncio.timeout(LEFT_BEHIND_SECONDS)
+    begun: list[bool] = []
     try:
-        told = await _ask(agent.configure, context)
-        if told is None:
-            return None
-        changed = agent.changed(told)
-        turns = changed.applied_to(settings).turn_detection
-        if turns == "none" and not traits.told_of_speech:
-            raise ConfigurationError(
-                "nobody would find the end of the caller's turns", "turn_detection"
-            )
-        if changed.greeting_audio is not None:
-            await _in_thread(context.call_id, partial(own_clip, changed.greeting_audio))
+        async with limit:
+            return await _changed(agent, settings, traits, context, begun)
     except (Exception, SystemExit, asyncio.CancelledError) as error:
         # The function is the user's code: it may raise anything, and even try to leave.
         if isinstance(error, asyncio.CancelledError) and we_are_cancelled():
             raise
+        if limit.expired():  # that it took too long is the call's to say
+            if not all(begun):
+                log.error("no thread was free for configure", lost=CONFIGURING.lost)
+            failed(f"it took longer than {CONFIGURE_SECONDS:g} s")
+            return None
         log.error(
             "configure failed: the agent as it is", raised=places(error), **_about(error, agent)
         )
         failed(str(error) if isinstance(error, ConfigurationError) else places(error))
         return None
+
+
+async def _changed(
+    agent: Agent,
+    settings: Settings,
+    traits: TelephonyTraits,
+    context: CallContext,
+    begun: list[bool],
+) -> Agent | None:
+    assert agent.configure is not None
+    told = await _ask(agent.configure, context, CONFIGURING, begun)
+    if told is None:
+        return None
+    changed = agent.changed(told)
+    turns = changed.applied_to(settings).turn_detection
+    if turns == "none" and not traits.told_of_speech:
+        raise ConfigurationError(
+            "nobody would find the end of the caller's turns", "turn_detection"
+        )
+    if changed.greeting_audio is not None:
+        read = partial(own_clip, changed.greeting_audio)
+        await CONFIGURING.result(CONFIGURING.submit(context.call_id, read))
     return changed
 
 
@@ -124,28 +149,37 @@ def _copy(outcome: CallOutcome) -> CallOutcome:
 
 async def _tell(hook: Callable[[CallOutcome], Any], outcome: CallOutcome) -> None:
     limit = asyncio.timeout(ON_END_SECONDS)
+    begun: list[bool] = []
     try:
         async with limit:
-            await _ask(hook, outcome)
+            await _ask(hook, outcome, ENDING, begun)
     except (Exception, SystemExit, asyncio.CancelledError) as error:
         if isinstance(error, asyncio.CancelledError) and we_are_cancelled():
             raise
-        if limit.expired():
+        if limit.expired() and not all(begun):
+            log.error("no thread was free for on_end", lost=ENDING.lost)
+        elif limit.expired():
             log.error("on_end took too long", limit_seconds=ON_END_SECONDS)
         else:
             log.error("on_end failed", raised=places(error))
 
 
-async def _ask(hook: Callable[[Any], Any], what: CallContext | CallOutcome) -> Any:
+async def _ask(
+    hook: Callable[[Any], Any],
+    what: CallContext | CallOutcome,
+    threads: Workers,
+    begun: list[bool],
+) -> Any:
+    """``begun`` gets an entry that is false if no thread was free to call it in."""
     if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(
         getattr(hook, "__call__", None)  # noqa: B004  # an object of the user's own
     ):
         return await in_a_task(hook(what))
     if isinstance(what, CallContext):
         what = what.for_thread(asyncio.get_running_loop())
-    found = await _in_thread(what.call_id, partial(hook, what))
+    job = threads.submit(what.call_id, partial(hook, what))
+    try:
+        found = await threads.result(job)
+    finally:
+        begun.append(job.begun)
     return await in_a_task(found) if inspect.isawaitable(found) else found
-
-
-async def _in_thread(call_id: str, work: Callable[[], Any]) -> Any:
-    return await THREADS.result(THREADS.submit(call_id, work))

@@ -10,8 +10,14 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from opusbridge.bridge.hooks import tell_of_end
-from opusbridge.tools import CallOutcome
+from opusbridge.agent import Agent
+from opusbridge.bridge import hooks
+from opusbridge.bridge.hooks import configured, tell_of_end
+from opusbridge.call.policy import TWILIO
+from opusbridge.config import Settings
+from opusbridge.privacy import Private
+from opusbridge.tools import CallContext, CallOutcome
+from opusbridge.tools.workers import Workers
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +43,49 @@ async def test_hooks_that_never_return_do_not_keep_the_process_from_its_files(
             assert await asyncio.to_thread(lambda: "written") == "written"
     finally:
         never.set()
+
+
+async def test_configures_that_never_return_keep_no_call_from_being_told_of_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hooks, "LEFT_BEHIND_SECONDS", 0.05)
+    monkeypatch.setattr(hooks, "CONFIGURING", Workers(most=1, most_lost=1))
+    never = threading.Event()
+    agent = Agent(name="a", instructions="b", configure=lambda call: never.wait())
+    settings = Settings(openai_api_key=Private("sk-test"))
+    failed: list[str] = []
+    told: list[CallOutcome] = []
+    try:
+        with capture_logs() as lines:
+            for n in range(2):
+                context = CallContext(f"call-{n}")
+                assert await configured(agent, settings, TWILIO, context, failed.append) is None
+            await tell_of_end(told.append, None, CallOutcome("call-0", {}, {}, None, {}))
+    finally:
+        never.set()
+
+    assert failed == ["it took longer than 3 s"] * 2
+    # Of the first the call itself says that it was overdue.
+    assert [line["event"] for line in lines] == ["no thread was free for configure"]
+    assert len(told) == 1
+
+
+async def test_an_on_end_for_which_no_thread_was_free_is_said_not_to_have_been_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hooks, "ON_END_SECONDS", 0.05)
+    monkeypatch.setattr(hooks, "ENDING", Workers(most_lost=1))
+    never = threading.Event()
+    try:
+        with capture_logs() as lines:
+            for n in range(2):
+                outcome = CallOutcome(f"call-{n}", {}, {}, None, {})
+                await tell_of_end(lambda outcome: never.wait(), None, outcome)
+    finally:
+        never.set()
+
+    said = [(line["event"], line.get("lost")) for line in lines]
+    assert said == [("on_end took too long", None), ("no thread was free for on_end", 1)]
 
 
 HUNG = """
