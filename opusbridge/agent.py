@@ -7,7 +7,8 @@ A Python value, or the same keys in a TOML file. Whatever an agent says about th
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,7 @@ from pydantic import (
     Field,
     InstanceOf,
     JsonValue,
+    PrivateAttr,
     ValidationError,
     model_validator,
 )
@@ -183,6 +185,8 @@ class Agent(BaseModel):
     session: Mapping[str, JsonValue] = Field(default_factory=dict, repr=False)
     """Merged into the model's session as it is, last."""
 
+    _home: Path = PrivateAttr(default_factory=lambda: HOME.get())
+
     if not TYPE_CHECKING:  # keeps the typed constructor that checkers derive from the fields
 
         def __init__(self, **values: Any) -> None:
@@ -258,6 +262,15 @@ class Agent(BaseModel):
             return _from_toml(path)
         raise ConfigurationError("an agent is named as FILE.py, FILE.py:NAME or FILE.toml")
 
+    @contextmanager
+    def at_home(self) -> Iterator[None]:
+        """Paths of agents made meanwhile start where this one's do: at its file's folder."""
+        previous = HOME.set(self._home)
+        try:
+            yield
+        finally:
+            HOME.reset(previous)
+
     def changed(self, told: object) -> "Agent":
         """What ``configure`` said: another agent, or this one with other keys.
 
@@ -267,7 +280,9 @@ class Agent(BaseModel):
             return told
         if not isinstance(told, Mapping):
             raise ConfigurationError("configure returns an agent, a dict of its keys, or None")
-        return Agent(**{name: getattr(self, name) for name in self.model_fields_set} | dict(told))
+        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        with self.at_home():
+            return Agent(**kept | dict(told))
 
     def tool(self, name: str) -> Tool | None:
         return next((tool for tool in self.tools if tool.name == name), None)

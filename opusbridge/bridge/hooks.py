@@ -70,7 +70,8 @@ async def configured(
     begun: list[bool] = []
     try:
         async with limit:
-            return await _changed(agent, settings, traits, context, begun)
+            with agent.at_home():
+                return await _changed(agent, settings, traits, context, begun)
     except (Exception, SystemExit, asyncio.CancelledError) as error:
         # The function is the user's code: it may raise anything, and even try to leave.
         if isinstance(error, asyncio.CancelledError) and we_are_cancelled():

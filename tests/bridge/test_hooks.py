@@ -336,6 +336,38 @@ async def test_configure_may_be_an_ordinary_function_and_give_another_agent(
     assert found is night
 
 
+CLINIC = """
+from opusbridge import Agent
+
+KEYS = {"greeting_audio": "hello.wav", "greeting_words": "Hello."}
+
+def changes(call):
+    return KEYS
+
+def gives_another(call):
+    return Agent(name="night", instructions="Be brief.", **KEYS)
+
+async def gives_another_in_the_loop(call):
+    return gives_another(call)
+
+agent = Agent(name="clinic", instructions="Be kind.", configure=HOOK)
+"""
+
+
+@pytest.mark.parametrize("hook", ["changes", "gives_another", "gives_another_in_the_loop"])
+async def test_a_greeting_that_configure_names_is_looked_for_beside_the_agents_file(
+    tmp_path: Path, hook: str
+) -> None:
+    (tmp_path / "hello.wav").write_bytes(wav_bytes(voice(500, 8_000), 8_000, 1))
+    (tmp_path / "clinic.py").write_text(CLINIC.replace("HOOK", hook))
+
+    agent = Agent.load(str(tmp_path / "clinic.py"))
+    found = await configured(agent, SETTINGS, TWILIO, CALL)
+
+    assert found is not None
+    assert found.greeting_audio == tmp_path / "hello.wav"
+
+
 async def test_configure_may_be_an_object_of_the_users_own() -> None:
     class Hook:
         async def __call__(self, call: CallContext) -> dict[str, Any]:
