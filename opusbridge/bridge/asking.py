@@ -108,5 +108,6 @@ class Asking(ABC):
         timeout: float = KEY_SECONDS,  # noqa: ASYNC109  # of a pause between keys
         secret: bool = False,
     ) -> Digits:
-        call = CallContext(self.call_id, control=self.control)
+        control = self.control if self._call is not None else None
+        call = CallContext(self.call_id, control=control)
         return await call.collect_digits(length, terminator, timeout, secret)

@@ -387,6 +387,7 @@ class RealtimeBridge(Asking):
                 # The files need not wait until every socket is closed.
                 kept = summary(self.describe(), self._engine, how, self._started_at, now)
                 self._outcome = complete(kept, self._engine, self._recorder, self._state, now)
+            self.control.call_ended()
             self._over.set()
 
     async def _close(self) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from opusbridge import effects, events
 from opusbridge.agent import Agent
+from opusbridge.bridge.flag import Flag
 from opusbridge.errors import WishRefused
 from opusbridge.privacy import Private
 from opusbridge.speech import read_clip
@@ -42,6 +43,7 @@ class Control:
         self._happened = happened
         self._may_transfer, self._may_send_keys = may_transfer, may_send_keys
         self._waiting: dict[str, asyncio.Future[effects.DeliverDigits]] = {}
+        self._over = Flag()
         self._collections = count(1)
         self._tool_call_id = ""
 
@@ -91,6 +93,8 @@ class Control:
     async def collect_digits(
         self, length: int | None, terminator: str, seconds: float, secret: bool
     ) -> Digits:
+        if self._over.is_set():
+            return Digits("", False)
         name = f"digits-{next(self._collections)}"
         waiting = asyncio.get_running_loop().create_future()
         self._waiting[name] = waiting
@@ -108,6 +112,12 @@ class Control:
         waiting = self._waiting.get(effect.collection_id)
         if waiting is not None and not waiting.done():
             waiting.set_result(effect)
+
+    def call_ended(self) -> None:
+        """Nobody types any more."""
+        self._over.set()
+        for name in self._waiting:
+            self.deliver(effects.DeliverDigits(name, Private(""), "timeout"))
 
 
 def as_digits(delivered: effects.DeliverDigits) -> Digits:

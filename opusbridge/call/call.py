@@ -191,7 +191,7 @@ class Call:
                 | events.DigitsWanted()
                 | events.DigitsUnwanted()
             ):
-                return self._wishes.wished(event, talk, now) if talk and self._started else []
+                return self._wishes.wished(event, talk if self._started else None, now)
             case events.MessageRejected(peer, kind):
                 return self._rejected(peer, kind, now)
             case events.PeerStalled(peer):

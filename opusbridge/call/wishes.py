@@ -81,7 +81,12 @@ class Wishes:
             return []
         return self._typed(self.keys.timed_out(now), talk, now)
 
-    def wished(self, event: events.Wish, talk: Conversation, now: float) -> list[Effect]:
+    def wished(self, event: events.Wish, talk: Conversation | None, now: float) -> list[Effect]:
+        """``talk`` is ``None`` until the call has started: nobody hears or types anything."""
+        if talk is None:
+            if isinstance(event, events.DigitsWanted):
+                return [effects.DeliverDigits(event.collection_id, Private(""), "timeout")]
+            return []
         match event:
             case events.DigitsWanted():
                 return self._typed(self.keys.want(event, now), talk, now)

@@ -159,6 +159,18 @@ async def test_who_stops_waiting_says_so() -> None:
     assert happened[1:] == [events.DigitsUnwanted("digits-1")]
 
 
+async def test_when_the_call_has_ended_nobody_waits_for_digits() -> None:
+    control, happened = a_control()
+    of_tool = control.of_tool("call_1")
+    waiting = asyncio.create_task(of_tool.collect_digits(4, "#", 5.0, False))
+    await asyncio.sleep(0)
+    control.call_ended()
+
+    assert await waiting == Digits("", False)
+    assert await of_tool.collect_digits(4, "#", 5.0, False) == Digits("", False)
+    assert happened == [events.DigitsWanted("digits-1", 4, "#", 5.0, False)]
+
+
 async def test_one_tool_collects_at_a_time() -> None:
     control, _ = a_control()
     waiting = asyncio.create_task(control.collect_digits(4, "#", 5.0, False))

@@ -1,5 +1,6 @@
 """Keys on both bridges: typed for a tool, in secret, over the agent's speech, for the map."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,7 +21,7 @@ from opusbridge.recording.writer import Writer
 from opusbridge.sim.callers import HangUp, Press, Say, Step, Wait, WaitForAgent, WaitForSound
 from opusbridge.sim.model import Reply, ReplyScript, ToolCallReply
 from opusbridge.sim.tones import voice
-from opusbridge.tools import CallContext, CallOutcome, collect_digits, tool
+from opusbridge.tools import CallContext, CallOutcome, Digits, collect_digits, tool
 from opusbridge.webhooks.letters import call_ended
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
@@ -240,3 +241,27 @@ def test_a_key_may_say_something_or_end_the_call(bridge: type[AnyBridge]) -> Non
     assert len(stage.requests()) == 1
     assert stage.caller.heard[-1].ended_at <= stage.at(effects.HangUp)[0]
     assert stage.verdict() == []
+
+
+@both_bridges
+def test_digits_that_somebody_outside_asks_for_are_none_without_a_call(
+    bridge: type[AnyBridge],
+) -> None:
+    async def story() -> list[Digits]:
+        collecting: list[asyncio.Task[Digits]] = []
+
+        async def during(stage: Stage) -> None:
+            async def collect() -> Digits:
+                return await stage.bridge.collect_digits(4, timeout=60.0)
+
+            found.append(await collect())  # the call has not begun
+            await asyncio.sleep(1.0)
+            collecting.append(asyncio.create_task(collect()))
+
+        found: list[Digits] = []
+        stage, how = await play(bridge, [Wait(3.0), HangUp()], agent=an_agent(), during=during)
+        assert how == ending("caller-hung-up")
+        found += [await collecting[0], await stage.bridge.collect_digits(4)]
+        return found
+
+    assert in_virtual_time(story()) == [Digits("", False)] * 3

@@ -90,6 +90,15 @@ def test_of_nothing_typed_nothing_is_written() -> None:
     assert transcript(call) == []
 
 
+def test_before_the_call_has_started_nobody_types_and_nothing_is_waited_for() -> None:
+    call = Call(POLICY, 0.0)
+
+    assert call.handle(wanted(), 0.0) == [DeliverDigits("digits-1", Private(""), "timeout")]
+    call.handle(events.CallArrived("provider-1", PCMU_8K), 0.1)
+    assert call.handle(wanted(), 0.2) == [DeliverDigits("digits-1", Private(""), "timeout")]
+    assert call.handle(events.DigitsUnwanted("digits-1"), 0.3) == []
+
+
 def test_a_tool_that_is_gone_gets_nothing() -> None:
     call = started()
     call.handle(wanted(secret=True), 1.0)
