@@ -152,8 +152,7 @@ class RealtimeBridge(Asking):
     # --- Running ------------------------------------------------------------------------
 
     async def run(self) -> Ending:
-        """The whole call. Returns how it ended; its files are complete by then, unless the disk
-        takes too long."""
+        """The whole call. Returns how it ended; by then its files are complete, if the disk obeys."""
         loop = asyncio.get_running_loop()
         self._clock, self._clock_began = loop.time, loop.time()
         watching: list[tuple[Observer, Iterable[type]]] = []
@@ -165,8 +164,7 @@ class RealtimeBridge(Asking):
         call, protocol = Call(self._policy, self._clock_began), self._protocol()
         if (make := self._recorder_factory) is not None:
             self._recorder = make(self.call_id, self._started_at, self._clock_began)
-            changes, kind = call.transcript_changes, protocol.frame_kind
-            self._recorder.follow(changes, self._policy, kind)
+            self._recorder.follow(call.transcript_changes, self._policy, protocol.frame_kind)
             watching.append((self._recorder.observe, self._recorder.wanted))
         made = protocol, RealtimeProtocol(), self._observers, by_type(watching)
         engine = self._engine = Engine(call, *made)
