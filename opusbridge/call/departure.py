@@ -20,6 +20,7 @@ from opusbridge.call.farewell import (
     HANG_UP_SECONDS,
     KEEP_MODEL_SECONDS,
     LEAVE_SECONDS,
+    LINE_KEPT,
     LOOK_SECONDS,
     RETURN_SECONDS,
     TAIL_SECONDS,
@@ -38,6 +39,8 @@ from opusbridge.privacy import Private
 
 #: Hang-ups of the agent's own: a caller who speaks keeps the line.
 GIVES_WAY = frozenset({"agent-hung-up", "no-input"})
+#: Of a caller who says nothing; the agent was told to say goodbye, and no more.
+UNHEARD = effects.HangUp("no-input")
 #: Why he comes back from having keys pressed.
 PRESSED = "keys"
 
@@ -121,17 +124,28 @@ class Departure:
         if self._leaving:
             return []
         if by_agent and talk is not None and talk.barge_in.keeps_the_line:
-            return [Note("farewell-cancelled")]
+            return self._line_kept(then, talk, now)
         self._farewell = Farewell(then, now, by_agent, awaits_reply=by_agent)
         if talk is not None:
             talk.barge_in.leaving = by_agent
         return []
 
-    def caller_spoke(self, talk: Conversation) -> list[Effect]:
+    def caller_spoke(self, talk: Conversation, now: float) -> list[Effect]:
         if self._farewell is None or not self._farewell.by_agent:
             return []
-        self._farewell, talk.barge_in.leaving = None, False
-        return [Note("farewell-cancelled")]
+        then, self._farewell, talk.barge_in.leaving = self._farewell.then, None, False
+        return self._line_kept(then, talk, now)
+
+    def _line_kept(
+        self, then: effects.HangUp | effects.TransferCall, talk: Conversation, now: float
+    ) -> list[Effect]:
+        """The agent is told, or it would believe its tool; its answer is owed in any case."""
+        noted = Note("farewell-cancelled")
+        if then == UNHEARD:
+            return [noted]  # not the agent's wish
+        what = "hang-up" if isinstance(then, effects.HangUp) else "transfer"
+        words = Private(LINE_KEPT.format(what=what))
+        return [noted, *talk.add_text(None, "system", words, now)]
 
     def part(
         self,

@@ -26,6 +26,12 @@ RETURN_SECONDS = 15.0
 #: While he is away the model's session is kept for so long: longer than a telephone rings.
 KEEP_MODEL_SECONDS = 30.0
 
+#: What the model is told when the caller has kept the line: its tool said that it would be done.
+LINE_KEPT = (
+    "The caller spoke, so the {what} was not made, whatever the tool answered: the caller is "
+    "still with you. If it is still wanted, call the tool again."
+)
+
 
 @dataclass(slots=True)
 class Farewell:

@@ -13,6 +13,7 @@ from opusbridge.call.call import (
 )
 from opusbridge.call.farewell import (
     HANG_UP_SECONDS,
+    LINE_KEPT,
     LOOK_SECONDS,
     REPLY_SECONDS,
     TAIL_SECONDS,
@@ -104,6 +105,11 @@ def calls_a_tool(call: Call, at: float) -> list[Effect]:
     return call.handle(
         events.ToolCalled("resp_1", "item_3", "call_1", "hang_up", Private("{}")), at
     )
+
+
+def told(found: list[Effect]) -> list[str]:
+    """What the model is, by us."""
+    return [one.text.value for one in found if isinstance(one, AddText)]
 
 
 def finished(response_id: str = "resp_1") -> events.ResponseDone:
@@ -437,6 +443,7 @@ def test_a_caller_who_speaks_cancels_the_farewell() -> None:
 
     found = call.handle(events.SpeechStarted("item_4", 0), 1.5)
     assert Note("farewell-cancelled") in found
+    assert told(found) == [LINE_KEPT.format(what="hang-up")]
     call.handle(events.SpeechStopped("item_4", 0), 2.5)
     assert CreateResponse in kinds(call.handle(events.TurnCommitted("item_4"), 2.5))
     assert when(wait(call, 3.0), HangUp) == []
@@ -537,8 +544,25 @@ def test_a_caller_who_is_speaking_already_is_not_hung_up_on() -> None:
     call = started()
     call.handle(events.SpeechStarted("item_4", 0), 1.0)
 
-    assert call.handle(AGENT_HANGS_UP, 1.1) == [Note("farewell-cancelled")]
+    found = call.handle(AGENT_HANGS_UP, 1.1)
+    assert Note("farewell-cancelled") in found
+    assert told(found) == [LINE_KEPT.format(what="hang-up")]
+    assert kinds(found) == [AddText], "his turn is answered in any case"
     assert when(wait(call, 20.0), HangUp) == []
+
+
+def test_an_agent_whose_transfer_the_caller_stopped_is_told_and_may_ask_again() -> None:
+    call = started()
+    answering(call, 1.0)
+    call.handle(events.TransferRequested(TARGET), 1.1)
+    call.handle(finished(), 1.2)
+
+    found = call.handle(events.SpeechStarted("item_4", 0), 1.5)
+    assert told(found) == [LINE_KEPT.format(what="transfer")]
+    call.handle(events.TurnCommitted("item_4"), 2.0)
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 2.1)
+    call.handle(events.TransferRequested(TARGET), 2.2)
+    assert kinds(call.handle(finished("resp_2"), 2.3)) == [TransferCall]
 
 
 def test_the_line_is_given_up_if_nobody_ends_the_call_after_we_hung_up() -> None:

@@ -296,6 +296,7 @@ def test_who_speaks_during_the_goodbye_keeps_the_line() -> None:
     found = call.handle(events.SpeechStarted("item_1", 0), 5.5)
 
     assert Note("farewell-cancelled") in found
+    assert AddText not in [type(one) for one in found], "it was not the agent that would go"
     assert of(HangUp, wait(call, 12.0)) == []
 
 
