@@ -152,7 +152,7 @@ class RealtimeBridge(Asking):
     # --- Running ------------------------------------------------------------------------
 
     async def run(self) -> Ending:
-        """The whole call. Returns how it ended; by then its files are complete, if the disk obeys."""
+        """The whole call. Returns how it ended, when its files are complete or the disk hangs."""
         loop = asyncio.get_running_loop()
         self._clock, self._clock_began = loop.time, loop.time()
         watching: list[tuple[Observer, Iterable[type]]] = []

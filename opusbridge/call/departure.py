@@ -6,7 +6,7 @@ Three stages, each with its own way back:
   caller who speaks;
 * *closing* has none: only the last words remain to be heard;
 * *parting* is after the telephony side was told. It has to follow within its time, and only
-  a transfer may still come back.
+  a transfer may still come back: a hang-up that somebody wished meanwhile is made then.
 
 Where a transfer takes the caller's line from us, he is *away* from then on: nothing is heard or
 said, and the call waits for what came of it. Refused there, he comes back on another line. Keys for
@@ -33,7 +33,7 @@ from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.pending import Why
 from opusbridge.call.stored import say_stored
 from opusbridge.effects import Effect, Note
-from opusbridge.errors import Ending, ending
+from opusbridge.errors import Ending, Outcome, ending
 from opusbridge.events import FromTelephony
 from opusbridge.privacy import Private
 
@@ -117,11 +117,8 @@ class Departure:
         gives_way = isinstance(then, effects.TransferCall) or then.reason in GIVES_WAY
         by_agent = gives_way and not by_caller
         if self.with_another and isinstance(then, effects.HangUp):
-            # There is a line to close, if not to us, and nobody on ours to wait for.
-            self._transferring = self.away = False
-            self.parting, self._gone_at = ending(then.reason), now + HANG_UP_SECONDS
-            return [then]
-        if self._leaving:
+            return self._hang_up_there(then, now)
+        if not self._may_wish(then, by_agent):
             return []
         if by_agent and talk is not None and talk.barge_in.keeps_the_line:
             return self._line_kept(then, talk, now)
@@ -129,6 +126,13 @@ class Departure:
         if talk is not None:
             talk.barge_in.leaving = by_agent
         return []
+
+    def _may_wish(self, then: effects.HangUp | effects.TransferCall, by_agent: bool) -> bool:
+        """Whether it changes anything: the agent's own wish takes the place of nobody else's."""
+        hang_up = isinstance(then, effects.HangUp) and not by_agent
+        if self._leaving:  # should the transfer fail, it is still wanted
+            return hang_up and self._transferring and self.closing is None
+        return hang_up or self._farewell is None or self._farewell.by_agent
 
     def caller_spoke(self, talk: Conversation, now: float) -> list[Effect]:
         if self._farewell is None or not self._farewell.by_agent:
@@ -158,15 +162,17 @@ class Departure:
         """End the call from our side: stored words, heard to their end, then hang up.
 
         A caller who is not there yet (``started``: the line is ours) is waited for: he hears
-        why. Nothing happens if the call is being left already.
+        why. Nothing happens if the call is being left already; by a transfer it is only if that
+        succeeds, so what was wished, and is not for a failure, waits for it.
         """
-        if self._leaving:
+        waits = self._transferring and how.outcome is Outcome.COMPLETED
+        if self.closing is not None or (self.parting is not None and not waits):
             return []
         self.closing, self.unsaid = how, clips
         self._farewell = Farewell(effects.HangUp(how.reason), now, False, awaits_reply=False)
         if talk is None:
             return []
-        heard = started and not self.away and not self.pressing
+        heard = started and not self.away and not self._transferring
         return talk.close(now) + (say_stored(talk, clips, now) if heard else [])
 
     def apologise(self, talk: Conversation, started: bool, now: float) -> list[Effect]:
@@ -201,7 +207,9 @@ class Departure:
         farewell = self._farewell
         if self._keys and not self.under_way:
             return self._look_for_keys(talk, now)
-        if farewell is None or not started or self.pressing:
+        if farewell is not None and self.with_another and isinstance(farewell.then, effects.HangUp):
+            return self._hang_up_there(farewell.then, now)
+        if farewell is None or not started or self.parting is not None or self.pressing:
             return []
         at_rest = talk.response.at_rest and not talk.tools.running
         voice = talk.voice
@@ -218,6 +226,12 @@ class Departure:
         transfer = with_handover(farewell.then, talk)
         self.handover = transfer.handover
         return [Note("withheld", "transfer"), transfer] if transfer.withheld else [transfer]
+
+    def _hang_up_there(self, then: effects.HangUp, now: float) -> list[Effect]:
+        """There is a line to close, if not to us, and nobody on ours to wait for."""
+        self._farewell, self._transferring, self.away = None, False, False
+        self.parting, self._gone_at = ending(then.reason), now + HANG_UP_SECONDS
+        return [then]
 
     def _look_for_keys(self, talk: Conversation, now: float) -> list[Effect]:
         heard = now >= talk.voice.silent_at(now) + TAIL_SECONDS
@@ -255,8 +269,12 @@ class Departure:
         if pressing:
             return self._pressed(reason, talk, now)
         talk.barge_in.leaving = False
-        words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
         noted = Note("transfer-failed", reason)
+        if self.closing is not None:
+            return [noted, *say_stored(talk, self.unsaid, now)]
+        if self._farewell is not None:
+            return [noted]  # somebody wants to hang up, and has waited for this
+        words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
         return [noted, *talk.add_text(Why.TEXT, "system", words, now)]
 
     def _pressed(self, reason: str, talk: Conversation, now: float) -> list[Effect]:
@@ -292,6 +310,8 @@ class Departure:
                 self._gone_at = self._gone_at if self.away else now + LEAVE_SECONDS
                 return []
             case events.CallerHungUp() | events.TelephonyLost() if not self.away:
+                if self.closing is not None and not self.pressing:
+                    return ending("transferred")  # he is in good hands
                 return self._leave(talk, now)
             case events.CallerHungUp(reason):
                 return ending(reason)

@@ -324,6 +324,37 @@ def test_an_operator_may_hang_up_on_a_caller_who_is_away() -> None:
     assert passes(call, 60.0)[-1] == (5.0 + HANG_UP_SECONDS, end)
 
 
+def test_one_who_hung_up_just_before_he_left_hangs_up_on_him_there() -> None:
+    call = transferring()
+    assert call.handle(events.HangUpRequested("hung-up-by-operator"), 1.05) == []
+
+    found = call.handle(events.CallerHungUp("caller-hung-up"), LEFT)
+    assert found == [Note("away"), HangUp("hung-up-by-operator")]
+    end = EndCall(ending("hung-up-by-operator"))
+    assert passes(call, 60.0)[-1] == (LEFT + HANG_UP_SECONDS, end)
+
+
+def test_a_process_that_ends_just_before_he_left_leaves_him_where_he_is() -> None:
+    call = transferring()
+    assert sounds(call.handle(events.HangUpRequested("drained", goodbye=True), 1.05)) == []
+
+    found = call.handle(events.CallerHungUp("caller-hung-up"), LEFT)
+    assert found == [EndCall(ending("transferred"))]
+
+
+@pytest.mark.parametrize("goodbye", [False, True])
+def test_a_hang_up_while_he_is_on_his_way_back_waits_for_him(goodbye: bool) -> None:
+    call = away()
+    call.handle(events.CallerReturns("busy"), 20.0)
+    assert call.handle(events.HangUpRequested("drained", goodbye=goodbye), 20.1) == []
+    found = call.handle(events.CallStarted(), 20.5)
+
+    assert told(found) == []
+    assert (effects.PlayAudio in sounds(found)) == goodbye
+    found += [one for _, one in passes(call, 25.0)]
+    assert HangUp("drained") in found
+
+
 def test_a_wish_that_is_no_hang_up_is_not_for_a_caller_who_is_away() -> None:
     call = away()
 

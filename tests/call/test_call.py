@@ -20,7 +20,14 @@ from opusbridge.call.farewell import (
     TRANSFER_SECONDS,
 )
 from opusbridge.call.patience import MOST_BAD_MESSAGES
-from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, TelephonyTraits
+from opusbridge.call.policy import (
+    AUDIOCODES,
+    TWILIO,
+    CallPolicy,
+    Clip,
+    KeyAction,
+    TelephonyTraits,
+)
 from opusbridge.call.pulse import ASK_SECONDS, BUSY_ANSWER_SECONDS
 from opusbridge.effects import (
     AddText,
@@ -59,6 +66,9 @@ CLIPS = {"sorry": Clip(8_000, bytes(8_000)), "goodbye": Clip(8_000, bytes(16_000
 CLIP_WORDS = {"sorry": "It went wrong.", "goodbye": "Until next time."}
 TARGET = Private("sip:front@example.com")
 AGENT_HANGS_UP = events.HangUpRequested("agent-hung-up")
+BY_OPERATOR = events.HangUpRequested("hung-up-by-operator")
+DRAINED = events.HangUpRequested("drained", goodbye=True)
+NINE = events.DigitsPressed(Private("9"))
 
 
 def policy(traits: TelephonyTraits = TWILIO, greet: bool = False) -> CallPolicy:
@@ -611,12 +621,27 @@ def test_once_the_line_is_handed_over_nobody_hangs_up_or_transfers_again() -> No
     assert wait(call, 60.0) == [(1.0 + HANG_UP_SECONDS, EndCall(ending("hung-up-by-operator")))]
 
 
+def test_what_the_agent_wishes_afterwards_takes_an_operators_hang_up_from_nobody() -> None:
+    call = started()
+    answering(call, 1.0)
+    call.handle(events.HangUpRequested("hung-up-by-operator"), 1.1)
+    call.handle(AGENT_HANGS_UP, 1.2)
+    call.handle(events.TransferRequested(TARGET), 1.3)
+
+    found = call.handle(events.SpeechStarted("item_3", 0), 1.4)
+    assert Note("farewell-cancelled") not in found
+    call.handle(finished(), 1.5)
+    left = [one for _, one in wait(call, 4.0) if isinstance(one, HangUp | TransferCall)]
+    assert left == [HangUp("hung-up-by-operator")]
+
+
 # --- Transfers --------------------------------------------------------------------------
 
 
-def transferring(traits: TelephonyTraits = TWILIO) -> Call:
+def transferring(traits: TelephonyTraits = TWILIO, how: CallPolicy | None = None) -> Call:
     """Since 1.0."""
-    call = started(policy(traits))
+    call = started(how or policy(traits))
+    wait(call, 0.9)
     found = call.handle(events.TransferRequested(TARGET, Private("billing")), 1.0)
     assert found == [TransferCall(TARGET, "billing")]
     return call
@@ -668,6 +693,59 @@ def test_a_transfer_nobody_answers_has_failed() -> None:
     found = wait(call, 1.0 + TRANSFER_SECONDS)
     assert [type(effect) for _, effect in found] == [AddText, CreateResponse]
     assert call.ended is None
+
+
+@pytest.mark.parametrize("traits", [AUDIOCODES, TWILIO], ids=lambda one: one.name)
+def test_an_operators_hang_up_while_it_rings_waits_for_what_comes_of_it(
+    traits: TelephonyTraits,
+) -> None:
+    call = transferring(traits)
+    assert call.handle(BY_OPERATOR, 5.0) == []
+    assert wait(call, 9.0) == []
+
+    found = call.handle(events.TransferFailed("busy"), 10.0)
+    assert found == [Note("transfer-failed", "busy"), HangUp("hung-up-by-operator")]
+
+
+def test_an_operator_who_hung_up_on_a_caller_who_was_answered_there_leaves_him_there() -> None:
+    call = transferring(AUDIOCODES)
+    call.handle(BY_OPERATOR, 5.0)
+    call.handle(events.TransferSucceeded(), 10.0)
+
+    assert wait(call, 60.0) == [(10.0 + HANG_UP_SECONDS, EndCall(ending("transferred")))]
+
+
+def by_key() -> CallPolicy:
+    return replace(policy(AUDIOCODES), keys={"9": KeyAction("hang_up")})
+
+
+@pytest.mark.parametrize(
+    ("wished", "reason"),
+    [([DRAINED], "drained"), ([BY_OPERATOR, DRAINED], "drained"), ([NINE], "agent-hung-up")],
+    ids=["drained", "twice", "key"],
+)
+def test_a_goodbye_that_is_due_while_it_rings_is_said_when_it_fails(
+    wished: list[Event], reason: str
+) -> None:
+    call = transferring(how=by_key())
+    for event in wished:
+        assert not when([(5.0, one) for one in call.handle(event, 5.0)], PlayAudio)
+    call.handle(AGENT_HANGS_UP, 6.0)
+    assert wait(call, 9.0) == []
+
+    found = call.handle(events.TransferFailed("busy"), 10.0)
+    assert PlayAudio in kinds(found)
+    assert told(found) == [], "the model has nothing more to say"
+    [(at, hung_up)] = [(at, one) for at, one in wait(call, 15.0) if isinstance(one, HangUp)]
+    assert hung_up == HangUp(reason)
+    assert at >= 11.0 + TAIL_SECONDS, "he has heard it"
+
+
+def test_a_failure_while_it_rings_is_no_reason_to_go_when_it_fails() -> None:
+    call = transferring(AUDIOCODES)
+    call.handle(events.PeerStalled("model"), 5.0)
+
+    assert told(call.handle(events.TransferFailed("busy"), 10.0)) != []
 
 
 def test_a_model_lost_during_a_transfer_is_missed_only_if_that_fails() -> None:

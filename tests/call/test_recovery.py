@@ -361,7 +361,6 @@ def test_while_the_line_is_handed_over_a_lost_model_is_not_replaced() -> None:
     line.loses()
     assert line.replaced() == 0
 
-    line.happens(events.HangUpRequested("hung-up-by-operator"))
     line._take(line.engine.happened(events.TransferFailed("busy"), line.now))
 
     assert line.replaced() == 1
