@@ -120,11 +120,12 @@ def _session(settings: Settings, agent: Agent) -> SessionConfig:
 def _turn_detection(settings: Settings, agent: Agent) -> TurnDetection | None:
     if settings.turn_detection == "none":
         return None
+    # A cough, or a word over what is to be heard out, must not end the response at the model.
+    heard_out = not (agent.greeting_interruptible and agent.farewell_interruptible)
     return TurnDetection(
         kind=settings.turn_detection,
         create_response=settings.responses_by == "model",
-        # A cough, or a word over the greeting, must not end the response at the model.
-        interrupt_response=settings.barge_in is True and agent.greeting_interruptible,
+        interrupt_response=settings.barge_in is True and not heard_out,
         threshold=settings.vad_threshold,
         silence_ms=settings.vad_silence_ms,
         eagerness=settings.vad_eagerness,

@@ -84,6 +84,16 @@ def test_whether_a_farewell_gives_way_is_the_agents_policy() -> None:
     assert not policy(stern).farewell_interruptible
 
 
+def test_where_the_goodbye_is_heard_out_the_model_interrupts_nothing_itself() -> None:
+    stern = Agent(name="front-desk", instructions="Be kind.", farewell_interruptible=False)
+    how = policy(stern)
+
+    assert how.barge_in
+    assert how.responses.interrupts
+    assert how.session.turn_detection is not None
+    assert not how.session.turn_detection.interrupt_response
+
+
 def test_every_knob_of_turn_detection_reaches_the_session() -> None:
     how = policy(
         turn_detection="semantic_vad",

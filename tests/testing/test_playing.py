@@ -440,3 +440,39 @@ def test_a_moment_to_interrupt_that_never_comes_is_told(call_script: CallScript)
     call = call_script(late, agent=shop(look_up))
 
     assert any("waited in vain for the moment to interrupt" in one for one in call.failures)
+
+
+OVER_THE_GOODBYE = """
+[agent]
+farewell_interruptible = false
+
+[caller]
+steps = [
+    { wait_for_agent = true },
+    { say = "thank-you-goodbye" },
+    { interrupt = { after_ms = 60, say = "mm-hm" } },
+]
+
+[[model.replies]]
+voice = "front-desk"
+
+[[model.replies]]
+tool = "hang_up"
+arguments = { reason = "the caller said goodbye" }
+
+[[model.replies]]
+text = "Thank you very much for calling us today, and have a pleasant rest of the week. Goodbye."
+
+[expect]
+heard = ["Thank you very much for calling us today, and have a pleasant rest of the week. Goodbye."]
+ending = "agent-hung-up"
+"""
+
+
+@pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])
+def test_a_goodbye_that_is_heard_out_is_not_cut_by_the_model_itself(
+    call_script: CallScript, telephony: str
+) -> None:
+    call = call_script(OVER_THE_GOODBYE, telephony=telephony, agent=shop(hang_up))
+
+    assert call.ok, call.report
