@@ -134,7 +134,8 @@ class Call:
                 return talk.stream_stopped(now) if talk else []
             case events.DigitsPressed(digits):
                 self._company.caller_heard()
-                return self._wishes.pressed(digits, talk, now)
+                kept = self.departure.key_pressed(talk, now)
+                return kept + self._wishes.pressed(digits, talk, now)
             case events.PlayFinished():
                 if talk:
                     talk.voice.play_finished(now)

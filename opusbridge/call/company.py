@@ -8,9 +8,8 @@
 
 from math import inf
 
-from opusbridge import effects
 from opusbridge.call.conversation import Conversation
-from opusbridge.call.departure import Departure
+from opusbridge.call.departure import UNHEARD, Departure
 from opusbridge.call.hold import Hold
 from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.pending import Why
@@ -19,7 +18,6 @@ from opusbridge.call.silence import Ladder
 from opusbridge.call.stored import say_stored
 from opusbridge.call.voice import FILLER
 from opusbridge.effects import Effect, Note
-from opusbridge.errors import ending
 from opusbridge.privacy import Private
 
 #: What the model is told before the call has lasted for as long as it may.
@@ -108,10 +106,10 @@ class Company:
         rung = "goodbye" if spent else "nudge"
         found: list[Effect] = [Note("no-input", rung, (), float(self._ladder.rung))]
         if words is None:
-            return found + departure.part(ending("no-input"), ("goodbye",), talk, True, now)
+            return found + departure.let_go(talk, now)
         found += talk.add_text(Why.NUDGE, "system", Private(words), now)
         if spent:
-            found += departure.wish(effects.HangUp("no-input"), talk, now)
+            found += departure.wish(UNHEARD, talk, now)
         return found
 
     def _warn(self, talk: Conversation, departure: Departure, now: float) -> list[Effect]:

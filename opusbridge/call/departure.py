@@ -140,6 +140,13 @@ class Departure:
         then, self._farewell, talk.barge_in.leaving = self._farewell.then, None, False
         return self._line_kept(then, talk, now)
 
+    def key_pressed(self, talk: Conversation | None, now: float) -> list[Effect]:
+        """It tells that he is there, if that was the question."""
+        silent = self._farewell is not None and self._farewell.then == UNHEARD
+        if talk is None or not (silent and talk.policy.farewell_interruptible):
+            return []
+        return self.caller_spoke(talk, now)
+
     def _line_kept(
         self, then: effects.HangUp | effects.TransferCall, talk: Conversation, now: float
     ) -> list[Effect]:
@@ -174,6 +181,12 @@ class Departure:
             return []
         heard = started and not self.away and not self._transferring
         return talk.close(now) + (say_stored(talk, clips, now) if heard else [])
+
+    def let_go(self, talk: Conversation, now: float) -> list[Effect]:
+        """Of a caller who says nothing: the stored goodbye, which gives way as the agent's own."""
+        if not talk.policy.farewell_interruptible:
+            return self.part(ending(UNHEARD.reason), ("goodbye",), talk, True, now)
+        return say_stored(talk, ("goodbye",), now) + self.wish(UNHEARD, talk, now)
 
     def apologise(self, talk: Conversation, started: bool, now: float) -> list[Effect]:
         """The retries are spent: say so, then do as the agent's policy says."""

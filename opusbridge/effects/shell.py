@@ -152,7 +152,7 @@ NOTES: dict[str, str] = {
     "keys-pressed": "the caller's line is back from having keys pressed on it",
     "keys-failed": "keys could not be pressed (reason)",
     "model-released": "nobody may need the model's session again: it was closed",
-    "farewell-cancelled": "the caller spoke before the agent could hang up",
+    "farewell-cancelled": "the caller spoke, or pressed a key, before the agent left",
     "hold": "an answer is owed and the caller heard nothing: he was told (reason: filler, goodbye)",
     "key": "a key of the agent's map was pressed (reason: what it does)",
     "on-hold": "the caller was put on hold",

@@ -19,6 +19,7 @@ from opusbridge.call.pulse import ANSWER_SECONDS, ASK_SECONDS, BUSY_ANSWER_SECON
 from opusbridge.effects import (
     AddText,
     AnswerCall,
+    ClearPlayout,
     CreateResponse,
     DeleteItem,
     Effect,
@@ -298,6 +299,53 @@ def test_who_speaks_during_the_goodbye_keeps_the_line() -> None:
     assert Note("farewell-cancelled") in found
     assert AddText not in [type(one) for one in found], "it was not the agent that would go"
     assert of(HangUp, wait(call, 12.0)) == []
+
+
+SPOKEN, STORED = SilencePolicy((5.0,), (), "Say goodbye."), SilencePolicy((5.0,), (), None)
+
+
+@pytest.mark.parametrize("ladder", [SPOKEN, STORED], ids=["spoken", "stored"])
+@pytest.mark.parametrize("keys", ["1#", "1"])
+@pytest.mark.parametrize("interruptible", [True, False])
+def test_who_presses_a_key_during_the_goodbye_keeps_the_line_too(
+    ladder: SilencePolicy, keys: str, interruptible: bool
+) -> None:
+    how = replace(POLICY, no_input=ladder, farewell_interruptible=interruptible)
+    call, _ = started(how)
+    wait(call, 5.0)
+    if ladder is SPOKEN:
+        answer(call, 1, 5.0)
+    found = call.handle(events.DigitsPressed(Private(keys)), 5.2)
+    found += [one for _, one in wait(call, 9.0 if interruptible else 20.0)]
+
+    assert (Note("farewell-cancelled") in found) == interruptible
+    assert (HangUp("no-input") in found) != interruptible
+    if interruptible:
+        said = [one.text.value for one in found if isinstance(one, AddText)]
+        assert said == ["Keypad: 1#" if "#" in keys else "Keypad: 1"]
+
+
+def test_a_key_stops_no_agent_that_leaves_of_its_own_accord() -> None:
+    call, _ = started(POLICY)
+    call.handle(events.TurnCommitted("item_1"), 1.0)
+    answer(call, 1, 1.0)
+    call.handle(events.HangUpRequested("agent-hung-up"), 1.1)
+
+    assert Note("farewell-cancelled") not in call.handle(events.DigitsPressed(Private("1")), 1.2)
+    assert of(HangUp, wait(call, 8.0))
+
+
+def test_who_speaks_during_the_stored_goodbye_keeps_the_line_and_is_answered() -> None:
+    call, _ = started(replace(POLICY, no_input=STORED))
+    wait(call, 5.0)
+    found = call.handle(events.SpeechStarted("item_1", 0), 5.2)
+    assert Note("farewell-cancelled") in found
+    assert ClearPlayout in [type(one) for one in found]
+    found = call.handle(events.TurnCommitted("item_1"), 6.0)
+
+    assert [one.why for one in found if isinstance(one, CreateResponse)] == ["turn"]
+    answer(call, 1, 6.0)
+    assert of(HangUp, wait(call, 8.0)) == []
 
 
 def test_a_transfer_in_place_of_the_goodbye_that_fails_begins_at_the_foot_again() -> None:
