@@ -29,9 +29,6 @@ from opusbridge.privacy import Private
 from opusbridge.protocols.realtime.errors import PERMANENT_CODES
 from opusbridge.sound import AudioFormat
 
-#: The dial has its own, shorter limit; a session that takes no settings by then never will.
-SESSION_SECONDS = 20.0
-
 
 class Conversation:
     """Begins once the telephony side's format is known; before that nothing can be said."""
@@ -60,7 +57,7 @@ class Conversation:
             self.line.clock,
         )
         session = replace(policy.session, audio_format=self.model_format)
-        self.model = ModelSide(session, self.transcript)
+        self.model = ModelSide(session, self.transcript, now)
         self.barge_in = BargeIn(
             policy, self.line, self.voice, self.response, self.model, self.transcript, call_ms
         )
@@ -74,7 +71,6 @@ class Conversation:
             call_ms,
         )
         self._call_ms = call_ms
-        self._session_due: float | None = now + SESSION_SECONDS
         self.sounding: tuple[str | None, str] = (None, "")
         """The last response that made sound, and the item it was of."""
         self._dropped: set[str] = set()  # items whose sound came too late to be played
@@ -163,7 +159,6 @@ class Conversation:
     def _configured(self, event: events.SessionConfigured, now: float) -> list[Effect]:
         if not self.model.configured(event):
             return []
-        self._session_due = None
         pending = self.response.pending_user_input
         found = self.model.tell_all(pending, self.voice.being_heard)
         for item in found:
@@ -197,7 +192,6 @@ class Conversation:
         """The session is over; what waits is kept for another."""
         self.model.lost()
         self.transcript.settle()
-        self._session_due = None
         # Whether the caller said anything to a session that was dead already, nobody knows.
         self.unheard_since = self.model.pulse.heard_at
         self.line.close(1000 * (now - self.unheard_since))
@@ -375,7 +369,7 @@ class Conversation:
     def deadline(self) -> float | None:
         """Of everything but the line, which has its own."""
         heart, voice, doubt = self.response.deadline, self.voice.deadline, self.barge_in.deadline
-        due = (heart, voice, doubt, self.tools.deadline, self._session_due, self._pulse_due)
+        due = (heart, voice, doubt, self.tools.deadline, self.model.session_due, self._pulse_due)
         return earliest(*due)
 
     @property
@@ -384,10 +378,7 @@ class Conversation:
 
     def timed_out(self, now: float) -> list[Effect]:
         found = self.voice.timed_out(now) + self.line.feed(now) + self.barge_in.timed_out(now)
-        found += self.tools.timed_out(now)
-        if is_due(self._session_due, now):
-            self._session_due, self.model.worn_out = None, "model-silent"
-            found.append(Note("watchdog", "session"))
+        found += self.tools.timed_out(now) + self.model.timed_out(now)
         if is_due(self.response.deadline, now):
             before = self.response.response_id
             found += self.response.timed_out(now, settle=False)

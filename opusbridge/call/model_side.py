@@ -10,6 +10,7 @@ from typing import assert_never
 
 from opusbridge import effects, events
 from opusbridge.call.history import History
+from opusbridge.call.machines import is_due
 from opusbridge.call.pending import PendingUserInput, Why
 from opusbridge.call.pulse import Pulse
 from opusbridge.call.refusals import Reaction, reaction_to
@@ -19,11 +20,14 @@ from opusbridge.effects import Effect, Note, SessionConfig
 #: Answers that a failing server owes us in a row: its session is worth no more.
 MOST_SERVER_ERRORS = 3
 
+#: The dial has its own, shorter limit; a session that takes no settings by then never will.
+SESSION_SECONDS = 20.0
+
 Item = effects.AddText | effects.AddToolOutput | effects.AddApproval
 
 
 class ModelSide:
-    def __init__(self, session: SessionConfig, transcript: Transcript) -> None:
+    def __init__(self, session: SessionConfig, transcript: Transcript, now: float) -> None:
         """``session`` is what every session of this call is to be."""
         self.ready = False
         """The session took our settings and is not lost."""
@@ -35,6 +39,8 @@ class ModelSide:
         """One of errors.REASONS once this session will not, though another may."""
         self.history = History(transcript)
         self.pulse = Pulse()
+        self.session_due: float | None = now + SESSION_SECONDS
+        """When the first session must have taken our settings."""
         self._session = session
         self._early: list[Item] = []
         self._voice_refused = self._told_of_unknown = False
@@ -56,7 +62,7 @@ class ModelSide:
             # Anything else would be heard as loud static.
             self.failure = "model-refused-us"
             return False
-        self.ready = True
+        self.ready, self.session_due = True, None
         return True
 
     def tell_all(
@@ -102,7 +108,13 @@ class ModelSide:
 
     def lost(self) -> None:
         self.ready = self._voice_refused = False
-        self.worn_out, self._server_errors = None, 0
+        self.worn_out, self._server_errors, self.session_due = None, 0, None
+
+    def timed_out(self, now: float) -> list[Effect]:
+        if not is_due(self.session_due, now):
+            return []
+        self.session_due, self.worn_out = None, "model-silent"
+        return [Note("watchdog", "session")]
 
     # --- What it refuses ----------------------------------------------------------------
 

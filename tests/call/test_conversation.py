@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from opusbridge import events
-from opusbridge.call.conversation import SESSION_SECONDS, Conversation
-from opusbridge.call.model_side import MOST_SERVER_ERRORS
+from opusbridge.call.conversation import Conversation
+from opusbridge.call.model_side import MOST_SERVER_ERRORS, SESSION_SECONDS
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy
 from opusbridge.call.pulse import ANSWER_SECONDS, ASK_SECONDS, BUSY_ANSWER_SECONDS

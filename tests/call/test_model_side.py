@@ -3,7 +3,7 @@
 import pytest
 
 from opusbridge.call.history import RECONNECTED, ToolUse
-from opusbridge.call.model_side import MOST_SERVER_ERRORS, ModelSide
+from opusbridge.call.model_side import MOST_SERVER_ERRORS, SESSION_SECONDS, ModelSide
 from opusbridge.call.pending import Cause, PendingUserInput, Why
 from opusbridge.call.transcript import Transcript
 from opusbridge.effects import AddText, ConfigureSession, Effect, Note, SessionConfig, TruncateItem
@@ -18,7 +18,7 @@ HELLO = AddText("text-1", "user", Private("Hello."))
 
 def a_side(ready: bool = False) -> ModelSide:
     transcript = Transcript()
-    side = ModelSide(SESSION, transcript)
+    side = ModelSide(SESSION, transcript, 0.0)
     if ready:
         assert side.configured(READY)
         assert side.tell_all(None, ()) == []
@@ -166,7 +166,7 @@ def test_what_is_cut_is_told_to_a_session_that_is_there_and_to_no_other() -> Non
 
 def test_of_stored_speech_the_first_session_is_told_only_what_was_heard() -> None:
     transcript = Transcript()
-    side = ModelSide(SESSION, transcript)
+    side = ModelSide(SESSION, transcript, 0.0)
     transcript.words("said-1", "agent", "Hello there, dear caller.", final=True)
     side.history.said_for_it("said-1")
     assert side.tell(AddText("said-1", "assistant", Private("Hello there, dear caller."))) == []
@@ -181,3 +181,15 @@ def test_an_item_that_was_refused_is_the_conversations_to_repair() -> None:
     side.history.tool_called("c", ToolUse("r", "i", "look_up", Private("{}")))
 
     assert side.refused(erred("invalid_tool_call_id")) == [Note("refused", "invalid_tool_call_id")]
+
+
+def test_a_session_that_takes_no_settings_in_time_is_worth_no_more() -> None:
+    side = a_side()
+    assert side.timed_out(SESSION_SECONDS - 0.1) == []
+
+    assert side.timed_out(SESSION_SECONDS) == [Note("watchdog", "session")]
+    assert (side.worn_out, side.session_due) == ("model-silent", None)
+
+
+def test_one_that_took_them_has_no_limit() -> None:
+    assert a_side(ready=True).session_due is None
