@@ -296,6 +296,7 @@ class Conversation:
             now,
             status=event.status,
             empty=event.empty,
+            cut_off=event.cut_off,
             permanent=permanent,
             retry_after=event.retry_after_seconds,
         )

@@ -205,10 +205,12 @@ class ResponseLifecycle:
         *,
         status: str = "completed",
         empty: bool = False,
+        cut_off: bool = False,
         permanent: bool = False,
         retry_after: float | None = None,
     ) -> list[Effect]:
-        """``permanent``: it failed for a reason that asking again cannot mend."""
+        """``cut_off``: a tool it meant to use is not run. ``permanent``: it failed for a reason
+        that asking again cannot mend."""
         slot = self._response
         if response_id != slot.id:
             slot.really_done(response_id)
@@ -221,8 +223,8 @@ class ResponseLifecycle:
             found = self.door.failed(covering, "failed", now, permanent=permanent, hint=retry_after)
         elif covering and stuck:
             self.door.waited_in_vain(covering, now)  # what it said since was not played
-        elif covering and (empty or status == "cancelled"):
-            why = "cancelled" if status == "cancelled" else "empty"
+        elif covering and (empty or cut_off or status == "cancelled"):
+            why = "cancelled" if status == "cancelled" else "empty" if empty else "cut-off"
             found = self.door.failed(covering, why, now, hint=retry_after)
         elif status != "cancelled":
             self._retries.answered()

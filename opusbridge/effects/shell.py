@@ -124,7 +124,7 @@ NOTES: dict[str, str] = {
     "coalesced": "one request answers several inputs",
     "pending-wait": "a request left after its input had waited (value: seconds)",
     "conflict": "the model refused a request: a response is active",
-    "retry": "a failed or empty response is asked for again (value: attempt)",
+    "retry": "a response that failed or came to nothing is asked for again (value: attempt)",
     "gave-up": "the retries are spent",
     "orphan": "a response nobody wants any more was cancelled by id",
     "watchdog": "the model did not answer in time (reason: rung)",

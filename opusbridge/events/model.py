@@ -191,6 +191,8 @@ class ResponseDone:
     """The server's own hint, found in the error's text."""
     empty: bool = False
     """Nothing came of it: no output item, or none but tool calls that were cut off."""
+    cut_off: bool = False
+    """A tool call of it was, and is not run, whatever it said beside."""
     usage: Usage | None = None
     in_conversation: bool = True
 

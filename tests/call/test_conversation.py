@@ -544,6 +544,17 @@ def test_a_running_tool_holds_back_nobodys_answer() -> None:
     assert kinds(talk.handle(events.TurnCommitted("item_3"), 2.0)) == [CreateResponse]
 
 
+def test_a_tool_call_that_was_cut_off_behind_a_few_words_is_asked_for_again() -> None:
+    talk = answering()
+    talk.handle(spoke(1000), 1.1)
+    talk.handle(events.OutputItemDone("resp_1", "item_2", "message", "completed"), 1.2)
+    talk.handle(events.OutputItemDone("resp_1", "item_3", "function_call", "incomplete"), 1.4)
+    told = replace(done(status="incomplete"), reason="max_output_tokens", cut_off=True)
+
+    assert [one.reason for one in talk.handle(told, 1.5) if isinstance(one, Note)] == ["cut-off"]
+    assert kinds(talk.timed_out(3.5)) == [CreateResponse]
+
+
 def test_a_tool_call_seen_twice_runs_once() -> None:
     talk = answering()
     talk.handle(called(), 1.1)

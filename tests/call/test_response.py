@@ -638,6 +638,19 @@ def test_an_empty_response_is_asked_again_if_it_was_to_answer_somebody(status: s
     assert requests(some.timed_out(4.0)) == ["request-2"]
 
 
+def test_a_response_of_which_a_tool_call_was_cut_off_is_asked_again_a_few_times() -> None:
+    some, found = answering(), list[Effect]()
+    found += some.done("resp_1", 2.0, status="incomplete", cut_off=True)
+    for n, at in enumerate([4.0, 8.0, 16.0], start=2):
+        found += some.timed_out(at)
+        some.created(f"resp_{n}", f"request-{n}", at)
+        found += some.done(f"resp_{n}", at, status="incomplete", cut_off=True)
+
+    assert notes(found)[:1] == ["retry"]
+    assert requests(found) == ["request-2", "request-3", "request-4"]
+    assert some.given_up == "model-failed"
+
+
 def test_an_empty_response_that_answered_nobody_is_fine() -> None:
     some = ready(by_model=True)
     some.created("resp_1", None, 1.0)

@@ -135,6 +135,11 @@ class Response(Message):
         """
         return "output" in self.model_fields_set and all(map(_cut_off_call, self.output or ()))
 
+    @property
+    def cut_off(self) -> bool:
+        """A tool call of it was."""
+        return any(map(_cut_off_call, self.output or ()))
+
 
 def _cut_off_call(item: Any) -> bool:
     """It is not run, and nobody hears it."""

@@ -262,6 +262,7 @@ def _response_done(response: messages.Response) -> events.ResponseDone:
         error_code=error.code or error.type,
         retry_after_seconds=errors.retry_after_seconds(error),
         empty=response.empty,
+        cut_off=response.cut_off,
         usage=_usage(response.usage),
         in_conversation=response.in_conversation,
     )

@@ -154,6 +154,26 @@ def test_a_response_is_empty_only_if_it_says_so(said: dict[str, Any], empty: boo
 
 
 @pytest.mark.parametrize(
+    ("output", "cut_off"),
+    [
+        ([{"type": "message"}, {"type": "function_call", "status": "incomplete"}], True),
+        ([{"type": "function_call"}, {"type": "function_call", "status": "incomplete"}], True),
+        ([{"type": "message", "status": "incomplete"}], False),
+        ([{"type": "function_call", "status": "completed"}, "?"], False),
+        (None, False),
+    ],
+)
+def test_of_a_response_it_is_told_whether_a_tool_call_was_cut_off(
+    output: list[Any] | None, cut_off: bool
+) -> None:
+    told = {"id": "resp_1", "status": "incomplete", "output": output}
+    (done,) = receive("response.done", response=told)
+
+    assert isinstance(done, events.ResponseDone)
+    assert done.cut_off is cut_off
+
+
+@pytest.mark.parametrize(
     ("said", "in_conversation"),
     [({"conversation_id": "conv_1"}, True), ({"conversation_id": None}, False), ({}, True)],
 )
