@@ -291,7 +291,8 @@ class Conversation:
         if permanent:
             self.model.failure = "model-failed"
         self.transcript.response_over(event.response_id, event.status)
-        return self._response_gone(event.response_id, now) + self.response.done(
+        broken_off = event.status in ("cancelled", "failed")
+        return self._response_gone(event.response_id, now, broken_off) + self.response.done(
             event.response_id,
             now,
             status=event.status,
@@ -301,10 +302,12 @@ class Conversation:
             retry_after=event.retry_after_seconds,
         )
 
-    def _response_gone(self, response_id: str, now: float) -> list[Effect]:
+    def _response_gone(
+        self, response_id: str, now: float, broken_off: bool = False
+    ) -> list[Effect]:
         self.transcript.response_over(response_id, "failed")  # unless it told how it ended
         found = self.voice.response_over(response_id, now)
-        return found + self.tools.response_over(response_id, now)
+        return found + self.tools.response_over(response_id, now, broken_off)
 
     def _tidied(self, before: str | None, now: float) -> list[Effect]:
         """What belonged to the response that was there ``before``, if it has left the slot."""

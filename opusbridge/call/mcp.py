@@ -7,7 +7,8 @@ it, the example ``examples/realtime/mcp_approval.rb`` of openai/openai-ruby asks
 it is asked to, through the one door, if it has said nothing since.
 
 An approval is open until the tool that it was for is done, which may be after the response is
-over. What the provider never finishes is given up, and spoken of.
+over. What the provider never finishes is given up, and spoken of; but of a response that was cut
+short nobody wants to hear any more, and its tools are dropped with it.
 """
 
 from collections.abc import Callable
@@ -134,6 +135,18 @@ class McpWork:
     def overdue(self, now: float) -> list[str]:
         """What is given up now."""
         return self._given_up(lambda one: is_due(one.due, now))
+
+    def broken_off(self, response_id: str) -> list[str]:
+        """It was cut short, and with it the tools that the provider ran for it.
+
+        Not those that may yet be approved: they come after their response anyway.
+        """
+        if any(one.response_id == response_id for one in self._requests.values()):
+            return []
+        gone = [key for key, one in self._calls.items() if one.response_id == response_id]
+        for key in gone:
+            del self._calls[key]
+        return gone
 
     def lost(self) -> list[str]:
         """The session is, and with it everything that it had under way."""

@@ -186,7 +186,10 @@ class ToolWork:
 
     # --- Afterwards ---------------------------------------------------------------------
 
-    def response_over(self, response_id: str, now: float) -> list[Effect]:
+    def response_over(self, response_id: str, now: float, broken_off: bool = False) -> list[Effect]:
+        """``broken_off``: before it had come to its end."""
+        for item_id in self._mcp.broken_off(response_id) if broken_off else ():
+            self._desk.dropped(item_id)
         found = self._answer(self._desk.response_over(response_id), now)
         words = self._desk.preamble(response_id)
         # A caller who speaks is answered in any case, and that breaks the silence.

@@ -109,6 +109,10 @@ class ToolDesk:
             batch.outputs.add(output_item_id)
         return self._complete(response_id)
 
+    def dropped(self, tool_call_id: str) -> None:
+        """It is run no more, and nobody asks what came of it; then its response is over."""
+        self._batches[self._batch_of[tool_call_id]].running.pop(tool_call_id)
+
     def is_running(self, tool_call_id: str) -> bool:
         batch = self._batches.get(self._batch_of.get(tool_call_id, ""))
         return batch is not None and tool_call_id in batch.running

@@ -1,5 +1,7 @@
 """Tools of MCP servers: run by the provider, allowed by us, answered once."""
 
+import pytest
+
 from opusbridge import events
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.machines import REMEMBERED
@@ -298,3 +300,45 @@ def test_what_was_called_or_asked_for_in_a_pause_is_withheld_though_it_is_done_a
     withheld = {one["item_id"] for one in talk.transcript.written() if "withheld" in one}
     assert withheld == {"mcpr_1", "mcp_1", "mcp_2"}
     assert {"mcp-1", "mcp-3"} <= set(talk.transcript.newly_withheld())
+
+
+# --- A response that is cut short -------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["cancelled", "failed"])
+def test_the_tools_of_a_response_that_was_cut_short_are_dropped_with_it(status: str) -> None:
+    talk = calling("mcp_1", "mcp_2")
+    talk.handle(events.SpeechStarted("item_2", 0), 4.0)
+    talk.handle(events.ResponseDone("resp_1", status), 4.1)
+    talk.handle(events.TurnCommitted("item_2"), 5.0)
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 5.1)
+    talk.handle(speaks("resp_2"), 5.2)
+    talk.handle(events.ResponseDone("resp_2", "completed"), 5.3)
+
+    assert talk.quiet
+    assert {type(one) for one in time_passes(talk, 100.0)} == {FeelPulse}
+    assert talk.handle(events.McpSettled("mcp_1"), 100.0) == []  # it was not stopped after all
+
+
+def test_what_one_of_our_own_tools_found_out_meanwhile_is_spoken_of() -> None:
+    talk = calling("mcp_1")
+    talk.handle(events.ToolCalled("resp_1", "item_2", "call_1", "f", Private("{}")), 1.2)
+    talk.tools.finished("call_1", Private("{}"), False, 1.3)
+
+    found = talk.handle(events.ResponseDone("resp_1", "cancelled"), 1.4)
+    assert [one.why for one in found if isinstance(one, CreateResponse)] == []
+    found = talk.timed_out(3.4)
+    assert [one.why for one in found if isinstance(one, CreateResponse)] == ["turn+tools"]
+
+
+def test_what_may_yet_be_approved_is_not_dropped() -> None:
+    talk = calling("mcp_1")
+    talk.handle(ASKED, 1.2)
+    talk.handle(events.SpeechStarted("item_2", 0), 1.3)
+    talk.handle(events.ResponseDone("resp_1", "cancelled"), 1.4)
+    talk.handle(events.TurnCommitted("item_2"), 2.0)
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 2.0)
+    talk.handle(events.ResponseDone("resp_2", "completed"), 2.1)
+    decide(talk, True, 2.2)
+
+    assert requests(talk.handle(events.McpSettled("mcp_1"), 3.0)) == 1
