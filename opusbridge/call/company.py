@@ -76,9 +76,10 @@ class Company:
         owed = started and (held or (awaits and not typing))
         since = now if held else talk.owes_since
         self._hold.look(owed, silent_at, now, since, deaf)
-        quiet = started and not departure.wished and talk.quiet and not held
+        quiet = started and not departure.wished and talk.quiet and not (held or typing)
         self._ladder.look(quiet, silent_at, now)
-        found = self._fill(talk, owed and not held, silent_at, now)
+        silent = started and not (held or typing or talk.response.caller_speaking)
+        found = self._fill(talk, silent, silent_at, now)
         if not found and self._hold.due(now):
             found += self._ask_to_hold(talk, departure, now)
         if is_due(self._warn_at, now):
@@ -87,9 +88,9 @@ class Company:
             found += self._nudge(talk, departure, now)
         return found
 
-    def _fill(self, talk: Conversation, owed: bool, silent_at: float, now: float) -> list[Effect]:
+    def _fill(self, talk: Conversation, silent: bool, silent_at: float, now: float) -> list[Effect]:
         self._filler.after_seconds, name = talk.tools.filler or (inf, "")
-        self._filler.look(owed and bool(name), silent_at, now)
+        self._filler.look(silent and bool(name), silent_at, now)
         if not self._filler.due(now):
             return []
         return [Note("hold", "filler"), *say_stored(talk, (f"{FILLER}{name}",), now)]

@@ -172,7 +172,7 @@ class Conversation:
     @property
     def quiet(self) -> bool:
         """Whether nobody owes anybody anything. While there is no session nobody can know."""
-        idle = self.model.ready and self.response.at_rest and not self.tools.running
+        idle = self.model.ready and self.response.at_rest and not self.tools.owing
         return idle and not self.response.caller_turn_under_way
 
     @property

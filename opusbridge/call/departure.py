@@ -224,7 +224,7 @@ class Departure:
             return self._hang_up_there(farewell.then, now)
         if farewell is None or not started or self.parting is not None or self.pressing:
             return []
-        at_rest = talk.response.at_rest and not talk.tools.running
+        at_rest = talk.response.at_rest and not talk.tools.owing
         voice = talk.voice
         if not farewell.due(now, at_rest, voice.audible(now), voice.silent_at(now)):
             self._look_at = now + LOOK_SECONDS

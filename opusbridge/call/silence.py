@@ -1,7 +1,7 @@
 """A caller who says nothing: a nudge, another, then a goodbye.
 
 Counted from the heard end of what the agent said, and only while nobody owes anybody
-anything: while a tool runs, an answer is due or the caller speaks, no time passes here.
+anything: while a tool's result, or an answer, is due or the caller speaks, no time passes here.
 """
 
 from dataclasses import dataclass

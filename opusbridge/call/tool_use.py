@@ -54,6 +54,16 @@ class ToolWork:
         return self._desk.running
 
     @property
+    def owing(self) -> bool:
+        """Whether the caller waits for any: some run of which nothing is to be said."""
+        return self._desk.owing(self._goodbye)
+
+    @property
+    def _goodbye(self) -> str | None:
+        """The response that took leave of the caller: its tools get no reply."""
+        return self._spoke if self._barge_in.leaving else None
+
+    @property
     def busy(self) -> bool:
         """Whether any is at work, or was used by a response that is not over."""
         return self._desk.busy
@@ -196,6 +206,6 @@ class ToolWork:
         return found if self._response.caller_turn_under_way else found + self._answer(words, now)
 
     def _answer(self, cause: Cause | None, now: float) -> list[Effect]:
-        if cause is None or (self._barge_in.leaving and cause.key == self._spoke):
+        if cause is None or cause.key == self._goodbye:
             return []
         return self._response.user_input(cause, now)

@@ -38,9 +38,18 @@ class Batch:
 
     @property
     def wants_reply(self) -> bool:
-        silent = self.silent and "if_silent" in self.owed
+        """To what is done so far."""
         stands_still = not self.went_on and "unless_it_goes_on" in self.owed
-        return "always" in self.owed or silent or stands_still
+        return self._asks(self.owed) or stands_still
+
+    @property
+    def will_want_reply(self) -> bool:
+        """To what still runs, if all goes well."""
+        asked = {traits.reply for _, traits in self.running.values()}
+        return self._asks(asked) or "unless_it_goes_on" in asked
+
+    def _asks(self, asked: set[str]) -> bool:
+        return "always" in asked or (self.silent and "if_silent" in asked)
 
 
 class ToolDesk:
@@ -54,6 +63,15 @@ class ToolDesk:
     @property
     def running(self) -> int:
         return sum(len(batch.running) for batch in self._batches.values())
+
+    def owing(self, unasked: str | None) -> bool:
+        """Whether a reply waits for any that run, or for what comes of them. ``unasked``: the
+        response of whose tools none is asked for."""
+        return any(
+            batch.will_want_reply or (batch.wants_reply and response_id != unasked)
+            for response_id, batch in self._batches.items()
+            if batch.running
+        )
 
     @property
     def busy(self) -> bool:

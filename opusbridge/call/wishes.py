@@ -161,7 +161,7 @@ class Wishes:
         noted = Note("off-hold", value=now - since)
         if self._departure.under_way:
             return [noted]  # there is nobody to take back, or only by a transfer that fails
-        # A tool that runs, and a farewell, have something to say; else the agent speaks first.
-        why = None if talk.tools.running or self._departure.wished else Why.TEXT
+        # The reply to a tool, and a farewell, are to come anyway; else the agent speaks first.
+        why = None if talk.tools.owing or self._departure.wished else Why.TEXT
         told = talk.add_text(why, "system", Private(BACK.format(seconds=now - since)), now)
         return [noted, *told, *talk.response.settle(now)]

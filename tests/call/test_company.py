@@ -226,6 +226,13 @@ def test_nobody_is_nudged_while_a_tool_runs() -> None:
     assert texts(wait(call, 60.0)) == []
 
 
+def test_a_caller_who_is_to_type_has_a_time_limit_of_his_own() -> None:
+    call, _ = started(replace(POLICY, no_input=LADDER))
+    call.handle(events.DigitsWanted("digits-1", 4, "#", 20.0, False), 0.0)
+
+    assert texts(wait(call, 19.0)) == []
+
+
 def test_nobody_is_nudged_who_speaks() -> None:
     call, _ = started(replace(POLICY, no_input=LADDER))
     call.handle(events.SpeechStarted("item_1", 0), 4.0)

@@ -12,6 +12,8 @@ from opusbridge.effects import (
     ClearPlayout,
     CreateResponse,
     Effect,
+    FeelPulse,
+    HangUp,
     Note,
     PlayAudio,
     SessionConfig,
@@ -28,12 +30,14 @@ TOOLS = {
     "never": ToolTraits(reply="never"),
     "slow": ToolTraits(say_first="Say: one moment."),
     "slow_and_shy": ToolTraits(reply="if_silent", say_first="Say: one moment."),
+    "never_filled": ToolTraits(reply="never", filler_after=2.0),
     "filled": ToolTraits(filler_after=2.0),
     "filled_later": ToolTraits(filler_after=3.0),
 }
 #: Three seconds, and a half.
 CLIPS = {
     "filler:filled": Clip(8_000, bytes(48_000)),
+    "filler:never_filled": Clip(8_000, bytes(48_000)),
     "one-moment": Clip(8_000, bytes(8_000)),
 }
 POLICY = CallPolicy(TWILIO, SESSION, tools=TOOLS, clips=CLIPS)
@@ -235,12 +239,16 @@ def at_work(*names: str, audiocodes: bool = False) -> Call:
 
 
 def wait(call: Call, until: float) -> list[tuple[float, Effect]]:
+    """Nothing happens but time; the model is there when it is asked."""
     found: list[tuple[float, Effect]] = []
     for _ in range(200):
         due = call.deadline
         if due is None or due > until:
             return found
-        found += [(due, effect) for effect in call.handle(events.DeadlineReached(), due)]
+        came = call.handle(events.DeadlineReached(), due)
+        found += [(due, effect) for effect in came]
+        if FeelPulse() in came:
+            call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), due)
     raise AssertionError("woken again and again")
 
 
@@ -322,3 +330,62 @@ def test_a_filler_is_not_played_when_the_call_is_being_left() -> None:
     call.handle(events.HangUpRequested("hung-up-by-operator"), 2.0)
 
     assert fillers(wait(call, 20.0)) == []
+
+
+# --- Tools that owe no reply ------------------------------------------------------------
+
+
+def held(found: list[tuple[float, Effect]]) -> list[float]:
+    return [at for at, one in found if one == Note("hold")]
+
+
+@pytest.mark.parametrize(
+    ("names", "spoken", "waits"),
+    [
+        (("never",), True, False),
+        (("never",), False, False),
+        (("if_silent",), True, False),
+        (("if_silent",), False, True),
+        (("never", "usual"), True, True),
+    ],
+)
+def test_nobody_waits_for_a_tool_of_which_nothing_is_to_be_said(
+    names: tuple[str, ...], spoken: bool, waits: bool
+) -> None:
+    call = at_work()
+    call.handle(events.TurnCommitted("item_2"), 1.0)
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 1.0)
+    if spoken:
+        call.handle(says("resp_2"), 1.0)
+    for name in names:
+        call.handle(calls(name, "resp_2"), 1.0)
+    call.handle(done("resp_2"), 1.0)
+
+    assert bool(held(wait(call, 12.0))) is waits
+
+
+def test_a_result_that_waits_for_one_of_which_nothing_is_to_be_said_is_owed() -> None:
+    call = at_work("usual", "never")
+    call.handle(events.ToolFinished("call_usual", RESULT), 2.0)
+
+    assert held(wait(call, 12.0)) == [6.9]
+
+
+def test_its_filler_is_played_all_the_same() -> None:
+    assert fillers(wait(at_work("never_filled"), 4.0)) == [3.0]
+
+
+@pytest.mark.parametrize("name", ["never", "usual"])
+def test_the_goodbye_waits_for_the_tools_that_are_answered(name: str) -> None:
+    call = at_work()
+    call.handle(events.TurnCommitted("item_2"), 1.0)
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 1.0)
+    call.handle(says("resp_2"), 1.0)
+    for one in (name, "hang_up"):
+        call.handle(calls(one, "resp_2"), 1.0)
+    call.handle(events.HangUpRequested("agent-hung-up"), 1.1)
+    call.handle(events.ToolFinished("call_hang_up", RESULT), 1.1)
+    call.handle(done("resp_2"), 1.2)
+
+    hung_up = [at for at, one in wait(call, 4.0) if isinstance(one, HangUp)]
+    assert bool(hung_up) is (name == "never")

@@ -1,10 +1,12 @@
 """Sound from a file, keys for the other end, hold, and what goes with a transfer."""
 
+from dataclasses import replace
+
 import pytest
 
 from opusbridge import events
 from opusbridge.call.call import Call
-from opusbridge.call.policy import TWILIO, CallPolicy, Clip, SilencePolicy
+from opusbridge.call.policy import TWILIO, CallPolicy, Clip, SilencePolicy, ToolTraits
 from opusbridge.call.wishes import MOST_HELD_SECONDS
 from opusbridge.effects import (
     AddText,
@@ -41,8 +43,8 @@ def play(words: str = "") -> events.PlayRequested:
     return events.PlayRequested(8_000, bytes(8_000), Private(words))
 
 
-def started() -> Call:
-    call = Call(POLICY, 0.0)
+def started(policy: CallPolicy = POLICY) -> Call:
+    call = Call(policy, 0.0)
     call.handle(events.CallArrived("provider-1", PCMU_8K), 0.0)
     call.handle(events.SessionCreated("sess_1"), 0.0)
     call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
@@ -174,6 +176,16 @@ def test_unless_a_tool_has_still_something_to_say() -> None:
 
     assert of(AddToolOutput, found)
     assert len(of(CreateResponse, found)) == 1
+
+
+def test_a_tool_that_says_nothing_of_its_result_does_not_keep_the_agent_from_speaking() -> None:
+    call = started(replace(POLICY, tools={"ask": ToolTraits(reply="never")}))
+    answering(call, 1.0)
+    at_work(call, "call_1", 1.0)
+    call.handle(events.ResponseDone("resp_1", "completed"), 1.0)
+    call.handle(HOLD, 3.0)
+
+    assert len(of(CreateResponse, call.handle(UNHOLD, 9.0))) == 1
 
 
 def test_to_hold_twice_is_to_hold_once() -> None:
