@@ -6,12 +6,20 @@ import pytest
 
 from opusbridge import events
 from opusbridge.call.call import Call
-from opusbridge.call.policy import TWILIO, CallPolicy, Clip, SilencePolicy, ToolTraits
+from opusbridge.call.policy import (
+    TWILIO,
+    CallPolicy,
+    Clip,
+    ResponsePolicy,
+    SilencePolicy,
+    ToolTraits,
+)
 from opusbridge.call.wishes import MOST_HELD_SECONDS
 from opusbridge.effects import (
     AddText,
     AddToolOutput,
     AppendAudio,
+    CancelResponse,
     ClearPlayout,
     CreateResponse,
     Effect,
@@ -131,6 +139,24 @@ def test_who_is_on_hold_is_heard_by_nobody_and_hears_no_agent() -> None:
     assert Note("on-hold") in found
     assert of(ClearPlayout, found)
     assert call.handle(events.CallerSpoke(FRAME), 2.0) == []
+
+
+def test_what_the_model_begins_by_itself_meanwhile_waits_until_he_is_back() -> None:
+    call = started(replace(POLICY, responses=ResponsePolicy(model_creates=True)))
+    call.handle(events.SpeechStarted("item_1", 0), 1.0)
+    call.handle(HOLD, 1.5)
+    call.handle(events.SpeechStopped("item_1", 1500), 2.3)
+    call.handle(events.TurnCommitted("item_1"), 2.3)
+    found = call.handle(events.ResponseCreated("resp_1", None), 2.4)
+    sound = Audio.of(bytes(800), PCMU_8K)
+    found += call.handle(events.ModelSpoke("resp_1", "item_2", 0, sound), 2.6)
+    found += call.handle(events.ResponseDone("resp_1", "cancelled"), 2.7)
+
+    assert CancelResponse("resp_1") in found
+    assert of(PlayAudio, found) == of(CreateResponse, found) == []
+    assert [one.why for one in call.handle(UNHOLD, 9.0) if isinstance(one, CreateResponse)] == [
+        "turn+text"
+    ]
 
 
 def test_he_is_asked_to_hold_and_not_whether_he_is_there() -> None:
