@@ -174,8 +174,10 @@ class CallPolicy:
 
     @property
     def listens(self) -> bool:
-        """Whether only the caller's loudness tells the end of his turn from that of his stream."""
-        return self.session.turn_detection is None and not self.barge_in
+        """Whether only the caller's loudness tells that he speaks, or has spoken: no turn
+        detection does, and a stream may end in mid-speech, or last through his silence."""
+        asked = not self.barge_in or self.no_input is not None
+        return self.session.turn_detection is None and asked
 
     @property
     def confirms(self) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from opusbridge import events
 from opusbridge.call.call import Call
-from opusbridge.call.policy import AUDIOCODES, CallPolicy, ResponsePolicy
+from opusbridge.call.policy import AUDIOCODES, CallPolicy, ResponsePolicy, SilencePolicy
 from opusbridge.effects import (
     AppendAudio,
     CancelResponse,
@@ -25,6 +25,7 @@ from opusbridge.sound import PCM_24K, PCMU_8K, Audio
 NEAR = replace(AUDIOCODES, wire_seconds=0.0)
 POLICY = CallPolicy(NEAR, SessionConfig("Be kind.", PCM_24K))
 NO_BARGE_IN = replace(POLICY, barge_in=False, responses=ResponsePolicy(interrupts=False))
+LADDER = SilencePolicy((5.0, 5.0), ("Ask.",), None)
 READY = events.SessionConfigured(PCMU_8K, PCMU_8K)
 STOPPED = events.CallerStreamStopped()
 
@@ -132,6 +133,52 @@ def test_a_turn_that_was_ended_is_ended_once() -> None:
     speaks(call, 900, 2.5)
 
     assert CommitAudio not in kinds(call.handle(READY, 3.0))
+
+
+# --- No input ---------------------------------------------------------------------------
+
+
+def nudges(found: list[Effect]) -> list[float]:
+    return [one.value for one in found if isinstance(one, Note) and one.kind == "no-input"]
+
+
+def lives(call: Call, since: float, until: float, sound: bytes = b"\xff") -> list[Effect]:
+    """His line sounds like that."""
+    found: list[Effect] = []
+    for tenth in range(round(since * 10), round(until * 10)):
+        found += passes(call, tenth / 10)
+        speaks(call, 100, tenth / 10, sound)
+    return found
+
+
+@pytest.mark.parametrize("barge_in", [False, True])
+def test_who_speaks_is_not_asked_whether_he_is_there(barge_in: bool) -> None:
+    call = ready(replace(POLICY if barge_in else NO_BARGE_IN, no_input=LADDER))
+    assert nudges(lives(call, 0.5, 8.0, b"\x10")) == []
+    call.handle(STOPPED, 8.0)
+    call.handle(events.TurnCommitted("item_1"), 8.1)
+
+    assert nudges(passes(call, 30.0)) == []
+
+
+def test_who_has_fallen_silent_is_asked_though_his_stream_goes_on() -> None:
+    call = ready(replace(POLICY, no_input=LADDER))
+    lives(call, 0.5, 2.0, b"\x10")
+
+    assert nudges(lives(call, 2.0, 6.9)) == []
+    assert nudges(lives(call, 6.9, 12.1)) == [1.0]
+
+
+def test_the_echo_of_a_nudge_is_no_answer_to_it() -> None:
+    call = ready(replace(POLICY, no_input=LADDER))
+    found = passes(call, 5.5)
+    speaks(call, 500, 5.5)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 5.6)
+    call.handle(events.ModelSpoke("resp_1", "item_2", 0, Audio.of(bytes(8000), PCMU_8K)), 5.6)
+    call.handle(events.ResponseDone("resp_1", "completed"), 5.7)
+    speaks(call, 500, 6.5)
+
+    assert nudges(found + passes(call, 20.0)) == [1.0, 2.0]
 
 
 # --- Over the agent ---------------------------------------------------------------------
