@@ -181,6 +181,12 @@ class Conversation:
         return not self.quiet and not self.response.caller_speaking
 
     @property
+    def mid_sentence(self) -> bool:
+        """Whether the agent says something of which more is to come."""
+        response_id = self.sounding[0]
+        return response_id is not None and self.response.may_play(response_id)
+
+    @property
     def owes_since(self) -> float:
         """Since when, if that is longer than it has been known."""
         if not self.model.ready:

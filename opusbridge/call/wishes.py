@@ -37,6 +37,7 @@ class Wishes:
         self._held_since: float | None = None
         self._held_by: set[str] = set()  # tool calls, or OUTSIDE
         self._held_until: float | None = None  # by OUTSIDE
+        self._to_play: list[events.PlayRequested] = []
 
     @property
     def held(self) -> bool:
@@ -66,15 +67,16 @@ class Wishes:
         return earliest(self.keys.deadline, self._held_until)
 
     def look(self, talk: Conversation, now: float) -> list[Effect]:
-        """After every event: does whoever wants the caller held still do?"""
+        """After every event: may a file be played now? Does who wants the caller held still do?"""
+        found = self._play(talk, now)
         if not self.held:
-            return []
+            return found
         if is_due(self._held_until, now):
             self._held_by.discard(OUTSIDE)
             self._held_until = None
         running = talk.tools.is_running
         self._held_by = {one for one in self._held_by if one == OUTSIDE or running(one)}
-        return [] if self._held_by else self._unhold(talk, now)
+        return found if self._held_by else found + self._unhold(talk, now)
 
     def timed_out(self, talk: Conversation | None, now: float) -> list[Effect]:
         if not is_due(self.keys.deadline, now):
@@ -99,15 +101,29 @@ class Wishes:
                 return []
             case events.DTMFRequested(digits):
                 return self._departure.press(digits, talk, now)
-            case events.PlayRequested(rate_hz, pcm, words):
-                clip = Clip(rate_hz, pcm)
-                if words.value:
-                    return say_as_agent(talk, clip, words.value, now)
-                return talk.voice.say("file", clip, "[sound]", now)
+            case events.PlayRequested():
+                self._to_play.append(event)
+                return self._play(talk, now)
             case events.HoldRequested(tool_call_id=by):
                 return self._hold(by if talk.tools.is_running(by) else OUTSIDE, talk, now)
             case _:
                 assert_never(event)
+
+    def _play(self, talk: Conversation, now: float) -> list[Effect]:
+        """Behind what is being said, of which there is more to come until its response is over."""
+        if self._departure.under_way:
+            self._to_play.clear()
+        if not self._to_play or talk.mid_sentence:
+            return []
+        files, self._to_play = self._to_play, []
+        found: list[Effect] = []
+        for file in files:
+            clip, words = Clip(file.rate_hz, file.pcm), file.words.value
+            if words:
+                found += say_as_agent(talk, clip, words, now)
+            else:
+                found += talk.voice.say("file", clip, "[sound]", now)
+        return found
 
     # --- Keys ---------------------------------------------------------------------------
 

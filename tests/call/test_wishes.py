@@ -92,10 +92,61 @@ def answering(call: Call, at: float, ms: int = 1000) -> None:
 def test_a_file_is_heard_behind_what_is_being_said() -> None:
     call = started()
     answering(call, 1.0)
+    call.handle(events.ResponseDone("resp_1", "completed"), 1.4)
     (played,) = of(PlayAudio, call.handle(play(), 1.5))
 
     assert isinstance(played, PlayAudio)
     assert played.starts_at == pytest.approx(2.05)
+
+
+def heard(found: list[Effect]) -> list[tuple[str, float]]:
+    """Of which response, and from when on; a file is of none."""
+    return [(one.response_id, one.starts_at) for one in found if isinstance(one, PlayAudio)]
+
+
+def test_a_file_waits_for_the_rest_of_what_is_being_said() -> None:
+    call = started()
+    answering(call, 1.3, ms=500)
+    assert call.handle(play(), 1.35) == call.handle(play("Hold the line."), 1.35) == []
+    sound = Audio.of(bytes(4000), PCMU_8K)
+    found = call.handle(events.ModelSpoke("resp_1", "item_2", 0, sound), 1.4)
+    found += call.handle(events.ResponseDone("resp_1", "completed"), 1.5)
+
+    assert heard(found) == [
+        ("resp_1", pytest.approx(1.85)),
+        ("", pytest.approx(2.35)),
+        ("", pytest.approx(2.85)),
+    ]
+    assert of(AddText, found) == [AddText("said-2", "assistant", Private("Hold the line."))]
+
+
+def test_or_for_its_being_cut() -> None:
+    call = started()
+    answering(call, 1.0)
+    call.handle(play(), 1.2)
+    found = call.handle(HOLD, 1.5)
+
+    assert [type(one) for one in found if isinstance(one, ClearPlayout | PlayAudio)] == [
+        ClearPlayout,
+        PlayAudio,
+    ]
+
+
+def test_a_file_that_waits_is_not_played_into_the_last_words() -> None:
+    call = started()
+    answering(call, 1.0)
+    call.handle(play(), 1.2)
+
+    assert heard(call.handle(events.HangUpRequested("drained", goodbye=True), 1.5)) == []
+    assert heard(call.handle(events.ResponseDone("resp_1", "cancelled"), 1.6)) == []
+
+
+def test_before_anything_is_said_a_file_is_heard_at_once() -> None:
+    call = started()
+    call.handle(events.TurnCommitted("item_1"), 1.0)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+
+    assert len(heard(call.handle(play(), 1.1))) == 1
 
 
 def test_the_model_is_told_of_words_and_not_of_music() -> None:
