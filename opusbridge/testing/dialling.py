@@ -84,13 +84,24 @@ async def call_bridge(
     result.evidence = seen_from_outside(caller)
     result.findings = script.expect.findings(result.evidence)
     result.problems += [f"caller: {what}" for what in caller.verdict()]
-    if isinstance(caller, SimulatedAudioCodes) and caller.refused is not None:
-        reason = caller.refused[:LONGEST_REASON]
-        result.problems.append(f"the bridge answered with session.error, reason {reason!r}")
+    result.problems += _declined(caller)
     if caller.person.ear.audible_at is None:
         result.problems.append("the caller never heard the agent")
     result.problems += caller.person.left_undone()
     return result
+
+
+def _declined(caller: Caller) -> list[str]:
+    """One sentence, if the bridge did not take the call.
+
+    Whose line was lost need not be taken back: his call is over, as that of others is who hang up.
+    """
+    if not isinstance(caller, SimulatedAudioCodes) or caller.refused is None:
+        return []
+    if caller.media_format is not None:
+        return []
+    reason = caller.refused[:LONGEST_REASON]
+    return [f"the bridge answered with session.error, reason {reason!r}"]
 
 
 def _names_a_host(url: str) -> bool:
