@@ -67,6 +67,8 @@ class Evidence:
     """How often the caller has spoken."""
     ending: Utterance | None = None
     """The reason."""
+    hung_up_on: bool = False
+    """By whomever, where the reason could not be observed: it was not the caller himself."""
     heard: Sequence[Utterance] | None = None
     """The agent's words as far as the ear got them, in order."""
     transcript: Sequence[dict[str, Any]] | None = None
@@ -151,12 +153,14 @@ def seen_from_outside(caller: Caller) -> Evidence:
     ended = (caller.ended_at if caller.ended_at is not None else begun) - begun
     deeds = [(deed.at - begun, deed.kind) for deed in caller.person.diary]
     own = [Utterance(at, "caller-hung-up") for at, kind in deeds if kind == "hangs-up"]
+    dropped = any(kind == "drops" for _, kind in deeds)
     return Evidence(
         ended_at=ended,
         silences=silences(caller),
         answers=answers(caller),
         spoken=sum(not one.silent for one in caller.spoken),
         ending=own[-1] if own else None,
+        hung_up_on=not own and not dropped,
     )
 
 

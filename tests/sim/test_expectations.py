@@ -143,6 +143,16 @@ def test_what_nobody_could_observe_is_not_checked() -> None:
                 assert (verdicts[key] is not Verdict.NOT_CHECKED) is seen, key
 
 
+def test_who_was_hung_up_on_knows_of_one_reason_that_it_was_not() -> None:
+    alone = replace(FROM_OUTSIDE, hung_up_on=True)
+    (failed, _) = findings({"ending": "caller-hung-up"}, alone)
+    (unknown, _) = findings({"ending": "agent-hung-up"}, alone)
+
+    assert (failed.verdict, failed.at) == (Verdict.FAILED, 30.0)
+    assert failed.sentence == "the caller did not hang up"
+    assert unknown.verdict is Verdict.NOT_CHECKED
+
+
 def test_who_is_never_answered_is_not_answered_fast() -> None:
     mute = replace(SEEN, answers=[], spoken=2)
     (failed, _) = findings({"latency": 3.0}, mute)

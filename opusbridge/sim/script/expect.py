@@ -293,7 +293,10 @@ def _ending(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
     if expect.ending is None:
         return
     if evidence.ending is None:
-        yield _unseen("ending")
+        if expect.ending == "caller-hung-up" and evidence.hung_up_on:
+            yield _found(("ending",), "the caller did not hang up", evidence.ended_at)
+        else:
+            yield _unseen("ending")
         return
     why, wanted = evidence.ending.text, expect.ending
     problem = None if why == wanted else f"ended for {why}, not for {wanted}"
