@@ -28,3 +28,44 @@ async def test_who_is_not_taken_back_when_his_line_was_lost_was_wronged_by_nobod
     call = await called("lost-telephony-socket", tmp_path)
 
     assert call.ok, call.report
+
+
+HANGS_UP_ON_HIM = """
+[caller]
+steps = [{ wait_for_agent = true }, { hang_up = true }]
+
+[[model.replies]]
+voice = "i-am-here"
+tool = "hang_up"
+arguments = { reason = "I have had enough" }
+
+[expect]
+ending = "%s"
+"""
+
+
+async def test_who_was_hung_up_on_knows_that_it_was_not_he(tmp_path: Path) -> None:
+    call = await called(HANGS_UP_ON_HIM % "caller-hung-up", tmp_path)
+
+    (told,) = call.failures
+    assert told.startswith("<script>:11: the caller did not hang up (at ")
+
+
+CUT_SHORT = HANGS_UP_ON_HIM.replace("{ hang_up", '{ say = "opening-hours" }, { hang_up')
+
+
+async def test_an_ending_that_is_written_down_may_come_early(tmp_path: Path) -> None:
+    call = await called(CUT_SHORT % "agent-hung-up", tmp_path)
+
+    assert call.ok, call.report
+    assert "<script>:11: not checked: ending" in call.not_checked
+
+
+async def test_whose_line_was_lost_does_not_know_for_what_the_call_ended(tmp_path: Path) -> None:
+    lost = HANGS_UP_ON_HIM.replace("agent = true", "sound = true").replace(
+        "hang_up", "drop_line", 1
+    )
+    call = await called(lost % "caller-hung-up", tmp_path)
+
+    assert call.ok, call.report
+    assert "<script>:11: not checked: ending" in call.not_checked
