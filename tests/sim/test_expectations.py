@@ -77,7 +77,7 @@ KINDS: list[tuple[dict[str, Any], dict[str, Any], str, float | None]] = [
     (
         {"transfer": "+15550100300"},
         {"transfer": ""},
-        "handed over to +15550100300, not to nobody",
+        "tried to hand over to +15550100300, not to nobody",
         29.0,
     ),
     (

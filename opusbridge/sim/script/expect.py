@@ -145,8 +145,8 @@ class ExpectTable(Table):
     keys: Annotated[str, Field(pattern=r"^[0-9*#A-D]*$")] | None = None
     """All keys that reached the bridge, in order."""
     transfer: str | None = None
-    """Where the caller was handed over to, as the agent's ``destinations`` have it; empty:
-    nowhere."""
+    """Where the agent last tried to hand the caller over to, as its ``destinations`` have it,
+    whatever came of it: he arrived if ``ending`` is ``transferred``. Empty: it never tried."""
     ending: Annotated[str, AfterValidator(_reason), Field(json_schema_extra=_REASONS)] | None = None
     longest_silence: Limit | None = None
     """Seconds in which neither is heard."""
@@ -284,7 +284,7 @@ def _telephone(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
         else:
             last = evidence.transfers[-1] if evidence.transfers else None
             to = last.text if last else ""
-            told = f"handed over to {to or 'nobody'}, not to {expect.transfer or 'nobody'}"
+            told = f"tried to hand over to {to or 'nobody'}, not to {expect.transfer or 'nobody'}"
             problem = None if to == expect.transfer else told
             yield _found(("transfer",), problem, last.at if last else evidence.ended_at)
 
