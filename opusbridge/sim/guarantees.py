@@ -54,7 +54,7 @@ GUARANTEES: tuple[Guarantee, ...] = (
         "asked-again",
         "every refused or failed request is asked again or given up aloud",
         "gave up",
-        "the output of .* was never answered",
+        "the (output|result|request) .* was never answered",
     ),
     _guarantee(
         "tools-once",

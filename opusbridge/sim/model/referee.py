@@ -29,6 +29,8 @@ class _Owed:
     since: float
     answered_by: str | None = None
     tries: int = 0
+    asked_for: bool = False
+    """By the client, for whatever it has: a greeting, what an operator says."""
 
 
 @dataclass(slots=True)
@@ -144,9 +146,13 @@ class Referee:
         self._request_since = now
         self._late.clear()
         self._late_outputs.clear()
+        if all(owed.answered_by for owed in self._owed):  # else it is for what is owed already
+            self._owed.append(_Owed(f"the request at {now:.2f} s", now, asked_for=True))
 
     def conflict(self) -> None:
         self.conflicts += 1
+        if "text" not in self._new:  # all that it was about is owed by itself, or being answered
+            self._owed = [owed for owed in self._owed if not owed.asked_for or owed.answered_by]
 
     def cancel_received(self, response: Response, now: float) -> None:
         if not response.out_of_band:

@@ -262,6 +262,43 @@ def test_a_committed_turn_must_be_answered() -> None:
     assert one.model.verdict(patience_seconds=60) == []
 
 
+SAY = {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "Sale."}]}
+
+
+def test_what_was_asked_for_and_failed_must_be_asked_for_again() -> None:
+    greeting = client("failed=1")
+    create(greeting)
+    greeting.run(20)
+    (violation,) = greeting.model.verdict()
+    assert violation == "the request at 0.00 s was never answered"
+    create(greeting)
+    assert greeting.model.verdict(patience_seconds=0) == []
+
+    said = client("failed=2")
+    create(said)
+    said.say("conversation.item.create", item=SAY)
+    create(said)
+    assert [why[:11] for why in said.model.verdict(patience_seconds=5)] == ["the request"]
+
+
+def test_a_request_that_was_refused_must_be_repeated_for_what_came_meanwhile() -> None:
+    one = client()
+    one.say("response.create")
+    one.run(1)
+    one.say("response.create")  # nothing is new: the first is the answer to it
+    one.run(30)
+    assert one.model.verdict(patience_seconds=5) == one.model.violations
+
+    other = client()
+    other.say("response.create")
+    other.run(1)
+    other.say("conversation.item.create", item=SAY)
+    other.say("response.create")
+    other.run(30)
+    told = set(other.model.verdict(patience_seconds=5)) - set(other.model.violations)
+    assert [why[:11] for why in told] == ["the request"]
+
+
 def test_newer_speech_supersedes_a_turn() -> None:
     one = client()
     one.detect(create_response=False)
