@@ -81,7 +81,7 @@ GUARANTEES: tuple[Guarantee, ...] = (
     _guarantee("one-ending", "there is one ending", "endings instead of one"),
     _guarantee(
         "whole-recording",
-        "the recording has what was heard, where it was heard",
+        "the recording is as long as the call, and has what was heard where it was heard",
         "in the recording",
     ),
     _guarantee("good-manners", "the providers' own rules are kept", ""),

@@ -26,6 +26,9 @@ from opusbridge.testing.virtual import staged
 #: Virtual seconds; a call is over long before.
 LONGEST_CALL = 600.0
 
+#: A recording may be longer or shorter than its call by this: a sample is the least it can tell.
+LENGTH_SECONDS = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -116,8 +119,15 @@ class Recording:
             return []
         frames = np.frombuffer(self._timeline.finish(self._ended_at), dtype="<i2").reshape(-1, 2)
         caller, agent = (self._span(frames[:, lane].tobytes(), 0.0) for lane in (0, 1))
-        found = recording_true("caller", [caller], self._arrived, late_seconds)
+        found = self._length(len(frames) / self._rate_hz)
+        found += recording_true("caller", [caller], self._arrived, late_seconds)
         return found + recording_true("agent", [agent], heard, late_seconds)
+
+    def _length(self, seconds: float) -> list[str]:
+        """Silence belongs to it, too."""
+        if abs(seconds - self._ended_at) <= LENGTH_SECONDS:
+            return []
+        return [f"there are {seconds:.2f} s in the recording of a call of {self._ended_at:.2f} s"]
 
     def _span(self, pcm: bytes, began: float) -> HeardSpan:
         ended = began + len(pcm) / (2 * self._rate_hz)

@@ -110,6 +110,18 @@ def test_a_recording_that_loses_or_moves_what_was_heard_is_found_out(
     assert len(broken_by("agent", late)) == 2
 
 
+@pytest.mark.slow
+def test_a_silence_that_is_missing_at_the_end_of_a_recording_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = StereoTimeline.finish
+    monkeypatch.setattr(StereoTimeline, "finish", lambda self, at: right(self, at)[: -4 * 80])
+
+    (told,) = chaos.seeded(3, False).broken["whole-recording"]
+
+    assert " s in the recording of a call of " in told
+
+
 # --- What each of them does -------------------------------------------------------------
 
 
