@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from opusbridge.errors import Outcome
 from opusbridge.sim.callers import SimulatedAudioCodes
 from opusbridge.sim.world import SimulatedCall
 
@@ -98,10 +99,6 @@ def broken(objections: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-#: Endings of a call whose model could not be brought to answer.
-_GAVE_UP = ("model-silent", "model-failed")
-
-
 def judged(call: SimulatedCall, said_sorry: bool) -> list[str]:
     """The verdict on a call at rest, with what nobody can be blamed for left out.
 
@@ -123,11 +120,18 @@ def judged(call: SimulatedCall, said_sorry: bool) -> list[str]:
     if not hears_everything(call):
         # What is said while the agent is heard never leaves AudioCodes: nobody can answer it.
         found = [what for what in found if "for the agent to speak" not in what]
-    if any(ending.reason in _GAVE_UP for ending in call.endings):
+    if any(ending.outcome is Outcome.MODEL for ending in call.endings):
         found = [what for what in found if not what.endswith("was never answered")]
-        if not said_sorry:
+        if not said_sorry and can_be_told(call):
             found.append("the bridge gave up without a word")
     return found
+
+
+def can_be_told(call: SimulatedCall) -> bool:
+    """Whether an apology must reach the caller: he did not leave, nor does his line withhold it."""
+    left = any(deed.kind in ("hangs-up", "drops") for deed in call.caller.person.diary)
+    line = [mishap.kind for mishap in call.faults.network if mishap.side == "telephony"]
+    return not left and set(line) <= {"stall"}
 
 
 def hears_everything(call: SimulatedCall) -> bool:

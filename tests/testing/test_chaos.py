@@ -7,9 +7,12 @@ import pytest
 
 from opusbridge.recording.mixing import StereoTimeline
 from opusbridge.sim import world
+from opusbridge.sim.callers.person import Deed
 from opusbridge.sim.faults import MISHAPS, Faults
 from opusbridge.sim.guarantees import GUARANTEES, broken, judged
 from opusbridge.sim.script import parse
+from opusbridge.sim.seeded import judged as judged_seeded
+from opusbridge.sim.seeded import seeded_call
 from opusbridge.testing import call_script, chaos
 from opusbridge.testing.virtual import staged
 
@@ -120,6 +123,30 @@ def test_a_silence_that_is_missing_at_the_end_of_a_recording_is_found_out(
     (told,) = chaos.seeded(3, False).broken["whole-recording"]
 
     assert " s in the recording of a call of " in told
+
+
+@pytest.mark.slow
+def test_whoever_is_lost_with_the_model_must_be_told_unless_he_left_or_cannot_hear() -> None:
+    patient = TALK.replace("{ wait_for_agent = 90 }", "{ wait = 60 }")
+    faults = f"[faults]\nrefused_dials = 99\n{mishap('drop', 'model')}"
+    call = staged(parse(f"{patient}\n{faults}", "lost"), "twilio")
+    call.run()
+
+    assert [ending.reason for ending in call.call.endings] == ["model-unreachable"]
+    assert judged(call.call, said_sorry=True) == []
+    assert judged(call.call, said_sorry=False) == ["the bridge gave up without a word"]
+
+    call.call.caller.person.diary.append(Deed(30.0, "hangs-up"))
+    assert judged(call.call, said_sorry=False) == []
+
+
+@pytest.mark.slow
+def test_an_apology_that_comes_in_pieces_is_one() -> None:
+    call = seeded_call(629, faults=chaos.bad_day(629))  # the model is lost, and the line jitters
+    call.run(chaos.LONGEST_CALL)
+
+    assert [ending.reason for ending in call.endings] == ["model-lost"]
+    assert judged_seeded(call) == []
 
 
 # --- What each of them does -------------------------------------------------------------
