@@ -120,6 +120,9 @@ def judged(call: SimulatedCall, said_sorry: bool) -> list[str]:
     if not hears_everything(call):
         # What is said while the agent is heard never leaves AudioCodes: nobody can answer it.
         found = [what for what in found if "for the agent to speak" not in what]
+    if any(one.kind == "half-open" and one.side == "telephony" for one in call.faults.network):
+        # On a dead line he waits in vain for whomever.
+        found = [what for what in found if "waited in vain for the agent" not in what]
     if any(ending.outcome is Outcome.MODEL for ending in call.endings):
         found = [what for what in found if not what.endswith("was never answered")]
         if not said_sorry and can_be_told(call):

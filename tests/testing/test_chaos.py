@@ -181,6 +181,16 @@ def test_whoever_hangs_up_on_a_dead_line_is_missed_when_pings_go_unanswered() ->
 
 
 @pytest.mark.slow
+def test_whoever_waits_on_a_dead_line_waits_for_nobody_who_is_to_blame() -> None:
+    dead = mishap("half-open", "telephony").replace("6.0", "1.0")
+    call = staged(parse(f"{TALK}\n[faults]\n{dead}", "dead"), "twilio")
+    call.run()
+
+    assert any("waited in vain for the agent" in what for what in call.call.verdict())
+    assert judged(call.call, said_sorry=False) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["drop", "half-open"])
 def test_a_model_that_is_lost_is_replaced(kind: str) -> None:
     reason, heard = played(mishap(kind, "model"))
