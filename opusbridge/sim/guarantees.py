@@ -99,6 +99,10 @@ def broken(objections: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
+#: What the model's referee takes for rash.
+_RASH = ("model: a response was asked for", "model: a second response was asked for")
+
+
 def judged(call: SimulatedCall, said_sorry: bool) -> list[str]:
     """The verdict on a call at rest, with what nobody can be blamed for left out.
 
@@ -110,7 +114,7 @@ def judged(call: SimulatedCall, said_sorry: bool) -> list[str]:
     if call.faults.delays_model:
         # The referee at the far end of a slow wire takes what is late for rash; the watch at
         # the bridge's own end ("door: …") does not.
-        found = [what for what in found if not what.startswith("model: a response was asked for")]
+        found = [what for what in found if not what.startswith(_RASH)]
     if call.faults.lateness(0.0) > 0:
         # An answer that the network holds back is not missing.
         found = [what for what in found if not what.startswith("caller: no answer to")]

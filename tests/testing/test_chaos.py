@@ -181,6 +181,14 @@ def test_whoever_hangs_up_on_a_dead_line_is_missed_when_pings_go_unanswered() ->
 
 
 @pytest.mark.slow
+def test_what_a_slow_wire_brings_together_was_not_asked_for_twice() -> None:
+    tried = chaos.seeded(946, True)  # a request that was given up arrives, and so does the next
+
+    assert [(one.kind, one.side) for one in tried.faults.network] == [("slow", "model")]
+    assert tried.broken["tools-once"] == []
+
+
+@pytest.mark.slow
 def test_whoever_waits_on_a_dead_line_waits_for_nobody_who_is_to_blame() -> None:
     dead = mishap("half-open", "telephony").replace("6.0", "1.0")
     call = staged(parse(f"{TALK}\n[faults]\n{dead}", "dead"), "twilio")
