@@ -5,8 +5,8 @@ what he utters while the agent is heard is measured: it is meant once there was 
 Two things are not his voice: the silence of a line, which is quieter than any, and the echo of
 what he was hearing, which is fainter than that was.
 
-Levels are measured only while a judgement is open; else the line's last second is kept, since
-turn detection tells of a sound when a part of it has passed.
+Levels are measured only while a judgement is open; else the line's last two seconds are kept,
+since turn detection tells of a sound when a part of it has passed, and the way is long at times.
 """
 
 from collections import deque
@@ -33,7 +33,7 @@ FADE_SECONDS = 0.1
 QUIET_SECONDS = 0.3
 
 #: Turn detection tells of a sound within this.
-RECENT_MS = 1_000.0
+RECENT_MS = 2_000.0
 
 
 class Judge:

@@ -51,6 +51,14 @@ def test_what_is_as_quiet_as_a_line_is_not_voice() -> None:
     assert judge.quiet_at == 1.0 + QUIET_SECONDS
 
 
+def test_speech_of_which_nobody_told_for_a_second_and_a_half_is_speech() -> None:
+    judge = Judge(250, silent)
+    now = heard(judge, 320, 1.0)
+    now = heard(judge, 1_400, now, level=300)
+    judge.open(1.0, now)
+    assert judge.is_speech
+
+
 def test_every_sound_puts_off_the_silence() -> None:
     judge = Judge(250, silent)
     judge.open(1.0, 1.0)
