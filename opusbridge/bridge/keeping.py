@@ -5,12 +5,14 @@ import asyncio
 from opusbridge.call.engine import Outgoing
 from opusbridge.events import Event
 from opusbridge.logs import Log
+from opusbridge.recording.journal import SORT_SECONDS
 from opusbridge.recording.recorder import CallRecorder
 
 log = Log("opusbridge.bridge")
 
-#: A line that sends nothing for so long is silent.
-SILENT_SECONDS = 0.05
+#: A call of which nothing is to be written so long after that was due is silent. Whoever looked
+#: sooner would sort the journal of all calls time and again, for a few things each.
+SILENT_SECONDS = 2 * SORT_SECONDS
 #: An ended call waits so long for its files. Writing them takes part of a second; a disk that
 #: stands still must not keep the place of a caller who is no longer there.
 FILES_SECONDS = 5.0

@@ -79,8 +79,6 @@ class Owned:
 
 def _update(sha256: "hashlib._Hash", sound: str) -> None:
     text = sound.encode()
-    if len(text) <= _QUIET_BYTES:
-        return sha256.update(text)
     for start in range(0, len(text), _QUIET_BYTES):
         sha256.update(text[start : start + _QUIET_BYTES])
 
@@ -129,18 +127,19 @@ class Columns:
     def __len__(self) -> int:
         return len(self.kinds)
 
-    def passed(self, frame: Frame, now: float) -> int:
-        """A frame; returns how many bytes that keeps."""
+    def passed(self, frame: Frame, now: float) -> None:
         sound, stamp_ms = frame
         self.times.append(now)
         self.kinds.append(FRAME)
         self.stamps.append(NO_STAMP if stamp_ms is None else stamp_ms)
         if self.frames_hash is None:
             self.frames.append(sound)
-            return len(sound)
+            return
         self.sizes.append(sound_bytes(sound))
-        _update(self.frames_hash, sound)
-        return 0
+        if len(sound) <= _QUIET_BYTES:
+            self.frames_hash.update(sound.encode())
+        else:
+            _update(self.frames_hash, sound)
 
     def spoke(self, delta: events.Delta, around: Around, left: Sequence[str], now: float) -> None:
         """More of the agent's sound, which ``left`` as texts with this ``around`` each and one

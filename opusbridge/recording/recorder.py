@@ -233,7 +233,7 @@ class CallRecorder:
         """As :meth:`passed` puts it down. For whoever does so himself: fifty times a second one
         call less."""
         if self._takes_frames:
-            self._size_bytes += self._batch.flow.passed(frame, now)
+            self._batch.flow.passed(frame, now)
 
     def _take_entry(self, entry: Entry, _: float) -> None:
         self._batch.keep(entry)
@@ -279,8 +279,9 @@ class CallRecorder:
 
     def _size(self) -> int:
         """Of what came together, in bytes, roughly."""
-        batch, told = self._batch, len(self._news.get("items", ()))
-        return self._size_bytes + FLOW_BYTES * len(batch.flow) + ENTRY_BYTES * told
+        flow, told = self._batch.flow, len(self._news.get("items", ()))
+        kept = sum(map(len, flow.frames)) + FLOW_BYTES * len(flow)
+        return self._size_bytes + kept + ENTRY_BYTES * told
 
     def _follow(self, new: dict[str, Any]) -> None:
         """What is new in the transcript."""
