@@ -4,7 +4,7 @@ Only the writer's thread runs this. A slow or broken disk costs the recording, n
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from errno import errorcode
 from functools import partial
@@ -60,8 +60,9 @@ class CallFiles:
         self._transcript = TranscriptFile(folder / files.TRANSCRIPT, call_id)
         self.failed = 0
 
-    def write(self, batch: Batch, dropped: int, news: dict[str, Any]) -> None:
-        """``dropped``: entries of this call lost so far; ``news``: of the transcript."""
+    def write(self, batch: Batch, dropped: int, news: dict[str, Any]) -> Iterator[None]:
+        """``dropped``: entries of this call lost so far; ``news``: of the transcript. In three
+        parts: what is heard and said; the flight; its way to the disk."""
         self._format = self._format or _format_of(batch)
         self._open()
         if news:
@@ -72,11 +73,16 @@ class CallFiles:
         if self._soundtrack and not self._try(partial(self._mix, self._soundtrack, batch)):
             self._give_up(self._soundtrack)
             self._soundtrack = None
-        if self._flight:
-            self._lost, self._dropped = dropped - self._dropped, dropped
-            if not self._try(partial(self._note, self._flight, batch)):
-                self._give_up(self._flight)
-                self._flight = None
+        if self._flight is None:
+            return
+        yield
+        self._lost, self._dropped = dropped - self._dropped, dropped
+        self._note(self._flight, batch)
+        yield
+        # Unless one of the same call's before it found the disk broken meanwhile.
+        if self._flight and not self._try(self._flight.flush):
+            self._give_up(self._flight)
+            self._flight = None
 
     def finish(
         self,
@@ -85,13 +91,14 @@ class CallFiles:
         call: dict[str, Any],
         transcript: dict[str, Any],
         now: float,
-    ) -> None:
+    ) -> Iterator[None]:
+        """The last batch, in the same parts, and everything that completes the files."""
         # Each, even where a bug of ours has spoilt another; the last first.
         with ExitStack() as rest:
             rest.callback(self._sum_up, call, transcript)
             rest.callback(self._finish_flight)
             rest.callback(self._finish_soundtrack, now)
-            self.write(batch, dropped, {})
+            yield from self.write(batch, dropped, {})
 
     def _finish_soundtrack(self, now: float) -> None:
         if self._soundtrack:
@@ -171,7 +178,6 @@ class CallFiles:
                 self._note_one(flight, *entry)
             if count % YIELD_EVERY == 0:
                 time.sleep(0)
-        flight.flush()
 
     def _note_one(
         self, flight: FlightRecording, now: float, peer: str, direction: str, what: Any

@@ -8,7 +8,7 @@ A slow or broken disk costs the recording, never the call.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import cache, partial
 from hashlib import sha256
@@ -296,9 +296,9 @@ def _size_of(what: object) -> int:
     return len(what) if isinstance(what, str) else 0
 
 
-def _complete(job: partial[None], done: Future[None]) -> None:
+def _complete(job: partial[Iterator[None]], done: Future[None]) -> Iterator[None]:
     try:
-        job()
+        yield from job()
     finally:
         done.set_result(None)
 
