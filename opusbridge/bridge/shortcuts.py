@@ -29,7 +29,6 @@ class ShortCuts:
         """``otherwise`` takes what is not so simple: peer, text and time; ``perform`` what more
         came of it; ``broke`` a bug."""
         self._engine, self._recorder, self._clock = engine, recorder, clock
-        self._journal = recorder.journal if recorder is not None else None
         self._otherwise, self._perform, self._broke = otherwise, perform, broke
 
     def lead_to(self, line: TelephonyLine, model: ModelLink) -> None:
@@ -45,10 +44,11 @@ class ShortCuts:
             return self._broke(error)
         if frame is not None:
             # First, because of what comes of it if the model takes nothing any more.
-            if self._journal is not None:
-                self._journal.put((self._recorder, CallRecorder.take_frame, frame, now))
-                if now >= self._journal.due:
-                    self._journal.sort(now)
+            if (recorder := self._recorder) is not None:
+                journal = recorder.journal
+                journal.put((recorder, recorder.take_frame, frame, now))
+                if now >= journal.due:
+                    journal.sort(now)
             self._model.put_one(append(frame[0]))
         elif echoed is None:
             self._otherwise("telephony", text, now)

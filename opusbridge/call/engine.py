@@ -188,12 +188,13 @@ class Engine:
         unknown = self.telephony.unknown_messages != known
         return self._step(found, now, self.telephony.peer if unknown else None)
 
-    def passes(self, text: str, now: float) -> tuple[str, int | None] | None:
+    def passes(self, text: str, now: float) -> tuple[str, int | None, int] | None:
         """A short cut for what comes fifty times a second: a frame of which nothing comes but
         that its sound goes on to the model (:func:`~.realtime.protocol.append`).
 
-        Its sound, in base64, and what its wire's clock said. ``None``, and as if never asked,
-        for everything else: hand it to :meth:`telephony_said`, which makes the same of all.
+        Its sound, in base64; what its wire's clock said, in ms; and its size in bytes. ``None``,
+        and as if never asked, for everything else: hand it to :meth:`telephony_said`, which makes
+        the same of all.
         """
         if not self._looked:
             self._look()
@@ -201,9 +202,11 @@ class Engine:
         if line is None or len(text) > LONGEST_TELEPHONY_TEXT:
             return None
         found = self.telephony.frame(text)
-        if found is None or not line.passes(sound_bytes(found[0]), found[1], now):
+        if found is None:
             return None
-        return found
+        sound, stamp_ms = found
+        size_bytes = sound_bytes(sound)
+        return (sound, stamp_ms, size_bytes) if line.passes(size_bytes, stamp_ms, now) else None
 
     def flows(self, text: str, now: float) -> Flowed | None:
         """A short cut for what the model says ten times a second: more sound of the answer that

@@ -21,8 +21,8 @@ SHELL = "shell"
 #: When it happened; the peer and the direction of a text, or two empty ones; text or thing.
 Entry = tuple[float, str, str, Any]
 
-#: A caller's: its sound in base64, and what its wire's clock said, in ms.
-Frame = tuple[str, int | None]
+#: A caller's: its sound in base64; what its wire's clock said, in ms; and its size in bytes.
+Frame = tuple[str, int | None, int]
 
 #: What stands before and after the sound in a message.
 Around = tuple[str, str]
@@ -128,14 +128,14 @@ class Columns:
         return len(self.kinds)
 
     def passed(self, frame: Frame, now: float) -> None:
-        sound, stamp_ms = frame
+        sound, stamp_ms, size_bytes = frame
         self.times.append(now)
         self.kinds.append(FRAME)
         self.stamps.append(NO_STAMP if stamp_ms is None else stamp_ms)
         if self.frames_hash is None:
             self.frames.append(sound)
             return
-        self.sizes.append(sound_bytes(sound))
+        self.sizes.append(size_bytes)
         if len(sound) <= _QUIET_BYTES:
             self.frames_hash.update(sound.encode())
         else:

@@ -24,7 +24,7 @@ class Keeper(Protocol):
 
 
 #: Whose a thing is, what takes it, the thing, and its time: seconds on the loop's clock.
-Line = tuple[Any, Callable[[Any, Any, float], None], Any, float]
+Line = tuple[Any, Callable[[Any, float], None], Any, float]
 
 _KEEPER = itemgetter(0)
 
@@ -46,7 +46,7 @@ class Journal:
         self.due = now + SORT_SECONDS
         lines = self._lines.copy()
         self._lines.clear()  # first: what takes a thing may put down another
-        for keeper, take, what, at in lines:
-            take(keeper, what, at)
+        for _, take, what, at in lines:
+            take(what, at)
         for keeper in dict.fromkeys(map(_KEEPER, lines)):
             keeper.sorted(now)

@@ -100,8 +100,7 @@ class CallRecorder:
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
         self._whole = flight == "whole"
         self._hashes_frames = self._flight and not (record or self._whole)
-        self._batch = self._fresh()
-        self._size_bytes = 0
+        self._begin_batch()
         self.hand_over_at = started_at + self._batch_seconds
         """When what came together is due to go to the writer."""
         self._done: Future[None] | None = None  # from ``finish`` on
@@ -131,7 +130,7 @@ class CallRecorder:
         self._files.policy, self._files.frame_kind = policy, frame_kind
         if self._hashes_frames and may_judge(policy):  # by how loud they are
             self._hashes_frames = False
-            self._batch = self._fresh()
+            self._begin_batch()
             self.hand_over_at += HAND_OVER_SECONDS - FLIGHT_SECONDS
 
     def hand_over_if_due(self, now: float) -> None:
@@ -148,7 +147,7 @@ class CallRecorder:
     def observe(self, what: Event | Effect, now: float) -> None:
         """Every event and effect of the call, in order."""
         if type(what) in self.wanted:
-            self._put(CallRecorder._take_entry, (now, "", "", what), now)
+            self._put(self._take_entry, (now, "", "", what), now)
 
     def said(self, peer: str, direction: str, text: str, now: float) -> None:
         """Every text of both sockets; ``peer`` is ``telephony`` or ``model``.
@@ -156,15 +155,15 @@ class CallRecorder:
         ``direction`` is ``in`` for what the peer says, ``out`` for what we say.
         """
         if self._flight:
-            self._put(CallRecorder._take_entry, (now, peer, direction, text), now)
+            self._put(self._take_entry, (now, peer, direction, text), now)
 
     def passed(self, frame: Frame, now: float) -> None:
         """A caller's frame went to the model as it came.
 
         The same as :meth:`said` of both texts, and :meth:`observe` of what they mean, without
-        either: ``frame`` is the sound in base64, and what its wire's clock said.
+        either: ``frame`` is what :meth:`Engine.passes <opusbridge.call.engine.Engine.passes>` gave.
         """
-        self._put(CallRecorder.take_frame, frame, now)
+        self._put(self.take_frame, frame, now)
 
     def streamed(
         self, delta: events.Delta, around: Around, left: Sequence[str], now: float
@@ -175,7 +174,7 @@ class CallRecorder:
         same as :meth:`said` of all.
         """
         if self._flight:
-            self._put(CallRecorder._take_sound, (delta, around, left), now)
+            self._put(self._take_sound, (delta, around, left), now)
 
     def worded(self, text: str, now: float) -> None:
         """The model's text was more of its answer in words, or all of it, and led to nothing.
@@ -183,12 +182,12 @@ class CallRecorder:
         The same as :meth:`said`.
         """
         if self._flight:
-            self._put(CallRecorder._take_words, text, now)
+            self._put(self._take_words, text, now)
 
     def echoed(self, text: str, now: float) -> None:
         """A mark of ours came back, and led to nothing. The same as :meth:`said`."""
         if self._flight:
-            self._put(CallRecorder._take_echo, text, now)
+            self._put(self._take_echo, text, now)
 
     def told(self, event: Event, now: float, policy: object = None) -> None:
         """The shell is about to hand this to the call: what came over neither socket.
@@ -196,7 +195,7 @@ class CallRecorder:
         ``policy``: how the call is to be conducted from now on, if this says so.
         """
         if self._flight:
-            self._put(CallRecorder._take_entry, (now, SHELL, "in", (event, policy)), now)
+            self._put(self._take_entry, (now, SHELL, "in", (event, policy)), now)
 
     def finish(self, call: dict[str, Any], transcript: dict[str, Any], now: float) -> None:
         """The call is over: complete all its files.
@@ -211,29 +210,22 @@ class CallRecorder:
         last = partial(self._files.finish, self._batch, self.dropped, call, transcript, now)
         self._writer.submit_last(partial(_complete, last, done), self._size())
         # Whatever else is heard of the call comes too late for its files.
-        self._batch, self._news, self._changes = Batch(Columns(keeps=False)), {}, None
         self._flight, self._takes_frames, self.wanted = False, False, _NOTHING
+        self._begin_batch()
+        self._news, self._changes = {}, None
 
     async def closed(self) -> None:
         """Returns when everything is on the disk, or cannot be. After :meth:`finish`."""
         assert self._done is not None
         await asyncio.wrap_future(self._done)
 
-    def _put(
-        self, take: Callable[["CallRecorder", Any, float], None], what: Any, now: float
-    ) -> None:
+    def _put(self, take: Callable[[Any, float], None], what: Any, now: float) -> None:
         journal = self.journal
         journal.put((self, take, what, now))
         if now >= journal.due:
             journal.sort(now)
 
     # --- What was put down, as the journal gives it back ----------------------------------
-
-    def take_frame(self, frame: Frame, now: float) -> None:
-        """As :meth:`passed` puts it down. For whoever does so himself: fifty times a second one
-        call less."""
-        if self._takes_frames:
-            self._batch.flow.passed(frame, now)
 
     def _take_entry(self, entry: Entry, _: float) -> None:
         self._batch.keep(entry)
@@ -258,8 +250,12 @@ class CallRecorder:
     def _batch_seconds(self) -> float:
         return FLIGHT_SECONDS if self._hashes_frames else HAND_OVER_SECONDS
 
-    def _fresh(self) -> Batch:
-        return Batch(Columns(self._whole, sha256() if self._hashes_frames else None))
+    def _begin_batch(self) -> None:
+        flow = Columns(self._whole, sha256() if self._hashes_frames else None)
+        self._batch, self._size_bytes = Batch(flow), 0
+        self.take_frame = flow.passed if self._takes_frames else _leave
+        """What takes a frame from the journal, until the next that is put down: for whoever puts
+        them there himself, as :meth:`passed` does. Fifty times a second one call less."""
 
     def _hand_over(self, now: float) -> None:
         self.hand_over_at = now + self._batch_seconds
@@ -268,7 +264,7 @@ class CallRecorder:
         batch, size = self._batch, self._size()
         if not batch.flow and not batch.entries and not self._news:
             return
-        self._batch, self._size_bytes = self._fresh(), 0
+        self._begin_batch()
         if self._writer.submit(partial(self._files.write, batch, self.dropped, self._news), size):
             self._news = {}
             return
@@ -287,6 +283,10 @@ class CallRecorder:
         """What is new in the transcript."""
         if new:
             self._news = merged(self._news, new)
+
+
+def _leave(frame: Frame, now: float) -> None:
+    """Nobody needs it."""
 
 
 def _size_of(what: object) -> int:

@@ -146,7 +146,7 @@ def test_an_ordinary_frame_takes_the_short_cut(line: str) -> None:
     texts = [chunk(b"12"), chunk(b"34")] if line == "audiocodes" else [media(b"12"), media(b"34")]
     made.telephony_said(texts[0], 1.0)
 
-    assert made.passes(texts[1], 1.0) == (encoded(b"34"), 20 if line == "twilio" else None)
+    assert made.passes(texts[1], 1.0) == (encoded(b"34"), 20 if line == "twilio" else None, 2)
 
 
 def test_twilio_may_name_the_stream_before_the_sound_or_after_it() -> None:
@@ -156,8 +156,8 @@ def test_twilio_may_name_the_stream_before_the_sound_or_after_it() -> None:
     after = before.replace(named, "")[:-1] + "," + named[:-1] + "}"
     both, neither = before[:-1] + "," + named[:-1] + "}", before.replace(named, "")
 
-    assert made.passes(before, 1.0) == (encoded(b"1"), 40)
-    assert made.passes(after, 1.0) == (encoded(b"1"), 40)
+    assert made.passes(before, 1.0) == (encoded(b"1"), 40, 1)
+    assert made.passes(after, 1.0) == (encoded(b"1"), 40, 1)
     assert made.passes(both, 1.0) is None
     assert made.passes(neither, 1.0) is None
 
@@ -168,7 +168,7 @@ def test_a_chunk_passes_that_begins_as_the_one_before_it() -> None:
 
     made.telephony_said(chunk(b"12"), 1.0)
 
-    assert made.passes(chunk(b"34"), 1.0) == (encoded(b"34"), None)
+    assert made.passes(chunk(b"34"), 1.0) == (encoded(b"34"), None, 2)
     assert made.passes(chunk(b"3"), 1.0) is None  # half a sample
     made.telephony_said(chunk(b"3"), 1.0)
     assert made.passes(chunk(b"34"), 1.0) is None  # for the other half comes first

@@ -20,7 +20,7 @@ class Keeper:
         self.told = list[tuple[object, float]]()
 
     def put(self, what: object, now: float) -> None:
-        self.journal.put((self, Keeper.take, what, now))
+        self.journal.put((self, self.take, what, now))
 
     def take(self, what: object, now: float) -> None:
         self.told.append((what, now))
@@ -75,7 +75,7 @@ async def test_calls_that_share_one_are_kept_apart(tmp_path: Path, writer: Write
     calls = [call(tmp_path / name, writer, journal) for name in "abc"]
     for nth in range(100):
         for one in calls:
-            one.passed((SOUND, nth * 20), nth * 0.02)
+            one.passed((SOUND, nth * 20, 160), nth * 0.02)
             if nth % 10 == 0:
                 one.said("model", "in", json.dumps({"type": one.folder.name}), nth * 0.02)
     for one in calls:
@@ -109,7 +109,7 @@ async def test_after_its_end_nothing_is_kept_of_a_call(tmp_path: Path, writer: W
     over = call(tmp_path / "a", writer, journal)
     over.finish({}, {}, 1.0)
     await over.closed()
-    over.passed((SOUND, 0), 5.0)
+    over.passed((SOUND, 0, 160), 5.0)
     over.said("model", "in", '{"type":"late"}', 5.0)
     journal.sort(9.0)
     over.hand_over_if_due(99.0)

@@ -60,7 +60,7 @@ class Both:
 
     def frame(self, number: int, stamp: int | None) -> None:
         sound = b64encode(bytes([number % 250]) * 160).decode()
-        self.short.passed((sound, stamp), self.now)
+        self.short.passed((sound, stamp, 160), self.now)
         media = {"payload": sound} | ({} if stamp is None else {"timestamp": str(stamp)})
         self.long.said("telephony", "in", json.dumps({"event": "media", "media": media}), self.now)
         append = {"type": "input_audio_buffer.append", "audio": sound}
@@ -173,7 +173,7 @@ async def test_of_a_frame_that_nobody_needs_no_more_than_its_hash_is_kept(
         )
         before = [sys.getrefcount(sound) for sound in sounds]
         for nth in range(20):
-            call.passed((sounds[nth], nth * 20), START + nth * 0.02)
+            call.passed((sounds[nth], nth * 20, frame_bytes), START + nth * 0.02)
         call.journal.sort(START + 0.4)
         kept[whole] = [sys.getrefcount(sound) for sound in sounds]
         kept[whole] = [now - then for now, then in zip(kept[whole], before, strict=True)]

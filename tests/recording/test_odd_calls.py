@@ -31,8 +31,8 @@ def recorder(folder: Path, writer: Writer, format: AudioFormat | None) -> CallRe
     return CallRecorder(folder, format, START, record=True, flight=True, writer=writer)
 
 
-def frame(raw: bytes) -> tuple[str, int | None]:
-    return b64encode(raw).decode(), None
+def frame(raw: bytes) -> tuple[str, int | None, int]:
+    return b64encode(raw).decode(), None, len(raw)
 
 
 def said(item: str) -> dict[str, Any]:

@@ -538,7 +538,7 @@ async def test_without_a_flight_a_frame_that_passed_is_not_kept(
     tmp_path: Path, writer: Writer
 ) -> None:
     call = CallRecorder(tmp_path / "x", PCMU_8K, START, record=False, flight=False, writer=writer)
-    call.passed(("VVVV", None), START)
+    call.passed(("VVVV", None, 3), START)
     call.finish({}, {}, START)
     await call.closed()
 
