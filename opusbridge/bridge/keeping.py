@@ -5,14 +5,10 @@ import asyncio
 from opusbridge.call.engine import Outgoing
 from opusbridge.events import Event
 from opusbridge.logs import Log
-from opusbridge.recording.journal import SORT_SECONDS
 from opusbridge.recording.recorder import CallRecorder
 
 log = Log("opusbridge.bridge")
 
-#: A call of which nothing is to be written so long after that was due is silent. Whoever looked
-#: sooner would sort the journal of all calls time and again, for a few things each.
-SILENT_SECONDS = 2 * SORT_SECONDS
 #: An ended call waits so long for its files. Writing them takes part of a second; a disk that
 #: stands still must not keep the place of a caller who is no longer there.
 FILES_SECONDS = 5.0
@@ -29,7 +25,7 @@ async def write_as_it_goes(recorder: CallRecorder | None) -> None:
         # A line that is not silent hands over in passing, and this finds nothing to do.
         nonlocal timer
         recorder.hand_over_if_due(loop.time())
-        timer = loop.call_at(recorder.hand_over_at + SILENT_SECONDS, look)
+        timer = loop.call_at(recorder.silent_at, look)
 
     look()  # a timer by itself: to wake a task as often takes three times as long
     try:

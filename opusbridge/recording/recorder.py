@@ -23,7 +23,7 @@ from opusbridge.events import Event
 from opusbridge.recording.batch import SHELL, Around, Batch, Columns, Entry, Frame
 from opusbridge.recording.call_files import FRAME_KIND, CallFiles
 from opusbridge.recording.facts import FACTS
-from opusbridge.recording.journal import Journal
+from opusbridge.recording.journal import SORT_SECONDS, Journal
 from opusbridge.recording.loudness import may_judge
 from opusbridge.recording.transcript_file import merged
 from opusbridge.recording.writer import Writer
@@ -112,6 +112,12 @@ class CallRecorder:
         """How many files could not be written, or not to their end."""
         return self._files.failed
 
+    @property
+    def silent_at(self) -> float:
+        """If nothing has been handed over by then, nobody else sees to it. Who looked sooner would
+        have the journal of all calls sorted time and again, for a few things each."""
+        return self.hand_over_at + 2 * SORT_SECONDS
+
     def follow(
         self,
         changes: Callable[[float], dict[str, Any]],
@@ -134,7 +140,7 @@ class CallRecorder:
             self.hand_over_at += HAND_OVER_SECONDS - FLIGHT_SECONDS
 
     def hand_over_if_due(self, now: float) -> None:
-        """To be called at :attr:`hand_over_at`: a silent line must not keep what is known."""
+        """To be called at :attr:`silent_at`: a silent line must not keep what is known."""
         if now >= self.hand_over_at:
             self.journal.sort(now)
             self.sorted(now)

@@ -12,7 +12,7 @@ from opusbridge.bridge import keeping
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
 from opusbridge.bridge.keeping import files_complete, write_as_it_goes
 from opusbridge.errors import ending
-from opusbridge.recording.recorder import FLIGHT_SECONDS, CallRecorder
+from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.sim.callers import Wait
 from opusbridge.sound import PCMU_8K
@@ -34,7 +34,9 @@ def test_what_was_said_on_a_line_that_has_fallen_silent_is_soon_on_the_disk(
         for word in ("one", "two", "three"):
             await asyncio.sleep(7.3)
             call.said("model", "in", json.dumps({"type": word}), now())
-            await asyncio.sleep(FLIGHT_SECONDS + 0.06)
+            await asyncio.sleep(0.01)
+            call.said("model", "in", json.dumps({"type": f"{word}!"}), now())
+            await asyncio.sleep(call.silent_at - now() + 0.01)
         keeping.cancel()
         await asyncio.sleep(0.1)
         call.said("model", "in", json.dumps({"type": "too late"}), call.hand_over_at - 0.01)
@@ -42,7 +44,9 @@ def test_what_was_said_on_a_line_that_has_fallen_silent_is_soon_on_the_disk(
     in_virtual_time(story())
     assert writer.close()
     lines = (tmp_path / "flight.jsonl").read_text().splitlines()[1:]
-    assert [json.loads(line)["text"]["type"] for line in lines] == ["one", "two", "three"]
+    assert [json.loads(line)["text"]["type"] for line in lines] == [
+        *("one", "one!", "two", "two!", "three", "three!")
+    ]
     call.finish({}, {}, 30.0)
 
 
