@@ -43,6 +43,8 @@ class Control:
         self._happened = happened
         self._may_transfer, self._may_send_keys = may_transfer, may_send_keys
         self._waiting: dict[str, asyncio.Future[effects.DeliverDigits]] = {}
+        self._of_tools: set[str] = set()
+        """Of those who wait."""
         self._over = Flag()
         self._collections = count(1)
         self._tool_call_id = ""
@@ -94,15 +96,20 @@ class Control:
         self, length: int | None, terminator: str, seconds: float, secret: bool
     ) -> Digits:
         if self._over.is_set():
+            # A tool is being cancelled; one that asks again and again must be reached by that.
+            await asyncio.sleep(seconds if self._tool_call_id else 0)
             return Digits("", False)
         name = f"digits-{next(self._collections)}"
         waiting = asyncio.get_running_loop().create_future()
         self._waiting[name] = waiting
+        if self._tool_call_id:
+            self._of_tools.add(name)
         self._happened(events.DigitsWanted(name, length, terminator, seconds, secret))
         try:
             delivered = await waiting
         finally:
             del self._waiting[name]
+            self._of_tools.discard(name)
             if not waiting.done() or waiting.cancelled():
                 self._happened(events.DigitsUnwanted(name))
         return as_digits(delivered)
@@ -114,9 +121,9 @@ class Control:
             waiting.set_result(effect)
 
     def call_ended(self) -> None:
-        """Nobody types any more."""
+        """Nobody types any more. Tools are cancelled; nobody else who waits is."""
         self._over.set()
-        for name in self._waiting:
+        for name in self._waiting.keys() - self._of_tools:
             self.deliver(effects.DeliverDigits(name, Private(""), "timeout"))
 
 

@@ -149,7 +149,7 @@ class CallContext:
         Ends after ``length`` keys, at ``terminator`` (which is none of them; empty: there is
         none), or ``timeout`` seconds after the last key, counted at first from the end of what
         the agent is saying. The tool's own ``timeout_seconds`` must leave room for that. Where
-        no call is, and when it ends, nothing was typed.
+        no call is nothing was typed; when it ends, the tool is cancelled as it waits.
 
         ``secret``: the keys are in no recording, transcript, log or flight recording, and
         their tones do not reach the model, which does not hear the caller meanwhile either.

@@ -161,14 +161,34 @@ async def test_who_stops_waiting_says_so() -> None:
 
 async def test_when_the_call_has_ended_nobody_waits_for_digits() -> None:
     control, happened = a_control()
-    of_tool = control.of_tool("call_1")
-    waiting = asyncio.create_task(of_tool.collect_digits(4, "#", 5.0, False))
+    waiting = asyncio.create_task(control.collect_digits(4, "#", 5.0, False))
     await asyncio.sleep(0)
     control.call_ended()
 
     assert await waiting == Digits("", False)
-    assert await of_tool.collect_digits(4, "#", 5.0, False) == Digits("", False)
+    assert await control.collect_digits(4, "#", 5.0, False) == Digits("", False)
     assert happened == [events.DigitsWanted("digits-1", 4, "#", 5.0, False)]
+
+
+async def test_a_tool_that_asks_again_and_again_is_cancelled_with_its_call() -> None:
+    control, _ = a_control()
+    of_tool, asked = control.of_tool("call_1"), list[Digits]()
+
+    async def tool() -> None:
+        while True:
+            asked.append(await of_tool.collect_digits(4, "#", 5.0, False))
+
+    waiting = asyncio.create_task(tool())
+    late = asyncio.create_task(asyncio.sleep(0.05))
+    await asyncio.sleep(0)
+    control.call_ended()
+    again = asyncio.create_task(tool())
+    await late
+    for task in (waiting, again):
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert asked == []
 
 
 async def test_one_tool_collects_at_a_time() -> None:

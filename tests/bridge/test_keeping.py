@@ -19,13 +19,14 @@ from opusbridge.sound import PCMU_8K
 from tests.bridge.virtual import Stage, in_virtual_time, play
 
 
+@pytest.mark.parametrize("record", [False, True])
 def test_what_was_said_on_a_line_that_has_fallen_silent_is_soon_on_the_disk(
-    tmp_path: Path,
+    tmp_path: Path, record: bool
 ) -> None:
     writer = Writer()
 
     call = CallRecorder(
-        tmp_path, PCMU_8K, 0.0, record=False, flight=True, writer=writer, call_id="x"
+        tmp_path, PCMU_8K, 0.0, record=record, flight=True, writer=writer, call_id="x"
     )
 
     async def story() -> None:

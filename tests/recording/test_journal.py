@@ -4,6 +4,8 @@ import json
 from base64 import b64encode
 from pathlib import Path
 
+import pytest
+
 from opusbridge.recording.journal import SORT_SECONDS, Journal
 from opusbridge.recording.recorder import FLIGHT_SECONDS, CallRecorder
 from opusbridge.recording.writer import Writer
@@ -114,3 +116,20 @@ async def test_after_its_end_nothing_is_kept_of_a_call(tmp_path: Path, writer: W
     journal.sort(9.0)
     over.hand_over_if_due(99.0)
     assert lines(over.folder) == []
+
+
+@pytest.mark.parametrize("record", [True, False])
+@pytest.mark.parametrize("busy_seconds", [1, 2, 3])
+def test_what_came_before_a_silence_is_on_the_disk(
+    tmp_path: Path, record: bool, busy_seconds: int
+) -> None:
+    writer = Writer()
+    one = CallRecorder(tmp_path, PCMU_8K, 0.0, record=record, flight=True, writer=writer)
+    for second in range(busy_seconds):
+        one.said("model", "in", json.dumps({"type": f"{second}"}), second + 0.01)
+        one.hand_over_if_due(second + 0.9)
+    for second in range(busy_seconds, busy_seconds + 5):
+        one.hand_over_if_due(float(second))
+    assert writer.close()  # as far as the disk is concerned: the process ends here
+    assert len(lines(tmp_path)) == busy_seconds
+    one.finish({}, {}, 9.0)
