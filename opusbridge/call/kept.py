@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import inf
 
 from opusbridge.audio.formats import levels_dbfs
+from opusbridge.call.judge import ECHO_SECONDS, RECENT_MS
 from opusbridge.call.segments import Segment
 from opusbridge.sound import Audio
 
@@ -17,8 +18,9 @@ from opusbridge.sound import Audio
 #: up, for an hour of it would be kept as well.
 MOST_KEPT_MS = 300_000.0
 
-#: What was heard is kept this much longer, for the echo of it to be known by.
-ECHO_KEPT_SECONDS = 1.5
+#: What was heard is kept this much longer, for the echo of it to be known by: the judge asks of
+#: the oldest sound that it weighs, too.
+ECHO_KEPT_SECONDS = RECENT_MS / 1000 + ECHO_SECONDS
 
 
 @dataclass(slots=True, eq=False)

@@ -2,9 +2,10 @@ from math import inf
 
 import pytest
 
+from opusbridge.call.judge import Judge
 from opusbridge.call.kept import ECHO_KEPT_SECONDS, MOST_KEPT_MS, KeptSound
 from opusbridge.call.segments import Segment
-from opusbridge.sound import PCMU_8K, Audio
+from opusbridge.sound import PCM_8K, PCMU_8K, Audio
 
 SEGMENT = Segment("resp_1", "item_1", 0)
 LOUD, QUIET = b"\x10\x90", b"\xff\x7f"
@@ -12,6 +13,12 @@ LOUD, QUIET = b"\x10\x90", b"\xff\x7f"
 
 def sound(ms: int, like: bytes = LOUD) -> Audio:
     return Audio.of(like * (4 * ms), PCMU_8K)
+
+
+def agents(ms: int, level: int) -> Audio:
+    """A square wave of that height of 32768."""
+    high, low = level.to_bytes(2, "little"), (-level).to_bytes(2, "little", signed=True)
+    return Audio.of((high + low) * (4 * ms), PCM_8K)
 
 
 def test_what_lies_behind_the_heard_byte_comes_back_in_order() -> None:
@@ -35,6 +42,19 @@ def test_what_was_heard_is_kept_no_longer_than_its_echo_lasts() -> None:
 
     kept.add(SEGMENT, sound(20), 8160, later, 8000, later + 0.1)
     assert kept.loudest(1.0, 2.0) == -inf
+
+
+def test_an_echo_of_which_the_judge_is_told_late_is_known_for_one() -> None:
+    kept = KeptSound()
+    judge = Judge(250, kept.loudest)
+    now = 1.0
+    for nth in range(150):
+        kept.add(SEGMENT, agents(20, 16_384), 320 * nth, now, 320 * nth, now)
+        now += 0.02
+        judge.hear(agents(20, 4_096), now)  # 12 dB below
+    judge.open(now - 1.9, now)
+
+    assert judge.voice_ms == 0
 
 
 def test_what_is_late_to_be_heard_is_kept_however_late() -> None:
