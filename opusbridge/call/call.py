@@ -78,7 +78,7 @@ class Call:
             if not talk.barge_in.floor_taken():
                 return found
             self.reckoned = False
-            return found + self.departure.caller_spoke(talk, now) + self.conclude(now)
+            return found + self._wishes.caller_spoke(talk, now) + self.conclude(now)
         self.reckoned = False
         found = self._decide(event, now)
         if self.ended is None:
@@ -291,7 +291,7 @@ class Call:
         if talk is None:
             return []
         taken = talk.barge_in.floor_taken()
-        found = self.departure.caller_spoke(talk, now) if taken else []
+        found = self._wishes.caller_spoke(talk, now) if taken else []
         found += self._wishes.look(talk, now) + self._look_after(talk, now)
         found += self.departure.look(talk, self._started, now)
         if talk.voice.spoke and self.answered_at is None:

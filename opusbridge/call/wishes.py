@@ -59,6 +59,12 @@ class Wishes:
         """Whether he is not on hold, and nobody waits for digits."""
         return not self.held and not self.keys.collecting
 
+    def caller_spoke(self, talk: Conversation, now: float) -> list[Effect]:
+        """He means it: what he cuts short takes the files behind it along."""
+        if not talk.mid_sentence:
+            self._to_play.clear()
+        return self._departure.caller_spoke(talk, now)
+
     def pressed(self, digits: Private[str], talk: Conversation | None, now: float) -> list[Effect]:
         return self._typed(self.keys.press(digits, now), talk, now)
 
@@ -130,8 +136,10 @@ class Wishes:
     def _typed(self, typed: Pressed, talk: Conversation | None, now: float) -> list[Effect]:
         if talk is None:
             return []
-        # Who types has heard enough.
-        found = talk.hush(now) if typed.taken or typed.action else []
+        found: list[Effect] = []
+        if typed.taken or typed.action:  # who types has heard enough
+            found += talk.hush(now)
+            self._to_play.clear()
         if typed.delivery is not None:
             found.append(typed.delivery)
             if typed.delivery.digits.value:

@@ -129,6 +129,53 @@ def test_or_for_its_being_cut() -> None:
     ]
 
 
+def test_a_caller_who_speaks_cuts_the_file_that_waits_too() -> None:
+    call = started()
+    answering(call, 1.0)
+    call.handle(play(), 1.2)
+    found = call.handle(events.SpeechStarted("item_3", 0), 1.5)
+    found += call.handle(events.ResponseDone("resp_1", "cancelled"), 1.6)
+
+    assert of(ClearPlayout, found)
+    assert heard(found) == []
+
+
+def test_where_barge_in_is_to_be_confirmed_it_is_cut_when_it_is() -> None:
+    call = started(replace(POLICY, confirm_ms=100))
+    answering(call, 1.0)
+    call.handle(play(), 1.2)
+    found = call.handle(events.SpeechStarted("item_3", 1200), 1.5)
+    loud = events.CallerSpoke(Audio.of(b"\x10\x90" * 80, PCMU_8K))
+    for nth in range(10):
+        found += call.handle(loud, 1.5 + nth * 0.02)
+    found += call.handle(events.ResponseDone("resp_1", "cancelled"), 1.8)
+
+    assert Note("barge-in") in found
+    assert heard(found) == []
+
+
+def test_where_speech_cuts_nothing_the_file_is_heard_behind_the_sentence() -> None:
+    how = replace(POLICY, barge_in=False, responses=replace(POLICY.responses, interrupts=False))
+    call = started(how)
+    answering(call, 1.0)
+    call.handle(play(), 1.2)
+    assert heard(call.handle(events.SpeechStarted("item_3", 0), 1.5)) == []
+
+    assert len(heard(call.handle(events.ResponseDone("resp_1", "completed"), 1.6))) == 1
+
+
+def test_who_types_what_is_collected_cuts_the_file_that_waits_too() -> None:
+    call = started()
+    answering(call, 1.0)
+    call.handle(play(), 1.2)
+    call.handle(events.DigitsWanted("digits-1", 4, "#", 5.0, False), 1.3)
+    found = call.handle(events.DigitsPressed(Private("1")), 1.5)
+    found += call.handle(events.ResponseDone("resp_1", "cancelled"), 1.6)
+
+    assert of(ClearPlayout, found)
+    assert heard(found) == []
+
+
 def test_a_file_that_waits_is_not_played_into_the_last_words() -> None:
     call = started()
     answering(call, 1.0)
