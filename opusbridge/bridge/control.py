@@ -62,7 +62,8 @@ class Control:
     def transfer(self, destination: str, reason: str, summary: str = "") -> None:
         target = self.agent.target(destination)
         self._may_transfer(target)
-        self._happened(events.TransferRequested(target, Private(reason), Private(summary)))
+        said = Private(reason), Private(summary)
+        self._happened(events.TransferRequested(target, *said, self._tool_call_id))
 
     def send_dtmf(self, digits: str) -> None:
         if not _KEYS.fullmatch(digits):

@@ -12,7 +12,7 @@ from opusbridge import effects, events
 from opusbridge.call.company import Company
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure, declined
-from opusbridge.call.handover import transfer_for
+from opusbridge.call.handover import transfer_for, who_asks
 from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.patience import FLOOD, Patience
 from opusbridge.call.pending import Why
@@ -173,7 +173,7 @@ class Call:
                 return self.departure.wish(effects.HangUp(reason), talk, now)
             case events.TransferRequested():
                 then = transfer_for(event, withheld=self.transcript.paused)
-                return self.departure.wish(then, talk, now)
+                return self.departure.wish(then, talk, now, who_asks(event))
             case events.RecordingPauseRequested(by):
                 heard = talk.voice.being_heard if talk else ()
                 news = self.transcript.pause(by, self.call_ms(now), heard)

@@ -37,6 +37,8 @@ from opusbridge.errors import Ending, Outcome, ending
 from opusbridge.events import FromTelephony
 from opusbridge.privacy import Private
 
+Then = effects.HangUp | effects.TransferCall
+
 #: Hang-ups of the agent's own: a caller who speaks keeps the line.
 GIVES_WAY = frozenset({"agent-hung-up", "no-input"})
 #: Of a caller who says nothing; the agent was told to say goodbye, and no more.
@@ -108,37 +110,42 @@ class Departure:
 
     def wish(
         self,
-        then: effects.HangUp | effects.TransferCall,
+        then: Then,
         talk: Conversation | None,
         now: float,
-        by_caller: bool = False,
+        by: str = "",
     ) -> list[Effect]:
-        """Once everything was heard; the agent's own wish gives way to the caller's speech."""
+        """Once everything was heard; the agent's own wish gives way to the caller's speech.
+
+        ``by``: a transfer is asked for by a "tool", an "operator" or the "caller", else by us.
+        """
         gives_way = isinstance(then, effects.TransferCall) or then.reason in GIVES_WAY
-        by_agent = gives_way and not by_caller
+        by_agent = gives_way and by != "caller"
+        by_tool = by == "tool" or then.reason == "agent-hung-up"
         if self.with_another and isinstance(then, effects.HangUp):
             return self._hang_up_there(then, now)
-        if not self._may_wish(then, by_agent):
+        if not self._may_wish(then, by_agent, by == "operator"):
             return []
+        farewell = Farewell(then, now, by_agent, awaits_reply=by_agent, by_tool=by_tool)
         if by_agent and talk is not None and talk.barge_in.keeps_the_line:
-            return self._line_kept(then, talk, now)
-        self._farewell = Farewell(then, now, by_agent, awaits_reply=by_agent)
+            return self._line_kept(farewell, talk, now)
+        self._farewell = farewell
         if talk is not None:
             talk.barge_in.leaving = by_agent
         return []
 
-    def _may_wish(self, then: effects.HangUp | effects.TransferCall, by_agent: bool) -> bool:
+    def _may_wish(self, then: Then, by_agent: bool, by_operator: bool) -> bool:
         """Whether it changes anything: the agent's own wish takes the place of nobody else's."""
         hang_up = isinstance(then, effects.HangUp) and not by_agent
         if self._leaving:  # should the transfer fail, it is still wanted
             return hang_up and self._transferring and self.closing is None
-        return hang_up or self._farewell is None or self._farewell.by_agent
+        return hang_up or by_operator or self._farewell is None or self._farewell.by_agent
 
     def caller_spoke(self, talk: Conversation, now: float) -> list[Effect]:
         if self._farewell is None or not self._farewell.by_agent:
             return []
-        then, self._farewell, talk.barge_in.leaving = self._farewell.then, None, False
-        return self._line_kept(then, talk, now)
+        kept, self._farewell, talk.barge_in.leaving = self._farewell, None, False
+        return self._line_kept(kept, talk, now)
 
     def key_pressed(self, talk: Conversation | None, now: float) -> list[Effect]:
         """It tells that he is there, if that was the question."""
@@ -147,14 +154,12 @@ class Departure:
             return []
         return self.caller_spoke(talk, now)
 
-    def _line_kept(
-        self, then: effects.HangUp | effects.TransferCall, talk: Conversation, now: float
-    ) -> list[Effect]:
+    def _line_kept(self, kept: Farewell, talk: Conversation, now: float) -> list[Effect]:
         """The agent is told, or it would believe its tool; its answer is owed in any case."""
         noted = Note("farewell-cancelled")
-        if then == UNHEARD:
-            return [noted]  # not the agent's wish
-        what = "hang-up" if isinstance(then, effects.HangUp) else "transfer"
+        if not kept.by_tool:
+            return [noted]
+        what = "hang-up" if isinstance(kept.then, effects.HangUp) else "transfer"
         words = Private(LINE_KEPT.format(what=what))
         return [noted, *talk.add_text(None, "system", words, now)]
 

@@ -43,6 +43,8 @@ class Farewell:
     """The agent's own wish: a caller who speaks cancels it."""
     awaits_reply: bool
     """The model still says goodbye: wait for that too."""
+    by_tool: bool = False
+    """The model believes in it: it is told if nothing comes of it."""
 
     def due(self, now: float, at_rest: bool, audible: bool, silent_at: float) -> bool:
         """``at_rest``: the model says nothing and owes nothing."""

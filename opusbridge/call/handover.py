@@ -20,6 +20,10 @@ def transfer_for(asked: TransferRequested, *, withheld: bool) -> TransferCall:
     return TransferCall(asked.target, asked.reason.value, asked.summary.value, withheld=withheld)
 
 
+def who_asks(asked: TransferRequested) -> str:
+    return "tool" if asked.tool_call_id else "operator"
+
+
 def with_handover(transfer: TransferCall, talk: Conversation) -> TransferCall:
     """The same transfer with what was heard by now, and what the tools found out."""
     said = (

@@ -160,7 +160,7 @@ class Wishes:
             return found + talk.add_text(Why.KEYS, "system", Private(SAY_NOW + action.words), now)
         if action.kind == "transfer" and action.target is not None:
             then = effects.TransferCall(action.target, "key")
-            return found + self._departure.wish(then, talk, now, by_caller=True)
+            return found + self._departure.wish(then, talk, now, by="caller")
         how = ending("agent-hung-up")
         return found + self._departure.part(how, ("goodbye",), talk, True, now)
 

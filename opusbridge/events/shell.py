@@ -50,6 +50,8 @@ class TransferRequested:
     """Like :attr:`summary` in the agent's words, which may be the caller's."""
     summary: Private[str] = NO_WORDS
     """For whoever takes the caller over."""
+    tool_call_id: str = ""
+    """The tool's that asks; empty: an operator does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,8 @@ class Toolbox:
             self._happened(events.HangUpRequested("agent-hung-up"))
             return dumps({"status": "hanging up"})
         if name == "transfer_call" and (target := self._target(arguments)) is not None:
-            self._happened(events.TransferRequested(Private(target)))
+            asked = events.TransferRequested(Private(target), tool_call_id=self.at_work)
+            self._happened(asked)
             return dumps({"status": "transferring"})
         raise ValueError("no such tool or destination")
 

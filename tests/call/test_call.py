@@ -564,15 +564,38 @@ def test_a_caller_who_is_speaking_already_is_not_hung_up_on() -> None:
 def test_an_agent_whose_transfer_the_caller_stopped_is_told_and_may_ask_again() -> None:
     call = started()
     answering(call, 1.0)
-    call.handle(events.TransferRequested(TARGET), 1.1)
+    call.handle(events.TransferRequested(TARGET, tool_call_id="call_1"), 1.1)
     call.handle(finished(), 1.2)
 
     found = call.handle(events.SpeechStarted("item_4", 0), 1.5)
     assert told(found) == [LINE_KEPT.format(what="transfer")]
     call.handle(events.TurnCommitted("item_4"), 2.0)
     call.handle(events.ResponseCreated("resp_2", "request-2"), 2.1)
-    call.handle(events.TransferRequested(TARGET), 2.2)
+    call.handle(events.TransferRequested(TARGET, tool_call_id="call_1"), 2.2)
     assert kinds(call.handle(finished("resp_2"), 2.3)) == [TransferCall]
+
+
+def test_of_an_operators_transfer_that_the_caller_stopped_the_agent_is_not_told() -> None:
+    call = started()
+    answering(call, 1.0)
+    call.handle(events.TransferRequested(TARGET), 1.1)
+
+    found = call.handle(events.SpeechStarted("item_4", 0), 1.5)
+    assert Note("farewell-cancelled") in found
+    assert told(found) == []
+    found = call.handle(events.TransferRequested(TARGET), 1.6)
+    assert (Note("farewell-cancelled") in found, told(found)) == (True, [])
+
+
+def test_the_later_of_two_wishes_of_an_operator_is_done() -> None:
+    call = started()
+    answering(call, 1.0)
+    call.handle(events.HangUpRequested("hung-up-by-operator"), 1.1)
+    call.handle(events.TransferRequested(TARGET, tool_call_id="call_1"), 1.2)
+    call.handle(events.TransferRequested(TARGET, Private("asked")), 1.3)
+    call.handle(finished(), 1.4)
+
+    assert when(wait(call, 9.0), TransferCall)
 
 
 def test_the_line_is_given_up_if_nobody_ends_the_call_after_we_hung_up() -> None:
@@ -626,7 +649,7 @@ def test_what_the_agent_wishes_afterwards_takes_an_operators_hang_up_from_nobody
     answering(call, 1.0)
     call.handle(events.HangUpRequested("hung-up-by-operator"), 1.1)
     call.handle(AGENT_HANGS_UP, 1.2)
-    call.handle(events.TransferRequested(TARGET), 1.3)
+    call.handle(events.TransferRequested(TARGET, tool_call_id="call_1"), 1.3)
 
     found = call.handle(events.SpeechStarted("item_3", 0), 1.4)
     assert Note("farewell-cancelled") not in found
