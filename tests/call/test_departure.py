@@ -5,7 +5,7 @@ from opusbridge.call.departure import Departure
 from opusbridge.call.farewell import HANG_UP_SECONDS, TAIL_SECONDS, TRANSFER_SECONDS
 from opusbridge.call.policy import TWILIO, CallPolicy
 from opusbridge.call.transcript import Transcript
-from opusbridge.effects import HangUp, SessionConfig, TransferCall
+from opusbridge.effects import HangUp, Note, SessionConfig, TransferCall
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
 from opusbridge.sound import PCM_24K, PCMU_8K
@@ -61,6 +61,14 @@ def test_a_transfer_that_failed_leaves_nothing_behind() -> None:
     assert not departure.under_way
     assert departure.gone_at is None
     assert departure.ending("telephony-lost") == ending("telephony-lost")
+
+
+def test_of_a_transfer_of_our_own_that_the_caller_stopped_the_model_is_told_nothing() -> None:
+    departure, talk = Departure(), conversation()
+    departure.wish(TRANSFER, talk, 0.0)
+
+    assert departure.caller_spoke(talk, 1.0) == [Note("farewell-cancelled")]
+    assert not departure.wished
 
 
 def test_last_words_are_announced_once() -> None:
