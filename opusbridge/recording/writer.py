@@ -23,8 +23,9 @@ LIMIT_BYTES = 64 * 2**20
 #: So long jobs come together: waking the thread for each would take the processor from the calls.
 LINGER_SECONDS = 0.4
 
-#: So many jobs are done together at most: what one keeps in memory is free when its last part is.
-MOST_TOGETHER = 64
+#: So many jobs are done together at most: what one keeps in memory is free when its last part is
+#: done, and the calls have the interpreter for themselves now and then.
+MOST_TOGETHER = 8
 
 #: After so many parts the calls' thread gets the interpreter for certain: half a millisecond of
 #: work, where a frame could else wait for the interpreter's switch interval, 5 ms.

@@ -65,7 +65,7 @@ class _PlayedAgent(Agent):
     _base: Agent = PrivateAttr()
 
     def changed(self, told: object) -> Agent:
-        return agent_for(self._script, self._base.changed(told))
+        return _played(self._script, self._base.changed(told), self._base)
 
 
 def defaults() -> dict[str, Any]:
@@ -100,6 +100,11 @@ def agent_for(script: CallScript, base: Agent) -> Agent:
 
     :raises ConfigurationError: naming the line of a key that will not do.
     """
+    return _played(script, base)
+
+
+def _played(script: CallScript, base: Agent, before: Agent | None = None) -> Agent:
+    """``before``: who was played until ``configure`` chose this one."""
     unknown = next((name for name in script.agent if name not in AGENT_KEYS), None)
     if unknown is not None:
         raise ConfigurationError(
@@ -110,12 +115,13 @@ def agent_for(script: CallScript, base: Agent) -> Agent:
     keys |= {name: None if value is False and name == "greeting" else value
              for name, value in script.agent.items()}  # fmt: skip
     tools = {tool.name: tool for tool in base.tools}
+    had = () if before is None else [tool.name for tool in before.tools]
     if script.agent.get("destinations") and transfer_call.name not in tools:
         tools[transfer_call.name] = transfer_call
     for table in script.tools:
         if table.played:
             tools[table.name] = ScriptedTool(table, tools.get(table.name))
-        elif table.name not in tools and base.configure is None:
+        elif table.name not in (*tools, *had) and base.configure is None:
             raise ConfigurationError(
                 f"{_place(script, 'tools', script.tools.index(table))}: the agent has no tool "
                 f"{table.name}: give it an output or an error"
@@ -125,7 +131,7 @@ def agent_for(script: CallScript, base: Agent) -> Agent:
     except ConfigurationError as error:
         key = next((name for name in script.agent if f"agent: {name}" in str(error)), None)
         raise ConfigurationError(f"{_place(script, 'agent', key)}: {error}") from None
-    played._script, played._base = script, base
+    played._script, played._base, played._home = script, base, base._home
     return played
 
 

@@ -1,6 +1,7 @@
 """An agent's own functions in virtual time: tools that wait for keys, and ``configure``."""
 
 import os
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -233,12 +234,56 @@ def test_a_tool_may_be_timed_that_only_configure_brings() -> None:
     assert "booked" in str(call.transcript)
 
 
+def test_a_tool_may_be_timed_that_configure_takes_away() -> None:
+    @tool
+    async def book() -> str:
+        """Book."""
+        return "booked"
+
+    other = Agent(name="other", instructions="Sell.", greeting="Ask.")
+    base = Agent(name="first", instructions="Wait.", tools=[book], configure=lambda call: other)
+    played = agent_for(load_script(BOOKING % "seconds = 2"), base)
+
+    assert played.changed(other).name == "other"
+    assert played.changed(other).tools == ()
+
+
 def test_a_tool_that_not_even_configure_brings_is_told() -> None:
     other = Agent(name="other", instructions="Sell.", greeting="Ask.")
     agent = Agent(name="first", instructions="Wait.", configure=lambda call: other)
     call = call_script(BOOKING % "seconds = 2", agent=agent)
 
     assert "<script>:22: tools[0]: the agent has no tool book" in str(call.failures)
+
+
+GREETING = """
+from opusbridge import Agent
+
+def configure(call):
+    return Agent(name="other", instructions="Sell.", greeting_audio="hello.wav",
+                 greeting_words="Hello.")
+
+agent = Agent(name="first", instructions="Wait.", greeting="Ask.", configure=configure)
+"""
+
+
+HANGING_UP = """
+[caller]
+steps = [{ wait_for_agent = true }, { hang_up = true }]
+
+[[model.replies]]
+text = "Hello."
+"""
+
+
+def test_what_configure_names_is_found_beside_the_agents_file(tmp_path: Path) -> None:
+    (tmp_path / "agent.py").write_text(GREETING, "utf-8")
+    with wave.open(str(tmp_path / "hello.wav"), "wb") as clip:
+        clip.setparams((1, 2, 8000, 0, "NONE", ""))
+        clip.writeframes((b"\x00\x20" * 8 + b"\x00\xe0" * 8) * 500)
+    call = call_script(HANGING_UP, agent=Agent.load(str(tmp_path / "agent.py")))
+
+    assert call.ok, call.report
 
 
 def failing(call: CallContext) -> None:
