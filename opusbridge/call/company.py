@@ -77,9 +77,8 @@ class Company:
         since = now if held else talk.owes_since
         self._hold.look(owed, silent_at, now, since, deaf)
         quiet = started and not departure.wished and talk.quiet and not (held or typing)
-        if talk.line.stirred():
-            self._ladder.look(False, silent_at, now)  # that may be an echo: no answer to a nudge
-        self._ladder.look(quiet, silent_at, now)
+        # A voice on his line puts it off, but may be an echo: that is no answer to a nudge.
+        self._ladder.look(quiet, max(silent_at, talk.line.voice_at), now)
         silent = started and not (held or typing or talk.response.caller_speaking)
         found = self._fill(talk, silent, silent_at, now)
         if not found and self._hold.due(now):

@@ -57,7 +57,8 @@ class CallerLine:
         """Whether to listen for his voice."""
         self.voiced = False
         """It was heard since his last turn was over; where nobody listens, never."""
-        self._stirred = False  # it was since somebody asked
+        self.voice_at = -inf
+        """When it was heard last; where nobody listens, never."""
         self._expected_ms: float | None = None
         self._speaking = False
         self._feed_at: float | None = None
@@ -72,9 +73,8 @@ class CallerLine:
         self._came_at, self._fed_ms = now, 0
         if self._speaking:
             self._feed_at = now + QUIET_SECONDS
-        if self.listens and not (self.voiced and self._stirred):
-            loud = max(levels_dbfs(event.audio), default=-inf) > VOICE_DBFS
-            self.voiced, self._stirred = self.voiced or loud, self._stirred or loud
+        if self.listens and max(levels_dbfs(event.audio), default=-inf) > VOICE_DBFS:
+            self.voiced, self.voice_at = True, now
         audio = self._path.convert(event.audio)
         if audio is None:
             return found
@@ -84,11 +84,6 @@ class CallerLine:
             return found
         self.dropped_ms += self._held.hold(audio)
         return found
-
-    def stirred(self) -> bool:
-        """Whether his voice was heard since this was asked last; where nobody listens, never."""
-        stirred, self._stirred = self._stirred, False
-        return stirred
 
     def restarts(self) -> None:
         """The provider's clock begins anew: what it says is no hole."""

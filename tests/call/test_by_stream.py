@@ -169,6 +169,15 @@ def test_who_has_fallen_silent_is_asked_though_his_stream_goes_on() -> None:
     assert nudges(lives(call, 6.9, 12.1)) == [1.0]
 
 
+def test_one_sound_puts_the_question_off_from_when_it_was_heard() -> None:
+    call = ready(replace(POLICY, no_input=LADDER))
+    passes(call, 1.0)
+    speaks(call, 100, 1.0)
+
+    assert nudges(passes(call, 5.9)) == []
+    assert nudges(passes(call, 6.1)) == [1.0]
+
+
 def test_the_echo_of_a_nudge_is_no_answer_to_it() -> None:
     call = ready(replace(POLICY, no_input=LADDER))
     found = passes(call, 5.5)
