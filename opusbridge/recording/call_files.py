@@ -27,10 +27,6 @@ from opusbridge.sound import PCMU_8K, AudioFormat
 #: half a millisecond; else a frame could wait for the interpreter's switch interval, 5 ms.
 YIELD_EVERY = 128
 
-#: Batches, where a recording has them come twice as often: to note two at once takes little more
-#: than one, and a crash may cost a flight a second and a half wherever it is kept.
-NOTED_TOGETHER = 2
-
 #: What most wires call a frame.
 FRAME_KIND = "media"
 
@@ -61,14 +57,10 @@ class CallFiles:
         self._flight: FlightRecording | None = None
         self._written_until = started_at
         self._dropped = self._lost = 0
-        self._to_note: list[tuple[Batch, int]] = []
-        self._noted_together = NOTED_TOGETHER if record else 1
         self._transcript = TranscriptFile(folder / files.TRANSCRIPT, call_id)
         self.failed = 0
 
-    def write(
-        self, batch: Batch, dropped: int, news: dict[str, Any], *, last: bool = False
-    ) -> Iterator[None]:
+    def write(self, batch: Batch, dropped: int, news: dict[str, Any]) -> Iterator[None]:
         """``dropped``: entries of this call lost so far; ``news``: of the transcript. In three
         parts: what is heard and said; the flight; its way to the disk."""
         self._format = self._format or _format_of(batch)
@@ -83,14 +75,9 @@ class CallFiles:
             self._soundtrack = None
         if self._flight is None:
             return
-        self._to_note.append((batch, dropped))
-        if len(self._to_note) < self._noted_together and not last:
-            return
         yield
-        batches, self._to_note = self._to_note, []
-        for batch, dropped in batches:
-            self._lost, self._dropped = dropped - self._dropped, dropped
-            self._note(self._flight, batch)
+        self._lost, self._dropped = dropped - self._dropped, dropped
+        self._note(self._flight, batch)
         yield
         # Unless one of the same call's before it found the disk broken meanwhile.
         if self._flight and not self._try(self._flight.flush):
@@ -111,7 +98,7 @@ class CallFiles:
             rest.callback(self._sum_up, call, transcript)
             rest.callback(self._finish_flight)
             rest.callback(self._finish_soundtrack, now)
-            yield from self.write(batch, dropped, {}, last=True)
+            yield from self.write(batch, dropped, {})
 
     def _finish_soundtrack(self, now: float) -> None:
         if self._soundtrack:

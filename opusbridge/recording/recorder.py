@@ -96,7 +96,6 @@ class CallRecorder:
         self.keeps_words = record
         self.wanted = _wanted(record, bool(flight))
         """What :meth:`observe` makes anything of."""
-        self._idle = True  # nothing came since the last batch
         self._changes: Callable[[float], dict[str, Any]] | None = None
         self._news: dict[str, Any] = {}  # of the transcript, not handed over yet
         self._whole = flight == "whole"
@@ -269,11 +268,8 @@ class CallRecorder:
         if self._changes is not None:
             self._follow(self._changes(now))
         batch, size = self._batch, self._size()
-        nothing = not (batch.flow or batch.entries or self._news)
-        if nothing and self._idle:
+        if not batch.flow and not batch.entries and not self._news:
             return
-        # The first of nothing goes, too: what was held back for the next is written with it.
-        self._idle = nothing
         self._begin_batch()
         if self._writer.submit(partial(self._files.write, batch, self.dropped, self._news), size):
             self._news = {}

@@ -27,9 +27,8 @@ LINGER_SECONDS = 0.4
 #: done, and the calls have the interpreter for themselves now and then.
 MOST_TOGETHER = 8
 
-#: After so many parts the calls' thread gets the interpreter for certain: half a millisecond of
-#: work, where a frame could else wait for the interpreter's switch interval, 5 ms.
-YIELD_EVERY = 8
+#: After the same part of all of them the calls' thread gets the interpreter for certain: half a
+#: millisecond of work, where a frame could else wait for its switch interval, 5 ms.
 YIELD_SECONDS = 0.0002
 
 log = structlog.get_logger(__name__)
@@ -108,13 +107,8 @@ class Writer:
     def _do_together(self, entries: Iterable[tuple[Job, int]]) -> None:
         going = [(_parts(job), size_bytes) for job, size_bytes in entries]
         while going:
-            left = []
-            for count, entry in enumerate(going, 1):
-                if self._goes_on(*entry):
-                    left.append(entry)
-                if count % YIELD_EVERY == 0:
-                    time.sleep(YIELD_SECONDS)
-            going = left
+            going = [entry for entry in going if self._goes_on(*entry)]
+            time.sleep(YIELD_SECONDS)
 
     def _goes_on(self, parts: Iterator[None], size_bytes: int) -> bool:
         """One part of a job; whether there are more."""

@@ -158,9 +158,7 @@ def test_configure_says_who_answers_and_with_which_tools(telephony: str) -> None
     assert "the second agent's" in str(call.transcript)
 
 
-BOOKING = """
-agent.instructions = "Book what is asked for."
-
+ONE_TURN = """
 [caller]
 steps = [
     { wait_for_agent = true },
@@ -169,6 +167,13 @@ steps = [
     { wait_for_agent = true },
     { hang_up = true },
 ]
+"""
+
+BOOKING = (
+    ONE_TURN
+    + """\
+[agent]
+instructions = "Book what is asked for."
 
 [[model.replies]]
 text = "What shall I book?"
@@ -186,6 +191,7 @@ name = "book"
 [expect]
 heard = ["Thank you"]
 """
+)
 
 
 @pytest.mark.parametrize("by_keys", [True, False])
@@ -314,16 +320,9 @@ def test_a_configure_that_fails_leaves_the_agent_as_it_is_and_the_test_knows(
     assert "configure failed" in capsys.readouterr().out
 
 
-MCP = """
-[caller]
-steps = [
-    { wait_for_agent = true },
-    { silence = 0.1 },
-    { tone = { hz = 300, seconds = 0.8 } },
-    { wait_for_agent = true },
-    { hang_up = true },
-]
-
+MCP = (
+    ONE_TURN
+    + """
 [[model.replies]]
 text = "How can I help you?"
 
@@ -338,6 +337,7 @@ heard = ["Thank you"]
 transcript = [{ speaker = "tool", text = "%s" }]
 tools = [{ name = "find", arguments = { number = "77" }, times = %d }]
 """
+)
 
 
 @pytest.mark.parametrize(("yes", "told"), [(True, "in Bergen"), (False, "refused")])
