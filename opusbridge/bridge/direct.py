@@ -7,6 +7,8 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 
+from opusbridge.bridge.frames import between_frames, frame_of, whole_texts
+
 #: Seconds for a peer to answer a close that it has caused.
 FAIL_SECONDS = 2.0
 
@@ -38,9 +40,24 @@ class DirectConnection(ClientConnection):
         """Send without waiting; ``False`` if that cannot be."""
         if self.state is not State.OPEN or self.paused:
             return False
-        self.protocol.send_text(text.encode())
-        self.send_data()
+        data = text.encode()
+        if (frame := frame_of(data, masked=True)) is None:
+            self.protocol.send_text(data)
+            self.send_data()
+        else:
+            self.transport.write(frame)
         return True
+
+    def data_received(self, data: bytes) -> None:
+        if self.take is not None and (self._idle or self._direct) and between_frames(self.protocol):
+            texts, data = whole_texts(data, masked=False)
+            if texts:
+                self._direct = True
+            for text in texts:
+                self._arrived(text)
+            if not data:
+                return
+        super().data_received(data)
 
     def process_event(self, event: Frame | Response) -> None:  # type: ignore[override]  # all a client gets
         if not isinstance(event, Frame) or event.opcode not in _DATA:

@@ -8,10 +8,11 @@ way in the ASGI scope (:func:`opusbridge.web.sockets.seam_over`).
 from collections.abc import Callable
 
 from starlette.websockets import WebSocket
-from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import State
 
+from opusbridge.bridge.frames import between_frames, frame_of, whole_texts
 from opusbridge.errors import PeerGone
 from opusbridge.web.pings import PingingProtocol
 from opusbridge.web.sockets import LEAN, OnBad, WebSocketSeam
@@ -49,6 +50,18 @@ class DirectProtocol(PingingProtocol):
             self.read_paused = False
             self.transport.resume_reading()
 
+    def data_received(self, data: bytes) -> None:
+        seam = self.seam
+        if seam is not None and not self.close_sent and between_frames(self.conn):
+            texts, data = whole_texts(data, masked=True)
+            if not self.read_paused:
+                self._hold_off(seam.too_fast(len(texts)))
+            for text in texts:
+                self._read(seam, text, is_text=True)
+            if not data:
+                return
+        super().data_received(data)
+
     def handle_events(self) -> None:
         if self.seam is not None and not self.read_paused:
             self._hold_off(self.seam.too_fast(len(self.conn.events)))
@@ -83,11 +96,13 @@ class DirectProtocol(PingingProtocol):
     def send_now(self, text: str) -> bool:
         if self.disconnected or self.close_sent or not self.writable.is_set():
             return False
-        try:
-            self.conn.send_text(text.encode())
-        except InvalidState:
+        if self.conn.state is not State.OPEN:
             return False
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        data = text.encode()
+        if (frame := frame_of(data, masked=False)) is None:
+            self.conn.send_text(data)
+            frame = b"".join(self.conn.data_to_send())
+        self.transport.write(frame)
         return True
 
     def break_off(self) -> None:
