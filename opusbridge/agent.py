@@ -157,7 +157,8 @@ class Agent(BaseModel):
 
     farewell_interruptible: bool = True
     """Whether a caller who speaks before the agent's own hang-up or transfer keeps the line.
-    False: he hears the goodbye to its end, and nothing he says then changes it."""
+    False: he hears the goodbye to its end, and nothing he says then changes it; needs
+    ``OPUSBRIDGE_RESPONSES_BY`` to be ``bridge``."""
 
     give_up: str = "wait"
     """What follows the apology when the model gave no answer for all our asking: ``wait`` for
@@ -308,6 +309,13 @@ class Agent(BaseModel):
 
         Raises :class:`ConfigurationError` if the two do not go together.
         """
+        if not self.farewell_interruptible and settings.responses_by == "model":
+            raise ConfigurationError(
+                "agent: farewell_interruptible: false leaves what is said over the goodbye "
+                "unanswered, and a model that starts responses itself would not: "
+                "OPUSBRIDGE_RESPONSES_BY must be bridge",
+                "farewell_interruptible",
+            )
         changes: dict[str, Any] = {
             "turn_detection": self.turn_detection,
             "barge_in": self.barge_in,

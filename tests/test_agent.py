@@ -203,6 +203,8 @@ def test_an_agent_that_does_not_go_with_the_settings_is_refused(settings: Settin
 
     with pytest.raises(ConfigurationError, match="RESPONSES_BY"):
         an_agent(turn_detection="none").applied_to(settings)
+    with pytest.raises(ConfigurationError, match=r"farewell_interruptible.*RESPONSES_BY"):
+        an_agent(farewell_interruptible=False).applied_to(settings)
 
 
 def test_a_stored_greeting_needs_its_words_and_replaces_the_models(hello: Path) -> None:
