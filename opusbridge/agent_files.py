@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from hashlib import sha256
 from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
@@ -24,12 +25,12 @@ HOME: ContextVar[Path] = ContextVar("HOME", default=Path())
 
 def module_of(path: Path) -> ModuleType:
     """The Python file, run. Within :func:`at_home`; raises whatever it raises."""
-    name = f"opusbridge_agent_{path.stem}"
+    name = f"opusbridge_agent_{path.stem}_{_digest(path)}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses and pickles of the file look their module up by its name.
+    # Dataclasses and pickles of the file look their module up by its name, so that is its alone.
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
@@ -63,10 +64,42 @@ def _function(name: object, key: str) -> Any:
     if not module_name or not function:
         what = "tools are" if key == "tool" else f"{key} is"
         raise ConfigurationError(f"{what} named as module:function")
-    found = getattr(importlib.import_module(module_name), function, None)
+    found = getattr(_module(module_name), function, None)
     if found is None:
         raise ConfigurationError(f"{key} {name} not found")
     return found
+
+
+def _module(name: str) -> ModuleType:
+    """By its name; if another folder's module has that name already, the one of our folder."""
+    home, parts = HOME.get(), name.split(".")
+    names = [parts[: end + 1] for end in range(len(parts))]
+    if _file(home, parts) is None or not any(_is_elsewhere(home, one) for one in names):
+        return importlib.import_module(name)
+    folder = f"opusbridge_agent_{_digest(home)}"
+    if folder not in sys.modules:
+        # As a package, it gives what is imported from it a name that no other folder's has.
+        package = ModuleType(folder)
+        package.__path__ = [str(home)]
+        sys.modules[folder] = package
+    return importlib.import_module(f"{folder}.{name}")
+
+
+def _file(home: Path, parts: list[str]) -> Path | None:
+    place = home.joinpath(*parts)
+    files = (place / "__init__.py", place.with_name(f"{place.name}.py"))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _is_elsewhere(home: Path, parts: list[str]) -> bool:
+    """Whether the module of that name was imported from another file than the folder's."""
+    there = getattr(sys.modules.get(".".join(parts)), "__file__", None)
+    own = _file(home, parts)
+    return there is not None and (own is None or Path(there).resolve() != own.resolve())
+
+
+def _digest(path: Path) -> str:
+    return sha256(str(path.resolve()).encode()).hexdigest()[:12]
 
 
 @contextmanager

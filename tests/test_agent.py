@@ -1,5 +1,6 @@
 """Agents: what they are made of, and how a file becomes one."""
 
+import calendar
 import os
 import sys
 from pathlib import Path
@@ -351,6 +352,56 @@ def test_a_toml_file_has_the_same_keys(tmp_path: Path) -> None:
     assert [tool.name for tool in agent.tools] == ["look_up", "transfer_call"]
     assert agent.target("billing") == Private(BILLING)
     assert agent.session == {"temperature": 0.7}
+
+
+def test_each_file_has_the_functions_of_its_own_folder(tmp_path: Path) -> None:
+    keys = """
+name = "a"
+instructions = "b"
+tools = ["desk_of_branch:book", "branch.counter:ask"]
+configure = "desk_of_branch:configure"
+"""
+    source = "from opusbridge.tools import tool\n@tool\ndef {}() -> str:\n    return '{}'\n"
+    for place in ("north", "south"):
+        folder = tmp_path / place
+        (folder / "branch").mkdir(parents=True)
+        (folder / "branch" / "__init__.py").write_text(f"PLACE = '{place}'\n")
+        ask = source.format("ask", place).replace(f"'{place}'", "PLACE")
+        (folder / "branch" / "counter.py").write_text(f"from . import PLACE\n{ask}")
+        hook = "def configure(call):\n    return book()\n"
+        (folder / "desk_of_branch.py").write_text(source.format("book", place) + hook)
+        (folder / "agent.toml").write_text(keys)
+
+    for place in ("north", "south", "north"):
+        agent = Agent.load(str(tmp_path / place / "agent.toml"))
+        assert [tool() for tool in agent.tools] == [place, place]
+        assert agent.configure is not None
+        assert agent.configure(None) == place
+        assert agent.configure is Agent.load(str(tmp_path / place / "agent.toml")).configure
+
+
+def test_a_neighbour_may_have_the_name_of_a_module_that_is_there_already(tmp_path: Path) -> None:
+    (tmp_path / "calendar.py").write_text("def configure(call): ...\n")
+    file = tmp_path / "shop.toml"
+    file.write_text("name='a'\ninstructions='b'\nconfigure='calendar:configure'\n")
+
+    assert Agent.load(str(file)).configure is not None
+    assert sys.modules["calendar"] is calendar
+
+
+def test_two_python_files_of_one_name_are_two_modules(tmp_path: Path) -> None:
+    agents = []
+    for place in ("north", "south"):
+        (tmp_path / place).mkdir()
+        file = tmp_path / place / "agent.py"
+        file.write_text(
+            f"import pickle\nclass Order:\n    place = '{place}'\n"
+            "def configure(call):\n    return pickle.loads(pickle.dumps(Order())).place\n"
+            f"{AGENT.replace(')', ', configure=configure)')}"
+        )
+        agents.append(Agent.load(str(file)))
+
+    assert [agent.configure and agent.configure(None) for agent in agents] == ["north", "south"]
 
 
 def test_a_toml_file_may_be_written_by_any_editor(tmp_path: Path) -> None:
