@@ -19,6 +19,9 @@ from opusbridge.privacy import Private
 
 #: No number that people type is longer.
 MOST_DIGITS = 64
+#: Keys so close behind a secret are still part of it, and so is the tone of its last key, however
+#: soon keys are one input otherwise.
+SECRET_TAIL_SECONDS = 1.5
 
 
 @dataclass(slots=True, repr=False)
@@ -86,7 +89,7 @@ class KeyDesk:
             return self._take(keys, now)
         if self._tail is not None:
             if self._tail.secret:
-                self._tail.until = now + self.policy.dtmf_gap
+                self._tail.until = self._secret_until(now)
                 return Pressed()
             keys = keys.removeprefix(self._tail.terminator)
             self._tail = None
@@ -154,7 +157,10 @@ class KeyDesk:
     def _over(self, collection: Collection, now: float) -> None:
         self._collection = None
         if collection.wanted.secret:
-            self._tail = _Tail(now + self.policy.dtmf_gap, True, "")
+            self._tail = _Tail(self._secret_until(now), True, "")
+
+    def _secret_until(self, now: float) -> float:
+        return now + max(self.policy.dtmf_gap, SECRET_TAIL_SECONDS)
 
     # --- Time ---------------------------------------------------------------------------
 

@@ -1,8 +1,10 @@
 """Where a key goes: collections, the agent's map, the model."""
 
+from dataclasses import replace
+
 import pytest
 
-from opusbridge.call.keys import MOST_DIGITS, KeyDesk, Pressed
+from opusbridge.call.keys import MOST_DIGITS, SECRET_TAIL_SECONDS, KeyDesk, Pressed
 from opusbridge.call.policy import TWILIO, CallPolicy, KeyAction
 from opusbridge.effects import DeliverDigits, SessionConfig
 from opusbridge.events import DigitsWanted
@@ -191,7 +193,21 @@ def test_what_follows_a_secret_is_swallowed_for_as_long_as_he_types() -> None:
     assert press(desk, "7#", 1.9) == Pressed()
     assert desk.timed_out(2.0) == Pressed()
     assert desk.secret
-    assert desk.timed_out(2.9) == Pressed()
+    assert desk.timed_out(1.9 + SECRET_TAIL_SECONDS) == Pressed()
+    assert not desk.secret
+
+
+def test_keys_that_are_told_one_by_one_keep_a_secret_all_the_same() -> None:
+    desk = KeyDesk(replace(POLICY, dtmf_gap=0.0))
+    desk.want(wanted(length=4, secret=True), 0.0)
+    assert delivered(press(desk, "4711", 1.0)) == ("4711", "length")
+
+    assert desk.timed_out(1.0 + SECRET_TAIL_SECONDS - 0.1) == Pressed()
+    assert desk.secret
+    assert press(desk, "#", 2.4) == Pressed()
+    desk.timed_out(2.4 + SECRET_TAIL_SECONDS - 0.1)
+    assert desk.secret
+    desk.timed_out(2.4 + SECRET_TAIL_SECONDS)
     assert not desk.secret
 
 
