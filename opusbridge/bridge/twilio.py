@@ -16,6 +16,7 @@ from opusbridge.call.policy import TWILIO
 from opusbridge.config import Settings
 from opusbridge.errors import TransferRefused, WishRefused
 from opusbridge.logs import Log
+from opusbridge.manners import read_rule
 from opusbridge.privacy import Private
 from opusbridge.protocols.twilio import twiml
 from opusbridge.protocols.twilio.dial import dial_result
@@ -28,6 +29,17 @@ def undiallable(agent: Agent) -> list[str]:
     """The names of the destinations that Twilio cannot dial."""
     targets = agent.destinations.items()
     return [name for name, target in targets if not twiml.diallable(target)]
+
+
+def untransferable(agent: Agent, settings: Settings) -> list[str]:
+    """The agent's keys that transfer callers, where Twilio's come in and no account is set."""
+    comes_in = settings.twilio_auth_token is not None or settings.allow_unauthenticated
+    account = settings.twilio_account_sid is not None and settings.twilio_auth_token is not None
+    if account or not comes_in:
+        return []
+    pressed = [key for key, rule in agent.keys.items() if read_rule(rule)[0] == "transfer"]
+    given_up = [] if agent.give_up_target is None else ["give_up"]
+    return given_up + [f"keys.{key}" for key in pressed]
 
 
 class TwilioRealtimeBridge(RealtimeBridge):
@@ -141,7 +153,8 @@ class TwilioRealtimeBridge(RealtimeBridge):
         self._happened(events.TelephonyLost())
 
     async def _redirect(self, call_sid: str, document: str) -> None:
-        if self._rest is None:
+        if self._rest is None:  # by a rule of the agent's: nobody asked whether it may
+            log.warning("no account is set: Twilio transfers nobody")
             self._happened(events.TransferFailed("error"))
             return
         try:

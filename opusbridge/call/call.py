@@ -314,7 +314,7 @@ class Call:
             found = talk.lost(now) + self._replace_model(worn_out, False, now)
             return found + self._company.keep(talk, self.departure, self._started, now)
         if given_up:
-            return self.departure.apologise(talk, self._started, now)
+            return self._company.apologise(talk, self.departure, self._started, now)
         found, wishes = self._rescue.dial(now), self._wishes
         wishes.keys.look(talk.voice.silent_at(now))
         typing, held = wishes.keys.collecting, wishes.held

@@ -4,6 +4,7 @@
 * A tool is at work that has a filler: that is played after a while, until the answer begins.
 * It is his turn and he says nothing: he is nudged, and in the end let go (``silence.py``).
 * The call must end soon: he is told.
+* The model gives no answer for all our asking: that is owned up to.
 """
 
 from math import inf
@@ -17,7 +18,8 @@ from opusbridge.call.policy import CallPolicy
 from opusbridge.call.silence import Ladder
 from opusbridge.call.stored import say_stored
 from opusbridge.call.voice import FILLER
-from opusbridge.effects import Effect, Note
+from opusbridge.effects import Effect, Note, TransferCall
+from opusbridge.errors import ending
 from opusbridge.privacy import Private
 
 #: What the model is told before the call has lasted for as long as it may.
@@ -122,6 +124,22 @@ class Company:
         left = self._warning_seconds
         words = Private(WARNING.format(seconds=f"{left:g}"))
         return [Note("warned", value=left), *talk.add_text(Why.TEXT, "system", words, now)]
+
+    def apologise(
+        self, talk: Conversation, departure: Departure, started: bool, now: float
+    ) -> list[Effect]:
+        """The retries are spent: say so, then do as the agent's policy says."""
+        talk.response.forgive()
+        how, target = talk.policy.give_up, talk.policy.give_up_target
+        noted = Note("apology", how)
+        if how == "hang_up":
+            failed = ending("model-failed")
+            return [noted, *departure.part(failed, ("sorry", "goodbye"), talk, started, now)]
+        found = [noted, *say_stored(talk, ("sorry",), now)]
+        if how == "transfer" and target is not None:
+            then = TransferCall(target, "no answer")
+            found += departure.wish(then, talk, now, by="last resort")
+        return found
 
     @property
     def deadline(self) -> float | None:

@@ -72,6 +72,7 @@ class Departure:
         self._release_at: float | None = None  # when nobody may need the model any more
         self._farewell: Farewell | None = None
         self._transferring = False  # of the two ways to part, the one that may fail
+        self._last_resort = False  # and then there is no other way
         self._look_at: float | None = None
         self._gone_at: float | None = None  # we parted: when to stop waiting
 
@@ -117,7 +118,8 @@ class Departure:
     ) -> list[Effect]:
         """Once everything was heard; the agent's own wish gives way to the caller's speech.
 
-        ``by``: a transfer is asked for by a "tool", an "operator" or the "caller", else by us.
+        ``by``: a transfer is asked for by a "tool", an "operator" or the "caller", or by us: as the
+        "last resort" of a call whose model gives no answer.
         """
         gives_way = isinstance(then, effects.TransferCall) or then.reason in GIVES_WAY
         by_agent = gives_way and by != "caller"
@@ -127,6 +129,7 @@ class Departure:
         if not self._may_wish(then, by_agent, by == "operator"):
             return []
         farewell = Farewell(then, now, by_agent, awaits_reply=by_agent, by_tool=by_tool)
+        farewell.last_resort = by == "last resort"
         if by_agent and talk is not None and talk.barge_in.keeps_the_line:
             return self._line_kept(farewell, talk, now)
         self._farewell = farewell
@@ -193,19 +196,6 @@ class Departure:
             return self.part(ending(UNHEARD.reason), ("goodbye",), talk, True, now)
         return say_stored(talk, ("goodbye",), now) + self.wish(UNHEARD, talk, now)
 
-    def apologise(self, talk: Conversation, started: bool, now: float) -> list[Effect]:
-        """The retries are spent: say so, then do as the agent's policy says."""
-        talk.response.forgive()
-        how, target = talk.policy.give_up, talk.policy.give_up_target
-        noted = Note("apology", how)
-        if how == "hang_up":
-            failed = ending("model-failed")
-            return [noted, *self.part(failed, ("sorry", "goodbye"), talk, started, now)]
-        found = [noted, *say_stored(talk, ("sorry",), now)]
-        if how == "transfer" and target is not None:
-            found += self.wish(effects.TransferCall(target, "no answer"), talk, now)
-        return found
-
     def press(self, digits: Private[str], talk: Conversation, now: float) -> list[Effect]:
         """Keys for the other end: at once, or, where they take the line, when all was heard."""
         if not talk.policy.telephony.transfers_return:
@@ -236,6 +226,7 @@ class Departure:
             return []
         self._farewell = None
         self._transferring = isinstance(farewell.then, effects.TransferCall)
+        self._last_resort = farewell.last_resort
         if isinstance(farewell.then, effects.HangUp):
             self.parting = ending(farewell.then.reason)
             self._gone_at = now + HANG_UP_SECONDS
@@ -280,7 +271,8 @@ class Departure:
         return True
 
     def give_back(self, reason: str, talk: Conversation, now: float) -> list[Effect] | None:
-        """The transfer failed: the agent is told, and is to say so. ``None``: there was none."""
+        """The transfer failed: the agent is told, and is to say so, unless nobody was left to tell.
+        ``None``: there was none."""
         pressing = self.pressing
         if not self.transfer_failed():
             return None
@@ -292,6 +284,11 @@ class Departure:
             return [noted, *say_stored(talk, self.unsaid, now)]
         if self._farewell is not None:
             return [noted]  # somebody wants to hang up, and has waited for this
+        if self._last_resort:  # a model that gave no answer would give none to this
+            return [
+                noted,
+                *self.part(ending("model-failed"), ("sorry", "goodbye"), talk, True, now),
+            ]
         words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
         return [noted, *talk.add_text(Why.TEXT, "system", words, now)]
 

@@ -45,6 +45,8 @@ class Farewell:
     """The model still says goodbye: wait for that too."""
     by_tool: bool = False
     """The model believes in it: it is told if nothing comes of it."""
+    last_resort: bool = False
+    """The model gave no answer: if nothing comes of it, nobody is there to go on."""
 
     def due(self, now: float, at_rest: bool, audible: bool, silent_at: float) -> bool:
         """``at_rest``: the model says nothing and owes nothing."""

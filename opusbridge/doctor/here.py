@@ -10,7 +10,7 @@ from opusbridge.agent import Agent
 from opusbridge.bridge.dialling import dialler
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.speech import stored_speech
-from opusbridge.bridge.twilio import undiallable
+from opusbridge.bridge.twilio import undiallable, untransferable
 from opusbridge.config import Settings, is_loopback
 from opusbridge.doctor.findings import Finding, failed, fine, skipped, warning
 from opusbridge.errors import ConfigurationError
@@ -70,6 +70,10 @@ def check_agent(
     if settings.twilio_account_sid is not None and (names := undiallable(agent)):
         what = f"{agent.name}: Twilio cannot dial these destinations: {', '.join(names)}"
         return warning("agent", what, "name them as +DIGITS (E.164) or sip:…"), agent
+    if keys := untransferable(agent, settings):
+        what = f"{agent.name}: Twilio transfers nobody without an account: {', '.join(keys)}"
+        cure = "set OPUSBRIDGE_TWILIO_ACCOUNT_SID and OPUSBRIDGE_TWILIO_AUTH_TOKEN"
+        return warning("agent", what, cure), agent
     tools = len(agent.tools)
     return fine("agent", f"{agent.name}, {tools} tool{'' if tools == 1 else 's'}"), agent
 

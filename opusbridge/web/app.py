@@ -13,7 +13,7 @@ from opusbridge.agent import Agent
 from opusbridge.bridge.dialling import dialler
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.speech import stored_speech
-from opusbridge.bridge.twilio import undiallable
+from opusbridge.bridge.twilio import undiallable, untransferable
 from opusbridge.bridge.twilio_rest import TwilioRest
 from opusbridge.bridge.which import which_sockets
 from opusbridge.config import Settings
@@ -163,3 +163,5 @@ def _warn(settings: Settings, access: Access, agent: Agent, *, voice_closed: boo
             _log.warning("the model is not told what a tool is for: no docstring", tool=tool.name)
     for name in undiallable(agent) if settings.twilio_account_sid is not None else []:
         _log.warning("Twilio cannot dial a destination", destination=name)
+    for key in untransferable(agent, settings):
+        _log.warning("no account is set: Twilio transfers nobody", about=key)

@@ -460,12 +460,14 @@ def test_an_agent_whose_goodbye_does_not_come_has_a_stored_one_said_for_it() -> 
 SPENT = Knobs(faults=fault("failed", 2, 3, 4, 5))
 
 
-def giving_up(how: str, target: str | None = None) -> Story:
+def giving_up(
+    how: str, target: str | None = None, surroundings: Surroundings | None = None
+) -> Story:
     def policy(policy: CallPolicy) -> CallPolicy:
         return replace(policy, give_up=how, give_up_target=Private(target) if target else None)
 
     steps = [*GREETED, asks(), Wait(22.0), asks(), WaitForAgent(), Wait(1.0), HangUp()]
-    return story(steps, SPENT, policy=policy)
+    return story(steps, SPENT, policy=policy, surroundings=surroundings)
 
 
 def test_retries_spent_are_owned_up_to_and_the_caller_may_try_again() -> None:
@@ -495,6 +497,19 @@ def test_retries_spent_transfer_the_caller_where_the_agent_says_so() -> None:
     ((_, transfer),) = told.all_of(effects.TransferCall)
     assert transfer.target == Private("+15550100300")
     assert told.reasons() == ["transferred"]
+
+
+@pytest.mark.parametrize("why", ["busy", "error"])
+def test_where_that_transfer_fails_the_call_ends_aloud_and_nobody_is_asked_again(why: str) -> None:
+    told = played(giving_up("transfer", "+15550100300", Surroundings(transfer_fails=why)))
+
+    assert told.clips()[-3:] == [
+        ("sorry", "Sorry."),
+        ("sorry", "Sorry."),
+        ("goodbye", "Goodbye."),
+    ]
+    assert len(told.at(effects.CreateResponse)) == 5
+    assert told.reasons() == ["model-failed"]
 
 
 def test_a_failure_that_asking_again_cannot_mend_ends_the_call_aloud() -> None:

@@ -412,6 +412,28 @@ destinations = { billing = "tel:+1-555-010-0300", branch = "tel:112" }
     assert found.state is State.FINE
 
 
+@pytest.mark.parametrize("taken", [{"twilio_auth_token": TOKEN}, {"allow_unauthenticated": True}])
+def test_a_transfer_for_which_no_account_is_set_is_worth_a_warning(
+    tmp_path: Path, taken: dict[str, Any]
+) -> None:
+    keys = """
+name = "shop"
+instructions = "Sell."
+give_up = "transfer:branch"
+destinations = { branch = "+15550100300" }
+keys = { 0 = "transfer:branch", 9 = "hang_up" }
+"""
+    (tmp_path / "shop.toml").write_text(keys)
+    agent = {"agent": str(tmp_path / "shop.toml")}
+    found, _ = check_agent(Settings.load(**agent, **taken))
+
+    assert found.state is State.WARNING
+    assert found.what == "shop: Twilio transfers nobody without an account: give_up, keys.0"
+    account = {"twilio_account_sid": "AC1", "twilio_auth_token": TOKEN}
+    assert check_agent(Settings.load(**agent, **account))[0].state is State.FINE
+    assert check_agent(Settings.load(**agent))[0].state is State.FINE  # nobody comes by Twilio
+
+
 def test_doors_that_nobody_can_use_are_named() -> None:
     found = check_doors(Settings.load(public_url=PUBLIC), "0.0.0.0", 8000)
     assert [one.what.split()[0] for one in found] == ["/audiocodes", "/twilio/voice", "/api"]

@@ -46,6 +46,18 @@ async def test_a_tool_of_which_the_model_is_told_nothing_is_in_the_log_once_it_s
     assert (line["log_level"], line["tool"]) == ("warning", "drop")
 
 
+async def test_a_transfer_that_nobody_could_make_is_in_the_log_once_it_serves() -> None:
+    there = {"branch": "+15550100300"}
+    agent = Agent(name="a", instructions="b", give_up="transfer:branch", destinations=there)
+    app: Starlette = create_app(Settings.load(twilio_auth_token="t"), agent)
+    with capture_logs() as lines:
+        async with app.router.lifespan_context(app):
+            pass
+
+    (line,) = (one for one in lines if "transfers nobody" in one["event"])
+    assert (line["log_level"], line["about"]) == ("warning", "give_up")
+
+
 @pytest.mark.parametrize(
     ("public_url", "api_url", "status"),
     [
