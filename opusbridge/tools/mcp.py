@@ -5,7 +5,7 @@ The provider connects to the server itself, with the secrets it is given here; t
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -144,12 +144,17 @@ class _Policy(Tool):
         async def in_the_loop(call: CallContext) -> None:
             self._answer = await approve(self._request, call)
 
-        def in_a_thread(call: CallContext) -> None:
+        def in_a_thread(call: CallContext) -> Awaitable[None] | None:
             self._answer = approve(self._request, call)
+            return self._awaited() if inspect.isawaitable(self._answer) else None
 
         function = in_the_loop if inspect.iscoroutinefunction(approve) else in_a_thread
         function.__name__ = f"approve_{label}"[:64]
         super().__init__(function, Manners(DEFAULT_TIMEOUT))
+
+    async def _awaited(self) -> None:
+        """Of what does not look async, but is: back in the loop."""
+        self._answer = await self._answer
 
     async def asked(self, request: McpRequest, call: CallContext) -> bool:
         self._request = request

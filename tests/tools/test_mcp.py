@@ -1,6 +1,9 @@
 """MCP servers: what the session is told of them, who approves, and secrets that stay so."""
 
+import asyncio
 import threading
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -111,6 +114,28 @@ async def test_a_plain_function_decides_in_a_thread_of_its_own() -> None:
         assert threading.current_thread() is not threading.main_thread()
         return (request, call.call_id) == (REQUEST, "call-1")
 
+    assert await server(approve=approve).approves(REQUEST, CALL)
+
+
+async def yes(request: McpRequest, call: CallContext) -> bool:
+    await asyncio.sleep(0)
+    return request == REQUEST
+
+
+@wraps(yes)
+def wrapped(request: McpRequest, call: CallContext) -> Awaitable[bool]:
+    return yes(request, call)
+
+
+class Policy:
+    async def __call__(self, request: McpRequest, call: CallContext) -> bool:
+        return await yes(request, call)
+
+
+@pytest.mark.parametrize(
+    "approve", [yes, wrapped, lambda request, call: yes(request, call), Policy(), partial(yes)]
+)
+async def test_an_answer_that_has_to_be_awaited_is(approve: Callable[..., Any]) -> None:
     assert await server(approve=approve).approves(REQUEST, CALL)
 
 
