@@ -29,6 +29,7 @@ from pydantic import (
 
 from opusbridge.agent_files import HOME, at_home, keys_of, module_of
 from opusbridge.config import BargeInKind, Settings, TurnDetectionKind
+from opusbridge.config.values import SomeSeconds
 from opusbridge.errors import ConfigurationError, TransferRefused
 from opusbridge.manners import Key, NoInput, Rule, read_rule
 from opusbridge.privacy import Private
@@ -172,7 +173,7 @@ class Agent(BaseModel):
     """What follows when the caller says nothing. None: the agent waits for as long as it
     takes."""
 
-    max_seconds: Annotated[float, Field(gt=0)] | None = None
+    max_seconds: SomeSeconds | None = None
     """The longest a call may last; the caller is told before. None: as the settings say."""
 
     configure: Hook | None = Field(default=None, repr=False)

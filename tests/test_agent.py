@@ -263,6 +263,12 @@ def test_the_agents_longest_call_wins_over_the_settings(settings: Settings) -> N
     assert an_agent().applied_to(settings).max_call_seconds == settings.max_call_seconds
 
 
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 0, -1])
+def test_no_call_lasts_for_ever(seconds: float) -> None:
+    assert refusal(max_seconds=seconds).startswith("agent: max_seconds: ")
+    assert "no_input" in refusal(no_input={"after_seconds": seconds})
+
+
 def test_the_receptionist_greets_and_can_hang_up() -> None:
     assert RECEPTIONIST.greeting == "Say hello and ask how you can help."
     assert [entry["name"] for entry in RECEPTIONIST.tool_definitions()] == ["hang_up"]
