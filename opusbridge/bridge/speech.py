@@ -26,7 +26,7 @@ class StoredSpeech:
 def stored_speech(language: str | None, folder: Path | None) -> StoredSpeech:
     """For ``language`` (``de``, ``pt-BR``), from ``folder/LANGUAGE/NAME.wav`` where there is one.
 
-    ``pt-BR`` falls back to ``pt``; what is missing is spoken in English. Raises
+    ``pt-BR`` falls back to ``pt``, in capitals or not; what is missing is spoken in English. Raises
     :class:`ConfigurationError` for a folder that is none and a file that cannot be used.
     """
     if folder is not None and not folder.is_dir():
@@ -47,10 +47,17 @@ def _own(name: str, language: str, folder: Path | None) -> Clip | None:
     if folder is None:
         return None
     for spoken in dict.fromkeys((language, language.partition("-")[0])):
-        path = folder / spoken / f"{name}.wav"
-        if path.exists():
-            return _read(path, f"{spoken}/{name}.wav")
+        for place in _places(spoken, folder):
+            path = place / f"{name}.wav"
+            if path.exists():
+                return _read(path, f"{place.name}/{name}.wav")
     return None
+
+
+def _places(language: str, folder: Path) -> list[Path]:
+    """Its folders; names of languages mean the same in capitals and in small letters."""
+    there = sorted(one for one in folder.iterdir() if one.name.lower() == language.lower())
+    return sorted(there, key=lambda one: one.name != language)
 
 
 def _read(path: Path, shown: str) -> Clip:

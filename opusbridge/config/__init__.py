@@ -145,7 +145,8 @@ class Settings(BaseSettings):
     default is the cheapest one that is good enough to restore a lost conversation from."""
 
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$")] | None = None
-    """The caller's language for the transcription, such as ``de``. None: it is detected."""
+    """The caller's language for the transcription, such as ``de``. Of ``pt-BR`` it is told ``pt``:
+    only the stored speech knows regions. None: it is detected."""
 
     vad_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How loud speech must be for ``server_vad``: the model's own default."""

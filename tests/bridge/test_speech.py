@@ -48,6 +48,15 @@ def test_a_region_has_its_own_files_and_else_those_of_the_language(tmp_path: Pat
     assert (spoken.clips["sorry"], spoken.clips["goodbye"]) == (regional, general)
 
 
+def test_languages_and_folders_may_be_written_in_any_case(tmp_path: Path) -> None:
+    german = put(tmp_path / "de" / "sorry.wav")
+    brazilian = put(tmp_path / "PT-br" / "sorry.wav", pcm=b"\x03\x04")
+    (tmp_path / "README").touch()
+
+    assert stored_speech("DE", tmp_path).clips["sorry"] == german
+    assert stored_speech("pt-BR", tmp_path).clips["sorry"] == brazilian
+
+
 def test_another_voice_in_english_is_found_under_english(tmp_path: Path) -> None:
     own = put(tmp_path / "en" / "one-moment.wav")
 

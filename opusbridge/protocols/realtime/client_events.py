@@ -67,8 +67,11 @@ def _noise_reduction(config: effects.SessionConfig) -> dict[str, Any] | None:
 def _transcription(config: effects.SessionConfig) -> dict[str, Any] | None:
     if config.transcription_model is None:
         return None
-    language = {} if config.language is None else {"language": config.language}
-    return {"model": config.transcription_model, **language}
+    transcription = {"model": config.transcription_model}
+    if config.language is not None:
+        # ISO 639: it knows no regions.
+        transcription["language"] = config.language.partition("-")[0].lower()
+    return transcription
 
 
 def _turn_detection(detection: effects.TurnDetection | None) -> dict[str, Any] | None:

@@ -188,6 +188,20 @@ def test_extra_settings_are_merged_last_object_by_object() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("de", "de"), ("DE", "de"), ("pt-BR", "pt"), ("YUE-Hant-HK", "yue")]
+)
+def test_the_language_is_said_as_the_transcription_takes_it(language: str, said: str) -> None:
+    configured = configure(PCMU_8K, transcription_model="whisper-1", language=language)
+
+    (update,) = sent_by(RealtimeProtocol(), configured)
+
+    assert update["session"]["audio"]["input"]["transcription"] == {
+        "model": "whisper-1",
+        "language": said,
+    }
+
+
 def test_a_tool_that_names_its_type_keeps_it() -> None:
     tool = {"type": "function", "name": "hang_up", "description": "", "parameters": {}}
 
