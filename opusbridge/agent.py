@@ -324,7 +324,7 @@ class Agent(BaseModel):
         }
         changes = {name: value for name, value in changes.items() if value is not None}
         if self.transcription is not None:
-            off = self.transcription == "none"
+            off = self.transcription.strip().lower() == "none"
             changes["transcription_model"] = None if off else self.transcription
         # A call keeps its settings, and as a rule they are the same for all.
         return settings.replace(**changes) if changes else settings

@@ -196,6 +196,7 @@ def test_what_the_agent_says_wins_over_the_settings(settings: Settings) -> None:
     assert applied.turn_detection == "none"
     assert applied.barge_in is False
     assert an_agent(barge_in="confirmed").applied_to(settings).barge_in == "confirmed"
+    assert an_agent(transcription="None ").applied_to(settings).transcription_model is None
     assert an_agent(transcription="whisper").applied_to(settings).transcription_model == "whisper"
 
 

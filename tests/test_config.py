@@ -72,6 +72,9 @@ def test_every_setting_says_why_it_has_its_default() -> None:
         ("OPUSBRIDGE_HOLD_AFTER", "4.5", "hold_after", 4.5),
         ("OPUSBRIDGE_RESUME_GRACE", "0", "resume_grace", 0.0),
         ("OPUSBRIDGE_SPEECH_DIR", "speech", "speech_dir", Path("speech")),
+        ("OPUSBRIDGE_DATA_DIR", "~/calls", "data_dir", Path.home() / "calls"),
+        ("OPUSBRIDGE_SPEECH_DIR", "~/speech", "speech_dir", Path.home() / "speech"),
+        ("OPUSBRIDGE_CAPACITY_FILE", "~/load.json", "capacity_file", Path.home() / "load.json"),
         ("OPUSBRIDGE_LOG_LEVEL", "DEBUG", "log_level", "debug"),
         ("OPUSBRIDGE_PUBLIC_URL", "https://v.example.com/", "public_url", "https://v.example.com"),
         (

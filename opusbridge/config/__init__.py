@@ -40,6 +40,7 @@ from opusbridge.config.values import (
     Secret,
     SocketURL,
     SomeSeconds,
+    UserPath,
     lower,
     none_is_off,
     seconds_list,
@@ -208,7 +209,7 @@ class Settings(BaseSettings):
     """How long a call outlives its model session while another is dialled; then the caller
     hears an apology and the call ends. 0: at once."""
 
-    speech_dir: Path | None = None
+    speech_dir: UserPath | None = None
     """Stored speech in other languages or voices: ``LANGUAGE/NAME.wav`` (16-bit mono, 8, 16 or
     24 kHz) for ``one-moment``, ``sorry`` and ``goodbye``. What is missing there is spoken in
     English."""
@@ -225,7 +226,7 @@ class Settings(BaseSettings):
     """Beyond it new calls are politely refused. 0: no limit, because it depends on the
     machine."""
 
-    capacity_file: Path | None = None
+    capacity_file: UserPath | None = None
     """What ``opusbridge bench --write`` left: the calls it found are the limit, where
     ``OPUSBRIDGE_MAX_CALLS`` is not set."""
 
@@ -233,7 +234,7 @@ class Settings(BaseSettings):
     """A forgotten line costs money: two hours is beyond any call that was meant. The model
     ends its own sessions sooner."""
 
-    data_dir: Path = Path("opusbridge-data")
+    data_dir: UserPath = Path("opusbridge-data")
     """The files of each call; in the current folder, where a first
     user finds it."""
 

@@ -1,5 +1,6 @@
 """What a setting's value must look like, whatever the setting."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -106,6 +107,14 @@ def _socket_url(value: str) -> str:
     return _url(value, ("wss", "ws"), query=True)
 
 
+def _of_user(path: Path) -> Path:
+    """``~`` is the user's home: in ``.env`` no shell has put it in."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("names the home of a user who has none") from None
+
+
 Secret = Annotated[
     Private[str], BeforeValidator(_secret), PlainSerializer(lambda _: "<private>", return_type=str)
 ]
@@ -121,4 +130,5 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _SOME_WAITS = TypeAdapter(Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=9)])
 #: A watchdog that is due at once would cut every response off.
 SomeSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+UserPath = Annotated[Path, AfterValidator(_of_user)]
 PhoneNumber = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]
