@@ -127,11 +127,12 @@ def _played(script: CallScript, base: Agent, before: Agent | None = None) -> Age
                 f"{table.name}: give it an output or an error"
             )
     try:
-        played = _PlayedAgent(**{**keys, "tools": list(tools.values())})
+        with base.at_home():
+            played = _PlayedAgent(**{**keys, "tools": list(tools.values())})
     except ConfigurationError as error:
         key = next((name for name in script.agent if f"agent: {name}" in str(error)), None)
         raise ConfigurationError(f"{_place(script, 'agent', key)}: {error}") from None
-    played._script, played._base, played._home = script, base, base._home
+    played._script, played._base = script, base
     return played
 
 

@@ -292,6 +292,18 @@ def test_what_configure_names_is_found_beside_the_agents_file(tmp_path: Path) ->
     assert call.ok, call.report
 
 
+def test_what_a_script_names_is_found_beside_the_agents_file(tmp_path: Path) -> None:
+    (tmp_path / "agent.toml").write_text("name = 'a'\ninstructions = 'b'\n", "utf-8")
+    with wave.open(str(tmp_path / "hello.wav"), "wb") as clip:
+        clip.setparams((1, 2, 8000, 0, "NONE", ""))
+        clip.writeframes(bytes(1600))
+    own = "[agent]\ngreeting_audio = 'hello.wav'\ngreeting_words = 'Hello.'\n"
+
+    played = agent_for(load_script(own + HANGING_UP), Agent.load(str(tmp_path / "agent.toml")))
+
+    assert played.greeting_audio == tmp_path / "hello.wav"
+
+
 def failing(call: CallContext) -> None:
     raise LookupError
 
