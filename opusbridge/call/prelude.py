@@ -23,6 +23,8 @@ _AT_ONCE = (
     events.RecordingResumeRequested,
     events.MessageRejected,
 )
+#: What the caller's line brought, which counts from when it came.
+_ON_HIS_LINE = (events.CallerSpoke, events.CallerStreamStopped)
 #: What leaves nobody who would wait.
 _NO_LONGER = (
     events.CallerHungUp,
@@ -45,6 +47,7 @@ class Prelude:
         self._kept: list[tuple[Event, float]] = []
         self._due: float | None = None
         self._answer_at: float | None = None
+        self._answered_at: float | None = None
 
     @property
     def arrived(self) -> bool:
@@ -96,14 +99,14 @@ class Prelude:
             return self._call.handle(events.DeadlineReached(), now)  # nobody came
         found: list[Effect] = []
         if is_due(self._answer_at, now):
-            self._answer_at = None
+            self._answer_at, self._answered_at = None, now
             found += [effects.AnswerCall(), *self._call.answered(now)]
         if is_due(self._due, now):
             found += [Note("configure-overdue"), *self._begin(now)]
         return found
 
     def _begin(self, now: float) -> list[Effect]:
-        """The caller's sound reaches his line with the time at which it came; all else now."""
+        """What the caller's line brought counts from when it came, all else from now."""
         call, kept = self._call, self._kept
         self.over, self._kept = True, []
         self._due = self._answer_at = None
@@ -111,7 +114,10 @@ class Prelude:
             call.adopt(self._offered)
         found: list[Effect] = []
         for event, at in sorted(kept, key=_rank):
-            found += call.handle(event, at if isinstance(event, events.CallerSpoke) else now)
+            found += call.handle(event, at if isinstance(event, _ON_HIS_LINE) else now)
+            talk = call.conversation
+            if isinstance(event, events.CallArrived) and talk and self._answered_at is not None:
+                talk.voice.answered(self._answered_at)
         return found
 
 
@@ -120,4 +126,4 @@ def _rank(entry: tuple[Event, float]) -> int:
     event, _ = entry
     if isinstance(event, events.CallArrived):
         return 0
-    return 1 if isinstance(event, events.CallerSpoke) else 2
+    return 1 if isinstance(event, _ON_HIS_LINE) else 2

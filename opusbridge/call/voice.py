@@ -172,9 +172,12 @@ class AgentVoice:
 
     def answer(self, now: float) -> list[Effect]:
         """Silence answers the phone; what is said is heard after it."""
-        answer = effects.AnswerCall()
-        self._ledger.silent_until(now + answer.silence_ms / 1000)
-        return [answer, *self._ping_behind_sound(now)]
+        self.answered(now)
+        return [effects.AnswerCall(), *self._ping_behind_sound(now)]
+
+    def answered(self, at: float) -> None:
+        """Silence did, at that instant."""
+        self._ledger.silent_until(at + effects.AnswerCall().silence_ms / 1000)
 
     # --- Being heard --------------------------------------------------------------------
 

@@ -7,11 +7,19 @@ import pytest
 
 from opusbridge import events
 from opusbridge.call.call import ANSWER_SECONDS, ARRIVAL_SECONDS, Call
-from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy, TelephonyTraits
+from opusbridge.call.policy import (
+    AUDIOCODES,
+    TWILIO,
+    CallPolicy,
+    Clip,
+    ResponsePolicy,
+    TelephonyTraits,
+)
 from opusbridge.call.prelude import MOST_KEPT, Prelude
 from opusbridge.effects import (
     AnswerCall,
     AppendAudio,
+    CommitAudio,
     ConfigureCall,
     ConfigureSession,
     ConfigureTelephony,
@@ -132,6 +140,45 @@ def test_the_phone_is_answered_in_time_and_once() -> None:
     while call.deadline is not None and call.deadline < 5.0:
         found += call.handle(events.DeadlineReached(), call.deadline)
     assert AnswerCall not in kinds(found)
+
+
+def by_stream(offered: CallPolicy) -> CallPolicy:
+    """The end of the caller's stream ends his turn, and there is no barge-in."""
+    session = replace(offered.session, turn_detection=None)
+    responses = replace(offered.responses, interrupts=False)
+    return replace(offered, session=session, responses=responses, barge_in=False)
+
+
+@pytest.mark.parametrize(("sound", "asked"), [(b"\xff", "greeting"), (b"\x10", "greeting+turn")])
+def test_a_stream_that_stops_because_we_answered_ends_a_turn_only_if_he_spoke(
+    sound: bytes, asked: str
+) -> None:
+    call, prelude = waiting(AUDIOCODES)
+    arrive(prelude)
+    prelude.handle(READY[0], 0.05)
+    prelude.handle(events.CallerSpoke(Audio.of(sound * 1600, PCMU_8K)), 0.2)
+    prelude.handle(events.DeadlineReached(), ANSWER_SECONDS)
+    prelude.handle(events.CallerStreamStopped(), 0.3)
+    prelude.offer(by_stream(policy(AUDIOCODES)))
+    found = prelude.handle(CONFIGURED, 0.6) + call.handle(READY[1], 0.7)
+    if CommitAudio() in found:
+        found += call.handle(events.TurnCommitted("item_1"), 0.8)
+
+    assert [one.why for one in found if isinstance(one, CreateResponse)] == [asked]
+
+
+def test_what_is_said_behind_the_silence_that_answered_is_heard_after_it() -> None:
+    call, prelude = waiting(AUDIOCODES)
+    arrive(prelude)
+    prelude.handle(events.DeadlineReached(), 0.25)
+    greeting = {"greeting": Clip(8000, bytes(16000))}
+    prelude.offer(replace(policy(AUDIOCODES), clips=greeting))
+    prelude.handle(CONFIGURED, 0.27)
+    assert call.conversation is not None
+
+    answer = AnswerCall()
+    heard_from = 0.25 + answer.silence_ms / 1000 + AUDIOCODES.wire_seconds
+    assert call.conversation.voice.silent_at(0.27) == pytest.approx(heard_from + 1.0)
 
 
 def test_the_callers_words_are_kept_for_the_model() -> None:
