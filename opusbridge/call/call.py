@@ -120,6 +120,7 @@ class Call:
 
     def _from_telephony(self, event: events.FromTelephony, now: float) -> list[Effect]:
         talk = self.conversation
+        known = self.policy.telephony.tells_who_ended
         told = self.departure.told(event, talk, now)
         if told is not None:
             return self._end(told, now) if isinstance(told, Ending) else told
@@ -144,12 +145,11 @@ class Call:
             case events.TransferFailed(reason):
                 return self._transfer_failed(reason, now)
             case events.CallerHungUp(reason, offered):
-                known = self.policy.telephony.tells_who_ended
                 return declined(offered) + self._end(self.departure.ending(reason, known), now)
             case events.CallerGaveUp():
                 return self._end(ending("caller-hung-up"), now)
             case events.TelephonyLost():
-                return self._end(self.departure.ending("telephony-lost"), now)
+                return self._end(self.departure.ending("telephony-lost", known), now)
             case events.TransferUnderWay() | events.CallerReturns() | events.CallerSpoke():
                 pass
             case events.CallerStreamStarted() | events.NoInputReported():

@@ -17,6 +17,7 @@ waits until he is back.
 from opusbridge import effects, events
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.farewell import (
+    HANDED_OVER,
     HANG_UP_SECONDS,
     KEEP_MODEL_SECONDS,
     LEAVE_SECONDS,
@@ -103,7 +104,7 @@ class Departure:
 
         ``told``: the telephony side knows that, and says so in ``otherwise``.
         """
-        if told and self._transferring and otherwise == "caller-hung-up":
+        if told and self._transferring and otherwise not in HANDED_OVER:
             return ending(otherwise)  # while it still rang, there, before anybody answered
         return self.parting or self.closing or ending(otherwise)
 
@@ -379,8 +380,7 @@ class Departure:
 
     @property
     def deadline(self) -> float | None:
-        due = (self._look_at, self._gone_at, self._release_at)
-        return earliest(*due)
+        return earliest(self._look_at, self._gone_at, self._release_at)
 
     @property
     def gone_at(self) -> float | None:

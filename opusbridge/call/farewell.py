@@ -19,6 +19,8 @@ HANG_UP_SECONDS = 5.0
 TURN_SECONDS = 3.0
 #: A transfer that is neither answered nor refused by then has failed: longer than a phone rings.
 TRANSFER_SECONDS = 90.0
+#: What an end may be called that came of a transfer; all other names say what came between.
+HANDED_OVER = frozenset({"transferred", "agent-hung-up", "unknown"})
 #: Where a transferred caller may come back: his line leaves us within this, or never.
 LEAVE_SECONDS = 10.0
 #: Nobody took his call, and his line is to be ours again: it is within this, or he is gone.

@@ -685,12 +685,28 @@ def test_a_transferred_caller_who_leaves_our_line_was_transferred() -> None:
     ]
 
 
-def test_who_hangs_up_while_it_still_rings_elsewhere_was_not_transferred() -> None:
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (events.CallerHungUp("caller-hung-up"), "caller-hung-up"),
+        (events.CallerHungUp("telephony-error"), "telephony-error"),
+        (events.CallerHungUp("not-answered"), "not-answered"),
+        (events.TelephonyLost(), "telephony-lost"),
+        (events.CallerHungUp("transferred"), "transferred"),
+        (events.CallerHungUp("agent-hung-up"), "transferred"),  # that is all it shows of us
+        (events.CallerHungUp("unknown"), "transferred"),
+    ],
+)
+def test_what_ended_it_while_it_still_rang_elsewhere_is_believed(event: Event, reason: str) -> None:
     call = transferring(AUDIOCODES)
 
-    assert call.handle(events.CallerHungUp("caller-hung-up"), 20.0) == [
-        EndCall(ending("caller-hung-up"))
-    ]
+    assert call.handle(event, 20.0) == [EndCall(ending(reason))]
+
+
+def test_a_stream_that_is_lost_while_the_caller_is_handed_over_ends_as_that_does() -> None:
+    call = transferring()
+
+    assert call.handle(events.TelephonyLost(), 20.0) == [EndCall(ending("transferred"))]
 
 
 @pytest.mark.parametrize("reason", ["caller-hung-up", "transferred", "agent-hung-up"])
