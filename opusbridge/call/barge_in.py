@@ -69,7 +69,7 @@ class BargeIn:
         self._doubtful: str | None = None  # the same, while it may be none
         self._passed_over: str | None = None  # a turn that wants no answer, until its commit
         self._spared: str | None = None  # a turn that cut nothing, over the greeting
-        self._told_started = False
+        self._told_of: str | None = None  # the turn that AudioCodes is told of
         self._resumed_at = 0.0
         self._floor_taken = False
 
@@ -114,8 +114,9 @@ class BargeIn:
         # Of what is to be heard out AudioCodes must not hear that it is spoken over: it would
         # cut it.
         heard_out = spared or self._unheeded or self.closed
-        self._told_started = self._told_of_speech and not heard_out
-        tell: list[Effect] = [effects.TellSpeechStarted()] if self._told_started else []
+        told = self._told_of_speech and not heard_out
+        self._told_of = event.item_id if told else None
+        tell: list[Effect] = [effects.TellSpeechStarted()] if told else []
         if self._unheeded or spared:
             self._passed_over = event.item_id if self._unheeded else None
             self._spared = event.item_id if spared else None
@@ -138,8 +139,8 @@ class BargeIn:
         self.fell_silent_at = now - ago
         item = self._transcript.item(event.item_id, "caller")
         item.ended_ms = max(self._call_ms(self.fell_silent_at), item.started_ms or 0)
+        tell: list[Effect] = [] if self._told_of is None else [effects.TellSpeechStopped()]
         over = self._speech_over(now)
-        tell: list[Effect] = [effects.TellSpeechStopped()] if self._told_started else []
         note = Note("speech-ended", "", (event.item_id,), ago)
         return [*over, *tell, note, *self._response.caller_stopped(now)]
 
@@ -187,12 +188,21 @@ class BargeIn:
         over = self._speech_over(now)
         self._line.committed()
         self._line.speech_stopped()
-        tell: list[Effect] = [effects.TellSpeechCommitted()] if self._told_of_speech else []
+        told = self._tells_end_of(event.item_id, now)
+        tell: list[Effect] = [effects.TellSpeechCommitted()] if told else []
         if self._passed_over == event.item_id:
             self._passed_over = None
             return [*over, *tell, *self._response.turn_passed_over(now)]
         spared, self._spared = self._spared == event.item_id, None
         return [*over, *tell, *self._response.turn_committed(event.item_id, now, spared)]
+
+    def _tells_end_of(self, item_id: str, now: float) -> bool:
+        """Whether AudioCodes is told that the turn is over: by that, too, it knows of barge-in."""
+        if self.closed or self._passed_over == item_id:
+            return False
+        if self._policy.session.turn_detection is None:  # nor has it heard that he began
+            return self._told_of_speech and not self._spares_greeting(now)
+        return self._told_of == item_id
 
     def item_added(self, event: events.ItemAdded, now: float) -> list[Effect]:
         """The caller's item is in the conversation, so his turn was committed: were that lost,
@@ -266,6 +276,7 @@ class BargeIn:
         if item_id is None or self._judge is None:
             return []
         self._judge.close()
+        self._told_of = None  # of its end: the agent goes on, and is to be heard
         found = self._resumed(now)
         if self._at_last_words(now):
             self._floor_taken = True

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from opusbridge.agent import Agent
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
 from opusbridge.call.call import ANSWER_SECONDS
 from opusbridge.errors import Ending, ending
-from opusbridge.sim.callers import HangUp, SimulatedAudioCodes, Step, Wait, WaitForAgent
+from opusbridge.sim.callers import HangUp, Say, SimulatedAudioCodes, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, ToolCallReply
+from opusbridge.sim.tones import voice
 from opusbridge.tools.telephony import hang_up, transfer_call
 from tests.bridge.virtual import Stage, in_virtual_time, play
 
@@ -95,6 +97,31 @@ def test_the_provider_is_told_whether_the_caller_may_cut_in() -> None:
 
         assert caller.barge_in is barge_in
         assert caller.session_params["userNoInputGiveUpTimeoutMS"] == 0
+
+
+@pytest.mark.slow
+def test_a_greeting_that_is_heard_out_is_cut_by_no_word_of_ours_about_the_caller() -> None:
+    async def during(stage: Stage) -> None:
+        assert isinstance(stage.caller, SimulatedAudioCodes)
+        stage.caller.habits = replace(stage.caller.habits, committed_cuts=True)
+
+    said = Say(voice(600, 8_000), 8_000, "hello")
+    steps: list[Step] = [Wait(1.5), said, Wait(12.0), HangUp()]
+    greeting = Reply("Good morning, and thank you for your call.", voice(4000, 24_000))
+    stage, _ = in_virtual_time(
+        play(
+            TelephonyRealtimeBridge,
+            steps,
+            agent=AGENT.changed({"greeting_interruptible": False}),
+            replies=ReplyScript([greeting, Reply("Yes?")]),
+            during=during,
+        )
+    )
+
+    assert max(one.ended_at - one.started_at for one in stage.caller.heard) >= 4.0
+    told = [text["type"] for _, text in stage.telephony.sent if "speech" in text["type"]]
+    assert told == []
+    assert stage.verdict() == []
 
 
 def test_what_the_provider_hands_over_is_told_when_the_call_starts() -> None:

@@ -14,6 +14,7 @@ from opusbridge.effects import (
     Effect,
     Note,
     PlayAudio,
+    TellSpeechCommitted,
     TellSpeechStarted,
     TellSpeechStopped,
     TruncateItem,
@@ -32,6 +33,8 @@ from tests.call.lines import (
 )
 
 WORDS = Private("{}")
+#: What AudioCodes hears of the caller's speech.
+TOLD = (TellSpeechStarted, TellSpeechStopped, TellSpeechCommitted)
 
 
 def coughs(line: Line, ms: int = 160, item_id: str = "item_9") -> None:
@@ -268,6 +271,16 @@ def test_what_is_doubtful_on_audiocodes_is_told_of_once_silence_was_asked_for() 
     assert kinds(line.starts()) == [ClearPlayout, TellSpeechStarted]
 
 
+def test_a_cough_is_no_turn_for_audiocodes() -> None:
+    line = speaking(4000, how=confirming(audiocodes=True))
+    before = len(line.done)
+    coughs(line)
+
+    assert len(line.notes("false-interruption")) == 1
+    told = [one for one in kinds(line.done[before:]) if one in TOLD]
+    assert told == [TellSpeechStarted, TellSpeechStopped]
+
+
 def test_who_goes_on_after_a_pause_for_breath_is_heard_out_all_the_same() -> None:
     line = speaking(6000)
     line.live(160, LOUD)
@@ -346,6 +359,16 @@ def test_a_short_answer_to_the_agents_last_words_is_answered_when_they_were_hear
 
     assert bytes(line.heard) == bytes(line.said)
     assert line.notes("false-interruption") == []
+
+
+def test_nor_does_audiocodes_cut_them_when_that_is_committed() -> None:
+    line = speaking(2000, how=confirming(audiocodes=True), done=True)
+    before = len(line.done)
+    coughs(line, ms=200)
+
+    assert line.notes("false-interruption") == []
+    told = [one for one in kinds(line.done[before:]) if one in TOLD]
+    assert told == [TellSpeechStarted, TellSpeechStopped]
 
 
 def test_a_cough_at_the_last_words_of_a_goodbye_keeps_nobody_on_the_line() -> None:
@@ -447,6 +470,21 @@ def test_last_words_are_not_told_to_be_spoken_over() -> None:
     line.talk.close(line.now)
 
     assert TellSpeechStarted not in kinds(line.starts())
+
+
+def test_last_words_that_begin_while_he_speaks_are_not_cut_when_he_stops() -> None:
+    line = speaking(4000, how=confirming(audiocodes=True, ms=None))
+    line.starts()
+    line.talk.close(line.now)
+
+    assert TellSpeechCommitted not in kinds(line.stops())
+
+
+def test_nor_is_a_farewell_that_is_heard_out() -> None:
+    line = speaking(4000, how=confirming(audiocodes=True, ms=None, farewell=False))
+    line.talk.barge_in.leaving = True
+
+    assert [one for one in kinds(line.starts() + line.stops()) if one in TOLD] == []
 
 
 # --- The end of a turn that was lost on the way -------------------------------------------
@@ -582,4 +620,4 @@ def test_what_audiocodes_was_not_told_of_does_not_end_for_it_either() -> None:
     line.live(500)
     line.starts()
 
-    assert TellSpeechStopped not in kinds(line.stops(commits=False))
+    assert [one for one in kinds(line.stops()) if one in TOLD] == []

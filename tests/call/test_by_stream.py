@@ -18,6 +18,7 @@ from opusbridge.effects import (
     HangUp,
     Note,
     SessionConfig,
+    TellSpeechCommitted,
     TruncateItem,
 )
 from opusbridge.sound import PCM_24K, PCMU_8K, Audio
@@ -265,6 +266,17 @@ def test_a_greeting_that_is_to_be_heard_is() -> None:
     speaks(call, 900, 1.5)
 
     assert kinds(call.handle(STOPPED, 1.5)) == [CommitAudio]
+    # It would cut the greeting by that.
+    assert TellSpeechCommitted not in kinds(call.handle(events.TurnCommitted("item_2"), 1.6))
+
+
+def test_that_a_turn_is_over_audiocodes_is_told_though_not_that_it_began() -> None:
+    call = ready()
+    speaks(call, 900, 1.0)
+    call.handle(STOPPED, 1.0)
+
+    told = kinds(call.handle(events.TurnCommitted("item_1"), 1.1))
+    assert told == [TellSpeechCommitted, CreateResponse]
 
 
 def test_a_turn_that_ended_before_the_goodbye_is_answered() -> None:

@@ -305,6 +305,9 @@ class SimulatedAudioCodes(Caller):
             case "userStream.speech.started" | "userStream.speech.hypothesis":
                 if self.barge_in:
                     self._ask_to_clear(now)
+            case "userStream.speech.committed":
+                if self.barge_in and self.habits.committed_cuts:
+                    self._ask_to_clear(now)
             case "activities":
                 for activity in message["activities"]:
                     self._perform(activity, now)

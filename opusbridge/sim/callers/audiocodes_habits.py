@@ -36,6 +36,8 @@ class AudioCodesHabits:
     clear_delay: tuple[float, float] = (0.0, 0.0)
     stop_cuts: bool = False
     """With barge-in on, ``playStream.stop`` drops what was sent: the less likely reading."""
+    committed_cuts: bool = False
+    """With barge-in on, ``userStream.speech.committed`` is taken for a barge-in, too."""
     play_finished: bool = False
     """``playFinished`` is among ``sendEventsToBot``."""
     send_dtmf: bool = True

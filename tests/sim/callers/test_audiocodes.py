@@ -294,6 +294,16 @@ def test_stop_lets_what_was_sent_play_out_unless_it_is_read_otherwise() -> None:
         assert caller.heard[-1].ended_at == pytest.approx(ended_at)
 
 
+def test_a_turn_that_is_committed_cuts_nothing_unless_it_is_read_otherwise() -> None:
+    for cuts, ended_at in ((False, 2.0), (True, 1.2)):
+        caller = answered(barge_in=True, committed_cuts=cuts)
+        play(caller, 1.0, "1", ms=1000)
+        hear(caller, 1.2, "userStream.speech.committed")
+        let_pass(caller, 3.0)
+
+        assert caller.heard[-1].ended_at == pytest.approx(ended_at)
+
+
 def test_abort_prompts_silences_at_once() -> None:
     caller = answered()
     play(caller, 1.0, "1", ms=1000)
