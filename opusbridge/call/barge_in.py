@@ -217,7 +217,9 @@ class BargeIn:
         turn, self._turn = self._turn, None
         spoke, self._passed_over = self._caller_has_floor, None
         found = self._resumed(now) if self._doubtful is not None else []
-        self._doubtful = None
+        if self._told_of is not None and self._response.caller_speaking:
+            found.append(effects.TellSpeechStopped())  # nobody else will say so
+        self._doubtful = self._told_of = None
         return (turn if spoke else None), found
 
     def close(self) -> None:

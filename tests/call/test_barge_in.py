@@ -487,6 +487,17 @@ def test_nor_is_a_farewell_that_is_heard_out() -> None:
     assert [one for one in kinds(line.starts() + line.stops()) if one in TOLD] == []
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_turn_that_the_session_took_with_it_is_over_for_audiocodes(stopped: bool) -> None:
+    line = Line(confirming(audiocodes=True))
+    line.starts()
+    found = line.stops(commits=False) if stopped else []
+    for _ in range(2):
+        found += line.tell(events.ModelLost("model-lost"))
+
+    assert kinds(found).count(TellSpeechStopped) == 1
+
+
 # --- The end of a turn that was lost on the way -------------------------------------------
 
 
