@@ -11,7 +11,7 @@ provider documents and we never send.
 import re
 from base64 import b64encode
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -308,9 +308,15 @@ def transfer_activity(transfer: effects.TransferCall) -> dict[str, Any]:
 
 def summary_header(summary: str) -> dict[str, str]:
     """The summary for whoever takes over as a SIP header, percent-encoded UTF-8."""
-    encoded = quote(summary, safe=" ,;:!?.-", errors="replace")
-    # Not in the middle of an escape.
-    return {"name": "X-Handover-Summary", "value": re.sub(r"%.?\Z", "", encoded[:LONGEST_HEADER])}
+    value = _escaped(summary[:LONGEST_HEADER])
+    if len(value) > LONGEST_HEADER:
+        whole = re.sub(r"%.?\Z", "", value[:LONGEST_HEADER])  # not in the middle of an escape
+        value = _escaped(unquote(whole, errors="ignore"))  # nor in that of a character
+    return {"name": "X-Handover-Summary", "value": value}
+
+
+def _escaped(text: str) -> str:
+    return quote(text, safe=" ,;:!?.-", errors="replace")
 
 
 #: What stands for a message, or an activity, that may hold what nobody is to read.

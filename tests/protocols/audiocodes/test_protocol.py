@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote
 
 import pytest
 
@@ -928,3 +929,22 @@ def test_a_summary_goes_with_a_transfer_as_a_sip_header_of_bounded_length() -> N
         {"name": "X-Handover-Summary", "value": "Zo%C3%AB paid twice.%0D%0AX-Evil: 1"}
     ]
     assert long[0]["value"] == "%C3%AB" * 50
+
+
+@pytest.mark.parametrize(
+    ("summary", "shown"),
+    [
+        ("a" * 400, "a" * 300),
+        ("a" * 300, "a" * 300),
+        ("a" * 298 + "%", "a" * 298),
+        ("a" + "ë" * 200, "a" + "ë" * 49),
+        ("ab" + "字" * 100, "ab" + "字" * 33),
+        ("abc" + "\U0001f600" * 100, "abc" + "\U0001f600" * 24),
+        ("\ud800", "?"),
+    ],
+)
+def test_a_summary_is_shortened_by_whole_characters(summary: str, shown: str) -> None:
+    value = messages.summary_header(summary)["value"]
+
+    assert len(value) <= messages.LONGEST_HEADER
+    assert unquote(value, errors="strict") == shown
