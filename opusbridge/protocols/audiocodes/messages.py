@@ -360,6 +360,12 @@ def _masked_activity(activity: object) -> object:
     return activity if name in _KEYLESS else WITHHELD
 
 
+def as_texts(parameters: dict[str, Any]) -> dict[str, str]:
+    """Those that have a value, as text."""
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return {name: as_text(value) for name, value in given.items()}
+
+
 def as_text(value: object) -> str:
     """A parameter of any type as text: a string as it is, anything else as JSON."""
     if isinstance(value, str):

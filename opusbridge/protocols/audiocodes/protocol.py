@@ -323,7 +323,7 @@ class AudioCodesProtocol:
         if self._call_started:
             raise RemoteProtocolError(self.peer, "second-start")
         self._call_started = True
-        told = {name: messages.as_text(value) for name, value in parameters.items()}
+        told = messages.as_texts(parameters)
         caller = Private(told["caller"]) if parameters.get("caller") else self._caller
         callee = Private(told["callee"]) if parameters.get("callee") else None
         return events.CallStarted(caller, callee, Private(told))

@@ -594,7 +594,6 @@ def test_parameters_become_text() -> None:
         "callee": "",
         "agentConnected": "true",
         "dialoutMetadata": '{"order":[1,null]}',
-        "nothing": "null",
     }
 
 
