@@ -1,6 +1,6 @@
 """AudioCodes VoiceAI Connect (Bot API, streaming mode) carried to the Realtime API."""
 
-from opusbridge import effects
+from opusbridge import effects, events
 from opusbridge.bridge.base import RealtimeBridge
 from opusbridge.call.engine import TelephonyProtocol
 from opusbridge.call.policy import AUDIOCODES
@@ -15,6 +15,10 @@ class TelephonyRealtimeBridge(RealtimeBridge):
     """
 
     traits = AUDIOCODES
+
+    def socket_lost(self) -> None:
+        """VoiceAI Connect asks to go on over another socket: ours is dead, and may not know it."""
+        self._asked(events.TelephonyLost())
 
     def _protocol(self) -> TelephonyProtocol:
         return AudioCodesProtocol()

@@ -52,6 +52,8 @@ class AudioCodesBridge(Bridge, Protocol):
 
     on_started: Callable[[Mapping[str, str]], None] | None
 
+    def socket_lost(self) -> None: ...
+
 
 AudioCodesBridgeFactory = Callable[[Socket, ConnectModel, str | None], AudioCodesBridge]
 """With the call's id, if it has one already: that of a call we placed."""

@@ -37,7 +37,7 @@ from opusbridge.web.access import (
 )
 from opusbridge.web.announced import Announcements, Returned
 from opusbridge.web.bodies import read_form
-from opusbridge.web.calls import Bridge, Calls, ConnectModel, Place
+from opusbridge.web.calls import AudioCodesBridge, Bridge, Calls, ConnectModel, Place
 from opusbridge.web.outbound import Outbound
 from opusbridge.web.sockets import Seam, seam_over
 
@@ -107,6 +107,8 @@ class Telephony:
         self._outbound = outbound
         self._voice_closed = voice_closed
         self._waiting_sockets = 0
+        self._conversations: dict[str, AudioCodesBridge] = {}
+        """AudioCodes' live calls, by its own ids of them."""
 
     # --- Twilio ---------------------------------------------------------------------------
 
@@ -222,17 +224,26 @@ class Telephony:
                 await _answer_and_close(seam, VALIDATED)
             case _First("session.initiate", text):
                 seam.unread([text])
-                conversation = str(vaic.parse(text).get("conversationId"))
-                call_id = self._outbound.placed_as("audiocodes", conversation)
-                bridge = self._calls.audiocodes(seam, self._dial, call_id)
-                bridge.on_started = partial(self._started, bridge.call_id, conversation)
-                seam.on_bad = bridge.rejected
-                await self._run(bridge, place)
-            case _First("session.resume"):
+                await self._conversation(_conversation_id(text), seam, place)
+            case _First("session.resume", text):
+                if (bridge := self._conversations.get(_conversation_id(text))) is not None:
+                    bridge.socket_lost()
                 self._access.refused(AUDIOCODES, Refusal(404, "unknown-conversation"))
                 await _answer_and_close(seam, NOT_FOUND)
             case _First():
                 raise AssertionError("all of FIRST_MESSAGES are above")
+
+    async def _conversation(self, conversation: str, seam: Seam, place: Place) -> None:
+        call_id = self._outbound.placed_as("audiocodes", conversation)
+        bridge = self._calls.audiocodes(seam, self._dial, call_id)
+        self._conversations[conversation] = bridge
+        bridge.on_started = partial(self._started, bridge.call_id, conversation)
+        seam.on_bad = bridge.rejected
+        try:
+            await self._run(bridge, place)
+        finally:
+            if self._conversations.get(conversation) is bridge:
+                del self._conversations[conversation]
 
     def _started(self, call_id: str, conversation: str, parameters: Mapping[str, str]) -> None:
         """The call may be faster than the answer to our order, or that may not name it: then only
@@ -323,6 +334,10 @@ def _read_first(text: str) -> _First:
     if kind in FIRST_MESSAGES:
         return _First(kind, text)
     raise RemoteProtocolError(vaic.PEER, _not_yet(kind, "userStream.chunk"))
+
+
+def _conversation_id(text: str) -> str:
+    return str(vaic.parse(text).get("conversationId"))
 
 
 def _not_yet(kind: object, media: str) -> str:

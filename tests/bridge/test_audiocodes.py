@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
+from opusbridge import events
 from opusbridge.agent import Agent
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
 from opusbridge.call.call import ANSWER_SECONDS
@@ -122,6 +123,17 @@ def test_a_greeting_that_is_heard_out_is_cut_by_no_word_of_ours_about_the_caller
     told = [text["type"] for _, text in stage.telephony.sent if "speech" in text["type"]]
     assert told == []
     assert stage.verdict() == []
+
+
+def test_a_call_that_is_to_go_on_over_another_socket_has_lost_its_own() -> None:
+    async def during(stage: Stage) -> None:
+        await stage.until(lambda: bool(stage.at(events.CallStarted)))
+        assert isinstance(stage.bridge, TelephonyRealtimeBridge)
+        stage.bridge.socket_lost()
+
+    _, how = in_virtual_time(play(TelephonyRealtimeBridge, STEPS, agent=AGENT, during=during))
+
+    assert how == ending("telephony-lost")
 
 
 def test_what_the_provider_hands_over_is_told_when_the_call_starts() -> None:

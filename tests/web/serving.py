@@ -132,6 +132,10 @@ class PretendBridge:
             await self._changed.wait_for(lambda: self.ended)
         await socket.close()
 
+    def socket_lost(self) -> None:
+        self.done.append(("socket_lost",))
+        self._end("telephony-lost")
+
     def rejected(self, kind: str) -> None:
         self.done.append(("rejected", kind))
 

@@ -93,6 +93,41 @@ async def test_a_resumed_conversation_is_answered_with_an_error_not_silence() ->
         assert await close_code(socket) == 1000
 
 
+async def test_of_a_conversation_that_is_to_be_resumed_the_socket_is_dead() -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        bridges = []
+        for text in (INITIATE, INITIATE.replace("0f6c9a4e", "1f6c9a4e")):
+            socket = await server.upgrade("/audiocodes", GOOD)
+            await socket.send(text)
+            bridges.append(await server.bridges.get())
+            await bridges[-1].has_heard(1)
+        for _ in range(2):
+            back = await server.upgrade("/audiocodes", GOOD)
+            await back.send(INITIATE.replace("session.initiate", "session.resume"))
+            assert "session.error" in str(await back.recv())
+            await server.dialled[0].closed.wait()
+
+        assert [one.done for one in bridges] == [[("socket_lost",)], []]
+        assert server.calls.count == 1
+
+
+async def test_of_two_calls_by_one_name_the_second_is_the_one_that_is_known() -> None:
+    async with house(audiocodes_token=TOKEN) as server:
+        bridges, sockets = [], []
+        for _ in range(2):
+            sockets.append(await server.upgrade("/audiocodes", GOOD))
+            await sockets[-1].send(INITIATE)
+            bridges.append(await server.bridges.get())
+            await bridges[-1].has_heard(1)
+        await sockets[0].close()
+        await server.dialled[0].closed.wait()
+        back = await server.upgrade("/audiocodes", GOOD)
+        await back.send(INITIATE.replace("session.initiate", "session.resume"))
+        await back.recv()
+
+        assert [one.done for one in bridges] == [[], [("socket_lost",)]]
+
+
 @pytest.mark.parametrize(
     ("bad", "kind"),
     [
