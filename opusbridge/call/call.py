@@ -27,8 +27,6 @@ from opusbridge.errors import Ending, ending
 from opusbridge.events import Event
 from opusbridge.privacy import Private
 
-#: A telephony socket that has not told us who calls by then never will.
-ARRIVAL_SECONDS = 10.0
 #: How long the greeting may keep the phone ringing before silence answers it.
 ANSWER_SECONDS = 0.25
 
@@ -54,7 +52,7 @@ class Call:
         self._started = False
         self._answer_at: float | None = None
         self._too_long_at: float | None = None
-        self._arrival_due: float | None = now + ARRIVAL_SECONDS
+        self._arrival_due: float | None = now + policy.arrival_seconds
         self.departure = Departure()
         self._wishes = Wishes(policy, self.departure)
         self._patience = Patience()

@@ -159,23 +159,24 @@ class Outbound:
             return NO_PROVIDER
         if self._calls.draining:
             return DRAINING
-        if self._calls.full_with(self._ringing()):
+        if self._calls.full_with(len(self._ringing())):
             return FULL
         if 0 < self._caps.per_day <= len(self._orders):
             return TOO_MANY
         to_number = sum(placed.to == order.to for placed in self._orders.values())
         return TOO_MANY_TO_NUMBER if 0 < self._caps.per_number <= to_number else None
 
-    def _ringing(self) -> int:
-        """How many may still be picked up; whoever has done so takes a place of his own."""
+    def _ringing(self) -> list[str]:
+        """Those that may still be picked up; whoever has done so takes a place of his own."""
         since = self._wall_clock() - DIALLING_SECONDS
-        return sum(
-            order.at >= since
+        return [
+            call_id
+            for call_id, order in self._orders.items()
+            if order.at >= since
             and not self._progress[call_id].picked_up
             and self._progress[call_id].how is None
             and self._calls.describe(call_id) is None
-            for call_id, order in self._orders.items()
-        )
+        ]
 
     def _forget(self, before: float) -> None:
         for call_id, order in list(self._orders.items()):
@@ -235,6 +236,14 @@ class Outbound:
             if mine and same and not self._calls.describe(call_id):  # told twice, it is another
                 return call_id
         return None
+
+    def awaits(self, telephony: str) -> bool:
+        """Whether a call may be one that we placed, by an id that we have not been told yet."""
+        return any(
+            self._orders[call_id].telephony == telephony
+            and not self._progress[call_id].provider_call_id
+            for call_id in self._ringing()
+        )
 
     def came_as(self, order_id: str, telephony: str, provider_call_id: str, call_id: str) -> None:
         """A live call says that it is this order's: from now on it is known by both ids.

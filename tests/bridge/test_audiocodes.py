@@ -12,6 +12,7 @@ from opusbridge import events
 from opusbridge.agent import Agent
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
 from opusbridge.call.call import ANSWER_SECONDS
+from opusbridge.effects import EndCall
 from opusbridge.errors import Ending, ending
 from opusbridge.sim.callers import HangUp, Say, SimulatedAudioCodes, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, ToolCallReply
@@ -134,6 +135,26 @@ def test_a_call_that_is_to_go_on_over_another_socket_has_lost_its_own() -> None:
     _, how = in_virtual_time(play(TelephonyRealtimeBridge, STEPS, agent=AGENT, during=during))
 
     assert how == ending("telephony-lost")
+
+
+def test_a_call_that_we_placed_may_ring_before_it_starts() -> None:
+    class Placed(TelephonyRealtimeBridge):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            self.may_ring(20.0)
+
+    async def during(stage: Stage) -> None:
+        says = stage.caller.texts_to_send
+
+        def rings() -> list[str]:
+            return [text for text in says() if '"name":"start"' not in text]
+
+        stage.caller.texts_to_send = rings  # type: ignore[method-assign]
+
+    stage, how = in_virtual_time(play(Placed, STEPS, agent=AGENT, during=during))
+
+    assert how == ending("no-start")
+    assert stage.at(EndCall)[0] - stage.at(events.CallArrived)[0] == pytest.approx(20.0)
 
 
 def test_what_the_provider_hands_over_is_told_when_the_call_starts() -> None:

@@ -8,7 +8,6 @@ import pytest
 from opusbridge import events
 from opusbridge.call.call import (
     ANSWER_SECONDS,
-    ARRIVAL_SECONDS,
     Call,
 )
 from opusbridge.call.farewell import (
@@ -21,6 +20,7 @@ from opusbridge.call.farewell import (
 )
 from opusbridge.call.patience import MOST_BAD_MESSAGES
 from opusbridge.call.policy import (
+    ARRIVAL_SECONDS,
     AUDIOCODES,
     TWILIO,
     CallPolicy,
@@ -241,6 +241,12 @@ def test_a_line_that_never_becomes_ours_is_not_waited_for(arrives: bool) -> None
     call = arrived() if arrives else Call(policy(), 0.0)
 
     assert wait(call, 60.0) == [(ARRIVAL_SECONDS, EndCall(ending("no-start")))]
+
+
+def test_one_that_may_ring_is_waited_for_as_long_as_it_may() -> None:
+    call = arrived(replace(policy(), arrival_seconds=15.0))
+
+    assert wait(call, 60.0) == [(15.0, EndCall(ending("no-start")))]
 
 
 # --- In between -------------------------------------------------------------------------

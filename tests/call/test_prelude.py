@@ -6,8 +6,9 @@ from itertools import count
 import pytest
 
 from opusbridge import events
-from opusbridge.call.call import ANSWER_SECONDS, ARRIVAL_SECONDS, Call
+from opusbridge.call.call import ANSWER_SECONDS, Call
 from opusbridge.call.policy import (
+    ARRIVAL_SECONDS,
     AUDIOCODES,
     TWILIO,
     CallPolicy,

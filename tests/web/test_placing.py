@@ -592,6 +592,7 @@ async def test_a_call_of_audiocodes_is_known_by_its_conversation(tmp_path: Path)
 
     assert bridge.call_id == call_id
     assert len({bridge.call_id, stranger.call_id, double.call_id}) == 3
+    assert [one.done for one in (bridge, stranger, double)] == [[("may_ring",)], [], []]
 
 
 async def test_one_that_comes_before_the_answer_to_the_order_is_known_by_what_was_given_along(
@@ -617,7 +618,7 @@ async def test_one_that_comes_before_the_answer_to_the_order_is_known_by_what_wa
         found = await until(server, order_id, "ended")
 
     assert by_either[0] == by_either[1]
-    assert second.done == []
+    assert (bridge.done[0], second.done) == (("may_ring",), [])
     assert (live["state"], live["direction"]) == ("live", "outbound")
     assert live["call_id"] == bridge.call_id
     assert "dialling" not in [call["state"] for call in listed.json()["calls"]]
@@ -638,3 +639,4 @@ async def test_a_call_that_says_it_was_ordered_and_was_not_is_one_of_its_own(
         found = await seen(server, through_twilio)
 
     assert found["state"] == "dialling"
+    assert bridge.done == []
