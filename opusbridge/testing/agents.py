@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from traceback import format_exception_only
 from typing import Any
 
 from opusbridge.agent import Agent
@@ -17,7 +18,10 @@ from opusbridge.testing.aside import Aside, beside
 from opusbridge.testing.conduct import ScriptedTool, durations_for, overruns
 from opusbridge.tools.context import CallContext, Digits
 from opusbridge.tools.mcp import McpRequest
-from opusbridge.tools.registry import Tool
+from opusbridge.tools.registry import Tool, ToolRaised
+
+#: Characters shown of what a tool raised.
+LONGEST_RAISED = 300
 
 
 class AgentAtWork:
@@ -69,7 +73,16 @@ class AgentAtWork:
         self._asides.append(aside)
         if isinstance(tool, ScriptedTool):
             return aside.run(_played(tool))
-        return aside.run(tool.run(arguments, self._context(self._agent, aside)))
+        return aside.run(self._run(tool, arguments, aside))
+
+    async def _run(self, tool: Tool, arguments: str, aside: Aside) -> str:
+        try:
+            return await tool.run(arguments, self._context(self._agent, aside))
+        except ToolRaised as error:
+            # The model is told that it failed, and makes the best of it; a test is better told.
+            if not self._call.script.expect.fails(f"{tool.name}({arguments}) {error}"):
+                self._problems.append(f"the tool {tool.name} raised {_raised(error)}")
+            raise
 
     def _context(self, agent: Agent, aside: Aside | None) -> CallContext:
         heart = self._call.engine.call
@@ -88,6 +101,15 @@ class AgentAtWork:
     def _close(self) -> None:
         for aside in self._asides:
             aside.close()
+
+
+def _raised(failed: ToolRaised) -> str:
+    """In its own words: whoever reads it wrote the test, and what the caller says in it."""
+    cause = failed.__cause__
+    assert cause is not None
+    words = " ".join("".join(format_exception_only(cause)).split())
+    _, _, where = failed.places.partition(" at ")
+    return f"{words[:LONGEST_RAISED]} ({where})"
 
 
 async def _played(tool: ScriptedTool) -> str:

@@ -72,6 +72,14 @@ class ToolFailed(OpusbridgeError):
     """
 
 
+class ToolRaised(ToolFailed):
+    """Nobody meant it to: the cause is what its function raised, or why its result is none."""
+
+    def __init__(self, tool: str, error: BaseException) -> None:
+        super().__init__(f"{tool} failed")
+        self.places = places(error)
+
+
 class Tool:
     """A function the model may call. Made by :func:`tool`; still callable as the function."""
 
@@ -164,7 +172,7 @@ class Tool:
             if limit.expired() and isinstance(error, TimeoutError):
                 raise self._overran(any(begun)) from None
             log.error("tool failed", tool=self.name, raised=places(error))
-            raise ToolFailed(f"{self.name} failed") from error
+            raise ToolRaised(self.name, error) from error
 
     def overran(self) -> ToolFailed:
         """What the model is told when it took too long."""
@@ -220,7 +228,7 @@ class Tool:
             ) from None
         except Exception as error:  # not JSON, it contains itself, or will not be read
             log.error("tool result cannot be said in JSON", tool=self.name, raised=places(error))
-            raise ToolFailed(f"{self.name} failed") from error
+            raise ToolRaised(self.name, error) from error
 
 
 @overload

@@ -62,6 +62,9 @@ def broken(order: str) -> str:
     raise RuntimeError("no")
 
 
+FAILING = ORDER.replace("look_up", "broken")
+
+
 def shop(*tools: object) -> Agent:
     return Agent(name="shop", instructions="Sell.", greeting="Say hello.", tools=tools)  # type: ignore[arg-type]  # tools
 
@@ -150,10 +153,62 @@ def test_a_call_that_went_well_is_short_to_print(call_script: CallScript) -> Non
 
 
 def test_a_tool_that_raises_is_a_short_error_and_the_call_goes_on(call_script: CallScript) -> None:
-    call = call_script(ORDER.replace("look_up", "broken"), agent=shop(broken))
+    call = call_script(FAILING, agent=shop(broken))
+
+    assert '{"error":"broken failed"}' in outputs(call)[0].replace(": ", ":")
+    assert "left the warehouse" in call.heard
+
+
+def test_a_tool_that_raises_has_failed_the_test_in_its_own_words(call_script: CallScript) -> None:
+    call = call_script(FAILING, agent=shop(broken))
+
+    (told,) = call.failures
+    assert told.startswith(f"the tool broken raised RuntimeError: no ({Path(__file__).name}:")
+    assert told in call.report
+
+
+@pytest.mark.parametrize(
+    ("item", "meant"),
+    [
+        ('{ speaker = "tool", status = "failed" }', True),
+        ('{ status = "failed", text = "broken failed" }', True),
+        ('{ status = "failed", text = "look_up failed" }', False),
+        ('{ speaker = "tool", text = "broken" }', False),
+    ],
+)
+def test_a_tool_that_is_to_fail_may(call_script: CallScript, item: str, meant: bool) -> None:
+    call = call_script(f"{FAILING}transcript = [{item}]\n", agent=shop(broken))
+
+    assert any("the tool broken raised" in one for one in call.failures) is not meant
+
+
+def test_what_cannot_be_a_result_is_what_the_tool_raised(call_script: CallScript) -> None:
+    @tool
+    def broken(order: str) -> object:
+        """Gives what is no JSON."""
+        return {"order": {order}, "of": object()}
+
+    call = call_script(FAILING, agent=shop(broken))
+
+    (told,) = call.failures
+    assert told.startswith("the tool broken raised ")
+
+
+def test_a_tool_that_says_itself_why_it_failed_has_done_as_it_should(
+    call_script: CallScript,
+) -> None:
+    @tool
+    def broken(order: str) -> str:
+        """Looks in vain."""
+        try:
+            raise LookupError(order)
+        except LookupError as error:
+            raise ToolFailed("there is no such order") from error
+
+    call = call_script(FAILING, agent=shop(broken))
 
     assert call.ok, call.report
-    assert '{"error":"broken failed"}' in outputs(call)[0].replace(": ", ":")
+    assert "there is no such order" in outputs(call)[0]
 
 
 def test_a_tool_that_nobody_has_is_told_so(call_script: CallScript) -> None:
