@@ -103,10 +103,11 @@ def broken(objections: Iterable[str]) -> dict[str, list[str]]:
 _RASH = ("model: a response was asked for", "model: a second response was asked for")
 
 
-def judged(call: SimulatedCall, said_sorry: bool) -> list[str]:
+def judged(call: SimulatedCall, said_sorry: bool, as_written: bool = False) -> list[str]:
     """The verdict on a call at rest, with what nobody can be blamed for left out.
 
-    ``said_sorry``: the person heard the stored apology.
+    ``said_sorry``: the person heard the stored apology. ``as_written``: what he says, and when,
+    was not left to chance.
     """
     found = [what for what in call.verdict() if "moment to interrupt" not in what]
     ignored = coughs(call)
@@ -121,7 +122,7 @@ def judged(call: SimulatedCall, said_sorry: bool) -> list[str]:
         # And of what it still holds when the line is hung up nobody could know.
         last = [f" of {item.item_id} were ever heard" for item in call.witness.items[-1:]]
         found = [what for what in found if not what.endswith(tuple(last))]
-    if not hears_everything(call):
+    if not as_written and not hears_everything(call):
         # What is said while the agent is heard never leaves AudioCodes: nobody can answer it.
         found = [what for what in found if "for the agent to speak" not in what]
     if any(one.kind == "half-open" and one.side == "telephony" for one in call.faults.network):

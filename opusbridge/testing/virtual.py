@@ -66,7 +66,7 @@ def play(
         call.findings(),
         [
             *call.problems,
-            *judged(call.call, call.said_sorry()),
+            *judged(call.call, call.said_sorry(), as_written=True),
             *_not_as_written(script, call.call),
         ],
         time.perf_counter() - began,

@@ -497,6 +497,37 @@ def test_a_moment_to_interrupt_that_never_comes_is_told(call_script: CallScript)
     assert any("waited in vain for the moment to interrupt" in one for one in call.failures)
 
 
+UNANSWERED = """
+[agent]
+barge_in = false
+
+[caller]
+steps = [
+    { wait_for_agent = true },
+    { say = "where-is-my-order" },
+    { wait_for_agent = 3.0 },
+    { hang_up = true },
+]
+
+[[model.replies]]
+voice = "front-desk"
+
+[[model.replies]]
+tool = "look_up"
+arguments = { order = "42" }
+"""
+
+
+@pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])
+def test_who_waits_in_vain_for_the_agent_is_told_also_where_he_may_not_cut_in(
+    call_script: CallScript, telephony: str
+) -> None:
+    never = tool(reply="never")(look_up.function)
+    call = call_script(UNANSWERED, telephony=telephony, agent=shop(never))
+
+    assert call.failures == ["caller: step 3: waited in vain for the agent to speak"]
+
+
 OVER_THE_GOODBYE = """
 [agent]
 farewell_interruptible = false
