@@ -198,6 +198,27 @@ def test_a_wav_beside_the_script_is_said_with_its_words(tmp_path: Path) -> None:
     assert list(script.reply_script().heard) == ["Hello.", ""]
 
 
+def test_a_wav_is_that_of_the_folder_and_the_time_in_which_the_script_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt = "{ interrupt = { after_ms = 1, wav = 'hello.wav' } }"
+    text = f"[caller]\nsteps = [{{ wav = 'hello.wav' }}, {interrupt}]"
+    sounds = [tones.voice(hz, 8_000) for hz in (300, 500, 700)]
+    (tmp_path / "elsewhere").mkdir()
+    read = []
+    for folder, sound in zip((".", ".", "elsewhere"), sounds, strict=True):
+        monkeypatch.chdir(tmp_path / folder)
+        Path("hello.wav").write_bytes(wav_bytes(sound, 8_000, 1))
+        read.append(parse(text, "script"))
+    Path("hello.wav").unlink()
+
+    for script, sound in zip(read, sounds, strict=True):
+        said, interruption = script.caller.taken()
+        assert isinstance(said, Say)
+        assert isinstance(interruption, Interrupt)
+        assert said.pcm == interruption.say.pcm == sound
+
+
 def test_a_wav_that_will_not_do_is_named(tmp_path: Path) -> None:
     (tmp_path / "stereo.wav").write_bytes(wav_bytes(bytes(400), 8_000, 2))
     (tmp_path / "text.wav").write_text("hello")

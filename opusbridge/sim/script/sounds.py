@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
 from opusbridge.audio.wav import read_wav
 from opusbridge.sim import espeak, tones, voices
@@ -95,12 +95,21 @@ class SoundTable(Table):
     silence: Seconds | None = None
     """Seconds of digital silence, as if it were said."""
 
+    _from_wav: Say | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _keep(self) -> "SoundTable":
+        """What is in the file now: it may be another's by the time it is played."""
+        if self.wav is not None:
+            self._from_wav = _from_file(self.wav, self.words or "")
+        return self
+
     @property
     def sound(self) -> Say:
         if self.say is not None:
             return spoken(self.say)
-        if self.wav is not None:
-            return _from_file(self.wav, self.words or "")
+        if self._from_wav is not None:
+            return self._from_wav
         if self.tone is not None:
             return _tone(self.tone.hz, self.tone.seconds)
         assert self.silence is not None
@@ -130,7 +139,6 @@ def for_model(line: str) -> tuple[str, bytes]:
     return line, resampled(pcm, rate_hz, 24_000)
 
 
-@cache
 def _from_file(path: str, words: str) -> Say:
     wav = read_wav(Path(path).read_bytes())
     if wav.rate_hz in RATES_HZ:
