@@ -268,6 +268,9 @@ def test_a_script_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
 
     mine = load(tmp_path / "mine.toml")
     assert (mine.name, mine.file) == ("mine", str(tmp_path / "mine.toml"))
+    (tmp_path / "marked.toml").write_text("\ufeff[caller]\nsteps = 1", "utf-8")
+    with pytest.raises(ConfigurationError, match=r"marked\.toml:2: caller\.steps: "):
+        load(tmp_path / "marked.toml")
     with pytest.raises(ConfigurationError, match=r"other\.toml: cannot be read: No such file"):
         load(tmp_path / "other.toml")
     with pytest.raises(ConfigurationError, match=r"no script other; there are "):

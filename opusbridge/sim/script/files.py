@@ -118,7 +118,7 @@ def parse(text: str, name: str, file: str | None = None, folder: Path | None = N
     :raises ConfigurationError: naming the line of what is no TOML, or of each key that will not
         do, and what was expected there.
     """
-    file = file or name
+    file, text = file or name, text.removeprefix("\ufeff")  # editors of Windows put it there
     try:
         table = tomllib.loads(text)
         if told := mistakes.long_numbers(table, text, file):
