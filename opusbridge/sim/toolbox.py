@@ -17,6 +17,9 @@ class Still(Protocol):
     def go_on(self, delivered: effects.DeliverDigits) -> "str | Still":
         """As the tool itself: its output, or itself again."""
 
+    def close(self) -> None:
+        """Whatever it still waits for does not come."""
+
 
 #: A tool takes the model's JSON text and gives the output text; ValueError means it failed,
 #: and its text is what the model is told.
@@ -74,6 +77,17 @@ class Toolbox:
                 self._settle(tool_call_id, partial(tool.go_on, digits))
                 return
 
+    def overran(self, tool: Still, told: str) -> None:
+        """The time of one that stood still is over, unless it has ended; the model is told so."""
+        for waiting in self._still:
+            tool_call_id, still = waiting
+            if still is tool:
+                self._still.remove(waiting)
+                self.at_work = tool_call_id
+                tool.close()
+                self._tell(tool_call_id, dumps({"error": told}), failed=True)
+                return
+
     def _settle(self, tool_call_id: str, act: Callable[[], str | Still]) -> None:
         self.at_work, failed = tool_call_id, False
         try:
@@ -81,9 +95,12 @@ class Toolbox:
         except ValueError as error:
             came, failed = dumps({"error": str(error) or "the tool failed"}), True
         if isinstance(came, str):
-            self._happened(events.ToolFinished(tool_call_id, Private(came), failed))
+            self._tell(tool_call_id, came, failed)
         else:
             self._still.append((tool_call_id, came))
+
+    def _tell(self, tool_call_id: str, output: str, failed: bool) -> None:
+        self._happened(events.ToolFinished(tool_call_id, Private(output), failed))
 
     def _output_of(self, name: str, arguments: str) -> str | Still:
         if name in self._tools:

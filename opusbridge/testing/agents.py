@@ -73,7 +73,17 @@ class AgentAtWork:
         self._asides.append(aside)
         if isinstance(tool, ScriptedTool):
             return aside.run(_played(tool))
-        return aside.run(self._run(tool, arguments, aside))
+        came = aside.run(self._run(tool, arguments, aside))
+        if came is aside:
+            self._limit(tool, aside)
+        return came
+
+    def _limit(self, tool: Tool, aside: Aside) -> None:
+        """Its own clock stands still while it waits for keys; the world's does not."""
+        call, told = self._call.call, str(tool.overran())
+        taken, _ = call.toolbox.seconds(tool.name, (0.0, 0.0))
+        ends_at = call.world.now + tool.timeout_seconds - taken
+        call.world.at(ends_at, partial(call.toolbox.overran, aside, told))
 
     async def _run(self, tool: Tool, arguments: str, aside: Aside) -> str:
         try:

@@ -46,10 +46,15 @@ class Aside(Still):
         """Asked by the tool. In the meantime the world goes on."""
         self._collections += 1
         name = f"{self._name}-{self._collections}"
-        self._waiting[name] = self._loop.create_future()
+        waiting: asyncio.Future[effects.DeliverDigits] = self._loop.create_future()
+        self._waiting[name] = waiting
         self.wish(events.DigitsWanted(name, length, terminator, seconds, secret))
         self._stands_still.set()
-        return await self._waiting[name]
+        try:
+            return await waiting
+        finally:
+            if waiting.cancelled():
+                self.wish(events.DigitsUnwanted(name))
 
     def expects(self, collection_id: str) -> bool:
         return collection_id in self._waiting
@@ -61,20 +66,18 @@ class Aside(Still):
         return self._go()
 
     def close(self) -> None:
-        """Whatever it still waits for does not come."""
         if self._loop.is_closed():
             return
         if self._task is not None and not self._task.done():
             self._task.cancel()
             self._in_thread(asyncio.wait({self._task}))
+            self._grant()
         self._loop.close()
 
     def _go(self) -> str | Still:
         assert self._task is not None
         self._in_thread(self._until_still(self._task))
-        wishes, self._wishes = self._wishes, []
-        for wish in wishes:
-            self._happened(wish)
+        self._grant()
         if not self._task.done():
             return self
         try:
@@ -83,6 +86,11 @@ class Aside(Still):
             raise ValueError(str(error)) from error
         finally:
             self._loop.close()  # a long call has more tools than a process may have files
+
+    def _grant(self) -> None:
+        wishes, self._wishes = self._wishes, []
+        for wish in wishes:
+            self._happened(wish)
 
     async def _until_still(self, task: asyncio.Task[str]) -> None:
         still = asyncio.ensure_future(self._stands_still.wait())

@@ -88,6 +88,51 @@ def test_a_tool_may_ask_twice_and_one_at_a_time() -> None:
     assert heard == ["12", "34"]
 
 
+LATE = TYPING.replace("silence = 0.1", "wait = 14")
+TOO_LATE = (
+    LATE
+    + """
+[expect]
+transcript = [{ speaker = "tool", status = "failed", text = "ask took longer than 5 s" }]
+keys = "4711"
+"""
+)
+
+
+def test_typing_takes_no_longer_than_the_tool_may() -> None:
+    ended: list[str] = []
+
+    @tool(timeout_seconds=5)
+    async def ask(call: CallContext) -> str:
+        """Ask."""
+        call.hold()
+        try:
+            return (await call.collect_digits(length=4, timeout=30)).value
+        finally:
+            ended.append("so did the tool")
+
+    agent = Agent(name="asks", instructions="Ask.", greeting="Ask.", tools=[ask])
+    call = call_script(TOO_LATE % "4711", agent=agent)
+
+    assert call.ok, call.report
+    assert ended == ["so did the tool"]
+    (used,) = (item for item in call.transcript if item["speaker"] == "tool")
+    # The simulated tool's first 0.2 s are of the five.
+    assert used["ended_ms"] - used["started_ms"] == pytest.approx(5000, abs=50)
+    assert "Thank you." in call.heard
+
+
+def test_a_tool_that_ended_in_time_is_not_ended_again() -> None:
+    agent, typed = asking(length=4, timeout=20)
+    limited = agent.changed({"tools": [tool(timeout_seconds=18)(agent.tools[0].function)]})
+    script = LATE.replace("{ hang_up", "{ wait = 20 }, { hang_up")
+
+    call = call_script(script % "4711" + EXPECTED, agent=limited)
+
+    assert call.ok, call.report
+    assert typed == [("4711", True)]
+
+
 @pytest.mark.parametrize("forgetful", [True, False])
 def test_a_tool_holds_the_caller_no_longer_than_it_lasts(forgetful: bool) -> None:
     @tool(timeout_seconds=60)
