@@ -135,6 +135,9 @@ async def join(party: Party, socket: Socket, on_event: OnEvent | None = None) ->
                 await _rest(stirred, party.deadline)
         except ConnectionClosed:
             pass  # the reader sees it too
+        except asyncio.CancelledError:
+            socket.transport.abort()  # nobody is left to say goodbye
+            raise
         finally:
             reader.cancel()
     party.gone(clock())

@@ -109,6 +109,25 @@ async def test_a_socket_closed_by_the_bridge_ends_the_call() -> None:
     assert caller.console == [31921]
 
 
+async def test_a_call_that_is_given_up_leaves_no_socket_open() -> None:
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def answer(socket: ServerConnection) -> None:
+        await socket.recv()
+        begun.set()
+        await socket.wait_closed()
+        over.set()
+
+    async with bridge(answer) as url:
+        calling = asyncio.create_task(place_call(twilio(Wait(60)), url))
+        await begun.wait()
+        calling.cancel()
+        async with asyncio.timeout(0.2):
+            await over.wait()
+
+    assert calling.cancelled()
+
+
 async def test_a_binary_frame_is_a_violation() -> None:
     async def answer(socket: ServerConnection) -> None:
         await socket.send(b"\x00")
