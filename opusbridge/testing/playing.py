@@ -1,9 +1,9 @@
 """The plain functions behind the fixtures: play a script, run a model, call a bridge."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,10 +51,7 @@ def call_script(
 
     :raises ConfigurationError: the script or the agent cannot be.
     """
-    loaded = load_script(script)
-    if telephony not in loaded.telephony:
-        sides = " and ".join(loaded.telephony)
-        raise ConfigurationError(f"{loaded.name} is for {sides}, not for {telephony!r}")
+    loaded = _for(telephony, script)
     who = agent if isinstance(agent, Agent) else Agent.load(agent)
     return virtual.play(loaded, telephony, who, seed=seed)
 
@@ -83,16 +80,42 @@ def simulated_caller(
     Only what the caller lives through can be judged; the rest is in ``not_checked``.
     ``settings``: whose secrets open the doors; those of the environment by default.
 
+    :raises ConfigurationError: the script, the side or the address cannot be.
     :raises NoCall: nobody answers there, or the call was refused; with what to look at.
     """
-    loaded = load_script(script)
+    loaded = _for(telephony, script)
     try:
         return _run(call_bridge(loaded, telephony, url, settings or Settings.load()))
     except (TwiMLRefused, CallRefused) as refused:
         raise NoCall(told(refused, telephony)) from None
 
 
+def _for(telephony: str, script: CallScript | str | Path) -> CallScript:
+    """The script, which must be for that side."""
+    loaded = load_script(script)
+    if telephony not in loaded.telephony:
+        sides = " and ".join(loaded.telephony)
+        raise ConfigurationError(f"{loaded.name} is for {sides}, not for {telephony!r}")
+    return loaded
+
+
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """In a thread of its own: whoever calls may have a loop already."""
+    """In a thread of its own: whoever calls may have a loop already. If he is interrupted, so
+    is the work."""
+    begun: Future[Callable[[], object]] = Future()
+
+    async def interruptible() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        begun.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
+        return await work
+
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(work)).result()
+        ended = thread.submit(lambda: asyncio.run(interruptible()))
+        try:
+            return ended.result()
+        except BaseException:
+            if not ended.done():
+                with suppress(RuntimeError):  # its loop is closed: it has ended now
+                    begun.result()()
+            raise

@@ -1,9 +1,11 @@
 """``opusbridge.testing``: what users' own tests stand on."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from socket import create_server
 
 import orjson
 import pytest
@@ -361,6 +363,41 @@ def test_an_address_that_is_none_is_refused(simulated_caller: CallScript) -> Non
     settings = Settings.load(openai_api_key=Private("any"))
     with pytest.raises(ConfigurationError, match="must begin with ws://"):
         simulated_caller("http://127.0.0.1", "greeting", settings=settings)
+
+
+@pytest.mark.parametrize("telephony", ["audiocodes", "Twilio"])
+def test_nobody_calls_over_a_side_that_the_script_is_not_for(
+    simulated_caller: CallScript, telephony: str
+) -> None:
+    settings = Settings.load(openai_api_key=Private("any"))
+    with pytest.raises(ConfigurationError, match=f"for twilio, not for '{telephony}'"):
+        simulated_caller("ws://127.0.0.1:1", "small-talk", telephony=telephony, settings=settings)
+
+
+class Interrupted(BaseException):
+    pass
+
+
+def test_who_is_interrupted_does_not_wait_for_the_end_of_the_call(
+    simulated_caller: CallScript,
+) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted
+
+    settings = Settings.load(openai_api_key=Private("any"))
+    before = signal.signal(signal.SIGALRM, interrupt)
+    began = time.perf_counter()
+    with create_server(("127.0.0.1", 0)) as never_answers:
+        url = f"ws://127.0.0.1:{never_answers.getsockname()[1]}"
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            with pytest.raises(Interrupted):
+                simulated_caller(url, "greeting", telephony="audiocodes", settings=settings)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    assert time.perf_counter() - began < 5
 
 
 def test_the_shipped_scripts_are_there_for_everybody() -> None:
