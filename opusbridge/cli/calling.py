@@ -52,8 +52,9 @@ KEPT = (files.RECORDING, files.TRANSCRIPT, files.CALL, files.FLIGHT, timeline.PA
 TWILIO_SECRET = "a-secret-of-this-demo-only"
 AUDIOCODES_SECRET = "another-secret-of-this-demo-only"
 
-#: A call has ended for the caller; its files follow within two seconds.
-FILES_SECONDS = 5.0
+#: A call has ended for the caller; its files follow within two seconds, and the agent's
+#: ``on_end`` may take ten.
+AFTERWARDS_SECONDS = 15.0
 
 
 class Side(StrEnum):
@@ -139,7 +140,8 @@ async def play(
         else:
             settings = _with_model_of(real, script, rest)
             played.not_played += ["model"] if script.model != ModelTable() else []
-        async with own_bridge(settings, folder, tell, agent, played.watch) as base:
+        failed = played.problems.append
+        async with own_bridge(settings, folder, tell, agent, played.watch, failed) as base:
             await _place(played, settings, base, tell, account)
     played.seconds = time.perf_counter() - began
     if model is not None:
@@ -183,10 +185,12 @@ async def own_bridge(
     tell: Tell,
     agent: Agent = RECEPTIONIST,
     watch: Watch | None = None,
+    failed: Callable[[str], None] = lambda why: None,
 ) -> AsyncIterator[str]:
     """The production server on a free port of loopback; yields where it is reached.
 
-    When it is left, its call has ended and the call's files are complete.
+    When it is left, its call has ended, the call's files are complete and the agent was told;
+    otherwise ``failed`` is.
     """
     listening = server.listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
@@ -211,7 +215,8 @@ async def own_bridge(
         yield f"ws://127.0.0.1:{port}"
     finally:
         # A call is over only when its files are; the caller was gone before.
-        await app.state.calls.drain(FILES_SECONDS)
+        if not await app.state.calls.drain(AFTERWARDS_SECONDS):
+            failed(f"the bridge was not done with the call within {AFTERWARDS_SECONDS:g} s")
         running.should_exit = True
         await task
 

@@ -8,11 +8,14 @@ from xml.etree import ElementTree
 import pytest
 from websockets.asyncio.client import connect
 
+from opusbridge import Agent
+from opusbridge.bridge.hooks import ON_END_SECONDS
 from opusbridge.cli import calling
 from opusbridge.config import Settings
 from opusbridge.privacy import Private
 from opusbridge.sim import script
 from opusbridge.sim.sockets import CallRefused
+from opusbridge.tools.outcome import CallOutcome
 from tests.cli.running import run
 
 KEY = {"Authorization": "Bearer any"}
@@ -45,6 +48,24 @@ def test_a_script_that_holds_on_both_sides_is_well() -> None:
         assert sorted(file.name for file in folder.iterdir()) == sorted(calling.KEPT)
         assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
         assert json.loads((folder / "call.json").read_text())["telephony"] == side
+
+
+async def busy(outcome: CallOutcome) -> None:
+    await asyncio.sleep(8.0)
+
+
+@pytest.mark.slow
+def test_an_agent_that_is_not_done_with_the_call_in_time_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert calling.AFTERWARDS_SECONDS > ON_END_SECONDS, "which the agent may take"
+    monkeypatch.setattr(calling, "AFTERWARDS_SECONDS", 0.5)
+    agent = Agent(name="desk", instructions="Be kind.", greeting="Hello.", on_end=busy)
+
+    good = script.parse(GOOD, "good")
+    played = asyncio.run(calling.play(good, "twilio", tmp_path, lambda *_: None, agent))
+
+    assert played.problems == ["the bridge was not done with the call within 0.5 s"]
 
 
 @pytest.mark.slow
