@@ -293,6 +293,17 @@ def test_a_folder_stands_for_the_scripts_in_it_and_must_have_some() -> None:
         assert ran.complaint.startswith("opusbridge: calls/odd.toml:2: caller.steps: ")
 
 
+def test_the_scripts_in_the_folders_of_a_folder_are_meant_too() -> None:
+    for folder in ("calls/vip", "calls/.cache", "calls/env", "calls/vip/none"):
+        Path(folder).mkdir(parents=True)
+    Path("calls/env/pyvenv.cfg").touch()
+    files = ["calls/b.toml", "calls/vip/a.toml", "calls/.cache/c.toml", "calls/env/d.toml"]
+    for file in files:
+        Path(file).write_text("[caller]\nsteps = []", "utf-8")
+
+    assert [one.file for one in script.load_all(["calls"])] == files[:2]
+
+
 @pytest.mark.parametrize("name", [".", "closing-hours", "calls/closing-hours"])
 def test_a_script_that_is_not_there_is_called_by_the_name_that_was_given(name: str) -> None:
     said = rf"^(no script )?{re.escape(name)}(;| is a folder)"

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from os.path import isdir  # who asks a Path must expect its refusals
+from os import walk
+from os.path import isdir, isfile, join  # who asks a Path must expect its refusals
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -161,7 +162,8 @@ def load(script: str | Path) -> CallScript:
 
 
 def load_all(scripts: Sequence[str]) -> list[CallScript]:
-    """The same for many, where a folder stands for the TOML files in it.
+    """The same for many, where a folder stands for the TOML files in it and in its folders, but
+    for hidden ones and virtual environments.
 
     :raises ConfigurationError: likewise, and for a folder without any.
     """
@@ -170,11 +172,21 @@ def load_all(scripts: Sequence[str]) -> list[CallScript]:
         if name in shipped() or not isdir(name):
             loaded.append(load(name))
             continue
-        inside = sorted(Path(name).glob("*.toml"))
+        inside = sorted(_inside(name))
         if not inside:
             raise ConfigurationError(f"the folder {name} has no script (*.toml) in it")
         loaded += map(load, inside)
     return loaded
+
+
+def _inside(folder: str) -> Iterator[Path]:
+    for here, folders, names in walk(folder):
+        folders[:] = [one for one in folders if not (one.startswith(".") or _is_venv(here, one))]
+        yield from (Path(here, name) for name in names if name.endswith(".toml"))
+
+
+def _is_venv(*path: str) -> bool:
+    return isfile(join(*path, "pyvenv.cfg"))
 
 
 def shipped() -> list[str]:
