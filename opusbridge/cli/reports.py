@@ -20,15 +20,25 @@ def failures(result: CallResult, strict: bool) -> list[str]:
     return result.failures + (result.not_checked if strict else [])
 
 
+def names(results: Sequence[CallResult]) -> list[str]:
+    """Of their scripts; by its file where another has the same."""
+    files: dict[str, set[str]] = {}
+    for one in results:
+        files.setdefault(one.script.name, set()).add(one.script.file)
+    return [
+        one.script.name if len(files[one.script.name]) == 1 else one.script.file for one in results
+    ]
+
+
 def show(results: Sequence[CallResult], console: Console, strict: bool = False) -> None:
     """What was wrong, a line each, whole, so that it can be followed, and what was said last;
     and the table at the end."""
     table = Table("script", "telephony", "call", "result")
-    for one in results:
+    for one, name in zip(results, names(results), strict=True):
         wrong = failures(one, strict)
         unseen = [] if strict else one.not_checked
         if wrong or unseen:
-            console.print(escape(f"{one.script.name} over {one.telephony}:"))
+            console.print(escape(f"{name} over {one.telephony}:"))
         for told in (*wrong, *unseen):
             console.print(f"  {escape(told)}")
         if wrong:
@@ -36,7 +46,7 @@ def show(results: Sequence[CallResult], console: Console, strict: bool = False) 
         result = f"{len(wrong)} wrong" if wrong else "as expected"
         result += f", {len(unseen)} not checked" if unseen else ""
         length = "" if one.evidence is None else f"{one.evidence.ended_at:.1f} s"
-        table.add_row(escape(one.script.name), one.telephony, length, result)
+        table.add_row(escape(name), one.telephony, length, result)
     console.print(table)
 
 
@@ -63,10 +73,10 @@ def junit_xml(results: Sequence[CallResult], command: str, strict: bool = False)
             "time": f"{sum(one.seconds for one in results):.3f}",
         },
     )
-    for one, problems in zip(results, wrong, strict=True):
+    for one, name, problems in zip(results, names(results), wrong, strict=True):
         # No "file": what checks reports by their schema would refuse it. The messages have it.
-        names = {"classname": one.telephony, "name": one.script.name}
-        case = ElementTree.SubElement(suite, "testcase", names | {"time": f"{one.seconds:.3f}"})
+        which = {"classname": one.telephony, "name": name, "time": f"{one.seconds:.3f}"}
+        case = ElementTree.SubElement(suite, "testcase", which)
         if problems:
             told = {"type": "expectation", "message": _printable(problems[0])}
             failure = ElementTree.SubElement(case, "failure", told)

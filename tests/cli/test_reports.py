@@ -2,6 +2,7 @@
 
 import io
 from typing import Any
+from xml.etree import ElementTree
 
 from rich.console import Console
 
@@ -59,6 +60,23 @@ def test_of_a_long_conversation_the_last_lines_are_shown_and_of_a_long_line_the_
 
 def number(line: str) -> int:
     return int(line.partition("Line ")[2].partition(".")[0] or 0)
+
+
+def test_scripts_of_one_name_are_told_apart_by_their_files() -> None:
+    steps = "[caller]\nsteps = []"
+    vip, plain = (script.parse(steps, "order", file) for file in ("vip/order.toml", "order.toml"))
+    other = script.load("greeting")
+    results = [CallResult(one, "twilio") for one in (vip, plain, other)]
+    results.append(CallResult(other, "audiocodes"))
+
+    cases = ElementTree.fromstring(reports.junit_xml(results, "simulate")).iter("testcase")
+
+    assert [(case.get("classname"), case.get("name")) for case in cases] == [
+        ("twilio", "vip/order.toml"),
+        ("twilio", "order.toml"),
+        ("twilio", "greeting"),
+        ("audiocodes", "greeting"),
+    ]
 
 
 def test_what_nobody_could_hear_is_not_shown() -> None:
