@@ -18,18 +18,23 @@ PATIENCE_SECONDS = 10.0
 
 
 class RunningModel:
-    """Enter it to run it; then :attr:`url` is where any client of the Realtime API connects."""
+    """Enter it to run it; then :attr:`url` is where any client of the Realtime API connects.
+
+    It can be asked what happened when it is left, too.
+    """
 
     def __init__(self, script: CallScript | None = None) -> None:
         self._script = script
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="simulated-model", daemon=True)
         self._server = ModelServer(self._session)
+        self._url: str | None = None
 
     @property
     def url(self) -> str:
         """For ``OPUSBRIDGE_REALTIME_URL``; any key will do."""
-        return self._server.url
+        assert self._url is not None, "it has not been entered yet"
+        return self._url
 
     @property
     def sessions(self) -> int:
@@ -52,6 +57,7 @@ class RunningModel:
         asyncio.run_coroutine_threadsafe(self._server.__aenter__(), self._loop).result(
             PATIENCE_SECONDS
         )
+        self._url = self._server.url
         return self
 
     def __exit__(
@@ -81,7 +87,9 @@ class RunningModel:
         )
 
     def _ask(self, what: Callable[[], T]) -> T:
-        """In the loop's own thread: its lists change under everybody else."""
+        """In the loop's own thread, while that runs: its lists change under everybody else."""
+        if self._loop.is_closed():
+            return what()
 
         async def answer() -> T:
             return what()

@@ -19,7 +19,7 @@ from opusbridge.privacy import Private
 from opusbridge.sim import script as scripts
 from opusbridge.sim.evidence import Evidence
 from opusbridge.sim.script.expect import ExpectTable, Verdict
-from opusbridge.testing import CallResult, RunningModel, load_script
+from opusbridge.testing import CallResult, RunningModel, load_script, simulated_model
 from opusbridge.testing.conduct import ScriptedTool, agent_for
 from opusbridge.tools import ToolFailed, hang_up
 
@@ -329,6 +329,21 @@ async def test_any_client_may_use_the_simulated_model(simulated_model: RunningMo
         assert (first["type"], refused["error"]["code"]) == ("session.created", "invalid_json")
         assert simulated_model.sessions == 1
     assert simulated_model.violations == []
+
+
+async def test_what_became_of_the_simulated_model_can_be_asked_afterwards() -> None:
+    with simulated_model() as model:
+        url = model.url
+        key = {"Authorization": "Bearer any"}
+        asked = f"{url}?model=gpt-realtime"
+        async with connect(asked, additional_headers=key, proxy=None) as socket:
+            await socket.recv()
+            await socket.send("{}")
+            await socket.recv()
+            while_it_ran = model.violations
+
+    assert (model.url, model.sessions) == (url, 1)
+    assert model.violations == while_it_ran
 
 
 @pytest.mark.slow
