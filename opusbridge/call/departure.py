@@ -10,8 +10,8 @@ Three stages, each with its own way back:
 
 Where a transfer takes the caller's line from us, he is *away* from then on: nothing is heard or
 said, and the call waits for what came of it. Refused there, he comes back on another line. Keys for
-the other end take it likewise, for as long as they are *pressing*; and whatever is wished meanwhile
-waits until he is back.
+the other end take it likewise, for as long as they are *pressing*; whatever is wished meanwhile,
+further keys as well, waits until he is back.
 """
 
 from opusbridge import effects, events
@@ -79,13 +79,18 @@ class Departure:
 
     @property
     def under_way(self) -> bool:
-        """Whether nothing but the end, or a transfer that fails, may follow."""
-        return self.closing is not None or self.parting is not None or self.pressing
+        """Whether nothing may follow but the end, or his coming back to us."""
+        return self.leaving or self.pressing
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the call is: nothing but the end, or a transfer that fails, may follow."""
+        return self.closing is not None or self.parting is not None
 
     @property
     def wished(self) -> bool:
         """Whether the call will be left, once everything was heard or already now."""
-        return self._farewell is not None or self.under_way
+        return self._farewell is not None or self.leaving
 
     @property
     def idle(self) -> bool:
@@ -141,7 +146,7 @@ class Departure:
     def _may_wish(self, then: Then, by_agent: bool, by_operator: bool) -> bool:
         """Whether it changes anything: the agent's own wish takes the place of nobody else's."""
         hang_up = isinstance(then, effects.HangUp) and not by_agent
-        if self._leaving:  # should the transfer fail, it is still wanted
+        if self.leaving:  # should the transfer fail, it is still wanted
             return hang_up and self._transferring and self.closing is None
         return hang_up or by_operator or self._farewell is None or self._farewell.by_agent
 
@@ -203,10 +208,6 @@ class Departure:
             return [effects.SendDTMF(digits)]
         self._keys += digits.value
         return []
-
-    @property
-    def _leaving(self) -> bool:
-        return self.closing is not None or self.parting is not None
 
     # --- Parting ------------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ class Wishes:
                 return []
             case events.HoldRequested(on=False):
                 return self._unhold(talk, now)
-            case _ if self._departure.under_way:
+            case _ if self._departure.leaving:
                 return []
             case events.DTMFRequested(digits):
                 return self._departure.press(digits, talk, now)
@@ -116,10 +116,11 @@ class Wishes:
                 assert_never(event)
 
     def _play(self, talk: Conversation, now: float) -> list[Effect]:
-        """Behind what is being said, of which there is more to come until its response is over."""
-        if self._departure.under_way:
+        """Behind what is being said, of which there is more to come until its response is over;
+        and not before a caller whose line presses keys is back."""
+        if self._departure.leaving:
             self._to_play.clear()
-        if not self._to_play or talk.mid_sentence:
+        if not self._to_play or talk.mid_sentence or self._departure.pressing:
             return []
         files, self._to_play = self._to_play, []
         found: list[Effect] = []
@@ -183,7 +184,7 @@ class Wishes:
         self._held_since, talk.response.door.on_hold = None, False
         self._held_by, self._held_until = set(), None
         noted = Note("off-hold", value=now - since)
-        if self._departure.under_way:
+        if self._departure.leaving:
             return [noted]  # there is nobody to take back, or only by a transfer that fails
         # The reply to a tool, and a farewell, are to come anyway; else the agent speaks first.
         why = None if talk.tools.owing or self._departure.wished else Why.TEXT

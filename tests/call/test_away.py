@@ -16,6 +16,7 @@ from opusbridge.call.farewell import (
     TURN_SECONDS,
 )
 from opusbridge.call.policy import TWILIO, CallPolicy, Clip, SilencePolicy
+from opusbridge.call.wishes import BACK
 from opusbridge.effects import AddText, CreateResponse, Effect, EndCall, HangUp, Note, SessionConfig
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
@@ -559,3 +560,56 @@ def test_a_goodbye_waits_for_keys_that_cannot_be_pressed_after_all() -> None:
 
     assert effects.PlayAudio in sounds(found)
     assert told(found) == [], "the model has nothing more to say"
+
+
+def test_further_keys_are_pressed_when_he_is_back_from_the_first() -> None:
+    call = pressing()
+    assert call.handle(events.DTMFRequested(Private("34")), 1.3) == []
+    assert [one for _, one in passes(call, 2.0)] == []
+
+    assert effects.SendDTMF(Private("34")) in comes_back(call, 2.0)
+    assert call.departure.pressing
+
+
+def test_a_file_that_is_to_be_played_meanwhile_is_heard_when_he_is_back() -> None:
+    call = pressing()
+    file = events.PlayRequested(8_000, bytes(8_000), Private("Hold the line."))
+    assert call.handle(file, 1.3) == []
+    assert [one for _, one in passes(call, 2.0)] == []
+
+    assert effects.PlayAudio in sounds(comes_back(call, 2.0))
+
+
+def test_who_is_to_be_held_meanwhile_is_on_hold_when_he_is_back() -> None:
+    call = pressing()
+    assert call.handle(events.HoldRequested(True), 1.3) == [Note("on-hold")]
+    call.handle(events.TextInjected(Private("Mention the sale.")), 1.4)
+    assert CreateResponse not in [type(one) for one in comes_back(call, 2.0)]
+
+    found = call.handle(events.HoldRequested(False), 11.3)
+    assert told(found) == [BACK.format(seconds=10)]
+    assert CreateResponse in [type(one) for one in found]
+
+
+def test_a_hold_that_ends_while_the_keys_are_pressed_is_told_and_answered_afterwards() -> None:
+    call = asked_for_keys()
+    call.handle(events.TransferUnderWay(), 1.05)
+    call.handle(events.HoldRequested(True), 1.06)
+    call.handle(events.CallerHungUp("caller-hung-up"), LEFT)
+    found = call.handle(events.HoldRequested(False), 1.3)
+
+    assert told(found) == [BACK.format(seconds=0)]
+    assert CreateResponse not in [type(one) for one in found]
+    assert CreateResponse in [type(one) for one in comes_back(call, 2.0)]
+
+
+def test_what_is_wished_of_a_call_that_is_over_after_the_keys_is_not_done() -> None:
+    call = pressing()
+    call.handle(events.PlayRequested(8_000, bytes(8_000), Private("")), 1.3)
+    call.handle(events.HangUpRequested("drained", goodbye=True), 1.4)
+    assert call.handle(events.DTMFRequested(Private("34")), 1.5) == []
+    comes_back(call, 2.0)
+
+    found = [type(one) for _, one in passes(call, 9.0)]
+    assert HangUp in found
+    assert effects.SendDTMF not in found
