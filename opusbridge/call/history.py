@@ -161,8 +161,8 @@ class History:
         for item in items:
             found += self._restored(item, being_heard)
             found += [note for after, note in self._notes if after == item["item_id"]]
-            wordless = item["speaker"] == "caller" and not item["text"]
-            lost_words |= wordless and item["item_id"] in unanswered
+            waits = item["speaker"] == "caller" and item["item_id"] in unanswered
+            lost_words |= waits and not self._transcript.has_all_words(item["item_id"])
         if found:
             found.insert(0, effects.AddText("reconnected", "system", Private(RECONNECTED)))
         if lost_words:

@@ -145,10 +145,7 @@ class Transcript:
 
     def words(self, item_id: str, speaker: str, text: str, final: bool, part: int = 0) -> None:
         """A further piece of the words of an item's part or, if ``final``, all of them."""
-        words = self.item(item_id, speaker).part(part).words
-        if final:
-            words.clear()
-        words.append(text)
+        self.item(item_id, speaker).said(text, final, part)
 
     def typed(self, item_id: str, text: str, began_ms: int, at_ms: int) -> None:
         """The caller pressed keys; or somebody wrote in his name."""
@@ -175,6 +172,10 @@ class Transcript:
     def has_words(self, item_id: str) -> bool:
         item = self._look_up(item_id)
         return item is not None and bool(item.split()[0])
+
+    def has_all_words(self, item_id: str) -> bool:
+        item = self._look_up(item_id)
+        return item is not None and item.has_all_words
 
     def answers(self, item_id: str, response_id: str) -> None:
         """This item of the agent's belongs to that response."""

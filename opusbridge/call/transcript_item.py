@@ -21,6 +21,8 @@ class _Part:
     received_ms: float = 0.0
     playing: tuple[float, float] = (0.0, 0.0)
     """The same of what is on its way to the ear."""
+    complete: bool = False
+    """These are all its words."""
 
     @property
     def share(self) -> float:
@@ -66,6 +68,19 @@ class TranscriptItem:
             return _Part()
         return self.parts.setdefault(index, _Part())
 
+    def said(self, text: str, final: bool, part: int) -> None:
+        """A further piece of the words of a part or, if ``final``, all of them."""
+        one = self.part(part)
+        if final:
+            one.words.clear()
+            one.complete = True
+        one.words.append(text)
+
+    @property
+    def has_all_words(self) -> bool:
+        """Whether there are any, and no more will come."""
+        return bool(self.split()[0]) and all(part.complete for part in self.parts.values())
+
     def split(self) -> tuple[str, str, str]:
         """All its words, those heard and those not."""
         ordered = [part for _, part in sorted(self.parts.items())]
@@ -104,8 +119,8 @@ class TranscriptItem:
     def row(self) -> list[Any]:
         """All that it is, its id first, to be put away; :meth:`of_row` makes it again."""
         parts = [
-            [index, "".join(part.words), part.heard_ms, part.received_ms, *part.playing]
-            for index, part in self.parts.items()
+            [index, "".join(one.words), one.heard_ms, one.received_ms, one.complete, *one.playing]
+            for index, one in self.parts.items()
         ]
         times = self.started_ms, self.ended_ms
         signs = self.aside, self.withheld, self.settled
@@ -114,6 +129,7 @@ class TranscriptItem:
     @classmethod
     def of_row(cls, row: list[Any]) -> "TranscriptItem":
         item = cls(*row[:9])
-        for index, words, heard_ms, received_ms, *playing in row[9:]:
-            item.parts[index] = _Part([words], heard_ms, received_ms, (playing[0], playing[1]))
+        for index, words, heard_ms, received_ms, complete, *playing in row[9:]:
+            heard = heard_ms, received_ms, (playing[0], playing[1])
+            item.parts[index] = _Part([words], *heard, complete)
         return item

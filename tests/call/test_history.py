@@ -139,6 +139,20 @@ def test_lost_words_are_owned_up_to_only_where_they_still_wait() -> None:
     assert talk.restored("u2")[-1] == text("u2", "user", "And now?")
 
 
+def test_so_are_those_of_which_only_the_first_had_come() -> None:
+    talk = Talk()
+    talk.transcript.words("u1", "caller", "I want to", final=False)
+    talk.transcript.words("u1", "caller", " cancel", final=False)
+    talk.transcript.committed("u1", None)
+
+    assert talk.restored("u1") == [
+        BACK,
+        text("u1", "user", "I want to cancel"),
+        text("lost-words", "system", LOST_WORDS),
+    ]
+    assert talk.restored()[-1] == text("u1", "user", "I want to cancel")
+
+
 def test_an_answer_that_was_cut_off_is_to_be_continued() -> None:
     talk = Talk()
     talk.agent("a1", "Your order left", heard=1.0)

@@ -9,6 +9,7 @@ from opusbridge.call import transcript as module
 from opusbridge.call.transcript import Transcript
 
 NEVER = 10**6
+ASKED = ("has_words", "has_all_words", "withholds", "shown", "__contains__")
 
 
 class Both:
@@ -117,7 +118,7 @@ class Chance:
             ("playing", name, self.ms(), self.ms(), part),
             ("pause", "agent", self.ms(), {self.name()}),
             ("resume", "agent", self.ms()),
-            *((asked, name) for asked in ("has_words", "withholds", "shown", "__contains__")),
+            *((asked, name) for asked in ASKED),
             ("check",),
             ("follow",) if self.followed else ("say",),
         ]
