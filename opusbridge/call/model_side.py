@@ -159,7 +159,10 @@ class ModelSide:
                 self.worn_out = "model-failed"
 
     def answered(self) -> None:
+        """It does serve us, whatever was thought of it."""
         self._server_errors = 0
+        if self.worn_out == "model-failed":
+            self.worn_out = None
 
     def _leave_voice_out(self) -> list[Effect]:
         if self._voice_refused:

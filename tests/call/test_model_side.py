@@ -140,6 +140,18 @@ def test_a_server_that_fails_again_and_again_is_worn_out_unless_it_answers_betwe
     assert side.worn_out == "model-failed"
 
 
+def test_one_that_answers_after_all_is_worth_keeping() -> None:
+    side = a_side(ready=True)
+    for _ in range(MOST_SERVER_ERRORS):
+        side.count_failure("server_error")
+    side.answered()
+    assert side.worn_out is None
+
+    side.refused(erred("session_expired"))
+    side.answered()
+    assert side.worn_out == "session-expired"
+
+
 def test_a_locked_voice_is_left_out_once() -> None:
     side = a_side()
 
