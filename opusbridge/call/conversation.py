@@ -204,9 +204,9 @@ class Conversation:
         over = self.response.response_id
         self.voice.session_lost()
         turn, resumed = self.barge_in.session_lost(now)
-        begun = over == self.sounding[0] and self.transcript.has_words(self.sounding[1])
-        # Of what was said only the rest is to follow; after a tool call that is its reply.
-        self.response.lost(now, begun, goes_on=self.model.history.called_a_tool(over))
+        sounded = over == self.sounding[0]
+        begun = sounded and self.transcript.has_words(self.sounding[1])
+        self.response.lost(now, begun, self.tools.go_on_from(over), silent=not sounded)
         found = resumed + self.tools.lost(now) + self._tidied(over, now)
         if turn is not None:
             # He was in the middle of it, and what he has said so far is gone.
@@ -379,8 +379,8 @@ class Conversation:
     def deadline(self) -> float | None:
         """Of everything but the line, which has its own."""
         heart, voice, doubt = self.response.deadline, self.voice.deadline, self.barge_in.deadline
-        due = (heart, voice, doubt, self.tools.deadline, self.model.session_due, self._pulse_due)
-        return earliest(*due)
+        due = self.model.session_due, self._pulse_due
+        return earliest(heart, voice, doubt, self.tools.deadline, *due)
 
     @property
     def _pulse_due(self) -> float | None:

@@ -82,7 +82,7 @@ class History:
     # --- What it was told ---------------------------------------------------------------
 
     def called_a_tool(self, response_id: str | None) -> bool:
-        """Whether this response did; then the reply to the tool goes on where it stopped."""
+        """Whether this response did."""
         return any(use.response_id == response_id for use in self._tools.values())
 
     @property

@@ -172,16 +172,17 @@ class ResponseMachine:
         self.announced = self.stuck = self.sound_complete = False
         return covering
 
-    def lost(self, heard_in_part: bool, goes_on: bool) -> tuple[Cause, ...]:
+    def lost(self, heard_in_part: bool, goes_on: bool, silent: bool) -> tuple[Cause, ...]:
         """The session is, and this with it; returns what is still owed of it.
 
         ``heard_in_part``: only the rest is, and a rest is asked for once. ``goes_on``: it
-        called tools, and the reply to them is what follows.
+        called tools, and the reply to them is what follows. ``silent``: nothing was said.
         """
         self.step(ResponseInput.LOST)
         if self.id is None:
             return ()
-        rest, all_said = Cause(Why.REST, self.id), self.sound_complete or goes_on
+        all_said = goes_on or (self.sound_complete and not silent)
+        rest = Cause(Why.REST, self.id)
         covering = self.forget(self.over)
         if all_said or not (heard_in_part and covering):
             return () if all_said else covering

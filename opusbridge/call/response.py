@@ -215,9 +215,8 @@ class ResponseLifecycle:
         if response_id != slot.id:
             slot.really_done(response_id)
             return [Note("stray", "response-done", (response_id,))]
-        stuck = slot.stuck
         slot.step(ResponseInput.DONE)
-        covering, found = slot.forget(slot.over), list[Effect]()
+        stuck, covering, found = slot.stuck, slot.forget(slot.over), list[Effect]()
         self._retries.slot_freed()
         if status == "failed":
             found = self.door.failed(covering, "failed", now, permanent=permanent, hint=retry_after)
@@ -261,12 +260,14 @@ class ResponseLifecycle:
             self._retries.give_up("model-failed")
         return found + self.door.settle(now)
 
-    def lost(self, now: float, heard_in_part: bool = False, goes_on: bool = False) -> None:
+    def lost(
+        self, now: float, heard_in_part: bool = False, goes_on: bool = False, silent: bool = False
+    ) -> None:
         """The model's socket is gone, and what is in flight with it."""
         self.door.ready = False
         self._request.step(RequestInput.LOST)
-        unanswered = self._turn.waited_in_vain() + self._response.lost(heard_in_part, goes_on)
-        self._waiting.put_back(unanswered, now)
+        owed = self._turn.waited_in_vain() + self._response.lost(heard_in_part, goes_on, silent)
+        self._waiting.put_back(owed, now)
         self._waiting.conversation_lost()
         self._retries.start_over()
 

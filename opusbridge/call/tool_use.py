@@ -171,6 +171,10 @@ class ToolWork:
             return found
         return found + self._settled(self._mcp.refused(item_id), True, now, answer.item_id)
 
+    def go_on_from(self, response_id: str | None) -> bool:
+        """Whether the reply to our tools goes on where this response, cut off now, stopped."""
+        return self._history.called_a_tool(response_id) and self._desk.will_reply(response_id)
+
     def lost(self, now: float) -> list[Effect]:
         """The session is; our own tools go on, those of MCP servers ran in it."""
         return self._given_up(self._mcp.lost(), "lost", now)

@@ -127,6 +127,11 @@ class ToolDesk:
             batch.outputs.add(output_item_id)
         return self._complete(response_id)
 
+    def will_reply(self, response_id: str | None) -> bool:
+        """Whether a reply follows to the tools of this response, which is cut off now."""
+        batch = self._batches.get(response_id or "")
+        return batch is not None and (batch.will_want_reply or batch.wants_reply)
+
     def dropped(self, tool_call_id: str) -> None:
         """It is run no more, and nobody asks what came of it; then its response is over."""
         self._batches[self._batch_of[tool_call_id]].running.pop(tool_call_id)

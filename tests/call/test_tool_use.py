@@ -268,6 +268,54 @@ def test_the_filler_of_a_tool_is_played_after_a_while_and_the_usual_words_after_
     assert [at for at, one in found if one == Note("hold")] == [12.05]
 
 
+def asked_anew(talk: Conversation, name: str) -> list[str]:
+    """What for, when the session is lost at 1.5, the tool ends and there is another session."""
+    talk.handle(events.ModelLost("model-lost"), 1.5)
+    found = talk.tools.told(events.ToolFinished(f"call_{name}", RESULT), 1.6)
+    found += talk.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 2.0)
+    return [one.why for one in found if isinstance(one, CreateResponse)]
+
+
+def item_done(name: str) -> events.OutputItemDone:
+    return events.OutputItemDone("resp_1", f"item_{name}", "function_call", "completed")
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_turn_to_which_no_reply_came_before_the_loss_is_asked_again(complete: bool) -> None:
+    talk = begun()
+    talk.handle(calls("never"), 1.1)
+    if complete:
+        talk.handle(item_done("never"), 1.1)
+
+    assert asked_anew(talk, "never") == ["turn"]
+
+
+def test_one_to_which_the_reply_to_a_tool_will_come_is_asked_for_that_alone() -> None:
+    talk = begun()
+    talk.handle(calls("if_silent"), 1.1)
+
+    assert asked_anew(talk, "if_silent") == ["tools"]
+
+
+def test_what_was_said_before_a_tool_without_a_reply_was_the_answer() -> None:
+    talk = begun()
+    talk.handle(says("resp_1"), 1.1)
+    talk.handle(calls("never"), 1.2)
+    talk.handle(item_done("never"), 1.2)
+
+    assert asked_anew(talk, "never") == []
+
+
+def test_what_was_being_said_behind_it_is_to_be_continued() -> None:
+    talk = begun()
+    talk.handle(calls("if_silent"), 1.1)
+    talk.handle(item_done("if_silent"), 1.1)
+    talk.handle(events.ModelWords("resp_1", "item_resp_1", 0, Private("It is"), False), 1.2)
+    talk.handle(says("resp_1"), 1.2)
+
+    assert asked_anew(talk, "if_silent") == ["rest"]
+
+
 def test_a_filler_stops_when_the_answer_begins() -> None:
     call = at_work("filled")
     wait(call, 3.0)
