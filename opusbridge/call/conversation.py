@@ -302,7 +302,7 @@ class Conversation:
             event.response_id,
             now,
             status=event.status,
-            empty=event.empty,
+            empty=event.empty and self.tools.nothing_of(event.response_id),
             cut_off=event.cut_off,
             permanent=permanent,
             retry_after=event.retry_after_seconds,

@@ -268,6 +268,20 @@ def test_the_filler_of_a_tool_is_played_after_a_while_and_the_usual_words_after_
     assert [at for at, one in found if one == Note("hold")] == [12.05]
 
 
+@pytest.mark.parametrize(
+    ("came", "retried"), [([], True), ([says("resp_1")], False), ([calls("never")], False)]
+)
+def test_a_response_is_not_empty_because_it_says_so(
+    came: list[events.FromModel], retried: bool
+) -> None:
+    talk = begun()
+    for event in came:
+        talk.handle(event, 1.1)
+    found = talk.handle(events.ResponseDone("resp_1", "completed", empty=True), 2.0)
+
+    assert any(isinstance(one, Note) and one.kind == "retry" for one in found) is retried
+
+
 def asked_anew(talk: Conversation, name: str) -> list[str]:
     """What for, when the session is lost at 1.5, the tool ends and there is another session."""
     talk.handle(events.ModelLost("model-lost"), 1.5)

@@ -131,7 +131,8 @@ class Response(Message):
     def empty(self) -> bool:
         """It says that nothing came of it: no item, or none but tool calls that were cut off.
 
-        One that says nothing of its output is not empty.
+        One that says nothing of its output is not empty. Some say ``null`` whatever came of it:
+        who has seen it come knows better.
         """
         return "output" in self.model_fields_set and all(map(_cut_off_call, self.output or ()))
 
