@@ -306,9 +306,9 @@ class Call:
         if talk.model.failure:
             return self._part_badly(talk.model.failure, now)
         given_up = talk.response.given_up
-        worn_out = given_up if given_up == "model-silent" else talk.model.worn_out
-        # A server that fails may still be asked; one that says nothing may not.
-        if worn_out and (self._rescue.possible or worn_out != "model-failed"):
+        worn_out = talk.model.spent(self._rescue.possible, now)
+        worn_out = given_up if given_up == "model-silent" else worn_out
+        if worn_out:
             found = talk.lost(now) + self._replace_model(worn_out, False, now)
             return found + self._company.keep(talk, self.departure, self._started, now)
         if given_up:

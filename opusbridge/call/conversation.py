@@ -84,8 +84,7 @@ class Conversation:
         self.response.model_heard(now)
         self.model.pulse.heard(now)
         before = self.response.response_id
-        found = self._understood(event, now) + self._tidied(before, now)
-        return found + self.voice.ping(now)
+        return self._understood(event, now) + self._tidied(before, now) + self.voice.ping(now)
 
     def _understood(self, event: events.FromModel, now: float) -> list[Effect]:
         match event:
@@ -158,7 +157,9 @@ class Conversation:
 
     def _configured(self, event: events.SessionConfigured, now: float) -> list[Effect]:
         if not self.model.configured(event):
+            self.model.alive(self.quiet and not self.voice.audible(now), now)
             return []
+        self.model.renew_at = now + self.policy.renew_after
         pending = self.response.pending_user_input
         found = self.model.tell_all(pending, self.voice.being_heard)
         for item in found:
@@ -378,9 +379,8 @@ class Conversation:
     @property
     def deadline(self) -> float | None:
         """Of everything but the line, which has its own."""
-        heart, voice, doubt = self.response.deadline, self.voice.deadline, self.barge_in.deadline
-        due = self.model.session_due, self._pulse_due
-        return earliest(heart, voice, doubt, self.tools.deadline, *due)
+        talk = self.response.deadline, self.voice.deadline, self.barge_in.deadline
+        return earliest(*talk, self.tools.deadline, self.model.session_due, self._pulse_due)
 
     @property
     def _pulse_due(self) -> float | None:

@@ -6,6 +6,7 @@ another can be told it too.
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from math import inf
 from typing import assert_never
 
 from opusbridge import effects, events
@@ -41,6 +42,9 @@ class ModelSide:
         self.pulse = Pulse()
         self.session_due: float | None = now + SESSION_SECONDS
         """When the first session must have taken our settings."""
+        self.renew_at = inf
+        """When this session is old, and is to give way to another in a quiet moment."""
+        self._renews_at: float | None = None  # the last such moment
         self._session = session
         self._early: list[Item] = []
         self._voice_refused = self._told_of_unknown = False
@@ -106,8 +110,25 @@ class ModelSide:
         self.pulse.ask(now)
         return [effects.FeelPulse()]
 
+    def alive(self, idle: bool, now: float) -> None:
+        """It answered for the sake of that only. ``idle``: nobody speaks or waits for anything.
+
+        So nothing that the caller says is lost if it goes now, and not much if he begins to.
+        """
+        turns_are_told = self._session.turn_detection is not None
+        self.pulse.old = now >= self.renew_at and turns_are_told
+        self._renews_at = now if self.pulse.old and idle else None
+
+    def spent(self, replaceable: bool, now: float) -> str | None:
+        """Why this session is given up now, if it is: one of errors.REASONS."""
+        if replaceable and self._renews_at == now:
+            return self.worn_out or "session-expired"
+        # A server that fails may still be asked; one that says nothing may not.
+        return self.worn_out if replaceable or self.worn_out != "model-failed" else None
+
     def lost(self) -> None:
-        self.ready = self._voice_refused = False
+        self.ready = self._voice_refused = self.pulse.old = False
+        self.renew_at, self._renews_at = inf, None
         self.worn_out, self._server_errors, self.session_due = None, 0, None
 
     def timed_out(self, now: float) -> list[Effect]:

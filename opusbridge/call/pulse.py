@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 #: After this long without any event it is asked.
 ASK_SECONDS = 3.0
+#: The same of a session that is to be replaced in a quiet moment: such an answer may be one.
+OLD_ASK_SECONDS = 1.0
 #: The answer takes one round trip, a tenth of this.
 ANSWER_SECONDS = 3.0
 #: The same while it owes an answer: to lose its session for nothing would cost that.
@@ -28,6 +30,7 @@ DIAL_SECONDS = 1.0
 class Pulse:
     heard_at: float = 0.0
     """When the model's latest event came."""
+    old: bool = False
     _asked_at: float | None = None
 
     @property
@@ -38,7 +41,7 @@ class Pulse:
     def due(self, busy: bool) -> float:
         """When to ask, or when the answer is overdue. ``busy``: it owes another as well."""
         if self._asked_at is None:
-            return self.heard_at + ASK_SECONDS
+            return self.heard_at + (OLD_ASK_SECONDS if self.old else ASK_SECONDS)
         return self._asked_at + (BUSY_ANSWER_SECONDS if busy else ANSWER_SECONDS)
 
     def weak(self, now: float) -> bool:

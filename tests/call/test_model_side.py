@@ -1,17 +1,28 @@
 """The model's side: when it is ready, what it is told first, and what its refusals lead to."""
 
+from dataclasses import replace
+
 import pytest
 
 from opusbridge.call.history import RECONNECTED, ToolUse
 from opusbridge.call.model_side import MOST_SERVER_ERRORS, SESSION_SECONDS, ModelSide
 from opusbridge.call.pending import Cause, PendingUserInput, Why
 from opusbridge.call.transcript import Transcript
-from opusbridge.effects import AddText, ConfigureSession, Effect, Note, SessionConfig, TruncateItem
+from opusbridge.effects import (
+    AddText,
+    ConfigureSession,
+    Effect,
+    Note,
+    SessionConfig,
+    TruncateItem,
+    TurnDetection,
+)
 from opusbridge.events import ModelErred, SessionConfigured
 from opusbridge.privacy import Private
 from opusbridge.sound import PCM_24K, PCMU_8K
 
-SESSION = SessionConfig("Be kind.", PCMU_8K, voice="marin")
+DETECTION = TurnDetection("server_vad", False, True)
+SESSION = SessionConfig("Be kind.", PCMU_8K, voice="marin", turn_detection=DETECTION)
 READY = SessionConfigured(PCMU_8K, PCMU_8K)
 HELLO = AddText("text-1", "user", Private("Hello."))
 
@@ -152,13 +163,48 @@ def test_one_that_answers_after_all_is_worth_keeping() -> None:
     assert side.worn_out == "session-expired"
 
 
+def test_an_old_session_is_spent_in_the_moment_that_is_idle_and_in_no_other() -> None:
+    side = a_side(ready=True)
+    side.renew_at = 10.0
+    side.alive(True, 9.9)
+    assert (side.spent(True, 9.9), side.pulse.old) == (None, False)
+    side.alive(False, 10.0)
+    assert (side.spent(True, 10.0), side.pulse.old) == (None, True)
+    side.alive(True, 11.0)
+    assert side.spent(False, 11.0) is None
+    assert side.spent(True, 11.1) is None
+    side.alive(True, 12.0)
+    assert side.spent(True, 12.0) == "session-expired"
+
+    side.lost()
+    side.alive(True, 13.0)
+    assert (side.spent(True, 13.0), side.pulse.old) == (None, False)
+
+
+def test_where_no_turn_is_told_of_nobody_knows_an_idle_moment() -> None:
+    side = ModelSide(replace(SESSION, turn_detection=None), Transcript(), 0.0)
+    side.configured(READY)
+    side.renew_at = 10.0
+    side.alive(True, 10.0)
+
+    assert side.spent(True, 10.0) is None
+
+
+def test_a_server_that_fails_may_still_be_asked_if_there_is_no_other() -> None:
+    side = a_side(ready=True)
+    side.worn_out = "model-failed"
+    assert (side.spent(False, 1.0), side.spent(True, 1.0)) == (None, "model-failed")
+    side.worn_out = "model-silent"
+    assert side.spent(False, 1.0) == "model-silent"
+
+
 def test_a_locked_voice_is_left_out_once() -> None:
     side = a_side()
 
     assert side.refused(erred("cannot_update_voice", "session.update")) == [
         Note("refused", "cannot_update_voice"),
         Note("repaired", "cannot_update_voice"),
-        ConfigureSession(SessionConfig("Be kind.", PCMU_8K, voice=None)),
+        ConfigureSession(replace(SESSION, voice=None)),
     ]
     again = side.refused(erred("cannot_update_voice", "session.update"))
     assert again == [Note("refused", "cannot_update_voice")]

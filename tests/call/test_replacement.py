@@ -270,6 +270,48 @@ def test_an_expired_session_is_replaced_once_though_its_socket_closes_as_well() 
     assert told.words_heard() == f"{HELLO} {ANSWER}"
 
 
+def renewed(policy: CallPolicy) -> CallPolicy:
+    return replace(policy, renew_after=8.0)
+
+
+def test_an_old_session_gives_way_in_a_quiet_moment_before_it_expires() -> None:
+    steps = [*GREETED, Wait(6.0), asks(), WaitForAgent(), Wait(1.0), HangUp()]
+
+    told = played(story(steps, Knobs(session_limit=12.5), Knobs(), policy=renewed))
+
+    (replaced,) = told.at(effects.ReplaceModel)
+    assert 8.0 < replaced < 11.5
+    assert told.notes("refused") == told.notes("audio-dropped") == []
+    assert told.texts() == [("system", RECONNECTED), ("assistant", HELLO)]
+    assert requests_after(told, replaced) == ["turn"]
+    assert told.words_heard() == f"{HELLO} {ANSWER}"
+    assert [note.reason for _, note in told.notes("model-replaced")] == ["session-expired"]
+
+
+def test_nobody_who_speaks_or_waits_is_interrupted_by_that() -> None:
+    told = played(story([*ASKS_ONCE[:-1], Wait(5.0), HangUp()], Knobs(), Knobs(), policy=renewed))
+
+    (replaced,) = told.at(effects.ReplaceModel)
+    assert replaced > told.at(events.ResponseDone)[1]
+    assert told.texts() == [
+        ("system", RECONNECTED),
+        ("assistant", HELLO),
+        ("user", QUESTION),
+        ("assistant", ANSWER),
+    ]
+    assert told.words_heard() == f"{HELLO} {ANSWER}"
+
+
+def test_where_no_session_is_replaced_an_old_one_lasts_for_as_long_as_it_may() -> None:
+    def never(policy: CallPolicy) -> CallPolicy:
+        return replace(renewed(policy), resume_grace=0.0)
+
+    told = played(story([*GREETED, Wait(20.0), HangUp()], Knobs(), policy=never))
+
+    assert told.at(effects.ReplaceModel) == []
+    assert told.reasons() == ["caller-hung-up"]
+
+
 def test_a_model_that_is_silent_when_asked_is_replaced_and_the_caller_answered() -> None:
     told = story([*GREETED, Wait(24.0), HangUp()], Knobs(freeze_at=9.0), Knobs())
     told.call.happens(SALE, at=10.0)
