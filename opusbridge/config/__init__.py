@@ -98,6 +98,11 @@ class Settings(BaseSettings):
     """How the telephony side reaches us. Signatures and stream URLs are built from it and
     never from request headers, which anybody can write; so it cannot be guessed."""
 
+    own_url: PublicURL | None = None
+    """How it reaches this very process, where several stand behind the public URL: another name,
+    or a path that the balancer takes off. Streams and what follows a call come back by it. None:
+    the public URL, as one process is enough for most."""
+
     twilio_account_sid: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
     """With the auth token: hang-up and transfer go through Twilio's REST interface."""
 
@@ -298,6 +303,11 @@ class Settings(BaseSettings):
         return self
 
     def _check_together(self) -> None:
+        if self.own_url is not None and self.public_url is None:
+            raise ConfigurationError(
+                f"{PREFIX}PUBLIC_URL is not set: {PREFIX}OWN_URL is that of one process among "
+                "those behind it"
+            )
         if self.webhook_url is not None and self.webhook_secret is None:
             raise ConfigurationError(
                 f"{PREFIX}WEBHOOK_SECRET is not set: whoever listens at {PREFIX}WEBHOOK_URL "

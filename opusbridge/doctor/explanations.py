@@ -142,7 +142,8 @@ REFUSALS = {
     "bad-signature": Explanation(
         "Twilio's signature does not fit",
         "OPUSBRIDGE_PUBLIC_URL must be the address in Twilio's console without /twilio/voice, and "
-        "the Auth Token that of the account (or subaccount) that owns the number",
+        "the Auth Token that of the account (or subaccount) that owns the number; where a process "
+        "has an OPUSBRIDGE_OWN_URL, it must lead to that very process",
     ),
     "other-account": Explanation(
         "the call is of another account than OPUSBRIDGE_TWILIO_ACCOUNT_SID",
@@ -165,7 +166,8 @@ REFUSALS = {
     "draining": Explanation("the process was stopping", "nothing: a balancer asks the next one"),
     "twilio-media:bad-token": Explanation(
         "a stream came without the one-use token of a call announced here, or after its minute",
-        "let Twilio's webhook and its stream reach the same process; scanners get this, too",
+        "where several processes stand behind the public URL, give each its OPUSBRIDGE_OWN_URL, so "
+        "that the stream comes to the one that was asked; scanners get this, too",
     ),
     "no-call-sid": Explanation(
         "the webhook was asked without a CallSid", "not Twilio: a scanner, or a test by hand"

@@ -1,4 +1,5 @@
-"""The way in from outside, walked as the telephony side walks it: through the public URL."""
+"""The way in from outside, walked as the telephony side walks it: through the public URL, and
+the process's own."""
 
 import asyncio
 
@@ -11,6 +12,7 @@ from opusbridge.config import Settings
 from opusbridge.doctor.findings import USE_ANOTHER_PROXY, Finding, failed, fine, skipped, warning
 from opusbridge.errors import ConfigurationError
 from opusbridge.outgoing import http_client, socket_proxy
+from opusbridge.privacy import Private
 
 #: Seconds for each request.
 PATIENCE_SECONDS = 10.0
@@ -28,34 +30,43 @@ async def check_public_url(settings: Settings) -> list[Finding]:
         return [
             skipped("public URL", "not set: no telephone can reach this (OPUSBRIDGE_PUBLIC_URL)")
         ]
-    found = [] if url.startswith("https://") else [_not_tls()]
+    found = await _walk("public URL", url, settings, settings.audiocodes_token)
+    if settings.own_url not in (None, url):
+        # Only Twilio is told of it: AudioCodes has one socket for all of a call.
+        found += await _walk("own URL", settings.own_url, settings, None)
+    return found
+
+
+async def _walk(
+    about: str, url: str, settings: Settings, audiocodes_token: Private[str] | None
+) -> list[Finding]:
+    found = [] if url.startswith("https://") else [_not_tls(about)]
     try:
         client = http_client(url, timeout=PATIENCE_SECONDS)
         socket_proxy(_socket_url(url, ""))
     except ConfigurationError as error:
-        return [*found, failed("public URL", str(error), USE_ANOTHER_PROXY)]
+        return [*found, failed(about, str(error), USE_ANOTHER_PROXY)]
     async with client:
-        reached = await _check_health(client, url)
+        reached = await _check_health(about, client, url)
         found.append(reached)
         if reached.cure:
             return found
         found.append(await _check_twilio_upgrade(url, settings))
-        if settings.audiocodes_token is not None:
+        if audiocodes_token is not None:
             found.append(await _check_bot_api(client, url))
-            found.append(await _check_validation(url, settings.audiocodes_token.value))
+            found.append(await _check_validation(url, audiocodes_token.value))
     return found
 
 
-def _not_tls() -> Finding:
+def _not_tls(about: str) -> Finding:
     return warning(
-        "public URL",
+        about,
         "is not https: neither Twilio nor AudioCodes connects to it",
         "put a proxy or a tunnel with a certificate in front",
     )
 
 
-async def _check_health(client: AsyncClient, url: str) -> Finding:
-    about = "public URL"
+async def _check_health(about: str, client: AsyncClient, url: str) -> Finding:
     try:
         answer = await client.get(f"{url}/healthz")
     except HTTPError as error:

@@ -17,7 +17,8 @@ from opusbridge.tools.registry import Manners, Tool, ToolFailed
 
 #: What a script may set: how a call goes, not where it goes or who may make it.
 SETTINGS: frozenset[str] = frozenset(Settings.model_fields) - {
-    *("openai_api_key", "realtime_url", "realtime_auth", "model", "agent", "public_url"),
+    *("openai_api_key", "realtime_url", "realtime_auth", "model", "agent"),
+    *("public_url", "own_url"),
     *(name for name in Settings.model_fields if name.startswith(("twilio_", "audiocodes_"))),
     *("admin_token", "allow_unauthenticated", "data_dir", "record", "flight", "drain_seconds"),
     *("max_calls", "log_format", "log_level", "speech_dir", "sockets", "capacity_file"),

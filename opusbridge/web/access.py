@@ -6,7 +6,8 @@ tunnel stands in front), and asked for under a loopback name, so that neither a 
 told us about nor a web page in a browser on this machine gets in. Otherwise it is closed.
 
 Request headers never say what our address is: signatures and stream URLs are made from the
-settings alone.
+settings alone. The public URL may lead to any process of several; what only this one can
+answer, because it announced it, is asked for under its own.
 """
 
 import hmac
@@ -61,20 +62,21 @@ class Access:
         if self._base_url is None and self._local:
             shown = f"[{host}]" if ":" in host else host
             self._base_url = f"http://{shown}:{port}"
+        self._own_url = settings.own_url or self._base_url
 
     @property
     def stream_url(self) -> str:
         """Where Twilio is to open its stream; only to be asked where Twilio was let in."""
-        assert self._base_url is not None
-        return signature.upgrade_urls(self._base_url, MEDIA)[0]
+        assert self._own_url is not None
+        return signature.upgrade_urls(self._own_url, MEDIA)[0]
 
     def webhook_url(self, path: str, call_id: str | None = None) -> str | None:
-        """Where Twilio is to ask, about that call if we placed it; ``None``: it could not
-        reach us."""
+        """Where Twilio is to ask this process, about that call if we placed it; ``None``: it
+        could not reach us."""
         if not self._twilio_may_be_open:
             return None
         query = "" if call_id is None else f"?call={call_id}"
-        return f"{self._base_url}{path}{query}"
+        return f"{self._own_url}{path}{query}"
 
     def closed_endpoints(self) -> dict[str, str]:
         """Those that answer 403 to everybody and why, for one warning each when we start."""
@@ -112,20 +114,17 @@ class Access:
         """``None``: let them in. ``parameters`` are the form's, in its order."""
         if not self._twilio_may_be_open:
             return CLOSED
-        assert self._base_url is not None
-        urls = signature.webhook_urls(
-            self._base_url,
-            asking.scope["raw_path"].decode("latin-1"),
-            asking.scope["query_string"].decode("latin-1"),
-        )
+        path = asking.scope["raw_path"].decode("latin-1")
+        query = asking.scope["query_string"].decode("latin-1")
+        urls = [url for base in self._bases for url in signature.webhook_urls(base, path, query)]
         return self._refuse_signature(asking, urls, parameters)
 
     def refuse_stream(self, asking: HTTPConnection) -> Refusal | None:
         """``None``: let them in, as far as the upgrade goes."""
         if not self._twilio_may_be_open:
             return CLOSED
-        assert self._base_url is not None
-        return self._refuse_signature(asking, signature.upgrade_urls(self._base_url, MEDIA), ())
+        urls = [url for base in self._bases for url in signature.upgrade_urls(base, MEDIA)]
+        return self._refuse_signature(asking, urls, ())
 
     def refuse_account(self, account_sid: str) -> Refusal | None:
         """``None``: it is ours, or we were not told which is."""
@@ -143,6 +142,11 @@ class Access:
         self.refused(endpoint, refusal)
         headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
         return JSONResponse({"error": refusal.reason}, refusal.status, headers)
+
+    @property
+    def _bases(self) -> set[str]:
+        """Our addresses, any of which may have been asked for."""
+        return {url for url in (self._own_url, self._base_url) if url is not None}
 
     @property
     def _audiocodes_may_be_open(self) -> bool:

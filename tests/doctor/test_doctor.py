@@ -111,6 +111,22 @@ async def test_the_way_in_is_walked_as_both_providers_walk_it() -> None:
     assert states(rest) == [State.FINE] * 4
 
 
+async def test_the_way_to_one_process_of_several_is_walked_as_twilio_walks_it() -> None:
+    with listen("127.0.0.1", 0) as free:
+        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
+    async with house(audiocodes_token=TOKEN, **twilio()) as at:
+        urls = {"public_url": at.base, "audiocodes_token": TOKEN}
+        found = await check_public_url(Settings.load(own_url=f"{at.base}/0", **urls))
+        not_there = await check_public_url(Settings.load(own_url=nowhere, **urls))
+
+    assert [(one.about, one.state) for one in found[-2:]] == [
+        ("own URL", State.WARNING),
+        ("own URL", State.FAILED),
+    ]
+    assert "something else answers" in found[-1].what, "the path was not taken off"
+    assert "cannot be reached" in not_there[-1].what
+
+
 async def test_another_token_over_there_is_found() -> None:
     async with house(audiocodes_token="the-token-of-before", **twilio()) as at:
         found = await check_public_url(Settings.load(public_url=at.base, audiocodes_token=TOKEN))

@@ -63,6 +63,35 @@ def test_twilio_stays_closed_where_we_could_not_tell_it_our_address() -> None:
     assert found == [*TELEPHONY[1:], *ADMIN_ROOMS]
 
 
+OWN = "https://voice.example.com/a"
+
+
+def test_what_belongs_to_a_call_is_asked_of_the_process_that_has_it() -> None:
+    values = twilio(own_url=OWN)
+    access = Access(settings(**values), "127.0.0.1", 8000, Metrics(CollectorRegistry()))
+
+    assert access.stream_url == "wss://voice.example.com/a/twilio/media"
+    assert access.webhook_url("/twilio/after") == f"{OWN}/twilio/after"
+    assert access.webhook_url("/twilio/voice", "call-1") == f"{OWN}/twilio/voice?call=call-1"
+
+
+async def test_what_was_asked_of_this_very_process_is_signed_for_it() -> None:
+    form, signer = voice_form(CALL), RequestValidator(TOKEN)
+
+    def signed(url: str, fields: dict[str, str]) -> dict[str, str]:
+        return {"X-Twilio-Signature": signer.compute_signature(url, fields)}
+
+    async with house(**twilio(own_url=OWN)) as server:
+        for base in (PUBLIC, OWN):
+            headers = signed(f"{base}/twilio/voice", form)
+            answer = await server.http.post("/twilio/voice", data=form, headers=headers)
+            assert answer.status_code == 200
+            await server.upgrade("/twilio/media", signed(f"wss{base[5:]}/twilio/media", {}))
+        other = signed(f"{PUBLIC}/b/twilio/voice", form)
+        refused = await server.http.post("/twilio/voice", data=form, headers=other)
+        assert refused.status_code == 403
+
+
 async def test_each_closed_endpoint_is_named_once_at_the_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
