@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from uuid import uuid4
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -107,12 +108,16 @@ class Journal:
         lines += [
             orjson.dumps({"call_id": call_id, "ended": reason}) for call_id, reason in ended.items()
         ]
-        unfinished = self._path.with_name(self._path.name + ".part")
-        with open(unfinished, "wb", opener=_private) as file:
-            file.write(b"\n".join(lines))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self._path)
+        # Another process may be doing the same.
+        unfinished = self._path.with_name(f"{self._path.name}.{uuid4().hex}.part")
+        try:
+            with open(unfinished, "wb", opener=_private) as file:
+                file.write(b"\n".join(lines))
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(self._path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def _private(path: str, flags: int) -> int:

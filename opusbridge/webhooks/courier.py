@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -130,6 +130,9 @@ class Courier:
                         await asyncio.to_thread(self._path(name).unlink, missing_ok=True)
                         self._kept.discard(name)
                         return
+                except FileNotFoundError:  # another process has brought it, or somebody took it
+                    self._kept.discard(name)
+                    return
                 except OSError as error:
                     log.error("webhook cannot be read", raised=places(error))
                     self._kept.discard(name)
@@ -163,11 +166,14 @@ class Courier:
         return self._folder / f"{name}{_SUFFIX}"
 
     def _found(self) -> list[str]:
-        """What an earlier process left, the oldest first."""
+        """What an earlier process left, the oldest first. It may be at work still."""
         if not self._folder.is_dir():
             return []
-        left = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
-        return [path.name.removesuffix(_SUFFIX) for path in left][:MOST_KEPT]
+        left = []
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            with suppress(FileNotFoundError):
+                left.append((path.stat().st_mtime, path.name.removesuffix(_SUFFIX)))
+        return [name for _, name in sorted(left)][:MOST_KEPT]
 
     def _write(self, name: str, body: bytes) -> None:
         """All of it or nothing, and for this user only."""

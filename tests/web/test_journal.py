@@ -50,6 +50,16 @@ def test_nothing_is_lost_that_is_written_while_old_ones_are_taken_out(tmp_path: 
     assert set(journal.read(0.0)[0]) == {order.call_id for order in orders}
 
 
+def test_two_processes_that_start_together_both_find_what_was_placed(tmp_path: Path) -> None:
+    path = tmp_path / "outbound.jsonl"
+    Journal(path).ordered(ORDER)
+    with ThreadPoolExecutor() as threads:
+        found = list(threads.map(lambda _: Journal(path).read(0.0), range(100)))
+
+    assert all(list(orders) == ["call-1"] for orders, _ in found)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_half_a_line_costs_that_line_and_not_the_next(tmp_path: Path) -> None:
     path = tmp_path / "outbound.jsonl"
     journal = Journal(path)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -182,7 +183,8 @@ async def test_a_disk_that_cannot_be_written_costs_the_second_attempt_only(tmp_p
         assert [body for _, body in listener.heard] == [BODY]
 
 
-async def test_a_message_that_was_taken_away_is_told_and_forgotten(tmp_path: Path) -> None:
+async def test_a_message_that_was_taken_away_is_forgotten(tmp_path: Path) -> None:
+    structlog.reset_defaults()
     async with listening(503) as listener:
         carrying = a_courier(listener, tmp_path)
 
@@ -190,11 +192,33 @@ async def test_a_message_that_was_taken_away_is_told_and_forgotten(tmp_path: Pat
             (tmp_path / "call-1.json").unlink(missing_ok=True)
 
         carrying._pause = steal
-        async with carrying.at_work():
-            await carrying.leave("call-1", BODY)
+        with capture_logs() as told:
+            async with carrying.at_work():
+                await carrying.leave("call-1", BODY)
 
         assert len(listener.heard) == 1
         assert carrying.waiting == 0
+        assert [line["event"] for line in told] == ["webhook not delivered"]
+
+
+async def test_what_another_process_brings_while_this_one_starts_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("call-1", "call-2"):
+        (tmp_path / f"{name}.json").write_bytes(BODY)
+    look = Path.stat
+
+    def stat(path: Path, **how: bool) -> os.stat_result:
+        if path.name == "call-1.json":
+            path.unlink(missing_ok=True)
+        return look(path, **how)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    async with listening(200) as listener:
+        async with a_courier(listener, tmp_path).at_work():
+            pass
+
+        assert [headers[DELIVERY.lower()] for headers, _ in listener.heard] == ["call-2"]
 
 
 async def test_a_message_that_breaks_is_told_and_costs_no_other(tmp_path: Path) -> None:
