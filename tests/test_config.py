@@ -260,6 +260,7 @@ def test_an_unknown_override_is_refused() -> None:
             {"public_url": "https://a.example", "own_url": "https://b.example/twilio/media"},
             "OPUSBRIDGE_OWN_URL: must be the address without /twilio/media",
         ),
+        ({"twilio_auth_token_secondary": "t"}, "OPUSBRIDGE_TWILIO_AUTH_TOKEN is not set"),
         ({"own_url": "https://a.example"}, "OPUSBRIDGE_PUBLIC_URL is not set"),
         ({"public_url": "https://a?b=c"}, "OPUSBRIDGE_PUBLIC_URL: must hold no user name"),
         ({"public_url": "https://u:p@a"}, "OPUSBRIDGE_PUBLIC_URL: must hold no user name"),

@@ -109,6 +109,10 @@ class Settings(BaseSettings):
     twilio_auth_token: Secret | None = None
     """Checks Twilio's signatures. None: ``/twilio`` is closed to everybody but loopback."""
 
+    twilio_auth_token_secondary: Secret | None = None
+    """Another token that Twilio may sign with, and nothing else: while the account's is being
+    changed, calls come with the one or the other."""
+
     twilio_api_url: BaseURL = "https://api.twilio.com"
     """Base of Twilio's REST interface; another one is for tests that stand in for it."""
 
@@ -307,6 +311,11 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 f"{PREFIX}PUBLIC_URL is not set: {PREFIX}OWN_URL is that of one process among "
                 "those behind it"
+            )
+        if self.twilio_auth_token_secondary is not None and self.twilio_auth_token is None:
+            raise ConfigurationError(
+                f"{PREFIX}TWILIO_AUTH_TOKEN is not set: {PREFIX}TWILIO_AUTH_TOKEN_SECONDARY only "
+                "stands beside it"
             )
         if self.webhook_url is not None and self.webhook_secret is None:
             raise ConfigurationError(

@@ -174,7 +174,9 @@ class Access:
         if token is None:
             return None if self._open_without_secret(asking) else CLOSED
         header = asking.headers.get("x-twilio-signature")
-        good = signature.accepts([token.value], urls, parameters, header)
+        other = self._settings.twilio_auth_token_secondary
+        tokens = [token.value] if other is None else [token.value, other.value]
+        good = signature.accepts(tokens, urls, parameters, header)
         return None if good else Refusal(403, "bad-signature")
 
 

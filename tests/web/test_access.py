@@ -92,6 +92,16 @@ async def test_what_was_asked_of_this_very_process_is_signed_for_it() -> None:
         assert refused.status_code == 403
 
 
+async def test_while_the_token_is_being_changed_either_signs() -> None:
+    form = voice_form(CALL)
+    async with house(**twilio(twilio_auth_token_secondary="the-token-of-before")) as server:
+        for token, status in ((TOKEN, 200), ("the-token-of-before", 200), ("another", 403)):
+            signed = RequestValidator(token).compute_signature(f"{PUBLIC}/twilio/voice", form)
+            headers = {"X-Twilio-Signature": signed}
+            answer = await server.http.post("/twilio/voice", data=form, headers=headers)
+            assert answer.status_code == status
+
+
 async def test_each_closed_endpoint_is_named_once_at_the_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
