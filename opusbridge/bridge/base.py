@@ -29,7 +29,7 @@ from opusbridge.bridge.model import ConnectModel, ModelLink
 from opusbridge.bridge.outbox import Socket
 from opusbridge.bridge.pinging import PingSocket
 from opusbridge.bridge.shortcuts import ShortCuts
-from opusbridge.bridge.summary import complete, describe, show_note, summary
+from opusbridge.bridge.summary import as_kept, complete, describe, show_note, summary
 from opusbridge.bridge.tools import SideWork, run_tool
 from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine, Observer, Outgoing, TelephonyProtocol, by_type
@@ -396,4 +396,5 @@ class RealtimeBridge(Asking):
         finally:
             self._finished.set()
             if self._outcome is not None:
-                await tell_of_end(self.agent.on_end, self._on_outcome, self._outcome)
+                outcome = as_kept(self._outcome, self._recorder)
+                await tell_of_end(self.agent.on_end, self._on_outcome, outcome)

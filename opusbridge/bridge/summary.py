@@ -1,5 +1,6 @@
 """What an operator sees of a call while it lasts, and what call.json keeps of it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -103,6 +104,12 @@ def complete(
         recorder.finish(told, transcript, now)
         folder = recorder.folder
     return CallOutcome(kept["call_id"], kept, transcript, folder, state)
+
+
+def as_kept(outcome: CallOutcome, recorder: CallRecorder | None) -> CallOutcome:
+    """As whoever is told of it finds it on the disk."""
+    nothing = recorder is not None and recorder.nothing_kept
+    return replace(outcome, folder=None) if nothing else outcome
 
 
 def show_note(note: effects.Note, bad_messages: BadMessages) -> None:

@@ -59,6 +59,7 @@ class CallFiles:
         self._dropped = self._lost = 0
         self._transcript = TranscriptFile(folder / files.TRANSCRIPT, call_id)
         self.failed = 0
+        self.nothing_kept = False
 
     def write(self, batch: Batch, dropped: int, news: dict[str, Any]) -> Iterator[None]:
         """``dropped``: entries of this call lost so far; ``news``: of the transcript. In three
@@ -113,6 +114,7 @@ class CallFiles:
         if self._record:
             self._try(partial(files.write_json, self._folder / files.TRANSCRIPT, transcript))
         self._try(partial(files.write_json, self._folder / files.CALL, call))
+        self.nothing_kept = self.failed > 0 and not files.any_in(self._folder)
 
     def _open(self) -> None:
         if self._opened:

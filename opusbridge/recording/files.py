@@ -44,6 +44,15 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def any_in(folder: Path) -> bool:
+    """Whether one of a call's files is there, with something in it."""
+    paths = [folder / name for name in (CALL, TRANSCRIPT, RECORDING, FLIGHT)]
+    try:
+        return any(path.is_file() and path.stat().st_size for path in paths)
+    except OSError:
+        return False
+
+
 def open_private(path: Path) -> BinaryIO:
     """A new, empty file for this user only, unbuffered: what is written is written."""
     return open(path, "w+b", buffering=0, opener=_opener)

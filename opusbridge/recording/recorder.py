@@ -113,6 +113,11 @@ class CallRecorder:
         return self._files.failed
 
     @property
+    def nothing_kept(self) -> bool:
+        """Whether not one of the files is there; known once :meth:`closed` has returned."""
+        return self._files.nothing_kept
+
+    @property
     def silent_at(self) -> float:
         """If nothing has been handed over by then, nobody else sees to it. Who looked sooner would
         have the journal of all calls sorted time and again, for a few things each."""

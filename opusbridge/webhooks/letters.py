@@ -11,7 +11,8 @@ def call_ended(outcome: CallOutcome, data_dir: Path, *, transcript: bool) -> byt
     """The whole call, as JSON.
 
     ``id`` is the same however often it is sent; ``files`` is the folder of the call, from
-    ``data_dir``; without ``transcript`` nothing is in it of what was said.
+    ``data_dir``, or null if nothing is there; without ``transcript`` nothing is in it of what was
+    said.
     """
     folder = outcome.folder
     if folder is not None and folder.is_relative_to(data_dir):

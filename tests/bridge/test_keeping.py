@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from opusbridge.agent import Agent
 from opusbridge.bridge import keeping
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
 from opusbridge.bridge.keeping import files_complete, write_as_it_goes
@@ -16,6 +17,7 @@ from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.sim.callers import Wait
 from opusbridge.sound import PCMU_8K
+from opusbridge.tools import CallOutcome
 from tests.bridge.virtual import Stage, in_virtual_time, play
 
 
@@ -81,3 +83,27 @@ def test_a_disk_that_stands_still_does_not_keep_a_call_that_is_over(
     disk_answers.set()
     assert writer.close()
     assert (tmp_path / "call.json").exists()
+
+
+@pytest.mark.parametrize("spoilt", ["calls", "calls/call-1/recording.wav"])
+def test_a_folder_is_named_to_whoever_is_told_of_the_end_if_anything_is_in_it(
+    tmp_path: Path, spoilt: str
+) -> None:
+    writer, outcomes, folder = Writer(), list[CallOutcome](), tmp_path / "calls" / "call-1"
+    if spoilt == "calls":
+        (tmp_path / spoilt).write_text("a file, not a folder")
+    else:
+        (tmp_path / spoilt).mkdir(parents=True)
+
+    def recorder(call_id: str, started: object, now: float) -> CallRecorder:
+        return CallRecorder(folder, None, now, record=True, flight=True, writer=writer)
+
+    async def on_end(outcome: CallOutcome) -> None:
+        outcomes.append(outcome)
+
+    agent = Agent(name="desk", instructions="Be kind.", on_end=on_end)
+    in_virtual_time(play(TelephonyRealtimeBridge, [Wait(1.0)], agent=agent, recorder=recorder))
+    writer.close()
+
+    (outcome,) = outcomes
+    assert outcome.folder == (None if spoilt == "calls" else folder)
