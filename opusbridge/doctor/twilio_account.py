@@ -24,6 +24,8 @@ _API, _MONITOR = "https://api.twilio.com", "https://monitor.twilio.com"
 #: How far back its complaints are looked at.
 ALERT_DAYS = 7
 _MOST_NUMBERS = 1000
+#: Where one of these is set, Twilio goes by that and not by the number's webhook.
+_BEFORE_WEBHOOK = ("trunk_sid", "voice_application_sid")
 
 
 async def check_twilio(settings: Settings) -> list[Finding]:
@@ -66,8 +68,10 @@ class _Account:
         if url is None:
             return skipped(about, "without OPUSBRIDGE_PUBLIC_URL none can point here")
         query = f"?PageSize={_MOST_NUMBERS}"
-        _, page = await self._get(f"{self._base}/IncomingPhoneNumbers.json{query}")
-        numbers = page.get("incoming_phone_numbers", []) if page else []
+        status, page = await self._get(f"{self._base}/IncomingPhoneNumbers.json{query}")
+        if page is None:
+            return skipped(about, _not_shown(status))
+        numbers = page.get("incoming_phone_numbers", [])
         ours = [one for one in numbers if str(one.get("voice_url")).rstrip("/") == url + VOICE]
         cure = f"set a number's webhook for incoming calls to {url}{VOICE}, method POST"
         if not ours:
@@ -75,6 +79,10 @@ class _Account:
             return warning(about, f"none of {len(numbers)} has its webhook here", cure)
         if any(str(one.get("voice_method", "POST")).upper() != "POST" for one in ours):
             return failed(about, "one that points here asks by GET", cure)
+        for field in _BEFORE_WEBHOOK:
+            if any(one.get(field) for one in ours):
+                what = f"one that points here has a {field}, so its webhook is not asked"
+                return warning(about, what, f"unless it leads here as well: {cure}, and no {field}")
         return fine(about, f"{len(ours)} of {len(numbers)} point here")
 
     async def _alerts(self) -> list[Finding]:
@@ -85,7 +93,7 @@ class _Account:
         status, page = await self._get(f"{base}/v1/Alerts?StartDate={since}&PageSize=200")
         about = "Twilio's debugger"
         if page is None:
-            return [skipped(about, f"not shown to this token (status {status})")]
+            return [skipped(about, _not_shown(status))]
         codes = Counter(str(one.get("error_code")) for one in page.get("alerts", []))
         if not codes:
             return [fine(about, f"no complaint in {ALERT_DAYS} days")]
@@ -100,6 +108,10 @@ class _Account:
         except orjson.JSONDecodeError:
             return answer.status_code, None
         return answer.status_code, body if isinstance(body, dict) else None
+
+
+def _not_shown(status: int | None) -> str:
+    return f"not shown ({'no answer' if status is None else f'status {status}'})"
 
 
 def _refused(status: int | None) -> Finding:

@@ -308,6 +308,31 @@ async def test_a_number_that_points_elsewhere_or_asks_by_get_is_found() -> None:
     assert f"{PUBLIC}/twilio/voice" in elsewhere[1].cure
 
 
+@pytest.mark.parametrize("field", ["voice_application_sid", "trunk_sid"])
+async def test_a_number_whose_webhook_twilio_does_not_ask_is_found(field: str) -> None:
+    _, found, _ = await examined(the_account(OURS | {field: "XX" + "0" * 32}, []))
+    _, unset, _ = await examined(the_account(OURS | {field: ""}, []))
+
+    assert found.state is State.WARNING
+    assert field in found.what
+    assert unset.state is State.FINE
+
+
+async def test_numbers_that_are_not_shown_are_not_said_to_point_elsewhere() -> None:
+    account = the_account(OURS, [])
+
+    async def answer(request: Request) -> JSONResponse:
+        if request.url.path.endswith("IncomingPhoneNumbers.json"):
+            return JSONResponse({}, 503)
+        found: JSONResponse = await account(request)
+        return found
+
+    _, numbers, _ = await examined(answer)
+
+    assert numbers.state is State.SKIPPED
+    assert "503" in numbers.what
+
+
 async def test_what_twilios_debugger_complains_of_is_explained() -> None:
     found = await examined(the_account(OURS, ["31920", "31920", "99999"]))
 
