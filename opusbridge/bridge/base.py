@@ -309,7 +309,7 @@ class RealtimeBridge(Asking):
             case effects.DeliverDigits():
                 self.control.deliver(effect)
             case effects.ReplaceModel(reason):
-                log.warning("model session replaced", reason=reason)
+                log.warning("another model session is dialled", reason=reason)
                 self._model.replace()
             case effects.ReleaseModel():
                 self._model.release()

@@ -203,7 +203,7 @@ class CallMetrics:
                 metrics.bad_message(note.reason)
             case "unknown-message":
                 metrics.bad_message(f"{note.reason}:unknown")
-            case "model-replaced":
+            case "model-back":
                 metrics.reconnects.labels(_one_of(REASONS, note.reason)).inc()
             case "stray" if note.reason in ("mark", "after-end"):
                 metrics.bad_message(f"{self._telephony}:stray-acknowledgement")

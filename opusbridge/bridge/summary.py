@@ -119,6 +119,8 @@ def show_note(note: effects.Note, bad_messages: BadMessages) -> None:
             log.warning("the model refused for a reason unknown to us", code=reason)
         case effects.Note("model-refused", reason, ids):
             log.error("the model refused us", code=reason, about=ids[0] if ids else None)
+        case effects.Note("model-back", reason):
+            log.warning("model session replaced", reason=reason)
         case effects.Note("declined", reason, ids):
             log.warning("call declined", why=reason, offered=list(ids))
         case effects.Note("configure-overdue"):

@@ -107,7 +107,7 @@ class Call:
             case events.ModelLost(reason, permanent):
                 found += self._replace_model(reason, permanent, now)
             case events.SessionConfigured() if talk.model.ready:
-                self._rescue.ready()
+                found = self._rescue.ready() + found
             case events.ResponseDone(status="completed"):
                 self._rescue.answered()
             case events.SpeechStarted() | events.TurnCommitted():
@@ -301,7 +301,7 @@ class Call:
         if self.departure.under_way:
             self._company.nobody(now)
             if self.departure.closing is not None:
-                self._rescue.ready()  # nor is anybody dialled for last words
+                self._rescue.over()  # nor is anybody dialled for last words
             return self._rescue.dial(now)
         if talk.model.failure:
             return self._part_badly(talk.model.failure, now)

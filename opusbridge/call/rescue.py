@@ -24,6 +24,8 @@ class Rescue:
     """0: a lost session is not replaced at all."""
     reason: str = ""
     """Of the latest loss: one of errors.REASONS."""
+    _lost_for: str = ""
+    """The same of the session, whatever became of the dials for another."""
     _over_at: float | None = None
     _dial_at: float | None = None
     _in_a_row: int = 0
@@ -53,6 +55,7 @@ class Rescue:
             self._dial_at = now + PAUSES[min(self._dials_failed, len(PAUSES) - 1)]
             self._dials_failed += 1
             return True
+        self._lost_for = reason
         self._in_a_row += 1
         self._dials_failed = 0
         self._dial_at, self._over_at = now, now + self.grace_seconds
@@ -69,11 +72,17 @@ class Rescue:
         """Whether the caller has waited long enough; true once."""
         if self._over_at is None or now < self._over_at:
             return False
-        self.ready()
+        self.over()
         return True
 
-    def ready(self) -> None:
-        """The new session took our settings: nothing is waited for."""
+    def ready(self) -> list[Effect]:
+        """The new session took our settings."""
+        told: list[Effect] = [Note("model-back", self._lost_for)] if self.under_way else []
+        self.over()
+        return told
+
+    def over(self) -> None:
+        """Nothing is waited for."""
         self._over_at = self._dial_at = None
 
     def answered(self) -> None:

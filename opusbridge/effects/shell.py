@@ -161,6 +161,7 @@ NOTES: dict[str, str] = {
     "warned": "the caller is to be told that the call must end soon (value: seconds left)",
     "apology": "the caller was told that it did not work (reason: what follows)",
     "model-replaced": "a new model session was dialled (reason: why)",
+    "model-back": "a new model session is ready (reason: why the one before was lost)",
     "restored": "the conversation was put into a new session (value: items)",
     "repaired": "what the model had lost was sent again in another form (reason: code)",
     "model-refused": "the model will not serve us (reason: code; ids: the key it is about)",

@@ -35,6 +35,7 @@ MARKS: dict[str, str] = {
     "recording-resumed": "plain",
     "flight-gap": "bad",
     "flight-full": "bad",
+    "model-back": "good",
     "restored": "good",
     "repaired": "plain",
     "orphan": "plain",

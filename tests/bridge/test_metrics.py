@@ -142,10 +142,11 @@ TOKENS = {
         (Note("false-interruption", "", ("item_1",), 0.1), {"false_interruptions_total": 1.0}),
         (Note("truncated", value=400.0), {"truncations_total": 1.0}),
         (
-            Note("model-replaced", "session-expired"),
+            Note("model-back", "session-expired"),
             {'model_reconnects_total{reason="session-expired"}': 1.0},
         ),
-        (Note("model-replaced", "whim"), {'model_reconnects_total{reason="other"}': 1.0}),
+        (Note("model-replaced", "session-expired"), {}),  # it is dialled for
+        (Note("model-back", "whim"), {'model_reconnects_total{reason="other"}': 1.0}),
         (Note("violation", "x"), {"invariant_violations_total": 1.0}),
         (
             Note("bad-message", "twilio:not-json"),

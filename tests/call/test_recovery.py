@@ -13,6 +13,7 @@ from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine, Outgoing
 from opusbridge.call.history import CONTINUE
 from opusbridge.call.policy import TWILIO, CallPolicy
+from opusbridge.call.rescue import PAUSES
 from opusbridge.effects import Effect, Note, SessionConfig, TurnDetection
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime import RealtimeProtocol
@@ -210,6 +211,18 @@ def test_a_session_that_takes_no_settings_is_replaced() -> None:
 
     # The grace counts from the loss: what was dialled is not ready, however alive.
     assert effects.HangUp("model-lost") in line.done
+
+
+def test_a_session_that_is_there_again_is_told_once_however_often_it_was_dialled() -> None:
+    line = Line()
+    line.loses()
+    line.loses()
+    line.waits(PAUSES[0])
+    assert (line.replaced(), line.notes("model-back")) == (2, [])
+
+    line.session()
+
+    assert line.notes("model-back") == [Note("model-back", "model-lost")]
 
 
 # --- What is restored -------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """When another session is dialled, how often, and for how long."""
 
 from opusbridge.call.rescue import MOST_IN_A_ROW, PAUSES, Rescue
+from opusbridge.effects import Note
 
 
 def test_a_lost_session_is_dialled_for_at_once_and_once() -> None:
@@ -35,9 +36,12 @@ def test_dials_that_fail_are_repeated_after_growing_pauses_within_the_one_grace(
 
 def test_a_session_that_is_ready_ends_the_waiting() -> None:
     rescue = Rescue(30.0)
+    assert rescue.ready() == []
     rescue.lost("model-lost", 0.0)
-    rescue.ready()
+    rescue.lost("model-unreachable", 1.0)
 
+    assert rescue.ready() == [Note("model-back", "model-lost")], "one for the loss, not the dials"
+    assert rescue.ready() == []
     assert (rescue.under_way, rescue.deadline) == (False, None)
     assert not rescue.dial(0.0)
     assert not rescue.expired(100.0)
