@@ -177,7 +177,8 @@ REFUSALS = {
         "somebody opens sockets and says nothing: look at the addresses in the proxy's log",
     ),
     "no-start": Explanation(
-        "a socket opened and no call began on it within ten seconds",
+        "a socket opened and no call began on it, within five seconds at Twilio's door and ten at "
+        "AudioCodes'",
         "not a telephone: a scanner, or a proxy that holds messages back",
     ),
     "gone-before-start": Explanation(
@@ -241,9 +242,9 @@ ENDINGS = {
         "switch direct speech (voice streaming) on in the bot connection",
     ),
     "no-start": Explanation(
-        "a telephony socket opened and no call began on it, or a call that was placed was answered "
-        "and over before its stream came",
-        "a scanner, or a bot connection of another kind; for a placed call see Twilio's debugger",
+        "AudioCodes opened a session and did not start the call within ten seconds, or a call that "
+        "was placed was answered and over before its stream came",
+        "is it a bot connection of another kind? For a placed call see Twilio's debugger",
     ),
     "telephony-unintelligible": Explanation(
         "the telephony side sent over 100 messages we could not use",
