@@ -109,7 +109,7 @@ class Conversation:
             case events.SessionCreated():
                 return self.model.created()
             case events.TranscriptionFailed():
-                self.transcript.item(event.item_id, "caller").status = "failed"
+                self.transcript.item(event.item_id, "caller").transcription_failed()
             case events.ItemTruncated() | events.ItemDeleted():
                 pass
             case (

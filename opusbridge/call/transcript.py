@@ -137,7 +137,7 @@ class Transcript:
         item = self.item(item_id, "caller", after)
         if item.status != "in_progress":
             return False
-        item.status = "completed"
+        item.committed()
         if item.started_ms is None and self._paused_in_turn:
             self._withhold(item)  # when it began nobody can say
         self._paused_in_turn = self.paused

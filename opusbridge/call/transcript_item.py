@@ -53,6 +53,8 @@ class TranscriptItem:
     settled: bool = False
     """Its place in the conversation is known: told once, it stays."""
     parts: dict[int, _Part] = field(default_factory=dict)
+    untranscribed: bool = False
+    """Nobody will tell its words; known before it was committed, that is not its status yet."""
 
     @property
     def heard_ms(self) -> float:
@@ -80,6 +82,15 @@ class TranscriptItem:
     def has_all_words(self) -> bool:
         """Whether there are any, and no more will come."""
         return bool(self.split()[0]) and all(part.complete for part in self.parts.values())
+
+    def transcription_failed(self) -> None:
+        """Of the caller's, at any time: whether it is committed is told by nothing else."""
+        self.untranscribed = True
+        if self.status != "in_progress":
+            self.status = "failed"
+
+    def committed(self) -> None:
+        self.status = "failed" if self.untranscribed else "completed"
 
     def split(self) -> tuple[str, str, str]:
         """All its words, those heard and those not."""

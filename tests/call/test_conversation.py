@@ -44,6 +44,7 @@ from opusbridge.sound import PCM_16K, PCM_24K, PCMU_8K, Audio
 SESSION = SessionConfig(
     "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
 )
+WITHOUT_DETECTION = replace(SESSION, turn_detection=None)
 CONFIGURED = events.SessionConfigured(PCMU_8K, PCMU_8K)
 WORDS = Private("words")
 
@@ -797,6 +798,30 @@ def test_a_turn_whose_words_were_lost_is_marked_failed() -> None:
     talk.handle(events.TranscriptionFailed("item_1"), 2.5)
 
     assert talk.transcript.items()[0]["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        (events.TranscriptionFailed("item_1"), "failed"),
+        (events.CallerTranscribed("item_1", WORDS, final=True), "completed"),
+    ],
+)
+@pytest.mark.parametrize("turn_detection", [True, False])
+def test_a_turn_is_answered_though_its_transcription_came_before_its_commit(
+    told: events.FromModel, status: str, turn_detection: bool
+) -> None:
+    talk = ready(policy() if turn_detection else replace(policy(), session=WITHOUT_DETECTION))
+    if turn_detection:
+        talk.handle(events.SpeechStarted("item_1", 0), 1.0)
+        talk.handle(events.SpeechStopped("item_1", 900), 2.0)
+    talk.handle(told, 2.0)
+
+    found = talk.handle(events.TurnCommitted("item_1"), 2.1)
+
+    assert kinds(found) == [CreateResponse]
+    assert talk.handle(events.ItemAdded("item_1", None, "message", "user"), 2.2) == []
+    assert talk.transcript.items()[0]["status"] == status
 
 
 def test_an_answer_that_failed_midway_is_marked_failed() -> None:

@@ -59,3 +59,16 @@ def test_parts_are_measured_together() -> None:
     one.part(1).received_ms = 1000
 
     assert (one.heard_ms, one.received_ms) == (900.5, 1900.5)
+
+
+def test_a_turn_without_words_has_failed_once_it_is_committed_whichever_comes_first() -> None:
+    early, late = TranscriptItem("item_1", "caller"), TranscriptItem("item_2", "caller")
+
+    early.transcription_failed()
+    assert early.status == "in_progress"
+    early.committed()
+    late.committed()
+    assert late.status == "completed"
+    late.transcription_failed()
+
+    assert (early.status, late.status) == ("failed", "failed")

@@ -18,11 +18,12 @@ from opusbridge.testing.chaos import Recording
 #: again unnoticed (3514, 4264, 5616, 6395, 10515), requests refused again and again by a response
 #: the model had begun and not announced yet (6752), last words of a cut answer, believed to be
 #: heard while the clear was on its way (30565), a pause that forgot that way (59; test_figures.py
-#: has its figures), what was cut while there was no session to tell it to (31887), and eight that
+#: has its figures), what was cut while there was no session to tell it to (31887), a turn that
+#: was not answered for its transcription had failed before its commit (450), and eight that
 #: found the checks at fault. What earlier ones found, before calls were drawn as they are now, has
 #: tests of its own.
 REGRESSION_SEEDS = [18, 126, 134, 216, 258, 292, 1527, 2887, 3275, 3514, 3809, 4264, 5616]
-REGRESSION_SEEDS += [6395, 6752, 10063, 10278, 10515, 59, 30565, 31598, 31887]
+REGRESSION_SEEDS += [6395, 6752, 10063, 10278, 10515, 59, 30565, 31598, 31887, 450]
 
 SEEDS = range(300)
 CHUNK = 10

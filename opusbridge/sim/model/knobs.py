@@ -151,6 +151,10 @@ class Knobs:
     transcription_delay: float = 0.4
     """From the commit to the transcription; it falls where it falls among other events."""
 
+    transcription_order: Literal["after-commit", "before-commit"] = "after-commit"
+    """Whether the words of a turn, or that there will be none, come after it is committed or
+    just before."""
+
     session_limit: float = 3600.0
     """After this ``session_expired`` and the closing code 1001."""
 
@@ -197,7 +201,9 @@ class Knobs:
             unknown_fields=random.random() < 0.3,
             unknown_events=random.random() < 0.3,
             transcription=random.choice(["completed", "completed", "failed", "absent"]),
-            transcription_delay=random.uniform(0.05, 3.0),
+            transcription_delay=(delay := random.uniform(0.05, 3.0)),
+            # One draw more would make other calls of all known seeds.
+            transcription_order="before-commit" if delay < 0.6 else "after-commit",
             faults=cls.random_faults(random),
         )
 

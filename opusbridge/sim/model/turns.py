@@ -134,6 +134,10 @@ class Turns:
             "content": [{"type": "input_audio", "transcript": None}],
         }
         entry = Entry(item, bytearray(sound), self.buffer.format)
+        text, transcribed = self._replies.next_heard(), self._transcribed
+        if transcribed and self._knobs.transcription_order == "before-commit":
+            self._transcribe(entry, text)
+            transcribed = False
         previous = self._conversation.append(entry)
         self._wire.say("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
         for event in ("conversation.item.added", "conversation.item.done"):
@@ -142,12 +146,15 @@ class Turns:
         # silently: nobody can be asked to wait for it.
         taken = self._responses.active is not None and not self._session.interrupts_responses
         self._referee.turn_committed(item_id, answered and not taken, self._schedule.now)
-        text = self._replies.next_heard()
-        if self._session.transcribes and self._knobs.transcription != "absent":
+        if transcribed:
             delay = self._knobs.transcription_delay
             self._schedule.after(delay, partial(self._transcribe, entry, text))
         if answered:
             self._responses.turn_to_answer()
+
+    @property
+    def _transcribed(self) -> bool:
+        return self._session.transcribes and self._knobs.transcription != "absent"
 
     def _transcribe(self, entry: Entry, text: str) -> None:
         ids = {"item_id": entry.id, "content_index": 0}

@@ -186,6 +186,25 @@ def test_a_transcription_takes_its_time() -> None:
     assert client.run(0.3) != []
 
 
+@pytest.mark.parametrize("how", ["completed", "failed"])
+def test_a_transcription_may_come_before_the_commit(how: str) -> None:
+    knobs = Knobs.parse("transcription-order=before-commit", f"transcription={how}")
+    client = listening(knobs, heard=("Hello.",))
+    told = types(client.speak() + client.run(5))
+
+    word = "conversation.item.input_audio_transcription"
+    words = [f"{word}.delta"] * (how == "completed")
+    assert told == [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        *words,
+        f"{word}.{how}",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+    ]
+
+
 @pytest.mark.parametrize(("how", "comes"), [("failed", 1), ("absent", 0)])
 def test_a_transcription_may_fail_or_never_come(how: str, comes: int) -> None:
     knobs = Knobs.parse(f"transcription={how}")
