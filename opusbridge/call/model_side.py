@@ -66,7 +66,7 @@ class ModelSide:
             # Anything else would be heard as loud static.
             self.failure = "model-refused-us"
             return False
-        self.ready, self.session_due = True, None
+        self.ready, self.session_due, self._server_errors = True, None, 0
         return True
 
     def tell_all(
@@ -148,6 +148,8 @@ class ModelSide:
         found: list[Effect] = [Note("refused", slug)]
         reaction = reaction_to(event.code, event.type, event.about)
         match reaction:
+            case Reaction.ASK_AGAIN if not self.ready:
+                found += self._settings_refused()
             case Reaction.ASK_AGAIN:
                 self.count_failure(event.code or event.type)
             case Reaction.REPAIR if event.code == "cannot_update_voice":
@@ -167,6 +169,11 @@ class ModelSide:
             case _:
                 assert_never(reaction)
         return found
+
+    def _settings_refused(self) -> list[Effect]:
+        """For now only; nothing else is said to a session before it took them."""
+        self.count_failure("server_error")
+        return [] if self.worn_out else self.created()
 
     def _refuses_us(self, slug: str, param: str | None) -> list[Effect]:
         self.failure = "model-refused-us"

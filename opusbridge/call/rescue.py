@@ -1,7 +1,8 @@
 """When the model's session is lost: when to dial another, and how long that may take.
 
-One limit in time and one in number. From the loss until another session is ready the caller
-waits for no longer than the grace, however often nobody answers the dial; and a session that
+Two limits in time and one in number. From the loss until another session is ready the caller
+waits for no longer than the grace, however often nobody answers the dial; a session that does
+not take our settings soon after it was dialled is given up, and another dialled; and one that
 was ready and is lost again before one answer came of it is replaced once more, not for ever.
 """
 
@@ -16,6 +17,9 @@ MOST_IN_A_ROW = 2
 #: Seconds before the next dial when one found nobody; the first is made at once. Short, for
 #: the caller waits; growing, for whoever is down is not helped by being dialled.
 PAUSES = (1.0, 2.0, 4.0)
+#: From the dial until the session must have taken our settings. The dial has its own, shorter
+#: limit; within the usual grace three are dialled.
+READY_SECONDS = 12.0
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class Rescue:
     """The same of the session, whatever became of the dials for another."""
     _over_at: float | None = None
     _dial_at: float | None = None
+    _ready_due: float | None = None
     _in_a_row: int = 0
     _dials_failed: int = 0
 
@@ -44,13 +49,13 @@ class Rescue:
     @property
     def deadline(self) -> float | None:
         """When to ask :meth:`dial` and :meth:`expired` again."""
-        return earliest(self._over_at, self._dial_at)
+        return earliest(self._over_at, self._dial_at, self._ready_due)
 
     def lost(self, reason: str, now: float) -> bool:
         """The session is gone, or the dial for another failed. Whether to go on trying."""
         if not self.possible:
             return False
-        self.reason = reason
+        self.reason, self._ready_due = reason, None
         if self.under_way:
             self._dial_at = now + PAUSES[min(self._dials_failed, len(PAUSES) - 1)]
             self._dials_failed += 1
@@ -63,10 +68,14 @@ class Rescue:
 
     def dial(self, now: float) -> list[Effect]:
         """Whatever is to be done about that now; once for each dial."""
+        found: list[Effect] = []
+        if is_due(self._ready_due, now):
+            found.append(Note("watchdog", "session"))
+            self.reason, self._dial_at = "model-silent", now
         if not is_due(self._dial_at, now):
             return []
-        self._dial_at = None
-        return [Note("model-replaced", self.reason), effects.ReplaceModel(self.reason)]
+        self._dial_at, self._ready_due = None, now + READY_SECONDS
+        return [*found, Note("model-replaced", self.reason), effects.ReplaceModel(self.reason)]
 
     def expired(self, now: float) -> bool:
         """Whether the caller has waited long enough; true once."""
@@ -83,7 +92,7 @@ class Rescue:
 
     def over(self) -> None:
         """Nothing is waited for."""
-        self._over_at = self._dial_at = None
+        self._over_at = self._dial_at = self._ready_due = None
 
     def answered(self) -> None:
         """The model gave an answer: the next loss is the first again."""

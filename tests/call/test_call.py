@@ -799,7 +799,7 @@ def test_a_model_lost_during_a_transfer_is_missed_only_if_that_fails() -> None:
 
     found = call.handle(events.TransferFailed("busy"), 20.0)
     assert kinds(found) == [ReplaceModel]
-    assert wait(call, 60.0)[-1][1] == EndCall(ending("model-lost"))
+    assert wait(call, 60.0)[-1][1] == EndCall(ending("model-silent"))
 
 
 def test_a_call_that_becomes_too_long_during_a_transfer_ends_when_that_fails() -> None:

@@ -197,6 +197,27 @@ def test_a_server_that_fails_may_still_be_asked_if_there_is_no_other() -> None:
     side.worn_out = "model-silent"
     assert side.spent(False, 1.0) == "model-silent"
 
+@pytest.mark.parametrize("code", ["server_error", "rate_limit_exceeded"])
+def test_settings_that_are_refused_for_now_are_sent_again_but_not_for_ever(code: str) -> None:
+    side = a_side()
+    refused, again = Note("refused", code), ConfigureSession(SESSION)
+    for _ in range(MOST_SERVER_ERRORS - 1):
+        assert side.refused(erred(code, "session.update")) == [refused, again]
+    assert side.worn_out is None
+
+    assert side.refused(erred(code)) == [refused]  # it need not say what it speaks of
+    assert side.worn_out == "model-failed"
+
+
+def test_a_session_that_took_its_settings_in_the_end_is_as_good_as_any() -> None:
+    side = a_side()
+    side.refused(erred("server_error", "session.update"))
+    side.configured(READY)
+    for _ in range(MOST_SERVER_ERRORS - 1):
+        assert side.refused(erred("server_error")) == [Note("refused", "server_error")]
+
+    assert side.worn_out is None
+
 
 def test_a_locked_voice_is_left_out_once() -> None:
     side = a_side()

@@ -7,13 +7,15 @@ memory. Whole calls with it are in ``test_replacement``.
 from typing import Any
 
 import orjson
+import pytest
 
 from opusbridge import effects, events
 from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine, Outgoing
 from opusbridge.call.history import CONTINUE
+from opusbridge.call.model_side import MOST_SERVER_ERRORS
 from opusbridge.call.policy import TWILIO, CallPolicy
-from opusbridge.call.rescue import PAUSES
+from opusbridge.call.rescue import PAUSES, READY_SECONDS
 from opusbridge.effects import Effect, Note, SessionConfig, TurnDetection
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime import RealtimeProtocol
@@ -201,16 +203,38 @@ def test_an_account_that_is_empty_ends_the_call_aloud() -> None:
     assert line.replaced() == 0
 
 
-def test_a_session_that_takes_no_settings_is_replaced() -> None:
+@pytest.mark.parametrize("alive", [True, False])
+def test_sessions_that_take_no_settings_are_replaced_until_the_grace_is_over(alive: bool) -> None:
     line = Line()
     line.loses()
     assert line.replaced() == 1
-    line.says("session.created", session={"id": "sess_2"})
+    if alive:
+        line.says("session.created", session={"id": "sess_2"})
 
-    line.waits(40.0)
+    line.waits(READY_SECONDS + 1.0)
 
-    # The grace counts from the loss: what was dialled is not ready, however alive.
-    assert effects.HangUp("model-lost") in line.done
+    assert line.replaced() == 2
+    line.waits(30.0)
+    # The grace counts from the first loss.
+    assert line.replaced() == 1 + 30.0 // READY_SECONDS
+    assert effects.HangUp("model-silent") in line.done
+
+
+def test_settings_that_a_new_session_refuses_for_now_are_sent_again_and_then_to_another() -> None:
+    line = Line()
+    line.loses()
+    told = line.says("session.created", session={"id": "sess_2"})
+    for _ in range(MOST_SERVER_ERRORS - 1):
+        told = line.refuses("server_error", told[0]["event_id"])
+        assert types(told) == ["session.update"]
+    assert line.replaced() == 1
+
+    assert line.refuses("server_error", told[0]["event_id"]) == []
+    line.waits(PAUSES[0])
+
+    assert line.replaced() == 2
+    line.session()
+    assert line.asks() != ""
 
 
 def test_a_session_that_is_there_again_is_told_once_however_often_it_was_dialled() -> None:

@@ -1,7 +1,7 @@
 """When another session is dialled, how often, and for how long."""
 
-from opusbridge.call.rescue import MOST_IN_A_ROW, PAUSES, Rescue
-from opusbridge.effects import Note
+from opusbridge.call.rescue import MOST_IN_A_ROW, PAUSES, READY_SECONDS, Rescue
+from opusbridge.effects import Note, ReplaceModel
 
 
 def test_a_lost_session_is_dialled_for_at_once_and_once() -> None:
@@ -13,7 +13,33 @@ def test_a_lost_session_is_dialled_for_at_once_and_once() -> None:
     assert (rescue.under_way, rescue.reason, rescue.deadline) == (True, "model-lost", 10.0)
     assert rescue.dial(10.0)
     assert not rescue.dial(10.0)
-    assert rescue.deadline == 40.0
+    assert rescue.deadline == 10.0 + READY_SECONDS
+
+
+def test_a_session_that_is_not_ready_in_time_is_given_up_for_another() -> None:
+    rescue = Rescue(30.0)
+    rescue.lost("model-lost", 0.0)
+    rescue.dial(0.0)
+    assert rescue.dial(READY_SECONDS - 0.1) == []
+
+    assert rescue.dial(READY_SECONDS) == [
+        Note("watchdog", "session"),
+        Note("model-replaced", "model-silent"),
+        ReplaceModel("model-silent"),
+    ]
+    assert rescue.deadline == 2 * READY_SECONDS
+    assert rescue.expired(30.0)
+    assert rescue.deadline is None
+
+
+def test_a_dial_that_failed_is_not_waited_for() -> None:
+    rescue = Rescue(30.0)
+    rescue.lost("model-lost", 0.0)
+    rescue.dial(0.0)
+    rescue.lost("model-unreachable", READY_SECONDS - 0.5)
+
+    assert rescue.deadline == READY_SECONDS - 0.5 + PAUSES[0]
+    assert rescue.dial(READY_SECONDS) == []
 
 
 def test_dials_that_fail_are_repeated_after_growing_pauses_within_the_one_grace() -> None:
