@@ -18,13 +18,13 @@ from opusbridge.call.model_side import Item, ModelSide
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy, model_format
 from opusbridge.call.pulse import DIAL_SECONDS
-from opusbridge.call.refusals import Reaction, reaction_to
+from opusbridge.call.repair import Repair
 from opusbridge.call.response import ResponseLifecycle
 from opusbridge.call.tool_use import ToolWork
 from opusbridge.call.transcript import Transcript
 from opusbridge.call.turns import CallerLine
 from opusbridge.call.voice import AgentVoice
-from opusbridge.effects import Effect, Note
+from opusbridge.effects import Effect
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime.errors import PERMANENT_CODES
 from opusbridge.sound import AudioFormat
@@ -70,6 +70,7 @@ class Conversation:
             self.tell,
             call_ms,
         )
+        self.repair = Repair(self.response, self.model, self.add_text)
         self._call_ms = call_ms
         self.sounding: tuple[str | None, str] = (None, "")
         """The last response that made sound, and the item it was of."""
@@ -99,7 +100,7 @@ class Conversation:
             case events.CallerTranscribed():
                 self.transcript.words(event.item_id, "caller", event.text.value, event.final)
             case events.ModelErred():
-                return self._erred(event, now)
+                return self.repair.refused(event, now)
             case events.ItemAdded():
                 return self._item_added(event, now)
             case events.SessionConfigured():
@@ -213,30 +214,6 @@ class Conversation:
             # He was in the middle of it, and what he has said so far is gone.
             found += self.response.user_input(Cause(Why.TURN, turn), now)
         return found
-
-    def _erred(self, event: events.ModelErred, now: float) -> list[Effect]:
-        if event.response_active:
-            return self.response.refused(event.request_id, event.active_response_id, now)
-        found = self.model.refused(event)
-        match reaction_to(event.code, event.type, event.about):
-            case Reaction.ASK_AGAIN:
-                hint = event.retry_after_seconds
-                found += self.response.request_failed(event.request_id, False, hint, now)
-            case Reaction.REPAIR if event.item_id is not None:
-                found += self._put_otherwise(event.item_id, now)
-            case _:
-                pass
-        return found
-
-    def _put_otherwise(self, item_id: str, now: float) -> list[Effect]:
-        """Say in another form what could not be put into the conversation."""
-        self.response.item_acknowledged(item_id)  # it will never come
-        if (found := self.model.history.in_words(item_id)) is None:
-            return []
-        tool_call_id, words = found
-        note = Note("repaired", "tool-output", (item_id,))
-        # The request behind the output is on its way already: this asks for another.
-        return [note, *self.add_text(Why.TOOLS, "system", words, now, of=tool_call_id)]
 
     # --- The agent speaks ---------------------------------------------------------------
 
