@@ -5,6 +5,7 @@
 * It is his turn and he says nothing: he is nudged, and in the end let go (``silence.py``).
 * The call must end soon: he is told.
 * The model gives no answer for all our asking: that is owned up to.
+* The model was not allowed to say the rest of its answer: he is told that it did not work.
 """
 
 from math import inf
@@ -82,7 +83,10 @@ class Company:
         # A voice on his line puts it off, but may be an echo: that is no answer to a nudge.
         self._ladder.look(quiet, max(silent_at, talk.line.voice_at), now)
         silent = started and not (held or typing or talk.response.caller_speaking)
-        found = self._fill(talk, silent, silent_at, now)
+        found: list[Effect] = []
+        if talk.silenced() and talk.quiet:
+            found += [Note("apology", "content-filter"), *say_stored(talk, ("sorry",), now)]
+        found += self._fill(talk, silent, silent_at, now)
         if not found and self._hold.due(now):
             found += self._ask_to_hold(talk, departure, now)
         if is_due(self._warn_at, now):

@@ -78,10 +78,12 @@ class Conversation:
         self._texts = 0
         self.unheard_since = inf
         """When the session that was lost last had shown the last sign of life."""
+        self._silenced = False
 
     # --- The model ----------------------------------------------------------------------
 
     def handle(self, event: events.FromModel, now: float) -> list[Effect]:
+        self._silenced = False
         self.response.model_heard(now)
         self.model.pulse.heard(now)
         before = self.response.response_id
@@ -188,6 +190,12 @@ class Conversation:
         response_id = self.sounding[0]
         return response_id is not None and self.response.may_play(response_id)
 
+    def silenced(self) -> bool:
+        """Whether the model was just not allowed to say the rest of an answer; true once each
+        time."""
+        silenced, self._silenced = self._silenced, False
+        return silenced
+
     @property
     def owes_since(self) -> float:
         """Since when, if that is longer than it has been known."""
@@ -274,13 +282,18 @@ class Conversation:
         permanent = event.error_code in PERMANENT_CODES
         if permanent:
             self.model.failure = "model-failed"
+        heard = event.response_id == self.sounding[0]
+        filtered = (event.status, event.reason) == ("incomplete", "content_filter")
+        self._silenced = filtered and heard and self.response.may_play(event.response_id)
+        # Whatever it says of itself; and what its tools gave is answered by itself.
+        goes_on = heard or self.model.history.called_a_tool(event.response_id)
         self.transcript.response_over(event.response_id, event.status)
         broken_off = event.status in ("cancelled", "failed")
         return self._response_gone(event.response_id, now, broken_off) + self.response.done(
             event.response_id,
             now,
             status=event.status,
-            empty=event.empty and self.tools.nothing_of(event.response_id),
+            empty=not goes_on and (event.empty or event.status == "incomplete"),
             cut_off=event.cut_off,
             permanent=permanent,
             retry_after=event.retry_after_seconds,

@@ -91,10 +91,6 @@ class ToolWork:
         if response_id != self._preamble:
             self._desk.agent_spoke()
 
-    def nothing_of(self, response_id: str) -> bool:
-        """Whether nothing came of it: no sound, and no call of our tools."""
-        return response_id != self._spoke and not self._history.called_a_tool(response_id)
-
     def called(self, event: events.ToolCalled, now: float) -> list[Effect]:
         found = self._response.seen(event.response_id, True, now)
         traits = self._traits.get(event.name, USUAL)

@@ -159,7 +159,7 @@ NOTES: dict[str, str] = {
     "off-hold": "the caller was taken back (value: seconds on hold)",
     "no-input": "the caller said nothing (reason: nudge or goodbye; value: how often by now)",
     "warned": "the caller is to be told that the call must end soon (value: seconds left)",
-    "apology": "the caller was told that it did not work (reason: what follows)",
+    "apology": "the caller was told that it did not work (reason: what follows, content-filter)",
     "model-replaced": "a new model session was dialled (reason: why)",
     "model-back": "a new model session is ready (reason: why the one before was lost)",
     "restored": "the conversation was put into a new session (value: items)",

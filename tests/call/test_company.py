@@ -131,6 +131,39 @@ def test_while_a_dial_for_an_expired_session_goes_on_the_caller_is_asked_to_hold
     assert due == 1.5 + POLICY.hold_after
 
 
+# --- An answer that may not be said to its end ------------------------------------------
+
+FILTERED = events.ResponseDone("resp_1", "incomplete", "content_filter")
+
+
+def half_an_answer() -> Call:
+    """The caller is hearing the beginning of it at 1.2."""
+    clips = {**CLIPS, "sorry": Clip(8_000, bytes(3_840))}
+    call, _ = started(replace(POLICY, clips=clips))
+    call.handle(events.TurnCommitted("item_1"), 1.0)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+    call.handle(events.ModelSpoke("resp_1", "item_2", 0, Audio.of(bytes(8_000), PCMU_8K)), 1.1)
+    return call
+
+
+def test_of_an_answer_that_may_not_be_said_to_its_end_the_caller_is_told() -> None:
+    found = half_an_answer().handle(FILTERED, 1.2)
+
+    assert Note("apology", "content-filter") in found
+    assert sum(one.audio.ms for one in found if isinstance(one, PlayAudio)) == 240.0
+
+
+def test_he_is_not_told_of_it_where_more_is_to_be_said_anyhow() -> None:
+    call = half_an_answer()
+    call.handle(events.TextInjected(Private("Mention the sale.")), 1.2)
+    found = call.handle(FILTERED, 1.3)
+
+    assert [one for one in found if isinstance(one, CreateResponse)]
+    assert Note("apology", "content-filter") not in found
+    found = call.handle(events.DeadlineReached(), 1.4)
+    assert Note("apology", "content-filter") not in found
+
+
 # --- The greeting -----------------------------------------------------------------------
 
 

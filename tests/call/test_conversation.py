@@ -556,6 +556,51 @@ def test_a_tool_call_that_was_cut_off_behind_a_few_words_is_asked_for_again() ->
     assert kinds(talk.timed_out(3.5)) == [CreateResponse]
 
 
+@pytest.mark.parametrize("reason", ["content_filter", "max_output_tokens"])
+def test_an_answer_cut_short_before_it_was_heard_is_asked_for_again(reason: str) -> None:
+    talk = answering()
+    talk.handle(events.OutputItemAdded("resp_1", "item_2", "message"), 1.1)
+    talk.handle(events.ModelWords("resp_1", "item_2", 0, Private("I"), final=False), 1.1)
+    talk.handle(events.OutputItemDone("resp_1", "item_2", "message", "incomplete"), 1.2)
+
+    found = talk.handle(replace(done(status="incomplete"), reason=reason), 1.3)
+
+    assert found == [Note("retry", "empty", (), 1.0)]
+    assert not talk.silenced()
+    assert kinds(talk.timed_out(3.3)) == [CreateResponse]
+
+
+def test_one_of_which_something_was_heard_is_not() -> None:
+    talk = answering()
+    talk.handle(spoke(1000), 1.1)
+    talk.handle(replace(done(status="incomplete"), reason="max_output_tokens"), 1.3)
+
+    assert talk.quiet
+    assert not talk.silenced()
+
+
+def test_nor_is_one_whose_tools_go_on() -> None:
+    talk = answering()
+    talk.handle(called(), 1.1)
+    talk.handle(replace(done(status="incomplete"), reason="max_output_tokens"), 1.3)
+    assert talk.response.at_rest
+
+    found = talk.tools.finished("call_1", WORDS, False, 1.4)
+    assert kinds(found) == [AddToolOutput, CreateResponse]
+
+
+def test_an_answer_that_may_not_be_said_to_its_end_is_known_at_once_and_once() -> None:
+    talk = answering()
+    talk.handle(spoke(1000), 1.1)
+    filtered = replace(done(status="incomplete"), reason="content_filter")
+    talk.handle(filtered, 1.3)
+
+    assert talk.silenced()
+    assert not talk.silenced()
+    talk.handle(filtered, 1.4)  # told again: it is over
+    assert not talk.silenced()
+
+
 def test_a_tool_call_seen_twice_runs_once() -> None:
     talk = answering()
     talk.handle(called(), 1.1)
