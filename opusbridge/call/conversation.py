@@ -70,15 +70,14 @@ class Conversation:
             self.tell,
             call_ms,
         )
-        self.repair = Repair(self.response, self.model, self.add_text)
+        self.repair = Repair(self.response, self.model, self.add_text, self.tell)
         self._call_ms = call_ms
         self.sounding: tuple[str | None, str] = (None, "")
         """The last response that made sound, and the item it was of."""
         self._dropped: set[str] = set()  # items whose sound came too late to be played
-        self._texts = 0
+        self._texts, self._silenced = 0, False
         self.unheard_since = inf
         """When the session that was lost last had shown the last sign of life."""
-        self._silenced = False
 
     # --- The model ----------------------------------------------------------------------
 
@@ -207,6 +206,7 @@ class Conversation:
     def lost(self, now: float) -> list[Effect]:
         """The session is over; what waits is kept for another."""
         self.model.lost()
+        self.repair.session_lost()
         self.transcript.settle()
         # Whether the caller said anything to a session that was dead already, nobody knows.
         self.unheard_since = self.model.pulse.heard_at
@@ -337,6 +337,7 @@ class Conversation:
         added = effects.AddText(item_id, role, text)
         if role != "user":
             self.model.history.note_added(added, of)
+        self.repair.text_added(added, why)
         told = self.tell(added)
         if why is None:
             return told

@@ -164,7 +164,9 @@ class ModelSide:
                 if not self._told_of_unknown:
                     found.append(Note("unknown-error", slug))
                 self._told_of_unknown = True
-            case Reaction.BENIGN | Reaction.REPAIR:
+            case Reaction.REPAIR:
+                self.count_failure(event.code or event.type)
+            case Reaction.BENIGN:
                 pass
             case _:
                 assert_never(reaction)

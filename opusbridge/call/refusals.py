@@ -92,7 +92,15 @@ BY_ABOUT: dict[str, Row] = {
 
 def reaction_to(code: str | None, kind: str | None, about: str | None) -> Reaction | None:
     """``kind`` is the error's type. ``None``: not in the table."""
+    if about == "conversation.item.create" and is_passing(code, kind):
+        return Reaction.REPAIR  # that it passes does not put the item there
     for row in (BY_CODE.get(code or ""), BY_ABOUT.get(about or ""), BY_CODE.get(kind or "")):
         if row is not None:
             return row.reaction
     return None
+
+
+def is_passing(code: str | None, kind: str | None) -> bool:
+    """Whether nothing was wrong with what was refused: the next time it may be taken."""
+    row = BY_CODE.get(code or "") or BY_CODE.get(kind or "")
+    return row is not None and row.reaction is Reaction.ASK_AGAIN

@@ -1,17 +1,30 @@
-"""What the model refuses, and what is done about it: asked again, or told in another form.
+"""What the model refuses, and what is done about it: asked or told again, or in another form.
 
 What a refusal means is a table (``refusals.py``); what it means for the session is for the
 model's side to know (``model_side.py``).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from opusbridge import events
-from opusbridge.call.model_side import ModelSide
-from opusbridge.call.pending import Why
-from opusbridge.call.refusals import Reaction, reaction_to
+from opusbridge import effects, events
+from opusbridge.call.model_side import Item, ModelSide
+from opusbridge.call.pending import Cause, Why
+from opusbridge.call.refusals import Reaction, is_passing, reaction_to
 from opusbridge.call.response import ResponseLifecycle
 from opusbridge.effects import Effect, Note
+
+#: Texts that may still be refused: that is told within round trips.
+MOST_TEXTS = 16
+#: How often a text is told again; what a server refuses thrice for now it refuses.
+MOST_TIMES_AGAIN = 2
+
+
+@dataclass(slots=True)
+class _Text:
+    added: effects.AddText
+    why: Why | None
+    times_again: int = 0
 
 
 class Repair:
@@ -22,9 +35,22 @@ class Repair:
         response: ResponseLifecycle,
         model: ModelSide,
         add_text: Callable[..., list[Effect]],
+        tell: Callable[[Item], list[Effect]],
     ) -> None:
-        """``add_text`` is the conversation's."""
-        self._response, self._model, self._add_text = response, model, add_text
+        """``add_text`` and ``tell`` are the conversation's."""
+        self._response, self._model = response, model
+        self._add_text, self._tell = add_text, tell
+        self._texts: dict[str, _Text] = {}
+
+    def text_added(self, added: effects.AddText, why: Why | None) -> None:
+        """The model is told this, and asked for a response if there is a ``why``."""
+        self._texts[added.item_id] = _Text(added, why)
+        if len(self._texts) > MOST_TEXTS:
+            del self._texts[next(iter(self._texts))]
+
+    def session_lost(self) -> None:
+        """Another is told of them with all the rest, in its place: not to be told at the end."""
+        self._texts.clear()
 
     def refused(self, event: events.ModelErred, now: float) -> list[Effect]:
         if event.response_active:
@@ -35,17 +61,31 @@ class Repair:
                 hint = event.retry_after_seconds
                 found += self._response.request_failed(event.request_id, False, hint, now)
             case Reaction.REPAIR if event.item_id is not None:
+                self._response.item_acknowledged(event.item_id)  # it will never come
+                # The request behind the item is on its way already: these ask for another.
                 found += self._put_otherwise(event.item_id, now)
+                if is_passing(event.code, event.type):
+                    found += self._put_again(event.item_id, now)
             case _:
                 pass
         return found
 
     def _put_otherwise(self, item_id: str, now: float) -> list[Effect]:
-        """Say in another form what could not be put into the conversation."""
-        self._response.item_acknowledged(item_id)  # it will never come
+        """Say in words what a tool gave, where it could not be told as that."""
         if (found := self._model.history.in_words(item_id)) is None:
             return []
         tool_call_id, words = found
         note = Note("repaired", "tool-output", (item_id,))
-        # The request behind the output is on its way already: this asks for another.
         return [note, *self._add_text(Why.TOOLS, "system", words, now, of=tool_call_id)]
+
+    def _put_again(self, item_id: str, now: float) -> list[Effect]:
+        """As the same item: there is none of that name."""
+        text = self._texts.get(item_id)
+        if text is None or text.times_again >= MOST_TIMES_AGAIN:
+            return []
+        text.times_again += 1
+        found = [Note("repaired", "text", (item_id,)), *self._tell(text.added)]
+        if text.why is None:
+            return found
+        again = Cause(text.why, f"{item_id}-again-{text.times_again}", frozenset({item_id}))
+        return found + self._response.user_input(again, now)

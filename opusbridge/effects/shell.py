@@ -163,7 +163,7 @@ NOTES: dict[str, str] = {
     "model-replaced": "a new model session was dialled (reason: why)",
     "model-back": "a new model session is ready (reason: why the one before was lost)",
     "restored": "the conversation was put into a new session (value: items)",
-    "repaired": "what the model had lost was sent again in another form (reason: code)",
+    "repaired": "what the model lost or refused was sent again, or otherwise (reason: what)",
     "model-refused": "the model will not serve us (reason: code; ids: the key it is about)",
     "unknown-error": "the model refused for a reason we do not know, first time in this call",
     "mcp": "about a tool of an MCP server (reason: unlisted, approved, refused, overdue, lost)",

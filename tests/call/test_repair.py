@@ -1,0 +1,139 @@
+"""What the model refuses of what it was told or asked, and how it is told or asked again."""
+
+import pytest
+
+from opusbridge import events
+from opusbridge.call.conversation import Conversation
+from opusbridge.call.model_side import MOST_SERVER_ERRORS
+from opusbridge.call.pending import Why
+from opusbridge.call.policy import TWILIO, CallPolicy
+from opusbridge.call.repair import MOST_TEXTS, MOST_TIMES_AGAIN
+from opusbridge.call.transcript import Transcript
+from opusbridge.effects import (
+    AddText,
+    AddToolOutput,
+    CreateResponse,
+    Effect,
+    Note,
+    SessionConfig,
+    TurnDetection,
+)
+from opusbridge.privacy import Private
+from opusbridge.sound import PCM_24K, PCMU_8K
+
+SESSION = SessionConfig(
+    "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
+)
+KEYS = AddText("text-1", "user", Private("Keypad: 123#"))
+
+
+def ready() -> Conversation:
+    """On Twilio, since 0.0."""
+    talk = Conversation(
+        CallPolicy(TWILIO, SESSION), PCMU_8K, Transcript(), lambda at: round(at * 1000), 0.0
+    )
+    talk.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
+    return talk
+
+
+def refusal(item_id: str | None, code: str | None = "server_error") -> events.ModelErred:
+    return events.ModelErred(code, about="conversation.item.create", item_id=item_id)
+
+
+def told(found: list[Effect]) -> list[Effect]:
+    return [one for one in found if isinstance(one, AddText | AddToolOutput | CreateResponse)]
+
+
+def answer(talk: Conversation, request: int, at: float) -> list[Effect]:
+    """All of it; and what is asked then."""
+    talk.handle(events.ResponseCreated(f"resp_{request}", f"request-{request}"), at)
+    return told(talk.handle(events.ResponseDone(f"resp_{request}", "completed"), at))
+
+
+def test_keys_that_a_failing_server_did_not_take_are_told_again_and_answered() -> None:
+    talk = ready()
+    assert told(talk.add_text(Why.KEYS, "user", KEYS.text, 1.0))[0] == KEYS
+
+    found = talk.handle(refusal("text-1"), 1.1)
+
+    assert found[:3] == [
+        Note("refused", "server_error"),
+        Note("repaired", "text", ("text-1",)),
+        KEYS,
+    ]
+    # The request sent with the keys knows nothing of them.
+    assert answer(talk, 1, 1.2) == [CreateResponse("request-2", "keys")]
+    assert answer(talk, 2, 1.3) == []
+    assert [item["text"] for item in talk.transcript.items()] == ["Keypad: 123#"]
+
+
+def test_they_are_not_told_for_ever_but_every_time_they_are_they_are_asked_about() -> None:
+    talk = ready()
+    talk.add_text(Why.KEYS, "user", KEYS.text, 1.0)
+    for time in range(1, MOST_TIMES_AGAIN + 1):
+        assert KEYS in talk.handle(refusal("text-1", "rate_limit_exceeded"), 1.1)
+        talk.handle(events.ResponseCreated(f"resp_{time}", f"request-{time}"), 1.2)
+        assert CreateResponse(f"request-{time + 1}", "keys") in talk.handle(
+            events.ResponseDone(f"resp_{time}", "completed"), 1.3
+        )
+
+    found = talk.handle(refusal("text-1", "rate_limit_exceeded"), 1.4)
+
+    assert found == [Note("refused", "rate_limit_exceeded")]
+
+
+def test_a_server_that_takes_no_item_is_as_bad_as_one_that_gives_no_answer() -> None:
+    talk = ready()
+    talk.add_text(Why.KEYS, "user", KEYS.text, 1.0)
+    for _ in range(MOST_SERVER_ERRORS):
+        talk.handle(refusal("text-1"), 1.1)
+
+    assert talk.model.worn_out == "model-failed"
+
+
+def test_a_text_that_asks_for_nothing_asks_for_nothing_again() -> None:
+    talk = ready()
+    talk.add_text(None, "system", Private("The line is bad."), 1.0)
+
+    found = talk.handle(refusal("text-1"), 1.1)
+
+    assert told(found) == [AddText("text-1", "system", Private("The line is bad."))]
+
+
+@pytest.mark.parametrize(
+    "erred", [refusal("text-1", "invalid_value"), refusal("text-9"), refusal(None)]
+)
+def test_what_would_be_refused_again_or_is_unknown_is_not_told_again(
+    erred: events.ModelErred,
+) -> None:
+    talk = ready()
+    talk.add_text(Why.KEYS, "user", KEYS.text, 1.0)
+
+    assert told(talk.handle(erred, 1.1)) == []
+
+
+def test_only_the_latest_may_still_be_refused_and_of_this_session_only() -> None:
+    talk = ready()
+    for _ in range(MOST_TEXTS + 1):
+        talk.add_text(None, "system", Private("The line is bad."), 1.0)
+    assert told(talk.handle(refusal("text-1", "rate_limit_exceeded"), 1.1)) == []
+    assert told(talk.handle(refusal("text-2", "rate_limit_exceeded"), 1.1)) != []
+
+    talk.handle(events.ModelLost("model-lost"), 1.2)
+    talk.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 1.3)
+
+    assert told(talk.handle(refusal("text-3", "rate_limit_exceeded"), 1.4)) == []
+
+
+def test_an_output_that_a_failing_server_did_not_take_is_told_in_words_and_those_again() -> None:
+    talk = ready()
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+    talk.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+    talk.handle(events.ToolCalled("resp_1", "item_2", "call_1", "look_up", Private("{}")), 1.1)
+    talk.handle(events.ResponseDone("resp_1", "completed"), 1.2)
+    talk.tools.finished("call_1", Private("7"), False, 1.3)
+
+    words = AddText("text-1", "system", Private("The tool look_up gave this result: 7"))
+    assert told(talk.handle(refusal("output-1"), 1.4)) == [words]
+    assert told(talk.handle(refusal("text-1"), 1.5)) == [words]
+    assert answer(talk, 2, 1.6) == [CreateResponse("request-3", "tools")]
