@@ -133,6 +133,8 @@ class Conversation:
                 words, part = event.text.value, event.content_index
                 self.transcript.words(event.item_id, "agent", words, event.final, part)
                 return self.response.seen(event.response_id, False, now)
+            case events.ResponseWentOn():
+                return self.response.seen(event.response_id, True, now)
             case events.ResponseCreated() if event.in_conversation:
                 return self._response_created(event, now)
             case events.ResponseCreated():

@@ -120,6 +120,14 @@ class ModelWords:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseWentOn:
+    """More of this response was made, which by itself means nothing: a piece of what the model
+    writes for a tool, which is told whole at its end."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCalled:
     """The model asks for a function, its arguments complete."""
 
@@ -242,6 +250,7 @@ OfResponse = (
     | ModelSpoke
     | ModelAudioDone
     | ModelWords
+    | ResponseWentOn
     | ToolCalled
     | OutputItemDone
     | ResponseDone

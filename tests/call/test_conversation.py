@@ -265,6 +265,7 @@ def test_sound_of_a_response_whose_created_was_lost_is_played() -> None:
         events.OutputItemDone("resp_1", "item_2", "message", "completed"),
         events.ModelWords("resp_1", "item_2", 0, WORDS, final=False),
         events.ModelAudioDone("resp_1", "item_2", 0),
+        events.ResponseWentOn("resp_1"),
         spoke(20),
         called(),
     ],

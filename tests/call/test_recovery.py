@@ -249,6 +249,23 @@ def test_a_session_that_is_there_again_is_told_once_however_often_it_was_dialled
     assert line.notes("model-back") == [Note("model-back", "model-lost")]
 
 
+@pytest.mark.parametrize(
+    "kind", ["response.function_call_arguments.delta", "response.mcp_call_arguments.delta"]
+)
+def test_a_response_that_writes_to_a_tool_for_long_is_no_silent_one(kind: str) -> None:
+    line = Line()
+    line.begins(line.asks())
+    item = {"id": "f1", "type": "function_call", "status": "in_progress"}
+    line.says("response.output_item.added", response_id="resp_1", item=item)
+
+    for _ in range(50):
+        line.waits(0.5)
+        line.says(kind, response_id="resp_1", item_id="f1", delta='{"')
+
+    assert "response.cancel" not in types(line.to_model)
+    assert line.notes("watchdog") == []
+
+
 # --- What is restored -------------------------------------------------------------------
 
 

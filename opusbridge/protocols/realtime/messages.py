@@ -14,6 +14,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WrapValidator
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
+from opusbridge import usage
+
 
 def _or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
     try:
@@ -111,6 +113,19 @@ class OutputTokenDetails(Message):
 class Usage(Message):
     input_token_details: Annotated[InputTokenDetails | None, OrNone] = None
     output_token_details: Annotated[OutputTokenDetails | None, OrNone] = None
+
+    @property
+    def counted(self) -> usage.Usage:
+        """In our own terms; what it does not say is none."""
+        used = self.input_token_details or InputTokenDetails()
+        made = self.output_token_details or OutputTokenDetails()
+        return usage.Usage(
+            input_text=used.text_tokens or 0,
+            input_audio=used.audio_tokens or 0,
+            cached=used.cached_tokens or 0,
+            output_text=made.text_tokens or 0,
+            output_audio=made.audio_tokens or 0,
+        )
 
 
 class Response(Message):
@@ -240,6 +255,12 @@ class ResponseOutputItemDone(Message):
     item: Item
 
 
+class ResponseArgumentsDelta(Message):
+    """Of a function call or of an MCP server's tool; the piece itself is none of our business."""
+
+    response_id: Word = None
+
+
 class Part(Message):
     """Which content part of which item of which response."""
 
@@ -288,6 +309,7 @@ ServerEvent = (
     | ResponseDone
     | ResponseOutputItemAdded
     | ResponseOutputItemDone
+    | ResponseArgumentsDelta
     | ResponseOutputAudioDone
     | ResponseOutputAudioTranscriptDelta
     | ResponseOutputAudioTranscriptDone
@@ -323,6 +345,8 @@ SERVER_EVENTS: dict[str, type[ServerEvent]] = {
     "response.done": ResponseDone,
     "response.output_item.added": ResponseOutputItemAdded,
     "response.output_item.done": ResponseOutputItemDone,
+    "response.function_call_arguments.delta": ResponseArgumentsDelta,
+    "response.mcp_call_arguments.delta": ResponseArgumentsDelta,
     "response.output_audio.done": ResponseOutputAudioDone,
     "response.output_audio_transcript.delta": ResponseOutputAudioTranscriptDelta,
     "response.output_audio_transcript.done": ResponseOutputAudioTranscriptDone,
@@ -348,10 +372,8 @@ UNUSED_EVENTS: frozenset[str] = frozenset(
         "rate_limits.updated",
         "response.content_part.added",
         "response.content_part.done",
-        "response.function_call_arguments.delta",
         "response.function_call_arguments.done",
         "response.mcp_call.in_progress",
-        "response.mcp_call_arguments.delta",
         "response.mcp_call_arguments.done",
     }
 )

@@ -19,7 +19,6 @@ from opusbridge.privacy import Private
 from opusbridge.protocols.realtime import client_events, errors, messages
 from opusbridge.sound import PCM_24K, PCMA_8K, PCMU_8K, Audio, AudioFormat, is_base64
 from opusbridge.texts import as_json, from_json
-from opusbridge.usage import Usage
 
 #: How many of our event ids an error may still speak of; errors come within round trips.
 SENT_EVENTS_KEPT = 64
@@ -263,22 +262,8 @@ def _response_done(response: messages.Response) -> events.ResponseDone:
         retry_after_seconds=errors.retry_after_seconds(error),
         empty=response.empty,
         cut_off=response.cut_off,
-        usage=_usage(response.usage),
+        usage=response.usage.counted if response.usage is not None else None,
         in_conversation=response.in_conversation,
-    )
-
-
-def _usage(usage: messages.Usage | None) -> Usage | None:
-    if usage is None:
-        return None
-    used = usage.input_token_details or messages.InputTokenDetails()
-    made = usage.output_token_details or messages.OutputTokenDetails()
-    return Usage(
-        input_text=used.text_tokens or 0,
-        input_audio=used.audio_tokens or 0,
-        cached=used.cached_tokens or 0,
-        output_text=made.text_tokens or 0,
-        output_audio=made.audio_tokens or 0,
     )
 
 
@@ -389,6 +374,9 @@ TRANSLATIONS: dict[type[messages.ServerEvent], Translation] = {
         events.OutputItemAdded(e.response_id, e.item.id, e.item.type)
     ],
     messages.ResponseOutputItemDone: lambda _, e: _output_item_done(e.response_id, e.item),
+    messages.ResponseArgumentsDelta: lambda _, e: (
+        [events.ResponseWentOn(e.response_id)] if e.response_id else []
+    ),
     messages.ResponseOutputAudioDone: lambda _, e: [
         events.ModelAudioDone(e.response_id, e.item_id, e.content_index)
     ],

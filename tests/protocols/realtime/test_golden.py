@@ -235,6 +235,8 @@ MEANINGS: dict[str, list[events.FromModel]] = {
     "server.response.output_item.done.function_call.incomplete": [
         events.OutputItemDone("resp_7Q", "item_f1", "function_call", "incomplete")
     ],
+    "server.response.function_call_arguments.delta": [events.ResponseWentOn("resp_7Q")],
+    "server.response.mcp_call_arguments.delta": [events.ResponseWentOn("resp_7Q")],
     "server.response.output_audio.delta": [
         events.ModelSpoke("resp_7Q", "item_a1", 0, Audio("f39/f39/", PCM_24K))
     ],

@@ -103,6 +103,11 @@ def test_unknown_events_are_counted_and_nothing_else() -> None:
     assert protocol.unknown_messages == 1
 
 
+@pytest.mark.parametrize("said", [{}, {"response_id": None}, {"response_id": 7}])
+def test_a_piece_of_arguments_of_nobody_knows_what_means_nothing(said: dict[str, Any]) -> None:
+    assert receive("response.function_call_arguments.delta", **said) == []
+
+
 def test_a_response_frees_its_slot_even_if_all_that_describes_it_is_rubbish() -> None:
     rubbish: dict[str, Any] = {
         "status": 7,
