@@ -197,6 +197,7 @@ def test_a_server_that_fails_may_still_be_asked_if_there_is_no_other() -> None:
     side.worn_out = "model-silent"
     assert side.spent(False, 1.0) == "model-silent"
 
+
 @pytest.mark.parametrize("code", ["server_error", "rate_limit_exceeded"])
 def test_settings_that_are_refused_for_now_are_sent_again_but_not_for_ever(code: str) -> None:
     side = a_side()
