@@ -199,7 +199,7 @@ class RealtimeBridge(Asking):
     async def _carry(self) -> None:
         try:
             await self._run_tasks()
-        except Exception as error:  # a bug of ours, outside of any step
+        except (Exception, BaseExceptionGroup) as error:  # a bug of ours, outside of any step
             self._broke = True
             log.error("call broke", raised=places(error))
             raise

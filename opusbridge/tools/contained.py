@@ -34,8 +34,30 @@ async def in_a_task(work: Awaitable[Any]) -> Any:
 async def _contained(work: Awaitable[Any]) -> tuple[Any, BaseException | None]:
     try:
         return await work, None
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # given back, to be raised elsewhere
-        return None, error
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise
+    except BaseException as error:  # noqa: BLE001  # given back, to be raised elsewhere
+        return None, as_failure(error)
+
+
+def as_failure(error: BaseException) -> BaseException:
+    """What a user's function raised, as it may be raised on.
+
+    What is neither an ``Exception`` nor an attempt to leave, as the panic of an extension, would
+    pass by everybody who takes care of failures, and end the call.
+    """
+    if isinstance(error, Exception | SystemExit | asyncio.CancelledError):
+        return error
+    failure = RuntimeError("raised what is no Exception").with_traceback(error.__traceback__)
+    failure.__cause__ = error
+    return failure
+
+
+def ends_us(error: BaseException) -> bool:
+    """Whether it ends the task or the process, and is nothing that the user's function raised."""
+    if isinstance(error, asyncio.CancelledError):
+        return we_are_cancelled()
+    return isinstance(error, KeyboardInterrupt | GeneratorExit)
 
 
 def we_are_cancelled() -> bool:

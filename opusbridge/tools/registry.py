@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from opusbridge.errors import ConfigurationError, OpusbridgeError
 from opusbridge.logs import Log, places
-from opusbridge.tools.contained import in_a_task, we_are_cancelled
+from opusbridge.tools.contained import ends_us, in_a_task
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.results import LONGEST_RESULT, TooLong, as_text
 from opusbridge.tools.signature import Signature, read_signature
@@ -164,10 +164,10 @@ class Tool:
             return self._as_text(result)
         except ToolFailed:
             raise
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
+        except BaseException as error:
             # The function and the types it names are the user's code: they may raise anything,
             # and even try to leave.
-            if isinstance(error, asyncio.CancelledError) and we_are_cancelled():
+            if ends_us(error):
                 raise
             if limit.expired() and isinstance(error, TimeoutError):
                 raise self._overran(any(begun)) from None

@@ -20,6 +20,8 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from typing import Any
 
+from opusbridge.tools.contained import as_failure
+
 #: At a time, in the process. They mostly wait for somebody else; one that computes shares the
 #: interpreter with the audio of every call, so more would not be faster.
 MOST = 64
@@ -49,7 +51,7 @@ class Job:
         try:
             result = self._work()
         except BaseException as error:  # noqa: BLE001  # the user's code; nothing may end the thread
-            self.outcome.set_exception(error)
+            self.outcome.set_exception(as_failure(error))
         else:
             self.outcome.set_result(result)
 

@@ -456,21 +456,28 @@ def test_a_call_that_is_cancelled_from_outside_leaves_the_gauge(bridge: type[Any
 
 
 class Buggy(PartySocket):
-    """A bug of ours, where no step is under way."""
+    """A bug of ours, or a panic below us, where no step is under way."""
+
+    raises: type[BaseException]
 
     async def receive_text(self) -> str:
-        raise ZeroDivisionError
+        raise self.raises
 
 
 @both_bridges
-def test_a_bug_outside_of_any_step_is_no_cancelled_call(bridge: type[AnyBridge]) -> None:
+@pytest.mark.parametrize("raised", [ZeroDivisionError, BaseException])
+def test_a_bug_outside_of_any_step_is_no_cancelled_call(
+    bridge: type[AnyBridge], raised: type[BaseException]
+) -> None:
     metrics, registry, side = metrics_of(bridge)
 
     async def story() -> None:
         caller = caller_for(bridge, [Wait(30.0)])
         model = PartySocket(SimulatedModel(now=asyncio.get_running_loop().time()))
-        call = bridge(Buggy(caller), model, Settings(), AGENT, metrics=metrics.call_metrics(side))
-        with pytest.raises(ExceptionGroup):
+        socket = Buggy(caller)
+        socket.raises = raised
+        call = bridge(socket, model, Settings(), AGENT, metrics=metrics.call_metrics(side))
+        with pytest.raises(BaseExceptionGroup):
             await call.run()
         assert call.ended
 

@@ -497,7 +497,7 @@ def test_nor_does_one_that_does_not_stop_when_it_is_told() -> None:
     assert len(told_to_stop) == 2
 
 
-@pytest.mark.parametrize("raised", [ValueError, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize("raised", [ValueError, SystemExit, asyncio.CancelledError, BaseException])
 @pytest.mark.parametrize("in_the_loop", [True, False])
 async def test_one_that_fails_does_not_keep_the_other_from_being_told(
     raised: type[BaseException], in_the_loop: bool

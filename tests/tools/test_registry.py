@@ -110,7 +110,7 @@ async def test_no_more_than_three_mistakes_are_named() -> None:
     assert (await failure(many)).count("required") == 3
 
 
-@pytest.mark.parametrize("raised", [KeyError, TypeError, SystemExit])
+@pytest.mark.parametrize("raised", [KeyError, TypeError, SystemExit, BaseException])
 async def test_a_type_that_raises_over_the_arguments_is_a_failure(
     raised: type[BaseException],
 ) -> None:
@@ -167,13 +167,40 @@ async def test_a_raising_tool_tells_the_model_little_and_the_log_where() -> None
     assert NUMBER not in str(entry)
 
 
-@pytest.mark.parametrize("raised", [SystemExit, asyncio.CancelledError, TimeoutError])
-async def test_a_tool_cannot_take_the_process_or_the_call_down(raised: type[BaseException]) -> None:
-    @tool
-    async def leave() -> None:
+class Panic(BaseException):
+    """As an extension in another language raises it."""
+
+
+@pytest.mark.parametrize(
+    "raised", [SystemExit, asyncio.CancelledError, TimeoutError, Panic, GeneratorExit]
+)
+@pytest.mark.parametrize("in_the_loop", [True, False])
+async def test_a_tool_cannot_take_the_process_or_the_call_down(
+    raised: type[BaseException], in_the_loop: bool
+) -> None:
+    def leave() -> None:
         raise raised
 
-    assert await failure(leave) == "leave failed"
+    async def leave_in_the_loop() -> None:
+        leave()
+
+    leaves = tool(leave_in_the_loop if in_the_loop else leave)
+    with structlog.testing.capture_logs() as logs:
+        assert await failure(leaves) == f"{leaves.name} failed"
+    (entry,) = logs
+    assert entry["event"] == "tool failed"
+    if raised is Panic:
+        assert "in leave" in entry["raised"]
+        assert entry["raised"].endswith("because of Panic")
+
+
+async def test_a_ctrl_c_in_the_middle_of_a_tool_is_nobodys_failure() -> None:
+    @tool
+    def interrupted() -> None:
+        raise KeyboardInterrupt  # of the tool's own making: the real one comes to the main thread
+
+    assert await failure(interrupted) == "interrupted failed"
+    assert contained.ends_us(KeyboardInterrupt())
 
 
 async def test_a_call_that_ends_cancels_its_tool() -> None:
