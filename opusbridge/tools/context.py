@@ -207,6 +207,9 @@ class _NoCall:
 
 
 class _FromThread:
+    """For a function called in a thread. A coroutine that it gives back runs in the loop itself,
+    which must not wait for its own answer."""
+
     def __init__(self, control: CallControl, loop: asyncio.AbstractEventLoop) -> None:
         self._control, self._loop = control, loop
 
@@ -231,11 +234,23 @@ class _FromThread:
     async def collect_digits(
         self, length: int | None, terminator: str, seconds: float, secret: bool
     ) -> Digits:
-        raise RuntimeError("digits are collected by async tools only")
+        if not _runs_here(self._loop):
+            raise RuntimeError("digits are collected by async tools only")
+        return await self._control.collect_digits(length, terminator, seconds, secret)
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, wish: Callable[..., None], *arguments: Any) -> None:
+    if _runs_here(loop):
+        return wish(*arguments)
+
     async def make() -> None:
         wish(*arguments)
 
     asyncio.run_coroutine_threadsafe(make(), loop).result(LOOP_PATIENCE)
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:  # a thread
+        return False

@@ -492,6 +492,28 @@ async def test_a_collection_that_could_not_end_is_refused(wish: dict[str, Any]) 
         await a_call(control=Line(Digits("1", True))).collect_digits(**wish)
 
 
+@pytest.mark.parametrize("threaded", [True, False])
+async def test_a_plain_function_that_gives_back_a_coroutine_asks_the_call_from_the_loop(
+    threaded: bool,
+) -> None:
+    line = Line(Digits("1234", True))
+
+    async def read(call: CallContext) -> str:
+        call.hang_up("done")
+        return (await call.collect_digits(4)).value
+
+    def traced(call: CallContext) -> Any:  # as a decorator makes it of an async function
+        if threaded:
+            return asyncio.run_coroutine_threadsafe(read(call), loop).result(5.0)
+        return read(call)
+
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(2.0):
+        assert await tool(traced).run("{}", a_call(control=line)) == "1234"
+    assert line.asked[0] == ("hang-up", "done")
+    assert line.threads == {threading.current_thread()}
+
+
 def test_digits_print_nothing_of_what_was_typed() -> None:
     assert f"{Digits('4711', True)!r} {Digits('4711', True)}" == "<Digits> <Digits>"
 
