@@ -156,16 +156,16 @@ class RealtimeBridge(Asking):
         loop = asyncio.get_running_loop()
         self._clock, self._clock_began = loop.time, loop.time()
         watching: list[tuple[Observer, Iterable[type]]] = []
-        if self._metrics is not None:
-            self._metrics.call_began()
-            watching.append((self._metrics.observe, self._metrics.wanted))
-        if self.on_started is not None:
-            watching.append((self._started, [events.CallStarted]))
         call, protocol = Call(self._policy, self._clock_began), self._protocol()
         if (make := self._recorder_factory) is not None:
             self._recorder = make(self.call_id, self._started_at, self._clock_began)
             self._recorder.follow(call.transcript_changes, self._policy, protocol.frame_kind)
             watching.append((self._recorder.observe, self._recorder.wanted))
+        if self._metrics is not None:  # counted once nothing can break before its end is
+            self._metrics.call_began()
+            watching.append((self._metrics.observe, self._metrics.wanted))
+        if self.on_started is not None:
+            watching.append((self._started, [events.CallStarted]))
         made = protocol, RealtimeProtocol(), self._observers, by_type(watching)
         engine = self._engine = Engine(call, *made)
         ways = self._said, self._also, self._short_way_broke

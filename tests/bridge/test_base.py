@@ -490,6 +490,24 @@ def test_a_bug_outside_of_any_step_is_no_cancelled_call(
     assert broke["call_id"]
 
 
+@both_bridges
+async def test_a_call_whose_files_have_no_place_is_not_counted_as_going_on(
+    bridge: type[AnyBridge],
+) -> None:
+    metrics, registry, side = metrics_of(bridge)
+
+    def no_place(call_id: str, started: datetime, now: float) -> CallRecorder:
+        raise LookupError("no such customer")
+
+    socket, model = PartySocket(caller_for(bridge, [])), PartySocket(SimulatedModel(now=0.0))
+    counted = metrics.call_metrics(side)
+    call = bridge(socket, model, Settings(), AGENT, metrics=counted, recorder=no_place)
+    with pytest.raises(LookupError):
+        await call.run()
+
+    assert not registry.get_sample_value("opusbridge_calls_active", {"telephony": side})
+
+
 class SlowToClose(PartySocket):
     """As some models are, which answer a close late or never."""
 
