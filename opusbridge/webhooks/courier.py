@@ -32,7 +32,8 @@ ATTEMPT_SECONDS = 10.0
 TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
 #: Sent at the same time; a server that is slow for one call is slow for the next.
 AT_ONCE = 4
-#: Messages on the disk. Beyond it nobody has been listening for days: the newest are dropped.
+#: Messages on the disk. Beyond it nobody has been listening for days: those that wait for the
+#: next start are dropped, the oldest first; where there are none, the newest.
 MOST_KEPT = 10_000
 #: Seconds to send what the last calls left, when the process ends; the rest is for the next.
 LAST_SECONDS = 2.0
@@ -63,6 +64,8 @@ class Courier:
         self._pause, self._wall_clock = pause, wall_clock
         self._client = http_client(url, timeout=TIMEOUT)
         self._kept: set[str] = set()
+        self._given_up: dict[str, None] = {}
+        """On the disk for the next start, the oldest first."""
         self._under_way: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
@@ -70,7 +73,7 @@ class Courier:
     @property
     def waiting(self) -> int:
         """Messages that nobody has taken yet."""
-        return len(self._kept)
+        return len(self._kept) + len(self._given_up)
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
@@ -83,8 +86,8 @@ class Courier:
                 await asyncio.wait(self._under_way, timeout=LAST_SECONDS)
             for task in self._under_way:
                 task.cancel()
-        if self._kept:
-            log.warning("webhooks wait for the next start", waiting=len(self._kept))
+        if self.waiting:
+            log.warning("webhooks wait for the next start", waiting=self.waiting)
 
     async def leave(self, name: str, body: bytes) -> None:
         """``body`` under the id ``name``; it is safe when this returns.
@@ -94,16 +97,24 @@ class Courier:
         """
         if not _ID.fullmatch(name):
             raise ValueError("not an id: 1 to 128 letters, digits, '-', '_' or '.' are allowed")
-        if len(self._kept) >= MOST_KEPT:
-            log.error("webhook dropped: too many wait", waiting=len(self._kept))
+        if self.waiting >= MOST_KEPT and not self._given_up:
+            log.error("webhook dropped: too many wait", delivery=name, waiting=self.waiting)
             return
         try:
+            await self._make_room()
             await asyncio.to_thread(self._write, name, body)
         except OSError as error:
             log.error("webhook cannot be kept", raised=places(error))
             await self._attempt(name, body)
             return
         self._send(name)
+
+    async def _make_room(self) -> None:
+        while self.waiting >= MOST_KEPT and self._given_up:
+            oldest = next(iter(self._given_up))
+            log.error("webhook dropped: too many wait", delivery=oldest, waiting=self.waiting)
+            del self._given_up[oldest]
+            await asyncio.to_thread(self._path(oldest).unlink, missing_ok=True)
 
     # --- One message --------------------------------------------------------------------
 
@@ -120,6 +131,7 @@ class Courier:
         except Exception as error:  # noqa: BLE001  # one message's must not cost all the others
             why = places(error)
             log.error("webhook broke: kept for the next start", delivery=name, raised=why)
+            self._give_up(name)
 
     async def _bring(self, name: str) -> None:
         for seconds in (*PAUSES_SECONDS, None):
@@ -140,6 +152,11 @@ class Courier:
             if seconds is not None:
                 await self._pause(seconds)
         log.error("webhook not taken: kept for the next start", delivery=name)
+        self._give_up(name)
+
+    def _give_up(self, name: str) -> None:
+        self._kept.discard(name)
+        self._given_up[name] = None
 
     async def _attempt(self, name: str, body: bytes) -> bool:
         headers = {

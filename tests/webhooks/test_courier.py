@@ -173,6 +173,30 @@ async def test_more_than_a_disk_should_keep_are_dropped_and_told(
         assert not any("15550100001" in str(line) or listener.url in str(line) for line in lines)
 
 
+async def test_those_that_were_given_up_make_room_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "MOST_KEPT", 2)
+    structlog.reset_defaults()
+    async with listening(503) as listener:
+        carrying = a_courier(listener, tmp_path)
+        with capture_logs() as lines:
+            async with carrying.at_work():
+                for name in ("call-1", "call-2"):
+                    await carrying.leave(name, BODY)
+                    while carrying._under_way:
+                        await asyncio.wait(carrying._under_way)
+                assert carrying.waiting == 2
+                listener.answers = [200]
+                await carrying.leave("call-3", BODY)
+
+        assert listener.heard[-1][0][DELIVERY.lower()] == "call-3"
+        assert left_in(tmp_path) == ["call-2.json"]
+        assert carrying.waiting == 1
+    dropped = [line for line in lines if line["event"].startswith("webhook dropped")]
+    assert [line["delivery"] for line in dropped] == ["call-1"]
+
+
 async def test_a_disk_that_cannot_be_written_costs_the_second_attempt_only(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     async with listening(200) as listener:
