@@ -10,16 +10,18 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
 
 from opusbridge.logs import Log, places
 from opusbridge.outgoing import http_client
 from opusbridge.privacy import Private
+from opusbridge.tools.workers import Workers
 from opusbridge.webhooks.signing import SIGNATURE, signed
 
 log = Log("opusbridge.webhooks")
@@ -35,10 +37,20 @@ AT_ONCE = 4
 #: Messages on the disk. Beyond it nobody has been listening for days: those that wait for the
 #: next start are dropped, the oldest first; where there are none, the newest.
 MOST_KEPT = 10_000
+#: Messages in memory that a disk which stands still has not taken yet; more are dropped.
+MOST_UNWRITTEN = 1_000
 #: Seconds to send what the last calls left, when the process ends; the rest is for the next.
 LAST_SECONDS = 2.0
+#: Seconds for what is then still on its way to the disk.
+LAST_WRITTEN_SECONDS = 0.5
 #: The header with the message's id: the same for each attempt.
 DELIVERY = "Opusbridge-Delivery"
+
+#: Threads of their own, which nobody waits for: a disk that stands still keeps neither the
+#: process from ending nor a call.
+DISK = Workers(most=AT_ONCE, most_of_one=AT_ONCE, name="opusbridge-webhooks")
+
+T = TypeVar("T")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _SUFFIX = ".json"
@@ -66,9 +78,11 @@ class Courier:
         self._kept: set[str] = set()
         self._given_up: dict[str, None] = {}
         """On the disk for the next start, the oldest first."""
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._unwritten: set[str] = set()
+        self._under_way: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
+        self._ending = False
 
     @property
     def waiting(self) -> int:
@@ -79,67 +93,90 @@ class Courier:
     async def at_work(self) -> AsyncIterator[None]:
         """In the end what waits has some seconds to leave."""
         async with self._client, asyncio.TaskGroup() as self._tasks:
-            for name in await asyncio.to_thread(self._found):
-                self._send(name)
-            yield
-            if self._under_way:
-                await asyncio.wait(self._under_way, timeout=LAST_SECONDS)
-            for task in self._under_way:
+            for name in await _on_disk(self._found):
+                self._begin(name, None)
+            try:
+                yield
+                await _done(self._under_way.values(), LAST_SECONDS)
+            finally:
+                self._ending = True
+            for name in self._under_way.keys() - self._unwritten:
+                self._under_way[name].cancel()
+            await _done(self._under_way.values(), LAST_WRITTEN_SECONDS)
+            for task in self._under_way.values():
                 task.cancel()
+        self._kept -= self._unwritten
+        if self._unwritten:
+            log.error("webhooks lost: the disk does not take them", lost=len(self._unwritten))
         if self.waiting:
             log.warning("webhooks wait for the next start", waiting=self.waiting)
 
     async def leave(self, name: str, body: bytes) -> None:
-        """``body`` under the id ``name``; it is safe when this returns.
+        """``body`` under the id ``name``, to be written down and sent. Nobody waits for that,
+        unless this is no longer at work: then it is written down for the next start.
 
         Raises ``ValueError`` for an id that is no plain name. A disk that cannot be written is
         told; then there is one attempt less.
         """
         if not _ID.fullmatch(name):
             raise ValueError("not an id: 1 to 128 letters, digits, '-', '_' or '.' are allowed")
-        if self.waiting >= MOST_KEPT and not self._given_up:
+        crowded = self.waiting >= MOST_KEPT and not self._given_up
+        if crowded or len(self._unwritten) >= MOST_UNWRITTEN:
             log.error("webhook dropped: too many wait", delivery=name, waiting=self.waiting)
-            return
-        try:
-            await self._make_room()
-            await asyncio.to_thread(self._write, name, body)
-        except OSError as error:
-            log.error("webhook cannot be kept", raised=places(error))
-            await self._attempt(name, body)
-            return
-        self._send(name)
+        elif self._ending:
+            self._kept.add(name)
+            await self._written(name, body)
+        else:
+            self._unwritten.add(name)
+            self._begin(name, body)
 
     async def _make_room(self) -> None:
-        while self.waiting >= MOST_KEPT and self._given_up:
+        while self.waiting > MOST_KEPT and self._given_up:
             oldest = next(iter(self._given_up))
             log.error("webhook dropped: too many wait", delivery=oldest, waiting=self.waiting)
             del self._given_up[oldest]
-            await asyncio.to_thread(self._path(oldest).unlink, missing_ok=True)
+            await _on_disk(partial(self._path(oldest).unlink, missing_ok=True))
 
     # --- One message --------------------------------------------------------------------
 
-    def _send(self, name: str) -> None:
+    def _begin(self, name: str, body: bytes | None) -> None:
+        """``body`` unless it is on the disk already."""
         assert self._tasks is not None, "the courier is not at work"
         self._kept.add(name)
-        task = self._tasks.create_task(self._carry(name))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task = self._under_way[name] = self._tasks.create_task(self._carry(name, body))
+        task.add_done_callback(lambda _: self._under_way.pop(name))
 
-    async def _carry(self, name: str) -> None:
+    async def _carry(self, name: str, body: bytes | None) -> None:
         try:
-            await self._bring(name)
+            if body is not None and not await self._written(name, body):
+                await self._attempt(name, body)
+            elif not self._ending:
+                await self._bring(name)
         except Exception as error:  # noqa: BLE001  # one message's must not cost all the others
             why = places(error)
             log.error("webhook broke: kept for the next start", delivery=name, raised=why)
             self._give_up(name)
 
+    async def _written(self, name: str, body: bytes) -> bool:
+        try:
+            await self._make_room()
+            await _on_disk(partial(self._write, name, body))
+        except OSError as error:
+            log.error("webhook cannot be kept", raised=places(error))
+            self._kept.discard(name)
+            kept = False
+        else:
+            kept = True
+        self._unwritten.discard(name)  # unless it was cancelled
+        return kept
+
     async def _bring(self, name: str) -> None:
         for seconds in (*PAUSES_SECONDS, None):
             async with self._slots:
                 try:
-                    body = await asyncio.to_thread(self._path(name).read_bytes)
+                    body = await _on_disk(self._path(name).read_bytes)
                     if await self._attempt(name, body):
-                        await asyncio.to_thread(self._path(name).unlink, missing_ok=True)
+                        await _on_disk(partial(self._path(name).unlink, missing_ok=True))
                         self._kept.discard(name)
                         return
                 except FileNotFoundError:  # another process has brought it, or somebody took it
@@ -199,3 +236,14 @@ class Courier:
         with open(unfinished, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(body)
         unfinished.replace(self._path(name))
+
+
+async def _on_disk(work: Callable[[], T]) -> T:
+    found: T = await DISK.result(DISK.submit("courier", work))
+    return found
+
+
+async def _done(tasks: Iterable[asyncio.Task[None]], seconds: float) -> None:
+    """All of them, or that long."""
+    if left := list(tasks):
+        await asyncio.wait(left, timeout=seconds)

@@ -3,6 +3,9 @@
 import asyncio
 import logging
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -184,8 +187,7 @@ async def test_those_that_were_given_up_make_room_for_the_next(
             async with carrying.at_work():
                 for name in ("call-1", "call-2"):
                     await carrying.leave(name, BODY)
-                    while carrying._under_way:
-                        await asyncio.wait(carrying._under_way)
+                    await asyncio.wait(carrying._under_way.values())
                 assert carrying.waiting == 2
                 listener.answers = [200]
                 await carrying.leave("call-3", BODY)
@@ -253,7 +255,7 @@ async def test_a_message_that_breaks_is_told_and_costs_no_other(tmp_path: Path) 
         with capture_logs() as lines:
             async with carrying.at_work():
                 await carrying.leave("call-1", BODY)
-                await asyncio.wait(carrying._under_way)
+                await asyncio.wait(carrying._under_way.values())
                 carrying._url = listener.url
                 await carrying.leave("call-2", BODY)
 
@@ -307,3 +309,109 @@ async def test_only_this_user_may_read_what_waits(tmp_path: Path) -> None:
             await carrying.leave("call-1", BODY)
 
     assert modes(tmp_path / "webhooks") == (0o700, [0o600])
+
+
+# --- A disk that stands still -----------------------------------------------------------
+
+
+class Disk:
+    """It writes when it is let."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.goes_on = threading.Event()
+        write = Courier._write
+
+        def stand_still(courier: Courier, name: str, body: bytes) -> None:
+            self.goes_on.wait(20.0)
+            write(courier, name, body)
+
+        monkeypatch.setattr(Courier, "_write", stand_still)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    still = Disk(monkeypatch)
+    yield still
+    still.goes_on.set()
+
+
+async def test_a_disk_that_stands_still_holds_nobody_up_and_what_was_left_is_sent_later(
+    tmp_path: Path, disk: Disk
+) -> None:
+    async with listening(200) as listener:
+        carrying = a_courier(listener, tmp_path)
+        async with carrying.at_work():
+            async with asyncio.timeout(0.5):
+                for number in range(10):
+                    await carrying.leave(f"call-{number}", BODY)
+            assert (listener.heard, carrying.waiting) == ([], 10)
+            disk.goes_on.set()
+            await asyncio.wait(carrying._under_way.values())
+
+        assert len(listener.heard) == 10
+        assert left_in(tmp_path) == []
+
+
+async def test_what_a_disk_does_not_take_at_all_is_dropped_and_told(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "MOST_UNWRITTEN", 1)
+    monkeypatch.setattr(courier, "LAST_SECONDS", 0.01)
+    monkeypatch.setattr(courier, "LAST_WRITTEN_SECONDS", 0.01)
+    structlog.reset_defaults()
+    async with listening(200) as listener:
+        carrying = a_courier(listener, tmp_path)
+        with capture_logs() as lines:
+            async with asyncio.timeout(1.0), carrying.at_work():
+                await carrying.leave("call-1", BODY)
+                await carrying.leave("call-2", BODY)
+
+    said = [(line["event"], line.get("delivery"), line.get("lost")) for line in lines]
+    assert said == [
+        ("webhook dropped: too many wait", "call-2", None),
+        ("webhooks lost: the disk does not take them", None, 1),
+    ]
+    assert carrying.waiting == 0
+
+
+async def test_what_is_left_when_the_process_ends_is_kept_for_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "LAST_SECONDS", 0.05)
+    async with listening(503) as listener:
+        carrying = a_courier(listener, tmp_path, patient=True)
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+            asyncio.get_running_loop().call_later(
+                0.04, lambda: others.append(asyncio.ensure_future(carrying.leave("call-2", BODY)))
+            )
+            others: list[asyncio.Task[None]] = []
+        await carrying.leave("call-3", BODY)
+
+        assert sorted(left_in(tmp_path)) == ["call-1.json", "call-2.json", "call-3.json"]
+        assert "call-3" not in {headers[DELIVERY.lower()] for headers, _ in listener.heard}
+
+
+HUNG = """
+import asyncio, threading, sys
+from pathlib import Path
+from opusbridge.privacy import Private
+from opusbridge.webhooks import courier
+courier.LAST_SECONDS = 0.01
+courier.Courier._write = lambda *_: threading.Event().wait()
+
+async def main():
+    carrying = courier.Courier("http://127.0.0.1:9/", Private("x" * 32), Path(sys.argv[1]))
+    async with carrying.at_work():
+        await carrying.leave("call-1", b"{}")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_stands_still_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HUNG, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, timeout=20.0)
+
+    assert done.returncode == 0, done.stderr
