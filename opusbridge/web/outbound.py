@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from opusbridge.bridge.audiocodes_dial import DialOutError
@@ -19,6 +20,7 @@ from opusbridge.bridge.summary import shown_ending
 from opusbridge.bridge.twilio_rest import TwilioRestError
 from opusbridge.errors import REASONS, Ending, ending
 from opusbridge.logs import Log, places
+from opusbridge.tools.workers import Workers
 from opusbridge.web.access import DRAINING, FULL, Refusal
 from opusbridge.web.calls import Calls
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
@@ -36,6 +38,15 @@ DIALLING_SECONDS = 180.0
 
 #: Seconds between looks at whether the file names calls of more than a day ago.
 FORGET_SECONDS = 3600.0
+
+#: Seconds for which the end of a call waits until it is written down.
+END_WRITTEN_SECONDS = 1.0
+
+#: A thread of its own, which nobody waits for: a disk that stands still keeps neither the
+#: process from ending nor a call.
+DISK = Workers(most=1, name="opusbridge-orders")
+
+T = TypeVar("T")
 
 NO_PROVIDER = Refusal(422, "not-set-up")
 KEY_REUSED = Refusal(409, "key-used-for-another-call")
@@ -97,6 +108,7 @@ class Outbound:
         self._forgotten_here_alone = False
         """The file still has orders that we have forgotten."""
         self._one_at_a_time = asyncio.Lock()
+        self._writing: set[asyncio.Task[None]] = set()
         self._tasks: asyncio.TaskGroup | None = None
 
     @asynccontextmanager
@@ -104,7 +116,7 @@ class Outbound:
         """Calls can be placed inside; in the end what is just being asked is asked to its end."""
         since = self._wall_clock() - DAY_SECONDS
         try:
-            self._orders, ended = await asyncio.to_thread(self._journal.read, since)
+            self._orders, ended = await _on_disk(partial(self._journal.read, since))
         except OSError as error:
             log.error("the calls placed before cannot be read", raised=places(error))
             ended = {}
@@ -139,7 +151,7 @@ class Outbound:
             if refusal is not None:
                 return refusal
             try:
-                await asyncio.to_thread(self._journal.ordered, order)
+                await _on_disk(partial(self._journal.ordered, order))
             except OSError as error:
                 log.error("an order cannot be written down", raised=places(error))
                 return NOT_KEPT
@@ -195,7 +207,7 @@ class Outbound:
                 if not self._forgotten_here_alone:
                     continue
                 try:
-                    await asyncio.to_thread(self._journal.read, since)
+                    await _on_disk(partial(self._journal.read, since))
                     self._forgotten_here_alone = False
                 except OSError as error:
                     log.error("old orders cannot be taken out of the file", raised=places(error))
@@ -278,7 +290,8 @@ class Outbound:
         return None
 
     async def ended(self, call_id: str, how: Ending) -> None:
-        """The first end counts."""
+        """The first end counts. Returns when it is written down, or the disk takes too long:
+        then it is when that goes on."""
         call_id = self._came_as.get(call_id, call_id)
         progress = self._progress.get(call_id)
         if progress is None or progress.how is not None:
@@ -286,8 +299,16 @@ class Outbound:
         if progress.hanging_up and self._calls.describe(call_id) is None:
             how = ending("hung-up-by-operator")
         progress.how = how
+        writing = asyncio.create_task(self._write_end(call_id, how.reason))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        await asyncio.wait({writing}, timeout=END_WRITTEN_SECONDS)
+        if not writing.done():
+            log.warning("the disk is slow: the end of an order is not written down yet")
+
+    async def _write_end(self, call_id: str, reason: str) -> None:
         try:
-            await asyncio.to_thread(self._journal.ended, call_id, how.reason)
+            await _on_disk(partial(self._journal.ended, call_id, reason))
         except OSError as error:
             log.error("the end of an order cannot be written down", raised=places(error))
 
@@ -319,3 +340,8 @@ class Outbound:
         """Calls that were placed and are not there yet."""
         found = [self.describe(call_id) for call_id in self._orders]
         return [told for told in found if told is not None and told["state"] == "dialling"]
+
+
+async def _on_disk(work: Callable[[], T]) -> T:
+    found: T = await DISK.result(DISK.submit("orders", work))
+    return found

@@ -1,6 +1,7 @@
 """Calls that are placed by HTTP: who may be called how often, and what is told of it."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from twilio.request_validator import RequestValidator
 
 from opusbridge.bridge.audiocodes_dial import DialOutError
 from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
+from opusbridge.errors import ending
 from opusbridge.privacy import Private
 from opusbridge.sim.switchboard import Switchboard
 from opusbridge.web import outbound as room
@@ -236,6 +238,45 @@ async def test_numbers_of_yesterday_leave_the_disk_without_a_restart(tmp_path: P
     assert outbound.describe(str(old)) is None
 
 
+def an_outbound(journal: Journal, provider: Provider) -> Outbound:
+    def no_bridge(*_: Any) -> Any:
+        raise AssertionError("nobody calls")
+
+    calls = Calls(no_bridge, no_bridge)
+    return Outbound(calls, journal, {"twilio": provider.dial}, Caps(0, 0), {})
+
+
+async def test_a_disk_that_stands_still_does_not_keep_an_ended_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "END_WRITTEN_SECONDS", 0.02)
+    journal, goes_on = Journal(tmp_path / "outbound.jsonl"), threading.Event()
+    write = journal.ended
+
+    def stand_still(call_id: str, reason: str) -> None:
+        goes_on.wait(20.0)
+        write(call_id, reason)
+
+    monkeypatch.setattr(journal, "ended", stand_still)
+    outbound = an_outbound(journal, Provider(CALL))
+    try:
+        async with outbound.running(), asyncio.timeout(2.0):
+            call_id = str(await outbound.place("twilio", TO, FROM))
+            with capture_logs() as lines:
+                await outbound.ended(call_id, ending("not-answered"))
+            told = outbound.describe(call_id)
+            goes_on.set()
+            await asyncio.wait(outbound._writing)
+    finally:
+        goes_on.set()
+
+    assert told is not None
+    assert told["ending"]["reason"] == "not-answered"
+    assert lines[-1]["event"].startswith("the disk is slow")
+    _, ended = journal.read(0.0)
+    assert ended == {call_id: "not-answered"}
+
+
 async def test_a_full_house_places_no_calls(tmp_path: Path) -> None:
     async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
         server.calls.draining = True
@@ -402,9 +443,9 @@ async def test_a_call_that_still_rings_is_hung_up_at_twilios(tmp_path: Path) -> 
 
     assert (wrong, hung_up, again) == ((422, "bad-body"), (202, ""), (409, "call-ended"))
     assert told == [(CALL, {"Status": "completed"})]
-    ending = {"outcome": "completed", "reason": "hung-up-by-operator"}
-    assert (found["state"], found["ending"]) == ("ended", ending)
-    assert later["ending"] == ending
+    by_operator = {"outcome": "completed", "reason": "hung-up-by-operator"}
+    assert (found["state"], found["ending"]) == ("ended", by_operator)
+    assert later["ending"] == by_operator
 
 
 async def test_it_is_hung_up_also_if_twilio_says_so_before_it_answers(tmp_path: Path) -> None:
