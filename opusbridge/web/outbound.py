@@ -338,7 +338,13 @@ class Outbound:
 
     def dialling(self) -> list[dict[str, Any]]:
         """Calls that were placed and are not there yet."""
-        found = [self.describe(call_id) for call_id in self._orders]
+        since = self._wall_clock() - DIALLING_SECONDS
+        # Of a day's thousands few can be: to describe them all would be heard in every call.
+        found = [
+            self.describe(call_id)
+            for call_id, order in self._orders.items()
+            if order.at >= since and self._progress[call_id].how is None
+        ]
         return [told for told in found if told is not None and told["state"] == "dialling"]
 
 

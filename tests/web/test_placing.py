@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -275,6 +276,27 @@ async def test_a_disk_that_stands_still_does_not_keep_an_ended_call(
     assert lines[-1]["event"].startswith("the disk is slow")
     _, ended = journal.read(0.0)
     assert ended == {call_id: "not-answered"}
+
+
+async def test_the_calls_of_a_whole_day_are_not_all_described_to_find_who_is_dialled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, now = Journal(tmp_path / "outbound.jsonl"), time.time()
+    for call_id, age in (("old", 600.0), ("over", 20.0), ("young", 10.0)):
+        journal.ordered(Order(call_id, "twilio", TO, FROM, False, None, now - age))
+    journal.ended("over", "not-answered")
+    outbound, described = an_outbound(journal, Provider(CALL)), []
+    describe = outbound.describe
+
+    def look(call_id: str) -> dict[str, Any] | None:
+        described.append(call_id)
+        return describe(call_id)
+
+    monkeypatch.setattr(outbound, "describe", look)
+    async with outbound.running():
+        found = outbound.dialling()
+
+    assert [told["call_id"] for told in found] == described == ["young"]
 
 
 async def test_a_full_house_places_no_calls(tmp_path: Path) -> None:
