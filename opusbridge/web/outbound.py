@@ -42,6 +42,9 @@ FORGET_SECONDS = 3600.0
 #: Seconds for which the end of a call waits until it is written down.
 END_WRITTEN_SECONDS = 1.0
 
+#: Seconds in which what is just being asked or written is waited for when the process ends.
+LAST_SECONDS = 1.0
+
 #: A thread of its own, which nobody waits for: a disk that stands still keeps neither the
 #: process from ending nor a call.
 DISK = Workers(most=1, name="opusbridge-orders")
@@ -108,12 +111,14 @@ class Outbound:
         self._forgotten_here_alone = False
         """The file still has orders that we have forgotten."""
         self._one_at_a_time = asyncio.Lock()
+        self._asking: set[asyncio.Task[None]] = set()
         self._writing: set[asyncio.Task[None]] = set()
         self._tasks: asyncio.TaskGroup | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Calls can be placed inside; in the end what is just being asked is asked to its end."""
+        """Calls can be placed inside. In the end what is just being asked has a second more: a
+        call that was ordered may come all the same, as where nobody answers."""
         since = self._wall_clock() - DAY_SECONDS
         try:
             self._orders, ended = await _on_disk(partial(self._journal.read, since))
@@ -127,6 +132,11 @@ class Outbound:
             forgetting = self._tasks.create_task(self._forget_on_disk())
             yield
             forgetting.cancel()
+            if left := self._asking | self._writing:
+                await asyncio.wait(left, timeout=LAST_SECONDS)
+            for asking in self._asking:
+                log.warning("the process ends: the call may come", call_id=asking.get_name())
+                asking.cancel()
 
     # --- Placing ------------------------------------------------------------------------
 
@@ -158,7 +168,9 @@ class Outbound:
             self._orders[order.call_id] = order
             self._progress[order.call_id] = _Progress()
         assert self._tasks is not None, "the server is not running"
-        self._tasks.create_task(self._dial(order))
+        asking = self._tasks.create_task(self._dial(order), name=order.call_id)
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
         return order.call_id
 
     def _by_key(self, key: str | None) -> Order | None:

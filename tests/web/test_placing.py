@@ -299,6 +299,29 @@ async def test_the_calls_of_a_whole_day_are_not_all_described_to_find_who_is_dia
     assert [told["call_id"] for told in found] == described == ["young"]
 
 
+async def test_a_provider_who_says_nothing_does_not_keep_the_process_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "LAST_SECONDS", 0.02)
+    journal, provider = Journal(tmp_path / "outbound.jsonl"), Provider(CALL)
+    outbound = an_outbound(journal, provider)
+
+    async def say_nothing(order: Order) -> str | None:
+        provider.asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    monkeypatch.setattr(outbound, "_dials", {"twilio": say_nothing})
+    with capture_logs() as lines:
+        async with asyncio.timeout(2.0), outbound.running():
+            call_id = str(await outbound.place("twilio", TO, FROM))
+            await provider.asked.wait()
+
+    assert lines[-1]["event"].endswith("the call may come")
+    assert lines[-1]["call_id"] == call_id
+    assert outbound.expects(call_id, "twilio", CALL)
+
+
 async def test_a_full_house_places_no_calls(tmp_path: Path) -> None:
     async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
         server.calls.draining = True
