@@ -38,7 +38,16 @@ def serve(
         # What is here by now stays for good: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        server.run(server.serve(app, calls, settings, host, bound_to, listening=listening))
+        serving = server.serve(
+            app,
+            calls,
+            settings,
+            host,
+            bound_to,
+            listening=listening,
+            leave=server.leave_process,
+        )
+        server.run(serving)
 
 
 def announce(app: FastAPI, host: str, port: int) -> None:

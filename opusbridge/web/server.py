@@ -1,14 +1,16 @@
 """The server process: its listening socket, its patience with slow peers, and its end.
 
 ``SIGTERM`` lets the calls under way finish, for ``drain_seconds`` at most; Ctrl-C takes leave
-of the callers at once; Ctrl-C again does not even do that. Only then is uvicorn told to stop,
-because the first thing it does is to close every WebSocket.
+of the callers at once; Ctrl-C again does not even do that, and waits for nobody's hooks or files.
+Only then is uvicorn told to stop, because the first thing it does is to close every WebSocket.
 """
 
 import asyncio
 import logging
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any
@@ -40,6 +42,10 @@ HURRIED_GOODBYE_SECONDS = 2.75
 GOODBYE_SECONDS = 15.0
 #: Seconds for requests under way when all calls are over or given up.
 LAST_SECONDS = 1
+#: Seconds after Ctrl-C was pressed again: what is cut off may close its sockets and files.
+AT_ONCE_SECONDS = 0.5
+#: Seconds for the log's last lines when the process is left.
+LAST_LINES_SECONDS = 0.2
 
 _log = structlog.get_logger(__name__)
 
@@ -52,13 +58,16 @@ async def serve(
     port: int,
     *,
     listening: socket.socket | None = None,
+    leave: Callable[[], None] | None = None,
 ) -> None:
     """Serve until a signal ends it. Raises :class:`ConfigurationError` if it cannot listen.
 
-    ``listening`` is from :func:`listen`, for those who must know the port beforehand.
+    ``listening`` is from :func:`listen`, for those who must know the port beforehand. ``leave``
+    is called, in any thread, where Ctrl-C was pressed again and half a second later there is
+    still something going on.
     """
     bound = listen(host, port) if listening is None else listening
-    server = Server(app, calls, settings.drain_seconds)
+    server = Server(app, calls, settings.drain_seconds, leave)
     await server.serve(sockets=[bound])
 
 
@@ -92,10 +101,24 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
+def leave_process() -> None:
+    """Now, whatever still goes on. It was asked for, so the status is 0."""
+    telling = threading.Thread(target=logging.shutdown, daemon=True)
+    telling.start()
+    telling.join(LAST_LINES_SECONDS)
+    os._exit(0)
+
+
 class Server(uvicorn.Server):
     """uvicorn, which first lets the calls end."""
 
-    def __init__(self, app: FastAPI, calls: Calls, drain_seconds: float) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        calls: Calls,
+        drain_seconds: float,
+        leave: Callable[[], None] | None = None,
+    ) -> None:
         access: Access = app.state.access
         slow = Refusal(408, "slow-request")
         super().__init__(
@@ -119,6 +142,7 @@ class Server(uvicorn.Server):
         logging.getLogger("uvicorn.error").addFilter(_worth_logging)
         self._calls = calls
         self._drain_seconds = drain_seconds
+        self._leave = leave
         self._told = asyncio.Event()
         self._hurry = asyncio.Event()
         self._interrupts = 0
@@ -126,6 +150,9 @@ class Server(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
+        if self._interrupts and (leave := self._leave) is not None:
+            # uvicorn no longer listens to signals, and the hooks of the last calls may go on.
+            signal.signal(signal.SIGINT, lambda *_: leave())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by the signal handler, in the middle of anything.
@@ -136,6 +163,12 @@ class Server(uvicorn.Server):
         self._interrupts += sig == signal.SIGINT
         if self._interrupts > 1:
             self.should_exit = self.force_exit = True
+            self._loop.call_soon_threadsafe(self._cut_off)
+            if self._leave is not None:
+                # Not by the loop: what still goes on may be what holds it up.
+                leaving = threading.Timer(AT_ONCE_SECONDS, self._leave)
+                leaving.daemon = True
+                leaving.start()
         if self._interrupts:
             self._loop.call_soon_threadsafe(self._hurry.set)
         self._loop.call_soon_threadsafe(self._told.set)
@@ -156,6 +189,11 @@ class Server(uvicorn.Server):
         if not await self._calls.drain(HURRIED_GOODBYE_SECONDS):
             _log.warning("calls cut off", calls=self._calls.count)
         self.should_exit = True
+
+    def _cut_off(self) -> None:
+        _log.warning("calls cut off", calls=self._calls.count)
+        for task in self.server_state.tasks:
+            task.cancel()
 
     async def _wait_for_calls(self, seconds: float) -> None:
         """Until the last one has ended, or that long, or until somebody is in a hurry."""

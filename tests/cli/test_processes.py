@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,7 +16,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from opusbridge.sim.callers import HangUp, Person, SimulatedAudioCodes, WaitForAgent
+from opusbridge.sim.callers import HangUp, Person, SimulatedAudioCodes, Wait, WaitForAgent
+from opusbridge.sim.model_server import ModelServer
 from opusbridge.sim.sockets import place_call
 from tests.cli.running import environment, listening_on, running
 
@@ -106,6 +108,49 @@ async def test_a_port_that_is_taken_is_refused_in_one_line(tmp_path: Path) -> No
     assert second.returncode == 2
     (line,) = err.splitlines()
     assert line.startswith("opusbridge: cannot listen on 127.0.0.1")
+
+
+SLOW_AGENT = """
+import time
+from opusbridge import Agent
+
+async def on_end(outcome):
+    open("told", "w").close()
+    time.sleep(8)  # and nothing else goes on meanwhile
+
+agent = Agent(name="slow", instructions="Be kind.", greeting="Say hello.", on_end=on_end)
+"""
+
+
+@pytest.mark.parametrize("after", ["the signal", "the end of the call"])
+async def test_ctrl_c_twice_waits_for_nobodys_hook(tmp_path: Path, after: str) -> None:
+    (tmp_path / "slow.py").write_text(SLOW_AGENT)
+    async with ModelServer() as model:
+        keys = {"OPENAI_API_KEY": "sk-any", "OPUSBRIDGE_REALTIME_URL": model.url}
+        env = environment(**keys, OPUSBRIDGE_LOG_FORMAT="json")
+        words = ("serve", "--port", "0", "--agent", "slow.py")
+        with running(*words, env=env, cwd=tmp_path) as process:
+            port, _ = listening_on(process)
+            caller = SimulatedAudioCodes(Person([WaitForAgent(), Wait(30.0)]), "call-1", Random(1))
+            talking = asyncio.create_task(place_call(caller, f"ws://127.0.0.1:{port}/audiocodes"))
+            while not caller.heard:
+                assert process.poll() is None
+                await asyncio.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.1)  # two at the same time are one
+            while after == "the end of the call" and not (tmp_path / "told").exists():
+                assert process.poll() is None
+                await asyncio.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            await asyncio.to_thread(process.wait, timeout=30)
+            took = time.monotonic() - began
+            talking.cancel()
+            await asyncio.gather(talking, return_exceptions=True)
+
+    assert process.returncode == 0
+    assert took < 2.5, "half a second, on a machine with nothing else to do"
+    assert only_call(tmp_path / "opusbridge-data")["ending"]["reason"] in {"cancelled", "drained"}
 
 
 def under(process_id: int) -> list[int]:
