@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from opusbridge.agent_files import HOME, at_home, keys_of, module_of
+from opusbridge.agent_files import HEARD, HOME, at_home, heard, keys_of, module_of
 from opusbridge.config import BargeInKind, Settings, TurnDetectionKind
 from opusbridge.config.values import SomeSeconds
 from opusbridge.errors import ConfigurationError, TransferRefused
@@ -90,7 +90,7 @@ def _stored_sound(path: Path) -> Path:
     """Made absolute, and known to be of use: a mistake must not wait for the first call."""
     found = (HOME.get() / path).absolute()
     try:
-        read_clip(found)
+        _hear(found)
     except OSError:
         raise ValueError("there is no such file, or it cannot be read") from None
     return found
@@ -98,7 +98,7 @@ def _stored_sound(path: Path) -> Path:
 
 def _usable_filler(name: str, path: Path) -> None:
     try:
-        read_clip(path)
+        _hear(path)
     except OSError:
         why = "there is no such file, or it cannot be read"
     except ValueError as error:
@@ -106,6 +106,11 @@ def _usable_filler(name: str, path: Path) -> None:
     else:
         return
     raise ConfigurationError(f"agent: the tool {name}: filler: {why}", f"tools.{name}.filler")
+
+
+def _hear(path: Path) -> None:
+    if path not in HEARD.get():
+        read_clip(path)
 
 
 class Agent(BaseModel):
@@ -274,7 +279,8 @@ class Agent(BaseModel):
             HOME.reset(previous)
 
     def changed(self, told: object) -> "Agent":
-        """What ``configure`` said: another agent, or this one with other keys.
+        """What ``configure`` said: another agent, or this one with other keys. Of the sounds it
+        names only those are read that this agent has not.
 
         Raises :class:`ConfigurationError`.
         """
@@ -283,7 +289,8 @@ class Agent(BaseModel):
         if not isinstance(told, Mapping):
             raise ConfigurationError("configure returns an agent, a dict of its keys, or None")
         kept = {name: getattr(self, name) for name in self.model_fields_set}
-        with self.at_home():
+        sounds = self.greeting_audio, *(tool.filler for tool in self.tools)
+        with self.at_home(), heard(sounds):
             return Agent(**kept | dict(told))
 
     def tool(self, name: str) -> Tool | None:

@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import sha256
@@ -21,6 +21,9 @@ from opusbridge.errors import ConfigurationError
 
 #: The folder of the agent's file that is being loaded: its paths start there.
 HOME: ContextVar[Path] = ContextVar("HOME", default=Path())
+
+#: Sounds that were found to be of use: an agent made of another need not read them again.
+HEARD: ContextVar[frozenset[Path | None]] = ContextVar("HEARD", default=frozenset())
 
 
 def module_of(path: Path) -> ModuleType:
@@ -128,6 +131,16 @@ def at_home(path: Path) -> Iterator[None]:
     finally:
         HOME.reset(previous)
         sys.path.remove(home)
+
+
+@contextmanager
+def heard(sounds: Iterable[Path | None]) -> Iterator[None]:
+    """Those of them that an agent made meanwhile names are not read again."""
+    previous = HEARD.set(frozenset(sounds))
+    try:
+        yield
+    finally:
+        HEARD.reset(previous)
 
 
 def _line(path: Path, error: Exception) -> str:

@@ -9,7 +9,7 @@ returns keeps neither its call from ending, nor the process, nor the rest of it 
 import asyncio
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
@@ -99,7 +99,7 @@ async def _changed(
     told = await _ask(agent.configure, context, CONFIGURING, begun)
     if told is None:
         return None
-    changed = agent.changed(told)
+    changed = await _made_of(agent, told, context)
     turns = changed.applied_to(settings).turn_detection
     if turns == "none" and not traits.told_of_speech:
         raise ConfigurationError(
@@ -109,6 +109,15 @@ async def _changed(
         read = partial(own_clip, changed.greeting_audio)
         await CONFIGURING.result(CONFIGURING.submit(context.call_id, read))
     return changed
+
+
+async def _made_of(agent: Agent, told: object, context: CallContext) -> Agent:
+    """In a thread where files may have to be read."""
+    if isinstance(told, Mapping) and not told.keys().isdisjoint(("greeting_audio", "tools")):
+        made = partial(agent.changed, told)
+        found: Agent = await CONFIGURING.result(CONFIGURING.submit(context.call_id, made))
+        return found
+    return agent.changed(told)
 
 
 def _about(error: BaseException, agent: Agent) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -35,7 +36,8 @@ from opusbridge.sim.callers import (
     WaitForAgent,
 )
 from opusbridge.sim.tones import voice
-from opusbridge.tools import CallContext, CallOutcome
+from opusbridge.speech import read_clip
+from opusbridge.tools import CallContext, CallOutcome, Tool, tool
 from opusbridge.tools.contained import CLEANUP_SECONDS
 from tests.bridge import virtual
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
@@ -366,6 +368,38 @@ async def test_a_greeting_that_configure_names_is_looked_for_beside_the_agents_f
 
     assert found is not None
     assert found.greeting_audio == tmp_path / "hello.wav"
+
+
+@pytest.mark.parametrize("told", [{"voice": "cedar"}, {"tools": "one more"}, {"greeting": None}])
+async def test_no_sound_is_read_in_the_event_loop_before_a_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]
+) -> None:
+    for name in ("hello", "moment", "other"):
+        (tmp_path / f"{name}.wav").write_bytes(wav_bytes(voice(500, 8_000), 8_000, 1))
+
+    def slow(filler: str) -> Tool:
+        @tool(filler_after=1.0, filler=tmp_path / filler)
+        async def look_up() -> None: ...
+
+        return look_up
+
+    greets = {"greeting_audio": tmp_path / "hello.wav", "greeting_words": "Hello."}
+    if told == {"greeting": None}:
+        told = {**told, "greeting_audio": tmp_path / "other.wav", "greeting_words": "Good day."}
+    elif "tools" in told:
+        told = {"tools": [slow("other.wav")]}
+    agent = an_agent(tools=[slow("moment.wav")], configure=lambda call: told, **greets)
+    read: list[tuple[str, bool]] = []
+
+    def listen(path: Path) -> tuple[int, bytes]:
+        read.append((path.name, threading.current_thread() is threading.main_thread()))
+        return read_clip(path)
+
+    monkeypatch.setattr("opusbridge.agent.read_clip", listen)
+    found = await configured(agent, SETTINGS, TWILIO, CALL)
+
+    assert found is not None
+    assert read == ([] if "voice" in told else [("other.wav", False)])
 
 
 async def test_configure_may_be_an_object_of_the_users_own() -> None:
