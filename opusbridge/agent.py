@@ -9,7 +9,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -28,6 +27,7 @@ from pydantic import (
 )
 
 from opusbridge.agent_files import HEARD, HOME, at_home, heard, keys_of, module_of
+from opusbridge.agent_mistakes import complaint, key_of
 from opusbridge.config import BargeInKind, Settings, TurnDetectionKind
 from opusbridge.config.values import SomeSeconds
 from opusbridge.errors import ConfigurationError, TransferRefused
@@ -200,7 +200,7 @@ class Agent(BaseModel):
             try:
                 super().__init__(**values)
             except ValidationError as error:
-                raise ConfigurationError(_complaint(error), _path(error)) from None
+                raise ConfigurationError(complaint(error, type(self)), key_of(error)) from None
 
     @model_validator(mode="after")
     def _greets_once(self) -> Self:
@@ -335,50 +335,6 @@ class Agent(BaseModel):
             changes["transcription_model"] = None if off else self.transcription
         # A call keeps its settings, and as a rule they are the same for all.
         return settings.replace(**changes) if changes else settings
-
-
-#: In place of pydantic's words, which speak of its own types.
-_IN_WORDS = {
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "callable_type": "must be a function",
-    "float_parsing": "must be a number",
-    "float_type": "must be a number",
-    "is_instance_of": "must be a list",
-    "string_type": "must be text",
-    "tuple_type": "must be a list",
-}
-
-#: The tables among an agent's keys.
-_TABLES: Mapping[str, type[BaseModel]] = {"no_input": NoInput, "mcp": McpServer}
-
-
-def _path(error: ValidationError) -> str:
-    """The key that the first mistake is about."""
-    # Of several types that a value may have, pydantic adds its name for the one it tried.
-    parts = error.errors()[0]["loc"]
-    return ".".join(str(part) for part in parts if part not in ("[key]", "constrained-float"))
-
-
-def _complaint(error: ValidationError) -> str:
-    """The first mistake in words: the key, and never its value."""
-    first, key = error.errors()[0], _path(error)
-    if first["type"] == "extra_forbidden":
-        return f"agent: {_unknown(key.split('.'))}"
-    if first["type"] == "missing":
-        return f"agent: {key} is missing"
-    said = _IN_WORDS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
-    return f"agent: {key}: {said}"
-
-
-def _unknown(parts: Sequence[str]) -> str:
-    """A key that is none, and the one that may be meant."""
-    table = _TABLES.get(parts[0]) if len(parts) > 1 else None
-    of = "an agent" if table is None else parts[0]
-    known = (table or Agent).model_fields
-    near = get_close_matches(parts[-1], known, 1, 0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{'.'.join(parts)} is not a key of {of}{hint}"
 
 
 # --- Files ------------------------------------------------------------------------------

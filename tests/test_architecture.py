@@ -42,7 +42,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tools": {"errors", "logs", "privacy", "texts"},
     "manners": set(),
     "agent_files": {"errors"},
-    "agent": {"agent_files", "config", "errors", "manners", "privacy", "speech", "tools"},
+    "agent_mistakes": {"manners", "tools"},
+    "agent": {
+        "agent_files",
+        "agent_mistakes",
+        "config",
+        "errors",
+        "manners",
+        "privacy",
+        "speech",
+        "tools",
+    },
     "webhooks": {"logs", "outgoing", "privacy", "texts", "tools"},
     "receptionist": {"agent", "tools"},
     "bridge": LANGUAGE
