@@ -161,10 +161,8 @@ class TwilioRealtimeBridge(RealtimeBridge):
             await self._rest.redirect(call_sid, document)
         except TwilioRestError as error:
             log.warning("other TwiML by REST failed", **error.facts)
-            # An answer that was lost, or a server's own trouble, says nothing of what was done:
-            # the caller may be on his way.
-            known = error.status is not None and error.status < 500
-            unsure = self.traits.transfers_return and not known
+            # If nobody refused it, the caller may be on his way.
+            unsure = self.traits.transfers_return and not error.refused
             self._happened(events.TransferUnderWay() if unsure else events.TransferFailed("error"))
         else:
             returns = self.traits.transfers_return

@@ -29,6 +29,12 @@ class RestError(OpusbridgeError):
     why: str
 
     @property
+    def refused(self) -> bool:
+        """Whether the provider said no. An answer that was lost, or a server's own trouble, says
+        nothing of what was done."""
+        return self.status is not None and self.status < 500
+
+    @property
     def facts(self) -> dict[str, str | int]:
         """For a log line: only what is known."""
         known = {"why": self.why, "status": self.status, "code": self.code}

@@ -2,7 +2,8 @@
 
 A call is placed at most once: it is written down before the provider is asked, the provider is
 asked once, and a key that was used already leads to the call it was used for. When nobody
-answered our asking, the call may come all the same: it is then known by its id.
+answered our asking, or only a server in trouble, the call may come all the same: it is then known
+by its id.
 """
 
 import asyncio
@@ -230,7 +231,7 @@ class Outbound:
             provider_call_id = await self._dials[order.telephony](order)
         except (TwilioRestError, DialOutError) as error:
             log.warning("call not placed", call_id=order.call_id, **error.facts)
-            if error.status is not None:  # otherwise it may come
+            if error.refused:  # otherwise it may come
                 await self.ended(order.call_id, ending("telephony-error"))
             return
         except Exception as error:  # noqa: BLE001  # one order's must not cost all the others

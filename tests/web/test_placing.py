@@ -409,10 +409,18 @@ async def test_an_order_that_breaks_costs_no_other(tmp_path: Path) -> None:
     assert line["raised"].startswith("InvalidURL at ")
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        TwilioRestError("place a call", None),
+        TwilioRestError("place a call", 503),
+        DialOutError(502),
+    ],
+)
 async def test_an_order_nobody_answered_may_come_and_is_given_up_after_minutes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: TwilioRestError | DialOutError
 ) -> None:
-    provider = Provider(fails=TwilioRestError("place a call", None))
+    provider = Provider(fails=trouble)
     async with a_house(tmp_path, {"twilio": provider}) as server:
         call_id = (await place(server, **WISH)).json()["call_id"]
         await provider.asked.wait()
@@ -608,6 +616,16 @@ async def test_the_call_that_comes_is_the_one_that_was_placed(tmp_path: Path) ->
     assert (live["state"], live["direction"]) == ("live", "outbound")
     assert again.status_code == 204
     assert found["ending"]["reason"] == "caller-hung-up"
+
+
+async def test_one_that_a_provider_in_trouble_placed_all_the_same_is_it(tmp_path: Path) -> None:
+    provider = Provider(fails=TwilioRestError("place a call", 503))
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await provider.asked.wait()
+        bridge = await answered(server, call_id)
+
+    assert bridge.call_id == call_id
 
 
 async def test_an_answered_call_that_never_came_is_over_when_twilio_says_so(
