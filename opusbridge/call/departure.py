@@ -24,10 +24,11 @@ from opusbridge.call.farewell import (
     LINE_KEPT,
     LOOK_SECONDS,
     RETURN_SECONDS,
-    TAIL_SECONDS,
     TRANSFER_SECONDS,
-    TURN_SECONDS,
     Farewell,
+    KeysToPress,
+    Then,
+    gives_way,
 )
 from opusbridge.call.handover import with_handover
 from opusbridge.call.machines import earliest, is_due
@@ -38,10 +39,6 @@ from opusbridge.errors import Ending, Outcome, ending
 from opusbridge.events import FromTelephony
 from opusbridge.privacy import Private
 
-Then = effects.HangUp | effects.TransferCall
-
-#: Hang-ups of the agent's own: a caller who speaks keeps the line.
-GIVES_WAY = frozenset({"agent-hung-up", "no-input"})
 #: Of a caller who says nothing; the agent was told to say goodbye, and no more.
 UNHEARD = effects.HangUp("no-input")
 #: Why he comes back from having keys pressed.
@@ -67,8 +64,7 @@ class Departure:
         """The caller's line has left us with a transfer, and he may come back."""
         self.pressing = False
         """It has left us, or will at once, only to have keys pressed."""
-        self._keys = ""  # to be pressed when everything was heard
-        self._turn_until: float | None = None  # how long they wait for the end of a turn
+        self._keys = KeysToPress()
         self._comes_back: str | None = None  # he does, for this reason
         self._release_at: float | None = None  # when nobody may need the model any more
         self._farewell: Farewell | None = None
@@ -95,7 +91,7 @@ class Departure:
     @property
     def idle(self) -> bool:
         """Whether nobody leaves, is away, or wants keys pressed."""
-        return not (self.wished or self.away or self._transferring or self._keys)
+        return not (self.wished or self.away or self._transferring or self._keys.digits)
 
     @property
     def hanging_up(self) -> Ending | None:
@@ -127,8 +123,7 @@ class Departure:
         ``by``: a transfer is asked for by a "tool", an "operator" or the "caller", or by us: as the
         "last resort" of a call whose model gives no answer.
         """
-        gives_way = isinstance(then, effects.TransferCall) or then.reason in GIVES_WAY
-        by_agent = gives_way and by != "caller"
+        by_agent = gives_way(then) and by != "caller"
         by_tool = by == "tool" or then.reason == "agent-hung-up"
         if self.with_another and isinstance(then, effects.HangUp):
             return self._hang_up_there(then, now)
@@ -206,7 +201,7 @@ class Departure:
         """Keys for the other end: at once, or, where they take the line, when all was heard."""
         if not talk.policy.telephony.transfers_return:
             return [effects.SendDTMF(digits)]
-        self._keys += digits.value
+        self._keys.digits += digits.value
         return []
 
     # --- Parting ------------------------------------------------------------------------
@@ -215,7 +210,7 @@ class Departure:
         """Has the last word been heard? ``started``: the line is ours to part from."""
         self._look_at = None
         farewell = self._farewell
-        if self._keys and not self.under_way:
+        if self._keys.digits and not self.under_way:
             return self._look_for_keys(talk, now)
         if farewell is not None and self.with_another and isinstance(farewell.then, effects.HangUp):
             return self._hang_up_there(farewell.then, now)
@@ -245,20 +240,13 @@ class Departure:
         return [then]
 
     def _look_for_keys(self, talk: Conversation, now: float) -> list[Effect]:
-        heard = now >= talk.voice.silent_at(now) + TAIL_SECONDS
-        if not (heard and talk.response.at_rest):
-            self._look_at, self._turn_until = now + LOOK_SECONDS, None
+        at_rest, turn = talk.response.at_rest, talk.response.caller_turn_under_way
+        if not self._keys.due(now, at_rest, turn, talk.voice.silent_at(now)):
+            self._look_at = now + LOOK_SECONDS
             return []
-        if talk.response.caller_turn_under_way:
-            self._turn_until = self._turn_until or now + TURN_SECONDS
-            if now < self._turn_until:
-                self._look_at = now + LOOK_SECONDS
-                return []
-        self._turn_until = None
-        digits, self._keys = Private(self._keys), ""
         self.pressing = self._transferring = True
         self._gone_at = now + TRANSFER_SECONDS
-        return [effects.SendDTMF(digits)]
+        return [effects.SendDTMF(self._keys.taken())]
 
     def transfer_succeeded(self, now: float) -> None:
         if self._transferring:

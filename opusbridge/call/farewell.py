@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from opusbridge.effects import HangUp, TransferCall
+from opusbridge.privacy import Private
 
 #: How long a goodbye the model still has to say may take to begin.
 REPLY_SECONDS = 10.0
@@ -28,6 +29,11 @@ RETURN_SECONDS = 15.0
 #: While he is away the model's session is kept for so long: longer than a telephone rings.
 KEEP_MODEL_SECONDS = 30.0
 
+Then = HangUp | TransferCall
+
+#: Hang-ups of the agent's own: a caller who speaks keeps the line.
+GIVES_WAY = frozenset({"agent-hung-up", "no-input"})
+
 #: What the model is told when the caller has kept the line: its tool said that it would be done.
 LINE_KEPT = (
     "The caller spoke, so the {what} was not made, whatever the tool answered: the caller is "
@@ -35,11 +41,16 @@ LINE_KEPT = (
 )
 
 
+def gives_way(then: Then) -> bool:
+    """Whether the agent wishes it, and no more: it may still be kept from it."""
+    return isinstance(then, TransferCall) or then.reason in GIVES_WAY
+
+
 @dataclass(slots=True)
 class Farewell:
     """What is to happen once the caller has heard everything."""
 
-    then: HangUp | TransferCall
+    then: Then
     asked_at: float
     by_agent: bool
     """The agent's own wish: a caller who speaks cancels it."""
@@ -55,3 +66,26 @@ class Farewell:
         if self.awaits_reply and not at_rest and now < self.asked_at + REPLY_SECONDS:
             return False
         return now >= silent_at + (GRACE_SECONDS if audible else TAIL_SECONDS)
+
+
+@dataclass(slots=True)
+class KeysToPress:
+    """For the other end, where they take the line: when everything was heard, and together."""
+
+    digits: str = ""
+    _turn_until: float | None = None
+    """How long they wait for the end of a turn."""
+
+    def due(self, now: float, at_rest: bool, turn: bool, silent_at: float) -> bool:
+        """``at_rest`` as in :meth:`Farewell.due`; ``turn``: the caller's is under way."""
+        if not at_rest or now < silent_at + TAIL_SECONDS:
+            self._turn_until = None
+            return False
+        if not turn:
+            return True
+        self._turn_until = self._turn_until or now + TURN_SECONDS
+        return now >= self._turn_until
+
+    def taken(self) -> Private[str]:
+        digits, self.digits, self._turn_until = Private(self.digits), "", None
+        return digits
