@@ -1,5 +1,6 @@
 """Twilio Media Streams carried to the Realtime API."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from opusbridge.call.engine import Observer, TelephonyProtocol
 from opusbridge.call.policy import TWILIO
 from opusbridge.config import Settings
 from opusbridge.errors import TransferRefused, WishRefused
-from opusbridge.logs import Log
+from opusbridge.logs import Log, of_call
 from opusbridge.manners import read_rule
 from opusbridge.privacy import Private
 from opusbridge.protocols.twilio import twiml
@@ -23,6 +24,11 @@ from opusbridge.protocols.twilio.dial import dial_result
 from opusbridge.protocols.twilio.protocol import TwilioProtocol
 
 log = Log("opusbridge.bridge")
+
+#: Seconds between looks whether a caller's call is over, where nobody may tell us.
+LOOK_SECONDS = 15.0
+#: A call is over: so many seconds later what became of its transfer has been told, or never is.
+TOLD_SECONDS = 3.0
 
 
 def undiallable(agent: Agent) -> list[str]:
@@ -98,6 +104,13 @@ class TwilioRealtimeBridge(RealtimeBridge):
         self._asked(dial_result(fields))
         return not self.ended
 
+    def call_over(self) -> None:
+        """Twilio says that the call is. On its stream it tells so by itself; a caller who is not
+        on it may have hung up without another word of him."""
+        if self._call is not None and not self.ended and self._call.departure.handing_over:
+            with of_call(self.call_id):
+                self._begin(self._gave_up())
+
     async def resume(self, socket: Socket) -> None:
         """The call goes on on ``socket``, another stream of it. Returns when the call is over."""
         if self._engine is None or self.ended:
@@ -164,6 +177,23 @@ class TwilioRealtimeBridge(RealtimeBridge):
             # If nobody refused it, the caller may be on his way.
             unsure = self.traits.transfers_return and not error.refused
             self._happened(events.TransferUnderWay() if unsure else events.TransferFailed("error"))
+            await self._look_after(call_sid)
         else:
             returns = self.traits.transfers_return
             self._happened(events.TransferUnderWay() if returns else events.TransferSucceeded())
+
+    async def _look_after(self, call_sid: str) -> None:
+        """Of one who may be on his way: if he hung up instead, nobody asks how to go on."""
+        assert self._call is not None
+        assert self._rest is not None
+        while self._call.departure.handing_over:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                if self._call.departure.away and await self._rest.is_over(call_sid):
+                    return await self._gave_up()
+            except TwilioRestError:
+                pass  # it was told why when he was to be transferred
+
+    async def _gave_up(self) -> None:
+        await asyncio.sleep(TOLD_SECONDS)
+        self._happened(events.CallerGaveUp())

@@ -1,4 +1,5 @@
-"""Twilio's REST interface, as much of it as a call needs: hang up, and go on with other TwiML.
+"""Twilio's REST interface, as much of it as a call needs: hang up, go on with other TwiML, and
+look whether it is still there.
 
 One client is kept for the life of the process: making one reads the certificates, which takes
 long enough to be heard.
@@ -15,6 +16,7 @@ import orjson
 from opusbridge.bridge.unanswered import REQUEST_SECONDS, RestError, why_unanswered
 from opusbridge.outgoing import http_client
 from opusbridge.privacy import Private
+from opusbridge.protocols.twilio.dial import ENDED
 
 #: Seconds to connect, and for each further step. The caller waits on the line meanwhile.
 TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
@@ -78,6 +80,16 @@ class TwilioRest:
         characters). Raises :class:`TwilioRestError`."""
         await self._update(call_sid, "run other TwiML", {"Twiml": twiml})
 
+    async def is_over(self, call_sid: str) -> bool:
+        """Whether the call has ended, as far as Twilio knows. Raises :class:`TwilioRestError`."""
+        try:
+            found = await self._order("GET", _of(call_sid), "look at a call")
+        except TwilioRestError as refused:
+            if refused.status != 404:
+                raise
+            return True
+        return found.get("status") in ENDED
+
     async def place_call(
         self, to: str, from_: str, url: str, status: str, *, machine: str | None = None
     ) -> str | None:
@@ -92,7 +104,7 @@ class TwilioRest:
             # In its own time: who answers is not kept waiting for the verdict.
             form |= {"MachineDetection": "Enable", "AsyncAmd": "true"}
             form["AsyncAmdStatusCallback"] = machine
-        body = await self._order("Calls.json", "place a call", {**form, "Url": url})
+        body = await self._order("POST", "Calls.json", "place a call", {**form, "Url": url})
         sid = body.get("sid")
         return sid if isinstance(sid, str) else None
 
@@ -100,26 +112,34 @@ class TwilioRest:
         await self._client.aclose()
 
     async def _update(self, call_sid: str, wish: str, form: dict[str, str]) -> None:
-        await self._order(f"Calls/{quote(call_sid, safe='')}.json", wish, form)
+        await self._order("POST", _of(call_sid), wish, form)
 
-    async def _order(self, path: str, wish: str, form: dict[str, str]) -> dict[str, Any]:
+    async def _order(
+        self, method: str, path: str, wish: str, form: dict[str, str] | None = None
+    ) -> dict[str, Any]:
         url = f"{self._base_url}/2010-04-01/Accounts/{self._account}/{path}"
-        answer = await self._post(url, wish, form)
+        answer = await self._request(method, url, wish, form)
         for seconds in BACKOFF_SECONDS:
             if answer.status_code != 429:
                 break
             await self._pause(seconds)
-            answer = await self._post(url, wish, form)
+            answer = await self._request(method, url, wish, form)
         if not answer.is_success:
             raise TwilioRestError(wish, answer.status_code, _code(answer.content))
         return _read(answer.content)
 
-    async def _post(self, url: str, wish: str, form: dict[str, str]) -> httpx2.Response:
+    async def _request(
+        self, method: str, url: str, wish: str, form: dict[str, str] | None
+    ) -> httpx2.Response:
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                return await self._client.post(url, data=form)
+                return await self._client.request(method, url, data=form)
         except (httpx2.HTTPError, TimeoutError) as error:
             raise TwilioRestError(wish, None, why=why_unanswered(error)) from None
+
+
+def _of(call_sid: str) -> str:
+    return f"Calls/{quote(call_sid, safe='')}.json"
 
 
 def _code(body: bytes) -> int | None:

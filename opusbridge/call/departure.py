@@ -65,6 +65,7 @@ class Departure:
         self.pressing = False
         """It has left us, or will at once, only to have keys pressed."""
         self._keys = KeysToPress()
+        self._left_as = "caller-hung-up"  # or he was lost, if nobody took him from us
         self._comes_back: str | None = None  # he does, for this reason
         self._release_at: float | None = None  # when nobody may need the model any more
         self._farewell: Farewell | None = None
@@ -317,6 +318,8 @@ class Departure:
             case events.CallerHungUp() | events.TelephonyLost() if not self.away:
                 if self.closing is not None and not self.pressing:
                     return ending("transferred")  # he is in good hands
+                lost = isinstance(event, events.TelephonyLost)
+                self._left_as = "telephony-lost" if lost else "caller-hung-up"
                 return self._leave(talk, now)
             case events.CallerHungUp(reason):
                 return ending(reason)
@@ -324,9 +327,8 @@ class Departure:
                 return []  # the line that he left
             case events.TransferSucceeded():
                 return ending("transferred")
-            case events.TransferFailed(reason) if self.away:
-                # Refused when his line was gone already: most likely he hung up.
-                return self._expect(reason, now)
+            case events.TransferFailed() if self.away:
+                return ending(self._left_as)  # refused when his line was gone already
             case events.CallerReturns(reason):
                 reason = PRESSED if self.pressing else reason
                 return ([] if self.away else self._leave(talk, now)) + self._expect(reason, now)

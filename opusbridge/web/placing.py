@@ -12,6 +12,7 @@ from opusbridge.config import Settings
 from opusbridge.errors import ending
 from opusbridge.logs import Log
 from opusbridge.web.access import MACHINE, STATUS, Access, Refusal
+from opusbridge.web.announced import Announcements
 from opusbridge.web.bodies import read_form, read_model
 from opusbridge.web.calls import Calls
 from opusbridge.web.outbound import NOT_ANSWERED, Outbound
@@ -48,10 +49,12 @@ class Placing:
         access: Access,
         calls: Calls,
         outbound: Outbound,
+        announcements: Announcements,
         rest: TwilioRest | None,
     ) -> None:
         self._settings, self._agent_name, self._access = settings, agent_name, access
         self._calls, self._outbound, self._rest = calls, outbound, rest
+        self._announcements = announcements
 
     async def place(self, request: Request) -> Response:
         refusal = self._access.refuse_admin(request)
@@ -85,6 +88,10 @@ class Placing:
         reason = NOT_ANSWERED.get(status)
         if status == "completed" and self._calls.describe(call_id) is None:
             reason = "no-start"  # somebody answered, and it was over before its stream came
+        elif status == "completed":
+            bridge = self._announcements.living(form.get("CallSid", ""))
+            if bridge is not None:
+                bridge.call_over()
         if reason is not None:
             await self._outbound.ended(call_id, ending(reason))
         return Response(status_code=204)

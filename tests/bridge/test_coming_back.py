@@ -15,7 +15,7 @@ from opusbridge import effects
 from opusbridge.agent import Agent
 from opusbridge.bridge.twilio import TwilioRealtimeBridge
 from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
-from opusbridge.errors import ending
+from opusbridge.errors import Ending, ending
 from opusbridge.privacy import Private
 from opusbridge.recording.files import FLIGHT
 from opusbridge.recording.recorder import CallRecorder
@@ -62,6 +62,8 @@ class Rest(TwilioRest):
         self.does_it, self.answers = does_it, answers
         self.asked: list[str] = []
         self.stage: Stage | None = None
+        self.over = False
+        self.looked = 0
 
     async def redirect(self, call_sid: str, twiml: str) -> None:
         self.asked.append(twiml)
@@ -76,6 +78,12 @@ class Rest(TwilioRest):
 
     async def hang_up(self, call_sid: str) -> None:
         self.asked.append("completed")
+
+    async def is_over(self, call_sid: str) -> bool:
+        self.looked += 1
+        if self.looked == 1:
+            raise TwilioRestError("look at a call", 503)
+        return self.over
 
 
 class Story:
@@ -242,6 +250,66 @@ def test_a_lost_answer_is_a_refusal_where_the_caller_is_still_there() -> None:
     assert len(story.rest.asked) == 1
     assert "The transfer failed (no-answer)" in str(stage.to_model("conversation.item.create"))
     assert not story.bridge.dial_ended(BUSY), "there is no transfer any more"
+
+
+def gone(how: str, answers: int | None) -> tuple[Story, list[float], Ending]:
+    """A transfer answered so, while the caller hangs up and nobody asks how to go on. ``how``
+    Twilio tells that he is gone: when we look, or of itself."""
+    story, began = Story(Rest(answers=answers)), [0.0, 0.0]
+
+    async def during(stage: Stage) -> None:
+        clock = asyncio.get_running_loop().time
+        await story.leaves(stage)
+        began[0] = clock()
+        story.rest.over = how == "looked"
+        if how == "told":
+            story.bridge.call_over()
+        else:
+            await asyncio.sleep(20.0)
+        await stage.until(lambda: story.bridge.ended)
+        began[1] = clock()
+
+    _, how_it_ended = in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+    return story, began, how_it_ended
+
+
+@pytest.mark.parametrize("answers", [None, 503])
+@pytest.mark.slow
+def test_who_hung_up_while_a_transfer_got_no_answer_is_not_waited_for(answers: int | None) -> None:
+    story, (left, ended), how = gone("looked", answers)
+
+    assert how == ending("caller-hung-up")
+    assert ended - left < 40.0, "he was missed on the second look"
+    assert story.rest.looked == 2
+
+
+@pytest.mark.slow
+def test_a_placed_call_that_twilio_says_is_over_is_so_though_he_was_away() -> None:
+    story, (left, ended), how = gone("told", 200)
+
+    assert how == ending("caller-hung-up")
+    assert ended - left < 5.0
+    assert story.rest.looked == 0
+
+
+@pytest.mark.slow
+def test_what_became_of_a_transfer_may_be_told_after_the_end_of_the_call() -> None:
+    story = Story()
+
+    async def during(stage: Stage) -> None:
+        await story.leaves(stage)
+        story.bridge.call_over()
+        await asyncio.sleep(1.0)
+        story.bridge.dial_ended({"DialCallStatus": "completed", "CallStatus": "completed"})
+        story.bridge.call_over()
+
+    _, how = in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert how == ending("transferred")
 
 
 @pytest.mark.slow

@@ -165,6 +165,31 @@ async def test_hanging_up_a_call_that_has_ended_is_a_success(answer: tuple[int, 
         assert len(desk.heard) == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "over"),
+    [
+        ((200, {"status": "in-progress"}), False),
+        ((200, {"status": "completed"}), True),
+        ((200, {"status": "canceled"}), True),
+        ((200, "<html>"), False),
+        ((404, {"code": 20404}), True),
+    ],
+)
+async def test_whether_a_call_is_over_can_be_looked_up(answer: tuple[int, Any], over: bool) -> None:
+    async with a_desk([answer]) as (desk, rest):
+        assert await rest.is_over(CALL) == over
+
+        (heard,) = desk.heard
+        path = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL}.json"
+        assert (heard.method, heard.path, heard.body) == ("GET", path, b"")
+
+
+async def test_without_an_answer_nobody_knows_whether_it_is_over() -> None:
+    async with a_desk([(503, {})]) as (_, rest):
+        with pytest.raises(TwilioRestError):
+            await rest.is_over(CALL)
+
+
 async def test_a_call_that_has_ended_cannot_be_redirected() -> None:
     async with a_desk([(404, {"code": 20404})]) as (_, rest):
         with pytest.raises(TwilioRestError) as refused:

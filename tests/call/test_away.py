@@ -221,12 +221,21 @@ def test_a_caller_who_was_to_come_back_and_does_not_is_lost() -> None:
     assert (at, end) == (20.0 + RETURN_SECONDS, EndCall(ending("telephony-lost")))
 
 
-def test_a_transfer_refused_when_his_line_is_gone_already_is_the_end_soon() -> None:
-    call = away()
-    assert call.handle(events.TransferFailed("error"), 2.0) == []
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (events.CallerHungUp("caller-hung-up"), "caller-hung-up"),
+        (events.TelephonyLost(), "telephony-lost"),
+    ],
+    ids=["stop", "close"],
+)
+def test_who_left_and_was_not_transferred_had_left_by_himself(
+    event: events.CallerHungUp | events.TelephonyLost, reason: str
+) -> None:
+    call = transferring()
+    call.handle(event, LEFT)
 
-    (*_, (at, _)) = passes(call, 100.0)
-    assert at == 2.0 + RETURN_SECONDS
+    assert call.handle(events.TransferFailed("error"), 2.0) == [EndCall(ending(reason))]
 
 
 def test_the_clock_of_the_new_line_makes_no_hole() -> None:

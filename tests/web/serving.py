@@ -125,6 +125,9 @@ class PretendBridge:
         self.done.append(("dial_ended", fields["DialCallStatus"]))
         return fields["DialCallStatus"] == "busy"
 
+    def call_over(self) -> None:
+        self.done.append(("call_over",))
+
     async def resume(self, socket: Socket) -> None:
         self.resumed.append(socket)
         await self._tell()

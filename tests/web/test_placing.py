@@ -646,10 +646,12 @@ async def test_one_that_is_live_ends_as_it_says_itself(tmp_path: Path) -> None:
         call_id = (await place(server, **WISH)).json()["call_id"]
         bridge = await answered(server, call_id)
         await signed(server, f"/twilio/status?call={call_id}", CallStatus="completed")
-        live = await seen(server, call_id)
+        live, done = await seen(server, call_id), list(bridge.done)
         bridge.hang_up("caller-hung-up")
         found = await until(server, call_id, "ended")
+        await signed(server, f"/twilio/status?call={call_id}", CallStatus="completed")
 
+    assert done == [("call_over",)], "he may be away, and never come back"
     assert (live["state"], live["ending"]) == ("live", None)
     assert found["ending"]["reason"] == "caller-hung-up"
 

@@ -6,8 +6,8 @@ from opusbridge import events
 
 #: Somebody took the call there, and by now it is over.
 ANSWERED = frozenset({"completed", "answered"})
-#: Values of ``CallStatus`` with which the caller's own line is there no more: he hung up.
-_ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+#: Values of ``CallStatus`` with which the caller's own line is there no more.
+ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 #: Why nobody took it, in the words of ``TransferFailed``; anything else is an ``error``.
 _REASONS = {"busy": "busy", "no-answer": "no-answer", "canceled": "no-answer"}
 
@@ -19,6 +19,6 @@ def dial_result(fields: Mapping[str, str]) -> Result:
     status = fields.get("DialCallStatus", "")
     if status in ANSWERED:
         return events.TransferSucceeded()
-    if fields.get("CallStatus") in _ENDED:
+    if fields.get("CallStatus") in ENDED:
         return events.CallerGaveUp()
     return events.CallerReturns(_REASONS.get(status, "error"))
