@@ -140,7 +140,7 @@ class TwilioRealtimeBridge(RealtimeBridge):
         assert call is not None
         match effect:
             case effects.HangUp():
-                await self._hang_up(call.provider_call_id)
+                await self._hang_up(call.provider_call_id, away=call.departure.away)
             case effects.TransferCall(target):
                 try:
                     document = twiml.dial(target.value, action=self._after_url)
@@ -154,14 +154,20 @@ class TwilioRealtimeBridge(RealtimeBridge):
                 document = twiml.press(digits.value, self._after_url)
                 await self._redirect(call.provider_call_id, document)
 
-    async def _hang_up(self, call_sid: str) -> None:
+    async def _hang_up(self, call_sid: str, *, away: bool) -> None:
+        """``away``: he is with another party, and there is no stream that would end."""
         if self._rest is not None:
             try:
                 await self._rest.hang_up(call_sid)
             except TwilioRestError as error:
                 log.warning("hang-up by REST failed", **error.facts)
+                if away:
+                    self._happened(events.HangUpFailed())
+                    return await self._look_after(call_sid)
             else:
-                return  # Twilio ends the stream, and that ends the call
+                if away:
+                    self._happened(events.CallerHungUp("caller-hung-up"))
+                return  # else Twilio ends the stream, and that ends the call
         await self._line.socket.close()
         self._happened(events.TelephonyLost())
 
@@ -183,7 +189,7 @@ class TwilioRealtimeBridge(RealtimeBridge):
             self._happened(events.TransferUnderWay() if returns else events.TransferSucceeded())
 
     async def _look_after(self, call_sid: str) -> None:
-        """Of one who may be on his way: if he hung up instead, nobody asks how to go on."""
+        """Of one who may be on his way, or hung up: if his call is over, nobody may tell us."""
         assert self._call is not None
         assert self._rest is not None
         while self._call.departure.handing_over:
@@ -192,7 +198,7 @@ class TwilioRealtimeBridge(RealtimeBridge):
                 if self._call.departure.away and await self._rest.is_over(call_sid):
                     return await self._gave_up()
             except TwilioRestError:
-                pass  # it was told why when he was to be transferred
+                pass  # it was told why when more was asked than to look
 
     async def _gave_up(self) -> None:
         await asyncio.sleep(TOLD_SECONDS)

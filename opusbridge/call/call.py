@@ -150,7 +150,7 @@ class Call:
                 return self._end(self.departure.ending("telephony-lost", known), now)
             case events.TransferUnderWay() | events.CallerReturns() | events.CallerSpoke():
                 pass
-            case events.CallerStreamStarted() | events.NoInputReported():
+            case events.CallerStreamStarted() | events.NoInputReported() | events.HangUpFailed():
                 pass
             case _:
                 assert_never(event)

@@ -19,9 +19,9 @@ from opusbridge.call.conversation import Conversation
 from opusbridge.call.farewell import (
     HANDED_OVER,
     HANG_UP_SECONDS,
+    HANG_UP_THERE_SECONDS,
     KEEP_MODEL_SECONDS,
     LEAVE_SECONDS,
-    LINE_KEPT,
     LOOK_SECONDS,
     RETURN_SECONDS,
     TRANSFER_SECONDS,
@@ -164,9 +164,7 @@ class Departure:
         noted = Note("farewell-cancelled")
         if not kept.by_tool:
             return [noted]
-        what = "hang-up" if isinstance(kept.then, effects.HangUp) else "transfer"
-        words = Private(LINE_KEPT.format(what=what))
-        return [noted, *talk.add_text(None, "system", words, now)]
+        return [noted, *talk.add_text(None, "system", kept.line_kept, now)]
 
     def part(
         self,
@@ -236,8 +234,8 @@ class Departure:
 
     def _hang_up_there(self, then: effects.HangUp, now: float) -> list[Effect]:
         """There is a line to close, if not to us, and nobody on ours to wait for."""
-        self._farewell, self._transferring, self.away = None, False, False
-        self.parting, self._gone_at = ending(then.reason), now + HANG_UP_SECONDS
+        self._farewell, self._transferring = None, False
+        self.parting, self._gone_at = ending(then.reason), now + HANG_UP_THERE_SECONDS
         return [then]
 
     def _look_for_keys(self, talk: Conversation, now: float) -> list[Effect]:
@@ -302,13 +300,16 @@ class Departure:
 
     @property
     def with_another(self) -> bool:
-        """The caller is away, and nobody has said yet that he comes back."""
-        return self.away and self._comes_back is None and not self.pressing
+        """The caller is away, and nobody has said yet that he comes back, or is to be hung up."""
+        staying = self._comes_back is None and self._transferring
+        return self.away and staying and not self.pressing
 
     def told(
         self, event: FromTelephony, talk: Conversation | None, now: float
     ) -> list[Effect] | Ending | None:
         """What follows from it for a caller who is away, or about to be; ``None``: nothing."""
+        if self.away and not self._transferring:
+            return self._told_there(event)
         if not (self._transferring and talk and talk.policy.telephony.transfers_return):
             return None
         match event:
@@ -334,6 +335,13 @@ class Departure:
                 return ([] if self.away else self._leave(talk, now)) + self._expect(reason, now)
             case _:
                 return None
+
+    def _told_there(self, event: FromTelephony) -> list[Effect] | Ending | None:
+        """He is being hung up on: the provider says when that is done."""
+        if isinstance(event, events.HangUpFailed):
+            self._transferring, self._gone_at, self.parting = True, None, ending("transferred")
+            return []
+        return [] if isinstance(event, events.TelephonyLost) else None  # the line that he left
 
     def back(self, talk: Conversation) -> str:
         """His line is ours again, another one. Why nobody took him."""

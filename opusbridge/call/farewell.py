@@ -16,6 +16,9 @@ GRACE_SECONDS = 2.0
 LOOK_SECONDS = 0.1
 #: After we hung up, the telephony side ends the call by itself within this.
 HANG_UP_SECONDS = 5.0
+#: One who is with another party is hung up on by a request, which is asked again where the provider
+#: is busy: it has been answered, or given up, within this.
+HANG_UP_THERE_SECONDS = 90.0
 #: Keys that take the line wait so long for the end of a turn; a menu that talks may have none.
 TURN_SECONDS = 3.0
 #: A transfer that is neither answered nor refused by then has failed: longer than a phone rings.
@@ -66,6 +69,12 @@ class Farewell:
         if self.awaits_reply and not at_rest and now < self.asked_at + REPLY_SECONDS:
             return False
         return now >= silent_at + (GRACE_SECONDS if audible else TAIL_SECONDS)
+
+    @property
+    def line_kept(self) -> Private[str]:
+        """For the model, when the caller spoke."""
+        what = "hang-up" if isinstance(self.then, HangUp) else "transfer"
+        return Private(LINE_KEPT.format(what=what))
 
 
 @dataclass(slots=True)

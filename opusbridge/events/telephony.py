@@ -121,6 +121,11 @@ class CallerGaveUp:
 
 
 @dataclass(frozen=True, slots=True)
+class HangUpFailed:
+    """The provider did not hang up on a caller who is with another party, or nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
 class TelephonyLost:
     """The telephony socket ended without a goodbye."""
 
@@ -142,5 +147,6 @@ FromTelephony = (
     | CallerReturns
     | CallerHungUp
     | CallerGaveUp
+    | HangUpFailed
     | TelephonyLost
 )

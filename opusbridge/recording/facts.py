@@ -27,6 +27,7 @@ NAMES: dict[type, str] = {
     events.TransferRequested: "transfer-requested",
     events.CallerReturns: "caller-returns",
     events.CallerGaveUp: "caller-gave-up",
+    events.HangUpFailed: "hang-up-failed",
     events.TextInjected: "text-injected",
     events.MessageRejected: "message-rejected",
     events.PeerStalled: "peer-stalled",

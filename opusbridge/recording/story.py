@@ -46,6 +46,7 @@ MARKS: dict[str, str] = {
     "transfer-requested": "plain",
     "caller-returns": "plain",
     "caller-gave-up": "plain",
+    "hang-up-failed": "bad",
     "text-injected": "plain",
     "configure-asked": "plain",
     "configured": "plain",

@@ -67,6 +67,8 @@ class PretendRest:
 
     def _hang_up(self) -> None:
         self._hung_up = True
+        if self._of_twilio.closing is not None:  # there is no stream to end
+            self._carrier.happened(events.CallerHungUp("caller-hung-up"))
         self._carrier.to_caller(self._of_twilio.hang_up_by_rest)
 
     def _transfer(self) -> None:

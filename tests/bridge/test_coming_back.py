@@ -64,6 +64,8 @@ class Rest(TwilioRest):
         self.stage: Stage | None = None
         self.over = False
         self.looked = 0
+        self.hangs_up: int | None = 200
+        self.hang_up_seconds = 0.0
 
     async def redirect(self, call_sid: str, twiml: str) -> None:
         self.asked.append(twiml)
@@ -78,6 +80,9 @@ class Rest(TwilioRest):
 
     async def hang_up(self, call_sid: str) -> None:
         self.asked.append("completed")
+        await asyncio.sleep(self.hang_up_seconds)
+        if self.hangs_up != 200:
+            raise TwilioRestError("hang up", self.hangs_up)
 
     async def is_over(self, call_sid: str) -> bool:
         self.looked += 1
@@ -342,6 +347,45 @@ def test_an_operators_hang_up_reaches_a_caller_who_is_away() -> None:
 
     assert how == ending("hung-up-by-operator")
     assert story.rest.asked[-1] == "completed"
+
+
+@pytest.mark.slow
+def test_twilio_may_take_its_time_for_that() -> None:
+    story, done = Story(), [False]
+    story.rest.hang_up_seconds = 14.0
+
+    async def during(stage: Stage) -> None:
+        await story.leaves(stage)
+        story.bridge.hang_up("hung-up-by-operator")
+        await asyncio.sleep(13.0)
+        done[0] = story.bridge.ended
+
+    _, how = in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert (done, how) == ([False], ending("hung-up-by-operator"))
+
+
+@pytest.mark.parametrize(("over", "reason"), [(True, "caller-hung-up"), (False, "transferred")])
+@pytest.mark.slow
+def test_who_was_not_hung_up_is_not_told_to_be(over: bool, reason: str) -> None:
+    story = Story()
+    story.rest.hangs_up, story.rest.over = 429, over
+
+    async def during(stage: Stage) -> None:
+        await story.leaves(stage)
+        story.bridge.hang_up("hung-up-by-operator")
+        await asyncio.sleep(28.0)
+        assert stage.bridge.describe()["state"] == "transferring"
+        await asyncio.sleep(10.0)
+        story.bridge.dial_ended({"DialCallStatus": "completed"})
+
+    _, how = in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert how == ending(reason)
 
 
 PRESS = Reply("One moment.", None, (ToolCallReply("send_dtmf", '{"digits": "12#"}'),))

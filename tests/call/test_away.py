@@ -7,7 +7,7 @@ import pytest
 from opusbridge import effects, events
 from opusbridge.call.call import Call
 from opusbridge.call.farewell import (
-    HANG_UP_SECONDS,
+    HANG_UP_THERE_SECONDS,
     KEEP_MODEL_SECONDS,
     LEAVE_SECONDS,
     LOOK_SECONDS,
@@ -330,8 +330,46 @@ def test_an_operator_may_hang_up_on_a_caller_who_is_away() -> None:
     assert call.handle(events.HangUpRequested("hung-up-by-operator"), 5.0) == [
         HangUp("hung-up-by-operator")
     ]
+    assert call.handle(events.HangUpRequested("hung-up-by-operator"), 6.0) == [], "it was asked for"
+    assert call.handle(events.TelephonyLost(), 7.0) == [], "the line that he left"
+    # However long the provider takes to do it.
     end = EndCall(ending("hung-up-by-operator"))
-    assert passes(call, 60.0)[-1] == (5.0 + HANG_UP_SECONDS, end)
+    assert call.handle(events.CallerHungUp("caller-hung-up"), 60.0) == [end]
+
+
+def hung_up_there() -> Call:
+    """Asked for at 5.0."""
+    call = away()
+    call.handle(events.HangUpRequested("hung-up-by-operator"), 5.0)
+    return call
+
+
+def test_one_whom_the_provider_does_not_hang_up_stays_with_the_other() -> None:
+    call = hung_up_there()
+    assert call.handle(events.HangUpFailed(), 20.0) == []
+
+    assert call.departure.with_another
+    assert call.handle(events.HangUpRequested("hung-up-by-operator"), 30.0) == [
+        HangUp("hung-up-by-operator")
+    ]
+    call.handle(events.HangUpFailed(), 31.0)
+    found = call.handle(events.TransferSucceeded(), 300.0)
+    assert found == [EndCall(ending("transferred"))]
+
+
+def test_nobody_says_that_he_was_hung_up_who_does_not_know_it() -> None:
+    (*_, last) = passes(hung_up_there(), 300.0)
+
+    assert last == (5.0 + HANG_UP_THERE_SECONDS, EndCall(ending("telephony-lost")))
+
+
+def test_that_nobody_hung_up_means_nothing_on_a_line_that_is_ours() -> None:
+    call = away()
+    assert call.handle(events.HangUpFailed(), 5.0) == []
+    comes_back(call, 20.0)
+
+    assert call.handle(events.HangUpFailed(), 21.0) == []
+    assert call.ended is None
 
 
 def test_one_who_hung_up_just_before_he_left_hangs_up_on_him_there() -> None:
@@ -340,8 +378,10 @@ def test_one_who_hung_up_just_before_he_left_hangs_up_on_him_there() -> None:
 
     found = call.handle(events.CallerHungUp("caller-hung-up"), LEFT)
     assert found == [Note("away"), HangUp("hung-up-by-operator")]
+    assert call.handle(events.TelephonyLost(), LEFT + 0.1) == [], "the socket of that line"
+    assert call.handle(events.TransferUnderWay(), LEFT + 0.2) == []
     end = EndCall(ending("hung-up-by-operator"))
-    assert passes(call, 60.0)[-1] == (LEFT + HANG_UP_SECONDS, end)
+    assert call.handle(events.CallerHungUp("caller-hung-up"), 3.0) == [end]
 
 
 def test_a_process_that_ends_just_before_he_left_leaves_him_where_he_is() -> None:
