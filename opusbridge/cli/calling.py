@@ -132,7 +132,7 @@ async def play(
     async with AsyncExitStack() as stack:
         model: ModelServer | None = None
         account = Account()
-        board = Switchboard(Random(script.seed), on_update=account.update)
+        board = Switchboard(Random(script.seed), on_update=account.update, on_look=account.status)
         rest = await stack.enter_async_context(board.open())
         if real is None:
             model = await stack.enter_async_context(own_model(script))

@@ -104,6 +104,8 @@ class Account:
         """Whose call was changed, and how."""
         self._callers: dict[str, SimulatedTwilio] = {}
         self._twiml: dict[str, str] = {}
+        self._elsewhere: dict[str, asyncio.Event] = {}
+        """Whose stream is over and whose call is not; set when he is hung up there."""
 
     def knows(self, caller: SimulatedTwilio) -> None:
         """A call of its own."""
@@ -112,19 +114,41 @@ class Account:
     def update(self, call_sid: str, form: Mapping[str, str]) -> int:
         """What was posted about a call; the HTTP status of the answer."""
         self.updates.append((call_sid, form))
-        caller = self._callers.get(call_sid)
-        if caller is None or caller.closing is not None:
+        if self.status(call_sid) != "in-progress":
             return 404
+        caller, there = self._callers[call_sid], self._elsewhere.get(call_sid)
         now = asyncio.get_running_loop().time()
         if form.get("Status") == "completed":
-            caller.hang_up_by_rest(now)
+            if there is None:
+                caller.hang_up_by_rest(now)
+            else:
+                there.set()
             return 200
         if not 0 < len(form.get("Twiml", "")) <= MOST_TWIML:
             return 400
-        self._twiml[call_sid] = form["Twiml"]
+        self._twiml[call_sid], self._elsewhere[call_sid] = form["Twiml"], asyncio.Event()
         caller.new_twiml(now)
         return 200
+
+    def status(self, call_sid: str) -> str | None:
+        """In Twilio's words; ``None``: there is no such call."""
+        caller, there = self._callers.get(call_sid), self._elsewhere.get(call_sid)
+        if caller is None:
+            return None
+        over = caller.closing is not None if there is None else there.is_set()
+        return "completed" if over else "in-progress"
 
     def taken_off(self, call_sid: str) -> str | None:
         """The TwiML for which a stream was ended, once."""
         return self._twiml.pop(call_sid, None)
+
+    async def stays(self, call_sid: str, seconds: float) -> bool:
+        """Where he was taken to, for so long; ``False``: he is hung up before that."""
+        there = self._elsewhere[call_sid]
+        try:
+            async with asyncio.timeout(seconds):
+                await there.wait()
+        except TimeoutError:
+            del self._elsewhere[call_sid]
+            return True
+        return False

@@ -38,6 +38,8 @@ class Ordered:
 OnOrder = Callable[[Ordered], Awaitable[None]]
 #: Whose call, and what was posted about it; returns the HTTP status of the answer.
 OnUpdate = Callable[[str, Mapping[str, str]], int]
+#: Whose call is looked at; returns its status in Twilio's words, or ``None`` if there is none.
+OnLook = Callable[[str], str | None]
 
 
 class Switchboard:
@@ -49,8 +51,9 @@ class Switchboard:
         random: Random,
         on_order: OnOrder | None = None,
         on_update: OnUpdate | None = None,
+        on_look: OnLook | None = None,
     ) -> None:
-        self.on_order, self.on_update = on_order, on_update
+        self.on_order, self.on_update, self.on_look = on_order, on_update, on_look
         self.answers: list[int] = []
         self.nameless: set[str] = set()
         """Targets of AudioCodes whose answers name no conversation."""
@@ -74,19 +77,29 @@ class Switchboard:
             headers = {name.lower(): value for name, _, value in pairs}
             size = min(int(headers.get("content-length", 0)), MOST_BYTES)
             body = await reader.readexactly(size)
-            await self._answer(writer, head[0].split(" ")[1], headers, body)
+            method, path = head[0].split(" ")[:2]
+            await self._answer(writer, method, path, headers, body)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # they hung up first
         finally:
             writer.close()
 
     async def _answer(
-        self, writer: asyncio.StreamWriter, path: str, headers: dict[str, str], body: bytes
+        self,
+        writer: asyncio.StreamWriter,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
     ) -> None:
         status = self.answers.pop(0) if self.answers else 201
         if status == 0:
             return
         changed = _CALL.fullmatch(path)
+        if changed is not None and method == "GET" and self.on_look is not None:
+            found = self.on_look(changed[1])
+            await _write(writer, 404 if found is None else 200, {"status": found})
+            return
         if changed is not None and self.on_update is not None:
             status = self.on_update(changed[1], dict(parse_qsl(body.decode())))
             told: dict[int, dict[str, Any]] = {200: {"sid": changed[1]}, 404: {"code": 20404}}

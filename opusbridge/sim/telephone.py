@@ -161,7 +161,7 @@ class Telephone:
             on_stream(caller)
         await self._stream(caller, twiml.stream_url, on_event)
         while self.account is not None and (given := self.account.taken_off(call_sid)):
-            twiml = await self._transfer(caller, given)
+            twiml = await self._transfer(caller, given, self.account)
             if twiml.stream_url is None:
                 break
             again, now = f"MZ{random.getrandbits(128):032x}", asyncio.get_running_loop().time()
@@ -182,15 +182,17 @@ class Telephone:
             caller.console.append(31920)
             caller.refused = refused
 
-    async def _transfer(self, caller: SimulatedTwilio, document: str) -> TwiML:
-        """It rings there, or keys are pressed, and the bridge is asked what to do then."""
+    async def _transfer(self, caller: SimulatedTwilio, document: str, account: Account) -> TwiML:
+        """It rings there, or keys are pressed, and the bridge is asked what to do then, unless the
+        caller is hung up meanwhile."""
         dial = read_order(document)
         if isinstance(dial, Keys):
             caller.pressed_by_bridge.append(dial.digits)
-            await asyncio.sleep(KEY_SECONDS * len(dial.digits))
+            if not await account.stays(caller.call_sid, KEY_SECONDS * len(dial.digits)):
+                return TwiML()
             return await self._asked(dial.then, caller.call_sid, CallStatus="in-progress")
-        await asyncio.sleep(caller.habits.ring_seconds)
-        if dial.action is None:
+        stays = await account.stays(caller.call_sid, caller.habits.ring_seconds)
+        if dial.action is None or not stays:
             return TwiML()
         told = {
             "CallStatus": "in-progress",

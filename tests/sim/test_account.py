@@ -1,5 +1,6 @@
 """The pretend account at Twilio: what REST may ask of its calls, and how it reads a transfer."""
 
+import asyncio
 from random import Random
 
 import pytest
@@ -35,6 +36,31 @@ async def test_other_twiml_takes_a_caller_off_his_stream_once() -> None:
     assert account.update(CALL, {"Twiml": "<Response/>"}) == 200
     assert caller.closing is not None
     assert (account.taken_off(CALL), account.taken_off(CALL)) == ("<Response/>", None)
+
+
+async def test_who_is_off_his_stream_is_still_there_until_he_is_hung_up() -> None:
+    account = Account()
+    calling(account)
+    account.update(CALL, {"Twiml": "<Response/>"})
+    staying = asyncio.create_task(account.stays(CALL, 60.0))
+    await asyncio.sleep(0.0)
+
+    assert account.status(CALL) == "in-progress"
+    assert account.update(CALL, {"Status": "completed"}) == 200
+    assert not await staying
+    assert account.status(CALL) == "completed"
+    assert account.update(CALL, {"Status": "completed"}) == 404
+
+
+async def test_when_what_took_him_off_is_over_so_is_his_call_but_for_another_stream() -> None:
+    account = Account()
+    caller = calling(account)
+    account.update(CALL, {"Twiml": "<Response/>"})
+
+    assert await account.stays(CALL, 0.0)
+    assert account.status(CALL) == "completed"
+    caller.another_stream("MZ2", {}, 1.0)
+    assert (account.status(CALL), account.status("CA-of-somebody")) == ("in-progress", None)
 
 
 async def test_what_is_nothing_or_too_long_changes_nothing() -> None:
