@@ -12,6 +12,7 @@ from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel
 from opusbridge.bridge.outbox import Socket
 from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
+from opusbridge.call.call import Call
 from opusbridge.call.engine import Observer, TelephonyProtocol
 from opusbridge.call.policy import TWILIO
 from opusbridge.config import Settings
@@ -143,7 +144,8 @@ class TwilioRealtimeBridge(RealtimeBridge):
                 await self._hang_up(call.provider_call_id, away=call.departure.away)
             case effects.TransferCall(target):
                 try:
-                    document = twiml.dial(target.value, action=self._after_url)
+                    shown = self._caller_id(call, target.value)
+                    document = twiml.dial(target.value, shown, action=self._after_url)
                 except ValueError:  # by a key or a rule of the agent's: nobody asked whether it may
                     log.warning("Twilio cannot dial the destination")
                     self._happened(events.TransferFailed("error"))
@@ -153,6 +155,12 @@ class TwilioRealtimeBridge(RealtimeBridge):
                 assert self._after_url is not None
                 document = twiml.press(digits.value, self._after_url)
                 await self._redirect(call.provider_call_id, document)
+
+    def _caller_id(self, call: Call, target: str) -> str | None:
+        caller = call.caller.value if call.caller else ""
+        called = call.callee.value if call.callee else None
+        # Of an app's call the number called is whatever the app says; this one is the account's.
+        return twiml.caller_id(target, caller, (self.settings.twilio_from, called))
 
     async def _hang_up(self, call_sid: str, *, away: bool) -> None:
         """``away``: he is with another party, and there is no stream that would end."""

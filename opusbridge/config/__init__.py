@@ -118,7 +118,7 @@ class Settings(BaseSettings):
 
     twilio_from: PhoneNumber | None = None
     """The number that calls placed through Twilio come from, unless the order names another:
-    one of the account's own."""
+    one of the account's own. Also whom a transfer's target sees of a caller without a number."""
 
     audiocodes_dial_url: HttpURL | None = None
     """Where calls through AudioCodes are ordered, such as

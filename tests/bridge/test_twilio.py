@@ -63,7 +63,11 @@ class Rest(TwilioRest):
 
 
 def conversation(
-    tool: str, rest: Rest | None, steps: list[Step] = STEPS, agent: Agent = AGENT
+    tool: str,
+    rest: Rest | None,
+    steps: list[Step] = STEPS,
+    agent: Agent = AGENT,
+    **settings: Any,
 ) -> tuple[Stage, Ending]:
     """A call in which the agent uses this tool at once."""
     arguments = '{"reason": "done", "destination": "billing"}'
@@ -79,7 +83,7 @@ def conversation(
             rest.line, rest.stir = (lambda: caller), stage.telephony._stirred.set
 
     return in_virtual_time(
-        play(TwilioRealtimeBridge, steps, agent=agent, replies=replies, during=during)
+        play(TwilioRealtimeBridge, steps, agent=agent, replies=replies, during=during, **settings)
     )
 
 
@@ -134,6 +138,15 @@ def test_a_transfer_is_other_twiml_for_the_call() -> None:
     ((_, twiml),) = rest.asked
     assert "<Dial" in twiml
     assert "+15550100300" in twiml
+
+
+@pytest.mark.slow
+def test_a_caller_without_a_number_is_transferred_under_one_of_the_accounts() -> None:
+    rest = Rest()
+    conversation("transfer_call", rest, twilio_from="+15550100200")
+
+    ((_, twiml),) = rest.asked
+    assert 'callerId="+15550100200"' in twiml
 
 
 @pytest.mark.slow

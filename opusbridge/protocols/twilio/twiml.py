@@ -1,7 +1,7 @@
 """The few TwiML documents we answer webhooks and redirect calls with."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -87,6 +87,19 @@ def dial(
     else:
         raise ValueError("a transfer needs a number in E.164 form or a SIP address")
     return _document(response)
+
+
+def caller_id(target: str, caller: str, ours: Iterable[str | None]) -> str | None:
+    """As whom ``target`` sees a caller whom Twilio cannot show as he is: the first number among
+    ``ours``. ``None``: it is left to Twilio, which shows himself.
+
+    Who called by Twilio's Voice SDK (``client:name``) is nobody to dial for without one (error
+    13214), and a number is shown nothing but a number.
+    """
+    as_he_is = _number(target) is None and not caller.startswith("client:")
+    if as_he_is or _E164.fullmatch(caller):
+        return None
+    return next((number for number in ours if number and _E164.fullmatch(number)), None)
 
 
 def diallable(target: str) -> bool:

@@ -118,6 +118,30 @@ def test_an_address_is_dialled_as_the_library_would(target: str) -> None:
     assert same(twiml.dial(target, caller_id="+15550100002", timeout=7), response)
 
 
+NUMBER, SIP, OWN = "+15550100300", "sip:front@example.com", "+15550100200"
+
+
+@pytest.mark.parametrize(
+    ("target", "caller", "shown"),
+    [
+        (NUMBER, "+15550104477", None),
+        (NUMBER, "client:ann", OWN),
+        (f"tel:{NUMBER}", "sip:ann@example.com", OWN),
+        (NUMBER, "", OWN),
+        (SIP, "client:ann", OWN),
+        (SIP, "sip:ann@example.com", None),
+    ],
+)
+def test_a_caller_twilio_would_not_show_is_shown_as_a_number_of_ours(
+    target: str, caller: str, shown: str | None
+) -> None:
+    assert twiml.caller_id(target, caller, [None, "front-desk", OWN, "+15550100201"]) == shown
+
+
+def test_without_a_number_of_ours_it_is_left_to_twilio() -> None:
+    assert twiml.caller_id(NUMBER, "client:ann", [None, "client:front-desk"]) is None
+
+
 @pytest.mark.parametrize(
     "target",
     [
