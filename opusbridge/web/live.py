@@ -98,9 +98,11 @@ class Live:
 
     async def list_calls(self, request: Request) -> Response:
         refused = self._refused(request, "/api")
-        return refused or JSONResponse(
-            {"calls": [*self._outbound.dialling(), *self._calls.describe_all()]}
-        )
+        if refused is not None:
+            return refused
+        orders = self._outbound
+        found = [*orders.dialling(), *self._calls.describe_all(), *orders.ended_orders()]
+        return JSONResponse({"calls": found})
 
     async def one_call(self, request: Request) -> Response:
         refused = self._refused(request, "/api")

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -23,7 +24,7 @@ from opusbridge.errors import REASONS, Ending, ending
 from opusbridge.logs import Log, places
 from opusbridge.tools.workers import Workers
 from opusbridge.web.access import DRAINING, FULL, Refusal
-from opusbridge.web.calls import Calls
+from opusbridge.web.calls import RECENT_CALLS, Calls
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
 
 log = Log("opusbridge.web")
@@ -359,6 +360,13 @@ class Outbound:
             if order.at >= since and self._progress[call_id].how is None
         ]
         return [told for told in found if told is not None and told["state"] == "dialling"]
+
+    def ended_orders(self) -> list[dict[str, Any]]:
+        """The last that were placed and are over, and no call is known of, the latest first."""
+        gone = (one for one in reversed(self._orders) if self._calls.describe(one) is None)
+        told = (self.describe(call_id) for call_id in gone)
+        over = (one for one in told if one is not None and one["state"] == "ended")
+        return list(islice(over, RECENT_CALLS))
 
 
 async def _on_disk(work: Callable[[], T]) -> T:

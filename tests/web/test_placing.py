@@ -585,6 +585,30 @@ async def test_what_needs_an_answered_call_is_refused_while_it_rings(
     assert (found["state"], told) == ("dialling", [])
 
 
+async def listed(server: House) -> list[tuple[str, str]]:
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    answer = await server.http.get("/api/calls", headers=headers)
+    return [(call["call_id"], call["state"]) for call in answer.json()["calls"]]
+
+
+async def test_orders_that_came_to_nothing_are_listed_last_the_latest_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_house(tmp_path, {"twilio": Provider()}, outbound_per_number=4) as server:
+        ids = [(await place(server, **WISH)).json()["call_id"] for _ in range(4)]
+        for call_id in ids[:2]:
+            await signed(server, f"/twilio/status?call={call_id}", CallStatus="no-answer")
+        (await answered(server, ids[2])).hang_up("caller-hung-up")
+        await until(server, ids[2], "ended")
+        found = await listed(server)
+        monkeypatch.setattr(room, "RECENT_CALLS", 1)
+        fewer = await listed(server)
+
+    ended = [(one, "ended") for one in (ids[2], ids[1], ids[0])]
+    assert found == [(ids[3], "dialling"), *ended]
+    assert fewer == found[:-1]
+
+
 @pytest.mark.parametrize("action", ["say", "transfer", "hangup", "recording"])
 async def test_a_call_that_nobody_answered_has_ended(tmp_path: Path, action: str) -> None:
     async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
