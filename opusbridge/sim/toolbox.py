@@ -26,6 +26,11 @@ class Still(Protocol):
 Tools = Mapping[str, Callable[[str], str | Still]]
 
 
+def told_of_failure(why: str) -> str:
+    """The output text of a tool that failed."""
+    return dumps({"error": why or "the tool failed"})
+
+
 class Toolbox:
     """``hang_up`` and ``transfer_call`` are always there and ask the engine as the real ones
     do, unless ``tools`` has others of these names."""
@@ -85,7 +90,7 @@ class Toolbox:
                 self._still.remove(waiting)
                 self.at_work = tool_call_id
                 tool.close()
-                self._tell(tool_call_id, dumps({"error": told}), failed=True)
+                self._tell(tool_call_id, told_of_failure(told), failed=True)
                 return
 
     def _settle(self, tool_call_id: str, act: Callable[[], str | Still]) -> None:
@@ -93,7 +98,7 @@ class Toolbox:
         try:
             came = act()
         except ValueError as error:
-            came, failed = dumps({"error": str(error) or "the tool failed"}), True
+            came, failed = told_of_failure(str(error)), True
         if isinstance(came, str):
             self._tell(tool_call_id, came, failed)
         else:

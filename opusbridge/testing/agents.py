@@ -13,7 +13,7 @@ from opusbridge.call.policy import CallPolicy
 from opusbridge.config import Settings
 from opusbridge.effects import AskApproval
 from opusbridge.sim.staged import Cast, Staged
-from opusbridge.sim.toolbox import Still, Tools
+from opusbridge.sim.toolbox import Still, Tools, told_of_failure
 from opusbridge.testing.aside import Aside, beside
 from opusbridge.testing.conduct import ScriptedTool, durations_for, overruns
 from opusbridge.tools.context import CallContext, Digits
@@ -90,7 +90,8 @@ class AgentAtWork:
             return await tool.run(arguments, self._context(self._agent, aside))
         except ToolRaised as error:
             # The model is told that it failed, and makes the best of it; a test is better told.
-            if not self._call.script.expect.fails(f"{tool.name}({arguments}) {error}"):
+            use = f"{tool.name}({arguments}) -> {told_of_failure(str(error))}"
+            if not self._call.script.expect.fails(use):
                 self._problems.append(f"the tool {tool.name} raised {_raised(error)}")
             raise
 

@@ -174,6 +174,8 @@ def test_a_tool_that_raises_has_failed_the_test_in_its_own_words(call_script: Ca
     [
         ('{ speaker = "tool", status = "failed" }', True),
         ('{ status = "failed", text = "broken failed" }', True),
+        ("""{ status = "failed", text = '-> {"error": "broken failed"}' }""", True),
+        ("""{ status = "failed", text = 'broken({"order": "42"}) -> {"error": ' }""", True),
         ('{ status = "failed", text = "look_up failed" }', False),
         ('{ speaker = "tool", text = "broken" }', False),
     ],
@@ -182,6 +184,7 @@ def test_a_tool_that_is_to_fail_may(call_script: CallScript, item: str, meant: b
     call = call_script(f"{FAILING}transcript = [{item}]\n", agent=shop(broken))
 
     assert any("the tool broken raised" in one for one in call.failures) is not meant
+    assert call.ok is meant
 
 
 def test_what_cannot_be_a_result_is_what_the_tool_raised(call_script: CallScript) -> None:

@@ -167,8 +167,8 @@ class ExpectTable(Table):
         return [finding for judge in _JUDGES for finding in judge(self, evidence)]
 
     def fails(self, use: str) -> bool:
-        """Whether an item of the transcript is to be a tool's that failed; ``use``: the tool, what
-        it was given, and what the model is told."""
+        """Whether an item of the transcript is to be a tool's that failed; ``use``: the item's
+        text, as the transcript will have it."""
         item = {"speaker": "tool", "status": "failed", "text": use, "heard": use}
         return any(one.status == "failed" and _matches(item, one) for one in self.transcript)
 
