@@ -9,7 +9,7 @@ from opusbridge.cli.calling import Side
 from opusbridge.errors import ConfigurationError
 from opusbridge.sim import script
 from opusbridge.sim.script import CallScript
-from opusbridge.testing.conduct import agent_for, settings_for
+from opusbridge.testing.conduct import agent_for, applied, settings_for
 from opusbridge.testing.names import check_names
 
 #: What may be named; for ``--help``.
@@ -36,7 +36,7 @@ def check(loaded: Sequence[CallScript], agent: Agent, *, names: bool = True) -> 
     for one in loaded:
         if names:
             check_names(one, agent)
-        agent_for(one, agent).applied_to(settings_for(one))
+        applied(one, agent_for(one, agent), settings_for(one))
 
 
 def pairs(loaded: Sequence[CallScript], telephony: Side) -> list[tuple[CallScript, str]]:

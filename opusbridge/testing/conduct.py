@@ -91,8 +91,21 @@ def settings_for(script: CallScript, **more: Any) -> Settings:
     try:
         return Settings.load(_env_file=None, **{**defaults(), **script.settings, **more})
     except ConfigurationError as error:
-        key = next((name for name in script.settings if variable(name) in str(error)), None)
-        raise ConfigurationError(f"{_place(script, 'settings', key)}: {error}") from None
+        raise ConfigurationError(f"{_setting(script, error)}: {error}") from None
+
+
+def applied(script: CallScript, agent: Agent, settings: Settings) -> Settings:
+    """``settings`` of :func:`settings_for` with what ``agent`` of :func:`agent_for` says itself.
+
+    :raises ConfigurationError: naming the line of what does not go with the agent.
+    """
+    try:
+        return agent.applied_to(settings)
+    except ConfigurationError as error:
+        place = _setting(script, error)
+        if error.key in script.agent:
+            place = _place(script, "agent", error.key)
+        raise ConfigurationError(f"{place}: {error}") from None
 
 
 def agent_for(script: CallScript, base: Agent) -> Agent:
@@ -151,6 +164,12 @@ def overruns(script: CallScript, tool: Tool) -> bool:
 def _seconds(script: CallScript, tool: Tool) -> float:
     usual: float = ToolTable.model_fields["seconds"].get_default()
     return next((table.seconds for table in script.tools if table.name == tool.name), usual)
+
+
+def _setting(script: CallScript, error: ConfigurationError) -> str:
+    """The place of the one it is about."""
+    key = next((name for name in script.settings if variable(name) in str(error)), None)
+    return _place(script, "settings", key)
 
 
 def _place(script: CallScript, table: str, key: str | int | None) -> str:

@@ -15,7 +15,7 @@ from opusbridge.sim.script import CallScript
 from opusbridge.sim.staged import Cast, Staged
 from opusbridge.sim.world import SimulatedCall
 from opusbridge.testing.agents import AgentAtWork
-from opusbridge.testing.conduct import agent_for, settings_for
+from opusbridge.testing.conduct import agent_for, applied, settings_for
 from opusbridge.testing.names import check_names
 from opusbridge.testing.result import CallResult
 
@@ -38,7 +38,8 @@ def staged(
     """
     check_names(script, agent)
     agent, given = agent_for(script, agent), settings_for(script)
-    policy = call_policy(TRAITS[telephony], agent.applied_to(given), agent, pings=True)
+    settings = applied(script, agent, given)
+    policy = call_policy(TRAITS[telephony], settings, agent, pings=True)
 
     def cast(call: Staged) -> Cast:
         return AgentAtWork(agent, given, call).cast()

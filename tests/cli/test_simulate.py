@@ -5,6 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from opusbridge.cli.scripts import check
+from opusbridge.receptionist import RECEPTIONIST
+from opusbridge.sim import script
 from opusbridge.sim.guarantees import GUARANTEES
 from tests.cli.running import run
 
@@ -131,6 +134,11 @@ def test_an_expectation_that_would_always_hold_is_named_with_its_line(command: s
     [
         ("settings.hold_aftr = 3", "two.toml:1: settings.hold_aftr: no setting"),
         ("settings.hold_after = -1", "two.toml:1: settings.hold_after: OPUSBRIDGE_HOLD_AFTER"),
+        (
+            "settings.hold_after = 3\nsettings.responses_by = 'model'\n"
+            "agent.farewell_interruptible = false",
+            "two.toml:3: agent.farewell_interruptible: agent: farewell_interruptible: false",
+        ),
         ("agent.tools = []", "two.toml:1: agent.tools: no key of an agent"),
         ("tools = [{ name = 'look_up' }]", "two.toml:1: tools[0]: the agent has no tool"),
         ("tools = [{ name = 'look_up', output = 1 }]", "two.toml:1: tools[0].name: the model's"),
@@ -151,3 +159,20 @@ def test_a_mistake_of_the_last_script_is_told_before_the_first_call(
     ran = run(*command, "one.toml", "two.toml")
 
     assert (ran.status, named in ran.complaint) == (2, True)
+
+
+def test_what_does_not_go_with_the_agent_is_named_with_its_line() -> None:
+    Path("stern.toml").write_text(
+        'name = "a"\ninstructions = "b"\nfarewell_interruptible = false\n', "utf-8"
+    )
+    Path("one.toml").write_text(f"[settings]\nresponses_by = 'model'\n{SHORT}", "utf-8")
+
+    assert run("simulate", "one.toml", "--agent", "stern.toml").complaint.startswith(
+        "opusbridge: one.toml:2: settings.responses_by: agent: farewell_interruptible: false"
+    )
+
+
+def test_the_scripts_that_come_along_are_for_an_agent_whose_goodbye_is_heard_out() -> None:
+    stern = RECEPTIONIST.model_copy(update={"farewell_interruptible": False})
+
+    check(script.load_all(script.shipped()), stern)
