@@ -9,10 +9,11 @@ returns keeps neither its call from ending, nor the process, nor the rest of it 
 import asyncio
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from opusbridge.agent import Agent
@@ -105,10 +106,17 @@ async def _changed(
         raise ConfigurationError(
             "nobody would find the end of the caller's turns", "turn_detection"
         )
-    if changed.greeting_audio is not None:
-        read = partial(own_clip, changed.greeting_audio)
+    named = (changed.greeting_audio, *(tool.filler for tool in changed.tools))
+    if sounds := [sound for sound in named if sound is not None]:
+        # The call takes them from the cache: the event loop reads none.
+        read = partial(_read, sounds)
         await CONFIGURING.result(CONFIGURING.submit(context.call_id, read))
     return changed
+
+
+def _read(sounds: Iterable[Path]) -> None:
+    for sound in sounds:
+        own_clip(sound)
 
 
 async def _made_of(agent: Agent, told: object, context: CallContext) -> Agent:

@@ -16,9 +16,10 @@ from structlog.testing import capture_logs
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.audio.wav import wav_bytes
-from opusbridge.bridge.conduct import CONFIGURE_SECONDS
+from opusbridge.bridge.conduct import CONFIGURE_SECONDS, call_policy
 from opusbridge.bridge.hooks import ON_END_SECONDS, configured, tell_of_end
 from opusbridge.call.policy import AUDIOCODES, TWILIO
+from opusbridge.call.voice import FILLER
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import ending
@@ -370,9 +371,16 @@ async def test_a_greeting_that_configure_names_is_looked_for_beside_the_agents_f
     assert found.greeting_audio == tmp_path / "hello.wav"
 
 
-@pytest.mark.parametrize("told", [{"voice": "cedar"}, {"tools": "one more"}, {"greeting": None}])
+@pytest.mark.parametrize(
+    ("told", "sounds"),
+    [
+        ({"voice": "cedar"}, ["hello.wav", "moment.wav"]),
+        ({"tools": "one more"}, ["hello.wav", "other.wav"]),
+        ({"greeting": None}, ["moment.wav", "other.wav"]),
+    ],
+)
 async def test_no_sound_is_read_in_the_event_loop_before_a_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], sounds: list[str]
 ) -> None:
     for name in ("hello", "moment", "other"):
         (tmp_path / f"{name}.wav").write_bytes(wav_bytes(voice(500, 8_000), 8_000, 1))
@@ -390,16 +398,25 @@ async def test_no_sound_is_read_in_the_event_loop_before_a_call(
         told = {"tools": [slow("other.wav")]}
     agent = an_agent(tools=[slow("moment.wav")], configure=lambda call: told, **greets)
     read: list[tuple[str, bool]] = []
+    taken: list[tuple[str, bool]] = []
 
     def listen(path: Path) -> tuple[int, bytes]:
         read.append((path.name, threading.current_thread() is threading.main_thread()))
         return read_clip(path)
 
-    monkeypatch.setattr("opusbridge.agent.read_clip", listen)
-    found = await configured(agent, SETTINGS, TWILIO, CALL)
+    def take(path: Path) -> tuple[int, bytes]:
+        taken.append((path.name, threading.current_thread() is threading.main_thread()))
+        return read_clip(path)
 
+    monkeypatch.setattr("opusbridge.agent.read_clip", listen)
+    monkeypatch.setattr("opusbridge.bridge.speech.read_clip", take)
+    found = await configured(agent, SETTINGS, TWILIO, CALL)
     assert found is not None
+    policy = call_policy(TWILIO, found.applied_to(SETTINGS), found)
+
     assert read == ([] if "voice" in told else [("other.wav", False)])
+    assert sorted(taken) == sorted((name, False) for name in sounds)
+    assert {"greeting", f"{FILLER}look_up"} <= policy.clips.keys()
 
 
 async def test_configure_may_be_an_object_of_the_users_own() -> None:
