@@ -65,13 +65,14 @@ def call(
     if url is None:
         named.check(loaded, who, names=not real_model)
     results: list[CallResult] = []
+    folders = _folders(loaded)
     with TemporaryDirectory() as scratch:
         for one, side in progress(pairs, console, lambda pair: f"{pair[0].name} over {pair[1]}"):
-            folder = (out or Path(scratch)) / one.name / side
+            folder = (out or Path(scratch)) / folders[one.file] / side
             results.append(asyncio.run(_play(one, side, folder, url, settings, who)))
     reports.show(results, console, strict)
     if out is not None:
-        _name_pages(results, out, console)
+        _name_pages(results, [out / folders[one.script.file] for one in results], console)
     if junit is not None:
         reports.write(junit, reports.junit_xml(results, "call", strict))
     if any(reports.failures(one, strict) for one in results):
@@ -81,8 +82,8 @@ def call(
 def _check(
     loaded: list[CallScript], url: str | None, out: Path | None, agent: str | None, real: bool
 ) -> None:
-    if out is not None and len({one.name for one in loaded}) < len(loaded):
-        raise ConfigurationError("--out: two scripts have the same name, and so the same folder")
+    if out is not None:
+        _check_folders(loaded)
     if url is None:
         return
     if not url.startswith(("ws://", "wss://")):
@@ -93,6 +94,28 @@ def _check(
         )
     if agent is not None or real:
         raise ConfigurationError("--agent and --real-model are the bridge's own, not with --url")
+
+
+def _folders(loaded: list[CallScript]) -> dict[str, Path]:
+    """Of the calls of each script, by its file: its name, or the file's where another has that."""
+    names = reports.script_names(loaded)
+    return {one.file: _folder(one, name) for one, name in zip(loaded, names, strict=True)}
+
+
+def _folder(one: CallScript, name: str) -> Path:
+    path = Path(name if name == one.name else name.removesuffix(".toml"))
+    return Path(*(part for part in path.parts if part not in (path.anchor, "..")))
+
+
+def _check_folders(loaded: list[CallScript]) -> None:
+    folders, taken = _folders(loaded), dict[Path, str]()
+    for one in loaded:
+        folder = folders[one.file]
+        if folder in taken:
+            raise ConfigurationError(
+                f"--out: {taken[folder]} and {one.file} have the same folder, {folder}"
+            )
+        taken[folder] = one.file
 
 
 def _settings(url: str | None, real_model: bool) -> Settings | None:
@@ -118,9 +141,9 @@ async def _play(
     return await play_against(one, side, url, settings)
 
 
-def _name_pages(results: list[CallResult], out: Path, console: Console) -> None:
-    for played in results:
-        page = out / played.script.name / played.telephony / timeline.PAGE
+def _name_pages(results: list[CallResult], folders: list[Path], console: Console) -> None:
+    for played, folder in zip(results, folders, strict=True):
+        page = folder / played.telephony / timeline.PAGE
         if page.exists():
             console.print(escape(f"to be looked at: {page}"))
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from opusbridge.errors import ConfigurationError
+from opusbridge.sim.script import CallScript
 from opusbridge.testing.result import CallResult
 
 #: Lines of the conversation shown with a failure, and letters of each: the last ones say most.
@@ -22,12 +23,14 @@ def failures(result: CallResult, strict: bool) -> list[str]:
 
 def names(results: Sequence[CallResult]) -> list[str]:
     """Of their scripts; by its file where another has the same."""
+    return script_names([one.script for one in results])
+
+
+def script_names(scripts: Sequence[CallScript]) -> list[str]:
     files: dict[str, set[str]] = {}
-    for one in results:
-        files.setdefault(one.script.name, set()).add(one.script.file)
-    return [
-        one.script.name if len(files[one.script.name]) == 1 else one.script.file for one in results
-    ]
+    for one in scripts:
+        files.setdefault(one.name, set()).add(one.file)
+    return [one.name if len(files[one.name]) == 1 else one.file for one in scripts]
 
 
 def show(results: Sequence[CallResult], console: Console, strict: bool = False) -> None:

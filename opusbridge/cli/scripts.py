@@ -1,6 +1,7 @@
 """Which call scripts are meant, for the commands that play them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
@@ -21,10 +22,14 @@ def load(names: Sequence[str]) -> list[CallScript]:
 
     :raises ConfigurationError: there is no such script, or it is none.
     """
-    loaded = script.load_all(names)
+    loaded = script.load_all(names, _passed_over)
     for hint in (hint for one in loaded for hint in one.hints):
         typer.echo(f"opusbridge: {hint}", err=True)
     return loaded
+
+
+def _passed_over(file: Path) -> None:
+    typer.echo(f"opusbridge: {file}: passed over: it has neither caller nor expect", err=True)
 
 
 def check(loaded: Sequence[CallScript], agent: Agent, *, names: bool = True) -> None:

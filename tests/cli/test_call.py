@@ -290,6 +290,50 @@ def test_a_real_model_may_have_tools_of_any_name(monkeypatch: pytest.MonkeyPatch
     assert played == ["twilio", "audiocodes"]
 
 
+@pytest.mark.parametrize("places", [("calls", "calls/old"), ("../up", ".")])
+def test_scripts_of_one_name_have_folders_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, places: tuple[str, str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for place in places:
+        Path(place).mkdir(parents=True, exist_ok=True)
+        Path(place, "order.v2.toml").write_text(GOOD, "utf-8")
+    played: list[Path] = []
+
+    async def play(
+        one: script.CallScript, side: str, folder: Path, *more: object
+    ) -> calling.Played:
+        played.append(folder)
+        return calling.Played(side, one, folder)
+
+    own = [Path("o", place.removeprefix("../"), "order.v2", "twilio") for place in places]
+    for folder in own:
+        folder.mkdir(parents=True)
+        (folder / "timeline.html").touch()
+    monkeypatch.setattr("opusbridge.cli.call.play", play)
+    files = [str(Path(place, "order.v2.toml")) for place in places]
+    ran = run("call", *files, "--out", "o", "--telephony", "twilio")
+
+    assert played == own
+    assert all(f"to be looked at: {folder}/timeline.html" in ran.out for folder in own)
+
+
+def test_two_scripts_that_would_share_a_folder_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for place in ("calls", "../calls"):
+        Path(place).mkdir()
+        Path(place, "order.toml").write_text(GOOD, "utf-8")
+
+    assert run("call", "calls/order.toml", "../calls/order.toml", "--out", "o").complaint == (
+        "opusbridge: --out: calls/order.toml and ../calls/order.toml "
+        "have the same folder, calls/order"
+    )
+
+
 def test_what_a_bridge_elsewhere_is_set_to_is_its_own() -> None:
     Path("one.toml").write_text("settings.hold_aftr = 3\n" + GOOD, "utf-8")
 

@@ -304,6 +304,33 @@ def test_the_scripts_in_the_folders_of_a_folder_are_meant_too() -> None:
     assert [one.file for one in script.load_all(["calls"])] == files[:2]
 
 
+def test_what_else_is_toml_in_the_folders_of_a_folder_is_passed_over() -> None:
+    Path("calls/old").mkdir(parents=True)
+    steps = "steps = [{ wait_for_agent = true }, { hang_up = true }]"
+    Path("calls/order.toml").write_text(f"[caller]\n{steps}", "utf-8")
+    Path("calls/old/agent.toml").write_text("\ufeffname = 'a'\n", "utf-8")
+
+    beside = run("simulate", "calls", "--telephony", "twilio")
+    alone = run("simulate", "calls/old")
+    Path("calls/agent.toml").write_text("name = 'a'\n", "utf-8")
+    directly = run("simulate", "calls")
+
+    assert (beside.status, beside.out.count("as expected")) == (0, 1)
+    assert beside.complaint.startswith("opusbridge: calls/old/agent.toml: passed over")
+    for ran, file in ((alone, "calls/old/agent.toml"), (directly, "calls/agent.toml")):
+        assert ran.status == 2
+        assert f"opusbridge: {file}:1: caller: this key is missing\n" in ran.err
+
+
+@pytest.mark.parametrize("text", ["[expect]\nheard = []", "caller = ", "a = '\udc80'"])
+def test_a_script_with_a_mistake_is_not_passed_over(text: str) -> None:
+    Path("calls/old").mkdir(parents=True)
+    Path("calls/order.toml").write_text("[caller]\nsteps = []", "utf-8")
+    Path("calls/old/late.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
+
+    assert run("simulate", "calls").complaint.startswith("opusbridge: calls/old/late.toml:1: ")
+
+
 @pytest.mark.parametrize("name", [".", "closing-hours", "calls/closing-hours"])
 def test_a_script_that_is_not_there_is_called_by_the_name_that_was_given(name: str) -> None:
     said = rf"^(no script )?{re.escape(name)}(;| is a folder)"
@@ -349,7 +376,7 @@ def test_a_script_with_mistakes_is_refused_in_one_line_that_names_them_all() -> 
         (["--url", "http://127.0.0.1:1"], "--url"),
         (["--url", "ws://127.0.0.1:1", "--out", "calls"], "--out"),
         (["--junit", "nowhere/results.xml"], "--junit"),
-        (["opening-hours", "--out", "calls"], "same name"),
+        (["opening-hours", "--out", "calls"], "same folder"),
     ],
 )
 def test_options_that_cannot_work_are_refused_before_anybody_calls(

@@ -1,7 +1,7 @@
 """A whole script, read from its file."""
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -161,9 +161,13 @@ def load(script: str | Path) -> CallScript:
     return parse(text, path.stem, str(script), path.parent)
 
 
-def load_all(scripts: Sequence[str]) -> list[CallScript]:
-    """The same for many, where a folder stands for the TOML files in it and in its folders, but
-    for hidden ones and virtual environments.
+def load_all(
+    scripts: Sequence[str], passed_over: Callable[[Path], None] = lambda file: None
+) -> list[CallScript]:
+    """The same for many, where a folder stands for the TOML files in it and for the scripts in
+    its folders, but for hidden ones and virtual environments.
+
+    ``passed_over`` is told each TOML file of those folders that is something else.
 
     :raises ConfigurationError: likewise, and for a folder without any.
     """
@@ -172,7 +176,12 @@ def load_all(scripts: Sequence[str]) -> list[CallScript]:
         if name in shipped() or not isdir(name):
             loaded.append(load(name))
             continue
-        inside = sorted(_inside(name))
+        inside: list[Path] = []
+        for file in sorted(_inside(name)):
+            if file.parent == Path(name) or _is_script(file):
+                inside.append(file)
+            else:
+                passed_over(file)
         if not inside:
             raise ConfigurationError(f"the folder {name} has no script (*.toml) in it")
         loaded += map(load, inside)
@@ -183,6 +192,15 @@ def _inside(folder: str) -> Iterator[Path]:
     for here, folders, names in walk(folder):
         folders[:] = [one for one in folders if not (one.startswith(".") or _is_venv(here, one))]
         yield from (Path(here, name) for name in names if name.endswith(".toml"))
+
+
+def _is_script(file: Path) -> bool:
+    """Or means to be one: whatever cannot be read is a mistake to be told."""
+    try:
+        table = tomllib.loads(file.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return True
+    return "caller" in table or "expect" in table
 
 
 def _is_venv(*path: str) -> bool:
