@@ -111,11 +111,12 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return await work
 
     with ThreadPoolExecutor(1) as thread:
-        ended = thread.submit(lambda: asyncio.run(interruptible()))
         try:
-            return ended.result()
+            return thread.submit(lambda: asyncio.run(interruptible())).result()
         except BaseException:
-            if not ended.done():
-                with suppress(RuntimeError):  # its loop is closed: it has ended now
+            if begun.cancel():
+                work.close()  # it has not begun, and now cannot
+            else:
+                with suppress(RuntimeError):  # its loop is closed: it has ended
                     begun.result()()
             raise

@@ -2,10 +2,13 @@
 
 import asyncio
 import signal
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from socket import create_server
+from socket import create_server, socket
+from typing import Any
 
 import orjson
 import pytest
@@ -19,6 +22,7 @@ from opusbridge.privacy import Private
 from opusbridge.sim import script as scripts
 from opusbridge.sim.evidence import Evidence
 from opusbridge.sim.script.expect import ExpectTable, Verdict
+from opusbridge.sim.sockets import OPEN_SECONDS
 from opusbridge.testing import CallResult, RunningModel, load_script, simulated_model
 from opusbridge.testing.conduct import ScriptedTool, agent_for
 from opusbridge.tools import ToolFailed, hang_up
@@ -399,23 +403,54 @@ class Interrupted(BaseException):
 def test_who_is_interrupted_does_not_wait_for_the_end_of_the_call(
     simulated_caller: CallScript,
 ) -> None:
+    interrupted: list[float] = []
+
     def interrupt(number: int, frame: object) -> None:
+        interrupted.append(time.perf_counter())
         raise Interrupted
+
+    def interrupt_once_called() -> socket:
+        called, _ = never_answers.accept()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+        return called
 
     settings = Settings.load(openai_api_key=Private("any"))
     before = signal.signal(signal.SIGALRM, interrupt)
-    began = time.perf_counter()
-    with create_server(("127.0.0.1", 0)) as never_answers:
+    with create_server(("127.0.0.1", 0)) as never_answers, ThreadPoolExecutor(1) as beside:
+        never_answers.settimeout(30)
         url = f"ws://127.0.0.1:{never_answers.getsockname()[1]}"
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        line = beside.submit(interrupt_once_called)
         try:
             with pytest.raises(Interrupted):
                 simulated_caller(url, "greeting", telephony="audiocodes", settings=settings)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            ended = time.perf_counter()
             signal.signal(signal.SIGALRM, before)
+            line.result().close()
 
-    assert time.perf_counter() - began < 5
+    (at,) = interrupted
+    assert ended - at < OPEN_SECONDS / 2
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_who_is_interrupted_while_the_call_is_begun_waits_for_nothing(
+    simulated_caller: CallScript, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    class Interrupting(ThreadPoolExecutor):
+        def submit(self, *work: Any, **more: Any) -> Any:
+            if begun:
+                super().submit(*work, **more)
+            raise Interrupted
+
+    monkeypatch.setattr("opusbridge.testing.playing.ThreadPoolExecutor", Interrupting)
+    settings = Settings.load(openai_api_key=Private("any"))
+    began = time.perf_counter()
+    with create_server(("127.0.0.1", 0)) as never_answers:
+        url = f"ws://127.0.0.1:{never_answers.getsockname()[1]}"
+        with pytest.raises(Interrupted):
+            simulated_caller(url, "greeting", telephony="audiocodes", settings=settings)
+
+    assert time.perf_counter() - began < OPEN_SECONDS / 2
 
 
 def test_the_shipped_scripts_are_there_for_everybody() -> None:
