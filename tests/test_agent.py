@@ -3,6 +3,7 @@
 import calendar
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,15 @@ def look_up(order_id: str) -> str:
 
 def an_agent(**keys: Any) -> Agent:
     return Agent(**{"name": "front", "instructions": "Be kind.", **keys})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_imported(tmp_path: Path) -> Iterator[None]:
+    yield
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if name.startswith("opusbridge_agent_") or file.startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 @pytest.fixture

@@ -149,8 +149,10 @@ async def test_ctrl_c_twice_waits_for_nobodys_hook(tmp_path: Path, after: str) -
             await asyncio.gather(talking, return_exceptions=True)
 
     assert process.returncode == 0
-    assert took < 2.5, "half a second, on a machine with nothing else to do"
-    assert only_call(tmp_path / "opusbridge-data")["ending"]["reason"] in {"cancelled", "drained"}
+    assert took < 6, "half a second, on a machine with nothing else to do; the hook takes eight"
+    if after == "the end of the call":  # else the files may have been given up, too
+        ending = only_call(tmp_path / "opusbridge-data")["ending"]
+        assert ending["reason"] in {"cancelled", "drained"}
 
 
 def under(process_id: int) -> list[int]:
