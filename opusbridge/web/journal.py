@@ -4,8 +4,9 @@ So a restart neither places a call again nor forgets how many were placed today.
 """
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
@@ -17,6 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 
 #: Seconds for which an idempotency key is remembered, and over which the caps count.
 DAY_SECONDS = 86_400.0
+
+#: Seconds after which nobody is still writing the new file.
+PART_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -46,11 +50,11 @@ _ORDER = TypeAdapter(Order)
 
 class Journal:
     """One file, a line for each order and for each end. Everything here may wait for the disk,
-    and may be asked for by several threads at once."""
+    and may be asked for by several threads at once, and by several processes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._alone = Lock()
+        self._one_thread = Lock()
 
     def read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
         """The orders since then by ``call_id``, and how those that ended did.
@@ -58,45 +62,71 @@ class Journal:
         A line that was half written when the power went is no order: nothing was dialled for
         it. Older ones are taken out of the file.
         """
-        with self._alone:
-            return self._read(since)
+        if not self._path.exists():
+            return {}, {}
+        with self._alone() as others_wait:
+            found = self._read(since)
+            self._sweep(0.0 if others_wait else PART_SECONDS)
+            return found
 
     def ordered(self, order: Order) -> None:
         """On the disk when this returns. Raises ``OSError``: then do not place it."""
-        with self._alone:
+        with self._alone():
             self._append([asdict(order)])
 
     def ended(self, call_id: str, reason: str) -> None:
-        with self._alone:
+        with self._alone():
             self._append([{"call_id": call_id, "ended": reason}])
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Whether other processes wait, too: not every disk or system can make them."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._one_thread, ExitStack() as held:
+            try:
+                import fcntl  # not everywhere
+
+                # A file beside it, for that one is replaced.
+                lock = self._path.with_name(f"{self._path.name}.lock")
+                fcntl.flock(held.enter_context(open(lock, "ab", opener=_private)), fcntl.LOCK_EX)
+                others_wait = True
+            except (ImportError, OSError):
+                others_wait = False
+            yield others_wait
 
     def _read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
         orders: dict[str, Order] = {}
         ended: dict[str, str] = {}
-        for line in self._lines():
+        lines = self._lines()
+        for line in lines:
             match line:
                 case {"call_id": str(call_id), "ended": str(reason)} if call_id in orders:
                     ended[call_id] = reason
                 case {"call_id": str(call_id), "at": float(at)} if at >= since:
                     with suppress(ValidationError):  # of another version
                         orders[call_id] = _ORDER.validate_python(line)
-        if orders or self._path.exists():
+        if len(orders) + len(ended) < len(lines):
             self._rewrite(orders.values(), ended)
         return orders, ended
 
     def _lines(self) -> list[Any]:
-        if not self._path.exists():
-            return []
+        """``None`` for one that cannot be read."""
         found = []
-        for text in self._path.read_bytes().splitlines():
+        for text in filter(None, self._path.read_bytes().splitlines()):
             try:
                 found.append(orjson.loads(text))
             except orjson.JSONDecodeError:
-                continue
+                found.append(None)
         return found
 
+    def _sweep(self, seconds: float) -> None:
+        """Take away what processes that were killed left unfinished so long ago."""
+        for left in self._path.parent.glob(f"{self._path.name}.*.part"):
+            with suppress(OSError):  # the next who reads tries again
+                if left.stat().st_mtime <= time.time() - seconds:
+                    left.unlink()
+
     def _append(self, lines: Iterable[dict[str, Any]]) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(self._path, "ab", opener=_private) as file:
             # First the end of a line that may be half written.
             file.writelines(b"\n" + orjson.dumps(line) for line in lines)
@@ -108,7 +138,7 @@ class Journal:
         lines += [
             orjson.dumps({"call_id": call_id, "ended": reason}) for call_id, reason in ended.items()
         ]
-        # Another process may be doing the same.
+        # Another process may be doing the same, where it does not wait.
         unfinished = self._path.with_name(f"{self._path.name}.{uuid4().hex}.part")
         try:
             with open(unfinished, "wb", opener=_private) as file:

@@ -1,12 +1,22 @@
 """The calls we placed, as a restart finds them."""
 
-from concurrent.futures import ThreadPoolExecutor
+import errno
+import os
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from opusbridge.web.journal import Journal, Order
 
 ORDER = Order("call-1", "twilio", "+15550100001", "+15550100002", False, "key-1", 1000.0)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_journal_that_was_never_written_is_empty_and_stays_away(tmp_path: Path) -> None:
@@ -57,7 +67,71 @@ def test_two_processes_that_start_together_both_find_what_was_placed(tmp_path: P
         found = list(threads.map(lambda _: Journal(path).read(0.0), range(100)))
 
     assert all(list(orders) == ["call-1"] for orders, _ in found)
-    assert list(tmp_path.iterdir()) == [path]
+    assert names(tmp_path) == ["outbound.jsonl", "outbound.jsonl.lock"]
+
+
+def test_what_another_process_writes_while_old_ones_are_taken_out_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "outbound.jsonl"
+    places, starts = Journal(path), Journal(path)
+    places.ordered(ORDER)
+    find, placed = starts._lines, list[Future[None]]()
+
+    def find_and_be_slow() -> list[Any]:
+        found = find()
+        placed.append(threads.submit(places.ordered, replace(ORDER, call_id="call-2", at=5000.0)))
+        wait(placed, timeout=0.2)  # it is waiting for us
+        return found
+
+    monkeypatch.setattr(starts, "_lines", find_and_be_slow)
+    with ThreadPoolExecutor() as threads:
+        starts.read(4000.0)
+
+    assert list(Journal(path).read(4000.0)[0]) == ["call-2"]
+
+
+def test_a_file_of_which_nothing_is_to_be_taken_out_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "outbound.jsonl"
+    journal = Journal(path)
+    journal.ordered(ORDER)
+    journal.ended("call-1", "not-answered")
+    before = path.stat().st_ino
+    with open(path, "rb"):  # so that no other file can get its number
+        journal.read(0.0)
+
+        assert path.stat().st_ino == before
+
+
+def test_what_a_killed_process_left_unfinished_is_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "outbound.jsonl"
+    Journal(path).ordered(ORDER)
+    (tmp_path / "outbound.jsonl.0a.part").write_bytes(b"+15550100001")
+    Journal(path).read(0.0)
+
+    assert names(tmp_path) == ["outbound.jsonl", "outbound.jsonl.lock"]
+
+
+def test_where_nobody_can_be_made_to_wait_calls_are_placed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    journal = Journal(tmp_path / "outbound.jsonl")
+    journal.ordered(ORDER)
+    for name, age in (("0a", 60.0), ("0b", 7200.0)):
+        part = tmp_path / f"outbound.jsonl.{name}.part"
+        part.write_bytes(b"")
+        os.utime(part, (time.time() - age,) * 2)
+
+    assert list(journal.read(0.0)[0]) == ["call-1"]
+    # Of the younger somebody may still be at work.
+    assert "outbound.jsonl.0a.part" in names(tmp_path)
+    assert "outbound.jsonl.0b.part" not in names(tmp_path)
 
 
 def test_half_a_line_costs_that_line_and_not_the_next(tmp_path: Path) -> None:
@@ -75,7 +149,7 @@ def test_only_this_user_may_read_it_and_printing_an_order_tells_nothing(tmp_path
     path = tmp_path / "outbound.jsonl"
     Journal(path).ordered(ORDER)
     assert path.stat().st_mode & 0o777 == 0o600
-    Journal(path).read(0.0)
+    Journal(path).read(2000.0)
 
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()} == {0o600}
     assert "5550100001" not in repr(ORDER)
