@@ -35,7 +35,8 @@ TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
 #: Sent at the same time; a server that is slow for one call is slow for the next.
 AT_ONCE = 4
 #: Messages on the disk. Beyond it nobody has been listening for days: those that wait for the
-#: next start are dropped, the oldest first; where there are none, the newest.
+#: next start are dropped, then those of an earlier process, the oldest first; where there are
+#: none, the newest.
 MOST_KEPT = 10_000
 #: Messages in memory that a disk which stands still has not taken yet; more are dropped.
 MOST_UNWRITTEN = 1_000
@@ -78,6 +79,8 @@ class Courier:
         self._kept: set[str] = set()
         self._given_up: dict[str, None] = {}
         """On the disk for the next start, the oldest first."""
+        self._inherited: dict[str, None] = {}
+        """Of those that are kept, what an earlier process left, the oldest first."""
         self._unwritten: set[str] = set()
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -94,6 +97,7 @@ class Courier:
         """In the end what waits has some seconds to leave."""
         async with self._client, asyncio.TaskGroup() as self._tasks:
             for name in await _on_disk(self._found):
+                self._inherited[name] = None
                 self._begin(name, None)
             try:
                 yield
@@ -120,7 +124,7 @@ class Courier:
         """
         if not _ID.fullmatch(name):
             raise ValueError("not an id: 1 to 128 letters, digits, '-', '_' or '.' are allowed")
-        crowded = self.waiting >= MOST_KEPT and not self._given_up
+        crowded = self.waiting >= MOST_KEPT and not (self._given_up or self._inherited)
         if crowded or len(self._unwritten) >= MOST_UNWRITTEN:
             log.error("webhook dropped: too many wait", delivery=name, waiting=self.waiting)
         elif self._ending:
@@ -131,10 +135,13 @@ class Courier:
             self._begin(name, body)
 
     async def _make_room(self) -> None:
-        while self.waiting > MOST_KEPT and self._given_up:
-            oldest = next(iter(self._given_up))
+        while self.waiting > MOST_KEPT and (old := self._given_up or self._inherited):
+            oldest = next(iter(old))
             log.error("webhook dropped: too many wait", delivery=oldest, waiting=self.waiting)
-            del self._given_up[oldest]
+            self._given_up.pop(oldest, None)
+            self._no_longer_kept(oldest)
+            if (bringing := self._under_way.get(oldest)) is not None:
+                bringing.cancel()
             await _on_disk(partial(self._path(oldest).unlink, missing_ok=True))
 
     # --- One message --------------------------------------------------------------------
@@ -163,7 +170,7 @@ class Courier:
             await _on_disk(partial(self._write, name, body))
         except OSError as error:
             log.error("webhook cannot be kept", raised=places(error))
-            self._kept.discard(name)
+            self._no_longer_kept(name)
             kept = False
         else:
             kept = True
@@ -177,14 +184,14 @@ class Courier:
                     body = await _on_disk(self._path(name).read_bytes)
                     if await self._attempt(name, body):
                         await _on_disk(partial(self._path(name).unlink, missing_ok=True))
-                        self._kept.discard(name)
+                        self._no_longer_kept(name)
                         return
                 except FileNotFoundError:  # another process has brought it, or somebody took it
-                    self._kept.discard(name)
+                    self._no_longer_kept(name)
                     return
                 except OSError as error:
                     log.error("webhook cannot be read", raised=places(error))
-                    self._kept.discard(name)
+                    self._no_longer_kept(name)
                     return
             if seconds is not None:
                 await self._pause(seconds)
@@ -192,8 +199,12 @@ class Courier:
         self._give_up(name)
 
     def _give_up(self, name: str) -> None:
-        self._kept.discard(name)
+        self._no_longer_kept(name)
         self._given_up[name] = None
+
+    def _no_longer_kept(self, name: str) -> None:
+        self._kept.discard(name)
+        self._inherited.pop(name, None)
 
     async def _attempt(self, name: str, body: bytes) -> bool:
         headers = {

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -95,6 +95,12 @@ def left_in(folder: Path) -> list[str]:
 def modes(folder: Path) -> tuple[int, list[int]]:
     """Who may look into the folder, and into each file of it."""
     return folder.stat().st_mode & 0o777, [p.stat().st_mode & 0o777 for p in folder.iterdir()]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5.0):
+        while not true():  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0.001)
 
 
 def a_courier(listener: Listener, folder: Path, *, patient: bool = False) -> Courier:
@@ -197,6 +203,50 @@ async def test_those_that_were_given_up_make_room_for_the_next(
         assert carrying.waiting == 1
     dropped = [line for line in lines if line["event"].startswith("webhook dropped")]
     assert [line["delivery"] for line in dropped] == ["call-1"]
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+async def test_what_an_earlier_process_left_makes_room_for_the_next(
+    at_the_end: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "MOST_KEPT", 2)
+    monkeypatch.setattr(courier, "LAST_SECONDS", 0.05)
+    for age, name in enumerate(("call-2", "call-1")):
+        (tmp_path / f"{name}.json").write_bytes(BODY)
+        os.utime(tmp_path / f"{name}.json", (AT - age, AT - age))
+    structlog.reset_defaults()
+    async with listening(503) as listener:
+        carrying = a_courier(listener, tmp_path, patient=True)
+        with capture_logs() as lines:
+            async with carrying.at_work():
+                await until(lambda: len(listener.pauses) == 2)
+                if not at_the_end:
+                    await carrying.leave("call-3", BODY)
+                    await until(lambda: len(listener.pauses) == 3)
+                    assert listener.heard[-1][0][DELIVERY.lower()] == "call-3"
+            if at_the_end:
+                await carrying.leave("call-3", BODY)
+
+        assert sorted(left_in(tmp_path)) == ["call-2.json", "call-3.json"]
+        assert carrying.waiting == 2
+    dropped = [line for line in lines if line["event"].startswith("webhook dropped")]
+    assert [line["delivery"] for line in dropped] == ["call-1"]
+
+
+async def test_what_an_earlier_process_left_and_was_brought_makes_no_more_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "MOST_KEPT", 1)
+    monkeypatch.setattr(courier, "LAST_SECONDS", 0.05)
+    (tmp_path / "call-1.json").write_bytes(BODY)
+    async with listening(200, 503) as listener:
+        carrying = a_courier(listener, tmp_path, patient=True)
+        async with carrying.at_work():
+            await until(lambda: carrying.waiting == 0)
+            await carrying.leave("call-2", BODY)
+            await carrying.leave("call-3", BODY)
+
+        assert left_in(tmp_path) == ["call-2.json"]
 
 
 async def test_a_disk_that_cannot_be_written_costs_the_second_attempt_only(tmp_path: Path) -> None:
