@@ -112,13 +112,15 @@ class Telephone:
     """A number at Twilio whose webhook is the bridge's.
 
     ``reach`` is where the bridge really listens (``http://127.0.0.1:8000``), while what is
-    signed is its public name; ``None``: the same.
+    signed is its public name; ``None``: the same. ``names`` are its public URLs: what they have
+    of a path is known to the proxy before it alone.
     """
 
     webhook_url: str
     auth_token: str | None = None
     """``None``: nothing is signed."""
     reach: str | None = None
+    names: tuple[str, ...] = ()
     slash: bool = False
     """The upgrade is signed with a slash after the URL, as some are."""
     caller: str = "+15550104477"
@@ -269,7 +271,16 @@ class Telephone:
         there, wanted = urlsplit(self.reach), urlsplit(url)
         kind = "ws" if wanted.scheme in ("ws", "wss") else "http"
         scheme = kind + ("s" if there.scheme == "https" else "")
-        return urlunsplit((scheme, there.netloc, wanted.path, wanted.query, ""))
+        path = wanted.path
+        if there.netloc != wanted.netloc:  # else it is the proxy that is asked
+            path = there.path + path.removeprefix(self._prefix(wanted.netloc, path))
+        return urlunsplit((scheme, there.netloc, path, wanted.query, ""))
+
+    def _prefix(self, netloc: str, path: str) -> str:
+        """The path of the longest of its names that this begins with."""
+        names = [urlsplit(name) for name in self.names]
+        paths = [name.path for name in names if name.netloc == netloc]
+        return max((one for one in paths if path.startswith(f"{one}/")), key=len, default="")
 
 
 def _trusted(url: str) -> ssl.SSLContext | bool:

@@ -121,6 +121,7 @@ def _telephone(settings: Settings, base: str) -> Telephone:
         f"{settings.public_url or here}/twilio/voice",
         _text(settings.twilio_auth_token),
         reach=here,
+        names=tuple(filter(None, (settings.own_url, settings.public_url))),
         account_sid=settings.twilio_account_sid or ACCOUNT_SID,
     )
 

@@ -209,6 +209,27 @@ async def test_a_public_name_is_signed_and_the_real_place_reached() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reach", "wanted", "reached"),
+    [
+        ("http://127.0.0.1:8001", "wss://v.example/a/media", "ws://127.0.0.1:8001/media"),
+        ("http://127.0.0.1:8001", "https://v.example/voice", "http://127.0.0.1:8001/voice"),
+        ("http://127.0.0.1:8001", "wss://v.example/able", "ws://127.0.0.1:8001/able"),
+        ("http://127.0.0.1:8001", "wss://w.example/a/media", "ws://127.0.0.1:8001/a/media"),
+        ("https://inside/b", "wss://v.example/a/media", "wss://inside/b/media"),
+        ("https://v.example", "wss://v.example/a/media", "wss://v.example/a/media"),
+        ("https://v.example/a", "wss://v.example/a/media", "wss://v.example/a/media"),
+    ],
+)
+def test_a_path_that_the_proxy_takes_off_is_not_asked_of_the_bridge_itself(
+    reach: str, wanted: str, reached: str
+) -> None:
+    names = ("https://v.example/a", "https://v.example")
+    telephone = Telephone("https://v.example/voice", TOKEN, reach=reach, names=names)
+
+    assert telephone._reached(wanted) == reached
+
+
+@pytest.mark.parametrize(
     ("status", "kind", "twiml", "number"),
     [
         (403, "text/xml", "", 11200),

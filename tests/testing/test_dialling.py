@@ -11,14 +11,16 @@ from opusbridge.testing import CallResult, load_script, simulated_caller
 pytestmark = pytest.mark.slow
 
 
-async def called(text: str, tmp_path: Path) -> CallResult:
-    """What became of a call over AudioCodes, to a bridge with the script's own model."""
+async def called(
+    text: str, tmp_path: Path, telephony: str = "audiocodes", **settings: str
+) -> CallResult:
+    """What became of a call to a bridge with the script's own model."""
     script = load_script(text)
     async with calling.own_model(script) as model:
-        settings = calling.own_settings(model.url)
-        async with calling.own_bridge(settings, tmp_path, lambda *_: None) as url:
+        used = calling.own_settings(model.url).model_copy(update=settings)
+        async with calling.own_bridge(used, tmp_path, lambda *_: None) as url:
             return await asyncio.to_thread(
-                simulated_caller, url, script, telephony="audiocodes", settings=settings
+                simulated_caller, url, script, telephony=telephony, settings=used
             )
 
 
@@ -69,3 +71,12 @@ async def test_whose_line_was_lost_does_not_know_for_what_the_call_ended(tmp_pat
 
     assert call.ok, call.report
     assert "<script>:11: not checked: ending" in call.not_checked
+
+
+async def test_one_of_several_processes_is_called_past_the_proxy_that_knows_its_path(
+    tmp_path: Path,
+) -> None:
+    public = "https://voice.example.com"
+    call = await called("greeting", tmp_path, "twilio", public_url=public, own_url=f"{public}/a")
+
+    assert call.ok, call.report
