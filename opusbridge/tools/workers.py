@@ -28,7 +28,8 @@ MOST = 64
 MOST_OF_ONE = 16
 MOST_LOST = 64
 
-#: The interpreter's, from the first tool in a thread on; a shorter one of somebody's stays.
+#: The interpreter's, from the first function of a user's in a thread on; a shorter one of
+#: somebody's stays.
 SWITCH_SECONDS = 0.0005
 
 #: A thread without work ends after this many seconds.
@@ -65,9 +66,12 @@ class Workers:
         most_of_one: int = MOST_OF_ONE,
         most_lost: int = MOST_LOST,
         name: str = "opusbridge-tool",
+        *,
+        gives_way: bool = True,
     ) -> None:
-        """``name`` is what a debugger shows of the threads."""
-        self._name = name
+        """``name`` is what a debugger shows of the threads. Without ``gives_way`` they are for
+        work that waits and does not compute, and leave the interpreter's turns as they are."""
+        self._name, self._gives_way = name, gives_way
         self._most, self._most_of_one, self._most_lost = most, most_of_one, most_lost
         self._line: deque[Job] = deque()
         self._running = 0
@@ -120,7 +124,8 @@ class Workers:
         if self._idle:
             self._changed.notify()
         else:
-            sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
+            if self._gives_way:
+                sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
             threading.Thread(target=self._work, name=self._name, daemon=True).start()
 
     def _next(self) -> Job | None:

@@ -49,7 +49,7 @@ LAST_SECONDS = 1.0
 
 #: A thread of its own, which nobody waits for: a disk that stands still keeps neither the
 #: process from ending nor a call.
-DISK = Workers(most=1, name="opusbridge-orders")
+DISK = Workers(most=1, name="opusbridge-orders", gives_way=False)
 
 T = TypeVar("T")
 

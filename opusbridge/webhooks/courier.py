@@ -49,7 +49,7 @@ DELIVERY = "Opusbridge-Delivery"
 
 #: Threads of their own, which nobody waits for: a disk that stands still keeps neither the
 #: process from ending nor a call.
-DISK = Workers(most=AT_ONCE, most_of_one=AT_ONCE, name="opusbridge-webhooks")
+DISK = Workers(most=AT_ONCE, most_of_one=AT_ONCE, name="opusbridge-webhooks", gives_way=False)
 
 T = TypeVar("T")
 

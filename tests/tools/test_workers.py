@@ -1,6 +1,8 @@
 """Threads for tools: bounded, fair, and never in the way of the event loop."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -9,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from opusbridge.tools import CallContext, tool, workers
-from opusbridge.tools.workers import Workers
+from opusbridge.tools.workers import SWITCH_SECONDS, Workers
 
 #: A frame of sound: what is later than this may be heard.
 FRAME_SECONDS = 0.02
@@ -137,6 +139,42 @@ async def test_what_leaves_by_an_exit_leaves_the_thread_alone() -> None:
     with pytest.raises(SystemExit):
         await crew.result(crew.submit("call-1", leave))
     assert await crew.result(crew.submit("call-1", lambda: "still here")) == "still here"
+
+
+@pytest.mark.parametrize(("gives_way", "seconds"), [(True, SWITCH_SECONDS), (False, 0.005)])
+async def test_the_interpreters_turns_are_shorter_where_somebody_may_compute(
+    gives_way: bool, seconds: float
+) -> None:
+    crew, before = Workers(gives_way=gives_way), sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(0.005)
+        await crew.result(crew.submit("call-1", lambda: None))
+
+        assert sys.getswitchinterval() == pytest.approx(seconds)
+    finally:
+        sys.setswitchinterval(before)
+
+
+DISKS = """
+import asyncio, sys
+from opusbridge.web import outbound
+from opusbridge.webhooks import courier
+
+async def main():
+    before = sys.getswitchinterval()
+    for disk in (outbound, courier):
+        await disk._on_disk(lambda: None)
+    assert sys.getswitchinterval() == before
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_process_without_tools_keeps_its_turns_whatever_it_writes() -> None:
+    done = subprocess.run([sys.executable, "-c", DISKS], capture_output=True, timeout=20.0)
+
+    assert done.returncode == 0, done.stderr
 
 
 # --- Nothing is late because of a tool --------------------------------------------------
