@@ -320,7 +320,7 @@ ORDINARY = {
     ),
     "drained": Explanation(
         "the process was to end before the call did: the caller heard a goodbye",
-        "OPUSBRIDGE_DRAIN_SECONDS is how long calls may go on; Ctrl-C leaves them five seconds",
+        "OPUSBRIDGE_DRAIN_SECONDS is how long calls may go on; Ctrl-C leaves them a few seconds",
     ),
     "too-long": Explanation(
         "the call was as long as one may be: the caller heard a goodbye",

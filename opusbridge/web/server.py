@@ -36,7 +36,7 @@ MAX_MESSAGE_BYTES = 2**20
 MOST_UNREAD_BYTES = 64 * 1024
 #: Seconds between our pings to telephony sockets, and until a missing pong means a dead one.
 PING_SECONDS = 20.0
-#: Seconds for the stored goodbye after Ctrl-C, which has five in all …
+#: Seconds for the stored goodbye after Ctrl-C, which has five in all where nobody is slow …
 HURRIED_GOODBYE_SECONDS = 2.75
 #: … and at the end of the draining, after what the caller is just hearing.
 GOODBYE_SECONDS = 15.0
