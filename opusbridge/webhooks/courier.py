@@ -44,6 +44,8 @@ MOST_UNWRITTEN = 1_000
 LAST_SECONDS = 2.0
 #: Seconds for what is then still on its way to the disk.
 LAST_WRITTEN_SECONDS = 0.5
+#: Seconds after which nobody is still writing a message down.
+PART_SECONDS = 3600.0
 #: The header with the message's id: the same for each attempt.
 DELIVERY = "Opusbridge-Delivery"
 
@@ -55,6 +57,7 @@ T = TypeVar("T")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _SUFFIX = ".json"
+_PART = ".part"
 
 
 class Courier:
@@ -234,16 +237,24 @@ class Courier:
         """What an earlier process left, the oldest first. It may be at work still."""
         if not self._folder.is_dir():
             return []
+        self._sweep()
         left = []
         for path in self._folder.glob(f"*{_SUFFIX}"):
             with suppress(FileNotFoundError):
                 left.append((path.stat().st_mtime, path.name.removesuffix(_SUFFIX)))
         return [name for _, name in sorted(left)][:MOST_KEPT]
 
+    def _sweep(self) -> None:
+        """Take away what processes that were killed only half wrote: it has numbers in it."""
+        for half in self._folder.glob(f"*{_PART}"):
+            with suppress(OSError):  # the next start tries again
+                if half.stat().st_mtime < self._wall_clock() - PART_SECONDS:
+                    half.unlink()
+
     def _write(self, name: str, body: bytes) -> None:
         """All of it or nothing, and for this user only."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unfinished = self._folder / f"{name}.part"
+        unfinished = self._folder / f"{name}{_PART}"
         with open(unfinished, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(body)
         unfinished.replace(self._path(name))

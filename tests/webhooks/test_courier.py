@@ -277,6 +277,19 @@ async def test_a_message_that_was_taken_away_is_forgotten(tmp_path: Path) -> Non
         assert [line["event"] for line in told] == ["webhook not delivered"]
 
 
+async def test_what_a_killed_process_half_wrote_is_taken_away_once_nobody_can_be_at_it(
+    tmp_path: Path,
+) -> None:
+    for name, age in (("call-1", 7200.0), ("call-2", 60.0)):
+        (tmp_path / f"{name}.part").write_bytes(BODY[:20])
+        os.utime(tmp_path / f"{name}.part", (AT - age, AT - age))
+    async with listening(200) as listener:
+        async with a_courier(listener, tmp_path).at_work():
+            pass
+
+        assert (listener.heard, left_in(tmp_path)) == ([], ["call-2.part"])
+
+
 async def test_what_another_process_brings_while_this_one_starts_is_left_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
