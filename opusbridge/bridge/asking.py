@@ -64,7 +64,8 @@ class Asking(ABC):
         self._asked(events.RecordingResumeRequested(by))
 
     def hang_up(self, reason: str = "hung-up-by-operator") -> None:
-        """End the call once the caller has heard what is being said, or a transfer has failed.
+        """End the call once the caller has heard what is being said, or a transfer has failed; one
+        that still rings, at once.
 
         The call's ending is ``hung-up-by-operator``. ``reason`` is the asker's own: it is kept
         nowhere, because it may name somebody.

@@ -158,12 +158,16 @@ class Call:
 
     def _from_shell(self, event: events.FromShell, now: float) -> list[Effect]:
         talk = self.conversation
+        if isinstance(event, events.Wish):
+            return self._wishes.wished(event, talk if self._started else None, now)
         match event:
             case events.DeadlineReached():
                 return self._timed_out(now)
             case events.ToolFinished() | events.ApprovalDecided():
                 return talk.tools.told(event, now) if talk else []
             case events.HangUpRequested(reason, goodbye):
+                if talk and not self._started and self.policy.may_ring:  # nobody to take leave of
+                    return [effects.HangUp(reason), *self._end(ending(reason), now)]
                 if goodbye and self.departure.with_another:
                     return self._end(ending("transferred"), now)  # he is in good hands
                 if goodbye:
@@ -183,14 +187,6 @@ class Call:
                 return [Note("stray", "configured")]
             case events.TextInjected(text):
                 return talk.add_text(Why.TEXT, "system", text, now) if talk else []
-            case (
-                events.DTMFRequested()
-                | events.PlayRequested()
-                | events.HoldRequested()
-                | events.DigitsWanted()
-                | events.DigitsUnwanted()
-            ):
-                return self._wishes.wished(event, talk if self._started else None, now)
             case events.MessageRejected(peer, kind):
                 return self._rejected(peer, kind, now)
             case events.PeerStalled(peer):

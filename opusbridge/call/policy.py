@@ -189,6 +189,11 @@ class CallPolicy:
         return self.session.turn_detection is None and asked
 
     @property
+    def may_ring(self) -> bool:
+        """Whether we placed the call, or may have: it is there before anybody answers."""
+        return self.arrival_seconds > ARRIVAL_SECONDS
+
+    @property
     def confirms(self) -> bool:
         """Whether speech over the agent may turn out to be none."""
         return self.barge_in and self.confirm_ms is not None

@@ -1,5 +1,6 @@
 """What is AudioCodes' own: everything is on its wire, and it rings until the first sound."""
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -137,24 +138,38 @@ def test_a_call_that_is_to_go_on_over_another_socket_has_lost_its_own() -> None:
     assert how == ending("telephony-lost")
 
 
+class Placed(TelephonyRealtimeBridge):
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.may_ring(20.0)
+
+
+async def nobody_answers(stage: Stage) -> None:
+    says = stage.caller.texts_to_send
+
+    def rings() -> list[str]:
+        return [text for text in says() if '"name":"start"' not in text]
+
+    stage.caller.texts_to_send = rings  # type: ignore[method-assign]
+
+
 def test_a_call_that_we_placed_may_ring_before_it_starts() -> None:
-    class Placed(TelephonyRealtimeBridge):
-        def __init__(self, *arguments: Any, **more: Any) -> None:
-            super().__init__(*arguments, **more)
-            self.may_ring(20.0)
-
-    async def during(stage: Stage) -> None:
-        says = stage.caller.texts_to_send
-
-        def rings() -> list[str]:
-            return [text for text in says() if '"name":"start"' not in text]
-
-        stage.caller.texts_to_send = rings  # type: ignore[method-assign]
-
-    stage, how = in_virtual_time(play(Placed, STEPS, agent=AGENT, during=during))
+    stage, how = in_virtual_time(play(Placed, STEPS, agent=AGENT, during=nobody_answers))
 
     assert how == ending("no-start")
     assert stage.at(EndCall)[0] - stage.at(events.CallArrived)[0] == pytest.approx(20.0)
+
+
+def test_one_that_rings_is_hung_up_at_the_providers_too() -> None:
+    async def during(stage: Stage) -> None:
+        await nobody_answers(stage)
+        await stage.until(lambda: bool(stage.at(events.CallArrived)))
+        stage.bridge.hang_up("a wrong number")
+
+    stage, how = in_virtual_time(play(Placed, STEPS, agent=AGENT, during=during))
+
+    assert how == ending("hung-up-by-operator")
+    assert '"name": "hangup"' in json.dumps([text for _, text in stage.telephony.sent])
 
 
 def test_what_the_provider_hands_over_is_told_when_the_call_starts() -> None:

@@ -249,6 +249,22 @@ def test_one_that_may_ring_is_waited_for_as_long_as_it_may() -> None:
     assert wait(call, 60.0) == [(15.0, EndCall(ending("no-start")))]
 
 
+@pytest.mark.parametrize(("reason", "goodbye"), [("hung-up-by-operator", False), ("drained", True)])
+def test_one_that_rings_is_hung_up_at_once(reason: str, goodbye: bool) -> None:
+    call = arrived(replace(policy(), arrival_seconds=180.0))
+
+    found = call.handle(events.HangUpRequested(reason, goodbye), 5.0)
+    assert found == [HangUp(reason), EndCall(ending(reason))]
+
+
+def test_one_that_somebody_has_answered_is_taken_leave_of() -> None:
+    call = arrived(replace(policy(), arrival_seconds=180.0))
+    call.handle(events.CallStarted(), 30.0)
+
+    found = call.handle(events.HangUpRequested("hung-up-by-operator"), 31.0)
+    assert EndCall not in kinds(found)
+
+
 # --- In between -------------------------------------------------------------------------
 
 
