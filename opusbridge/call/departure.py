@@ -284,6 +284,7 @@ class Departure:
     def _pressed(self, reason: str, talk: Conversation, now: float) -> list[Effect]:
         pressed = reason == PRESSED
         noted = Note("keys-pressed") if pressed else Note("keys-failed", reason)
+        self._keys.digits = self._keys.digits if pressed else ""  # the rest would be another number
         if self.closing is not None:  # meanwhile, and nobody has told him why
             return [noted, *say_stored(talk, self.unsaid, now)]
         if pressed:
@@ -355,7 +356,7 @@ class Departure:
         self.away = talk.response.door.away = True
         self._gone_at, self._release_at = None, now + KEEP_MODEL_SECONDS
         if self.pressing:  # nobody is asked anything: he is back when they are pressed
-            self._gone_at, self._release_at = now + RETURN_SECONDS, None
+            self._gone_at, self._release_at = now + self._keys.seconds, None
             talk.response.door.unheard(talk.voice.agent_audible(now), now)
         # There is no line any more to clear.
         told = [one for one in talk.hush(now) if not isinstance(one, effects.ClearPlayout)]

@@ -29,6 +29,9 @@ HANDED_OVER = frozenset({"transferred", "agent-hung-up", "unknown"})
 LEAVE_SECONDS = 10.0
 #: Nobody took his call, and his line is to be ours again: it is within this, or he is gone.
 RETURN_SECONDS = 15.0
+#: So many keys can be pressed at once (Twilio's ``<Play digits>``), and each takes so long.
+MOST_KEYS = 32
+KEY_SECONDS = 0.5
 #: While he is away the model's session is kept for so long: longer than a telephone rings.
 KEEP_MODEL_SECONDS = 30.0
 
@@ -82,6 +85,8 @@ class KeysToPress:
     """For the other end, where they take the line: when everything was heard, and together."""
 
     digits: str = ""
+    seconds: float = RETURN_SECONDS
+    """Within which he is back from those that were taken."""
     _turn_until: float | None = None
     """How long they wait for the end of a turn."""
 
@@ -96,5 +101,7 @@ class KeysToPress:
         return now >= self._turn_until
 
     def taken(self) -> Private[str]:
-        digits, self.digits, self._turn_until = Private(self.digits), "", None
-        return digits
+        """As many as can be pressed at once; the others are when he is back from that."""
+        taken, self.digits = self.digits[:MOST_KEYS], self.digits[MOST_KEYS:]
+        self._turn_until, self.seconds = None, RETURN_SECONDS + KEY_SECONDS * len(taken)
+        return Private(taken)

@@ -9,8 +9,10 @@ from opusbridge.call.call import Call
 from opusbridge.call.farewell import (
     HANG_UP_THERE_SECONDS,
     KEEP_MODEL_SECONDS,
+    KEY_SECONDS,
     LEAVE_SECONDS,
     LOOK_SECONDS,
+    MOST_KEYS,
     RETURN_SECONDS,
     TAIL_SECONDS,
     TURN_SECONDS,
@@ -572,7 +574,8 @@ def test_keys_that_could_not_be_pressed_are_told() -> None:
 def test_who_does_not_come_back_from_the_keys_is_lost() -> None:
     (*_, (at, end)) = passes(pressing(), 100.0)
 
-    assert (at, end) == (LEFT + RETURN_SECONDS, EndCall(ending("telephony-lost")))
+    expected = LEFT + RETURN_SECONDS + 2 * KEY_SECONDS
+    assert (at, end) == (expected, EndCall(ending("telephony-lost")))
 
 
 def test_a_hang_up_that_is_wished_meanwhile_waits_until_he_is_back() -> None:
@@ -618,6 +621,45 @@ def test_further_keys_are_pressed_when_he_is_back_from_the_first() -> None:
 
     assert effects.SendDTMF(Private("34")) in comes_back(call, 2.0)
     assert call.departure.pressing
+
+
+def with_many_keys() -> Call:
+    """More were asked for while the first were pressed than can be at once."""
+    call = pressing()
+    for digits in ("1" * 20, "2" * 20):
+        call.handle(events.DTMFRequested(Private(digits)), 1.3)
+    return call
+
+
+def test_no_more_keys_are_pressed_at_once_than_twilio_takes() -> None:
+    call = with_many_keys()
+
+    first = effects.SendDTMF(Private("1" * 20 + "2" * (MOST_KEYS - 20)))
+    assert first in comes_back(call, 2.0)
+    call.handle(events.CallerHungUp("caller-hung-up"), 3.0)
+    assert effects.SendDTMF(Private("2" * (40 - MOST_KEYS))) in comes_back(call, 20.0)
+
+
+def test_many_keys_take_their_time() -> None:
+    call = with_many_keys()
+    comes_back(call, 2.0)
+    call.handle(events.CallerHungUp("caller-hung-up"), 3.0)
+
+    (*_, (at, end)) = passes(call, 100.0)
+    assert (at, end) == (
+        3.0 + RETURN_SECONDS + MOST_KEYS * KEY_SECONDS,
+        EndCall(ending("telephony-lost")),
+    )
+
+
+def test_the_rest_of_keys_that_could_not_be_pressed_is_not_pressed_either() -> None:
+    call = with_many_keys()
+    comes_back(call, 2.0)
+
+    found = call.handle(events.TransferFailed("error"), 3.0)
+    assert told(found) == ["The keys could not be pressed."]
+    assert effects.SendDTMF not in [type(one) for one in found]
+    assert call.departure.idle
 
 
 def test_a_file_that_is_to_be_played_meanwhile_is_heard_when_he_is_back() -> None:
