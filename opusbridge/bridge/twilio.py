@@ -30,6 +30,8 @@ log = Log("opusbridge.bridge")
 LOOK_SECONDS = 15.0
 #: A call is over: so many seconds later what became of its transfer has been told, or never is.
 TOLD_SECONDS = 3.0
+#: Twilio was told to end a call, and its answer was lost: it is seen so many seconds later.
+DONE_SECONDS = 3.0
 
 
 def undiallable(agent: Agent) -> list[str]:
@@ -164,20 +166,27 @@ class TwilioRealtimeBridge(RealtimeBridge):
 
     async def _hang_up(self, call_sid: str, *, away: bool) -> None:
         """``away``: he is with another party, and there is no stream that would end."""
+        done = False
         if self._rest is not None:
             try:
                 await self._rest.hang_up(call_sid)
+                done = True
             except TwilioRestError as error:
                 log.warning("hang-up by REST failed", **error.facts)
-                if away:
-                    self._happened(events.HangUpFailed())
-                    return await self._look_after(call_sid)
-            else:
-                if away:
-                    self._happened(events.CallerHungUp("caller-hung-up"))
-                return  # else Twilio ends the stream, and that ends the call
-        await self._line.socket.close()
-        self._happened(events.TelephonyLost())
+                done = away and not error.refused and await self._seen_to_be_over(call_sid)
+        if away and done:
+            self._happened(events.CallerHungUp("caller-hung-up"))
+        elif away:
+            self._happened(events.HangUpFailed())
+            await self._look_after(call_sid)
+        elif not done:  # else Twilio ends the stream, and that ends the call
+            await self._line.socket.close()
+            self._happened(events.TelephonyLost())
+
+    async def _seen_to_be_over(self, call_sid: str) -> bool:
+        """Of a call that Twilio was told to end, while nobody knows whether it does."""
+        await asyncio.sleep(DONE_SECONDS)
+        return await self._is_over(call_sid)
 
     async def _redirect(self, call_sid: str, document: str) -> None:
         if self._rest is None:  # by a rule of the agent's: nobody asked whether it may
@@ -199,14 +208,18 @@ class TwilioRealtimeBridge(RealtimeBridge):
     async def _look_after(self, call_sid: str) -> None:
         """Of one who may be on his way, or hung up: if his call is over, nobody may tell us."""
         assert self._call is not None
-        assert self._rest is not None
         while self._call.departure.handing_over:
             await asyncio.sleep(LOOK_SECONDS)
-            try:
-                if self._call.departure.away and await self._rest.is_over(call_sid):
-                    return await self._gave_up()
-            except TwilioRestError:
-                pass  # it was told why when more was asked than to look
+            if self._call.departure.away and await self._is_over(call_sid):
+                return await self._gave_up()
+
+    async def _is_over(self, call_sid: str) -> bool:
+        """As far as anybody knows."""
+        assert self._rest is not None
+        try:
+            return await self._rest.is_over(call_sid)
+        except TwilioRestError:
+            return False  # it was told why when more was asked than to look
 
     async def _gave_up(self) -> None:
         await asyncio.sleep(TOLD_SECONDS)

@@ -388,6 +388,28 @@ def test_who_was_not_hung_up_is_not_told_to_be(over: bool, reason: str) -> None:
     assert how == ending(reason)
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(None, "hung-up-by-operator"), (503, "hung-up-by-operator"), (429, "caller-hung-up")],
+)
+@pytest.mark.slow
+def test_a_hang_up_whose_answer_was_lost_is_the_operators_where_it_was_done(
+    answer: int | None, reason: str
+) -> None:
+    story = Story()
+    story.rest.hangs_up, story.rest.over, story.rest.looked = answer, True, 1
+
+    async def during(stage: Stage) -> None:
+        await story.leaves(stage)
+        story.bridge.hang_up("hung-up-by-operator")
+
+    _, how = in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert how == ending(reason)
+
+
 PRESS = Reply("One moment.", None, (ToolCallReply("send_dtmf", '{"digits": "12#"}'),))
 
 
