@@ -69,6 +69,7 @@ class Departure:
         self._comes_back: str | None = None  # he does, for this reason
         self._release_at: float | None = None  # when nobody may need the model any more
         self._farewell: Farewell | None = None
+        self._undone: Farewell | None = None  # there; it is made up for if he comes back
         self._transferring = False  # of the two ways to part, the one that may fail
         self._last_resort = False  # and then there is no other way
         self._look_at: float | None = None
@@ -235,6 +236,7 @@ class Departure:
     def _hang_up_there(self, then: effects.HangUp, now: float) -> list[Effect]:
         """There is a line to close, if not to us, and nobody on ours to wait for."""
         self._farewell, self._transferring = None, False
+        self._undone = Farewell(then, now, False, awaits_reply=False)
         self.parting, self._gone_at = ending(then.reason), now + HANG_UP_THERE_SECONDS
         return [then]
 
@@ -268,6 +270,7 @@ class Departure:
         if pressing:
             return self._pressed(reason, talk, now)
         talk.barge_in.leaving = False
+        self._farewell, self._undone = self._farewell or self._undone, None
         noted = Note("transfer-failed", reason)
         if self.closing is not None:
             return [noted, *say_stored(talk, self.unsaid, now)]

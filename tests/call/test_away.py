@@ -359,6 +359,16 @@ def test_one_whom_the_provider_does_not_hang_up_stays_with_the_other() -> None:
     assert found == [EndCall(ending("transferred"))]
 
 
+def test_one_who_comes_back_though_he_was_to_be_hung_up_on_is_hung_up_on_then() -> None:
+    call = hung_up_there()
+    call.handle(events.HangUpFailed(), 20.0)
+
+    found = comes_back(call, 60.0)
+    assert told(found) == []
+    found += [one for _, one in passes(call, 65.0)]
+    assert HangUp("hung-up-by-operator") in found
+
+
 def test_nobody_says_that_he_was_hung_up_who_does_not_know_it() -> None:
     (*_, last) = passes(hung_up_there(), 300.0)
 
