@@ -7,7 +7,8 @@ thereby is read here as strictly as Twilio reads it.
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -142,13 +143,22 @@ class Account:
         """The TwiML for which a stream was ended, once."""
         return self._twiml.pop(call_sid, None)
 
-    async def stays(self, call_sid: str, seconds: float) -> bool:
-        """Where he was taken to, for so long; ``False``: he is hung up before that."""
+    @contextmanager
+    def elsewhere(self, call_sid: str) -> Iterator[asyncio.Event]:
+        """Where he was taken to: his call is not over meanwhile, unless he is hung up there, which
+        sets the event."""
         there = self._elsewhere[call_sid]
         try:
+            yield there
+        finally:
+            if self._elsewhere[call_sid] is there:
+                del self._elsewhere[call_sid]
+
+    async def stays(self, call_sid: str, seconds: float) -> bool:
+        """There, for so long; ``False``: he is hung up before that."""
+        try:
             async with asyncio.timeout(seconds):
-                await there.wait()
+                await self._elsewhere[call_sid].wait()
         except TimeoutError:
-            del self._elsewhere[call_sid]
             return True
         return False

@@ -187,6 +187,11 @@ class Telephone:
     async def _transfer(self, caller: SimulatedTwilio, document: str, account: Account) -> TwiML:
         """It rings there, or keys are pressed, and the bridge is asked what to do then, unless the
         caller is hung up meanwhile."""
+        with account.elsewhere(caller.call_sid) as hung_up:
+            twiml = await self._elsewhere(caller, document, account)
+        return TwiML() if hung_up.is_set() else twiml
+
+    async def _elsewhere(self, caller: SimulatedTwilio, document: str, account: Account) -> TwiML:
         dial = read_order(document)
         if isinstance(dial, Keys):
             caller.pressed_by_bridge.append(dial.digits)

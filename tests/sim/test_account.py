@@ -8,6 +8,7 @@ import pytest
 from opusbridge.protocols.twilio import twiml
 from opusbridge.sim.account import Account, Dial, Keys, TwiMLRefused, read_order
 from opusbridge.sim.callers import Person, SimulatedTwilio, Wait
+from opusbridge.sim.telephone import Telephone, TwiML
 
 CALL = "CA" + "1" * 32
 
@@ -42,12 +43,15 @@ async def test_who_is_off_his_stream_is_still_there_until_he_is_hung_up() -> Non
     account = Account()
     calling(account)
     account.update(CALL, {"Twiml": "<Response/>"})
-    staying = asyncio.create_task(account.stays(CALL, 60.0))
-    await asyncio.sleep(0.0)
+    with account.elsewhere(CALL) as hung_up:
+        staying = asyncio.create_task(account.stays(CALL, 60.0))
+        await asyncio.sleep(0.0)
 
-    assert account.status(CALL) == "in-progress"
-    assert account.update(CALL, {"Status": "completed"}) == 200
-    assert not await staying
+        assert account.status(CALL) == "in-progress"
+        assert account.update(CALL, {"Status": "completed"}) == 200
+        assert not await staying
+        assert hung_up.is_set()
+        assert account.status(CALL) == "completed"
     assert account.status(CALL) == "completed"
     assert account.update(CALL, {"Status": "completed"}) == 404
 
@@ -57,10 +61,44 @@ async def test_when_what_took_him_off_is_over_so_is_his_call_but_for_another_str
     caller = calling(account)
     account.update(CALL, {"Twiml": "<Response/>"})
 
-    assert await account.stays(CALL, 0.0)
+    with account.elsewhere(CALL):
+        assert await account.stays(CALL, 0.0)
+        assert account.status(CALL) == "in-progress", "he is asked for meanwhile"
     assert account.status(CALL) == "completed"
     caller.another_stream("MZ2", {}, 1.0)
     assert (account.status(CALL), account.status("CA-of-somebody")) == ("in-progress", None)
+
+
+async def test_other_twiml_meanwhile_takes_him_off_anew() -> None:
+    account = Account()
+    calling(account)
+    account.update(CALL, {"Twiml": "<Response/>"})
+
+    with account.elsewhere(CALL):
+        assert account.update(CALL, {"Twiml": "<Response/>"}) == 200
+    assert account.status(CALL) == "in-progress"
+
+
+@pytest.mark.parametrize("hung_up", [False, True])
+async def test_who_is_coming_back_is_still_there_while_twilio_asks_the_way(hung_up: bool) -> None:
+    account, seen = Account(), []
+
+    class Asking(Telephone):
+        async def _asked(self, url: str, call_sid: str, **more: str) -> TwiML:
+            seen.append(account.status(call_sid))
+            if hung_up:
+                account.update(call_sid, {"Status": "completed"})
+            return TwiML("wss://voice.example.com/twilio/media")
+
+    caller, after = calling(account), "https://voice.example.com/twilio/after"
+    account.update(CALL, {"Twiml": twiml.press("1", after)})
+    document = account.taken_off(CALL)
+    assert document is not None
+    found = await Asking("", account=account)._transfer(caller, document, account)
+
+    assert seen == ["in-progress"]
+    assert (found.stream_url is None) == hung_up
+    assert account.status(CALL) == "completed", "but for another stream"
 
 
 async def test_what_is_nothing_or_too_long_changes_nothing() -> None:
