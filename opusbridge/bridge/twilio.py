@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, repeat
 
 from opusbridge import effects, events
 from opusbridge.agent import Agent
@@ -26,8 +27,9 @@ from opusbridge.protocols.twilio.protocol import TwilioProtocol
 
 log = Log("opusbridge.bridge")
 
-#: Seconds between looks whether a caller's call is over, where nobody may tell us.
-LOOK_SECONDS = 15.0
+#: Seconds between looks whether the call of one who is away is over, as nobody may be able to tell
+#: us; the last for good.
+LOOK_SECONDS = (15.0, 15.0, 30.0, 120.0)
 #: A call is over: so many seconds later what became of its transfer has been told, or never is.
 TOLD_SECONDS = 3.0
 #: Twilio was told to end a call, and its answer was lost: it is seen so many seconds later.
@@ -92,6 +94,7 @@ class TwilioRealtimeBridge(RealtimeBridge):
             call_id=call_id,
         )
         self._rest, self._after_url = rest, after_url
+        self._looks = False  # whether the call of a caller who is away is over
 
     # --- After a transfer ---------------------------------------------------------------
 
@@ -204,14 +207,20 @@ class TwilioRealtimeBridge(RealtimeBridge):
         else:
             returns = self.traits.transfers_return
             self._happened(events.TransferUnderWay() if returns else events.TransferSucceeded())
+            if returns:
+                await self._look_after(call_sid)
 
     async def _look_after(self, call_sid: str) -> None:
         """Of one who may be on his way, or hung up: if his call is over, nobody may tell us."""
+        if self._looks:  # for an earlier transfer, whose next look this one gets
+            return
         assert self._call is not None
+        self._looks, pauses = True, chain(LOOK_SECONDS, repeat(LOOK_SECONDS[-1]))
         while self._call.departure.handing_over:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(next(pauses))
             if self._call.departure.away and await self._is_over(call_sid):
                 return await self._gave_up()
+        self._looks = False
 
     async def _is_over(self, call_sid: str) -> bool:
         """As far as anybody knows."""

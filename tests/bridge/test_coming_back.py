@@ -280,14 +280,33 @@ def gone(how: str, answers: int | None) -> tuple[Story, list[float], Ending]:
     return story, began, how_it_ended
 
 
-@pytest.mark.parametrize("answers", [None, 503])
+@pytest.mark.parametrize("answers", [None, 503, 200])
 @pytest.mark.slow
-def test_who_hung_up_while_a_transfer_got_no_answer_is_not_waited_for(answers: int | None) -> None:
+def test_who_hung_up_while_nobody_could_ask_how_to_go_on_is_not_waited_for(
+    answers: int | None,
+) -> None:
     story, (left, ended), how = gone("looked", answers)
 
     assert how == ending("caller-hung-up")
     assert ended - left < 40.0, "he was missed on the second look"
     assert story.rest.looked == 2
+
+
+@pytest.mark.slow
+def test_a_long_transfer_is_looked_at_seldom() -> None:
+    story = Story()
+
+    async def during(stage: Stage) -> None:
+        await story.leaves(stage)
+        await asyncio.sleep(3600.0)
+        assert not story.bridge.dial_ended({"DialCallStatus": "completed"})
+
+    _, how = in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert how == ending("transferred")
+    assert story.rest.looked == 3 + (3600 - 60) // 120
 
 
 @pytest.mark.slow
