@@ -8,6 +8,7 @@ by its id.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +38,10 @@ HangUp = Callable[[str], Awaitable[None]]
 
 #: Seconds after which a call nobody has heard of will not come any more: ringing takes a minute.
 DIALLING_SECONDS = 180.0
+
+#: So many who call in may be taken for one that we placed, beyond those: until a call starts, which
+#: one who calls in does within a second or so, nobody can tell, and one of ours is not to be lost.
+CALLING_IN = 5
 
 #: Seconds between looks at whether the file names calls of more than a day ago.
 FORGET_SECONDS = 3600.0
@@ -108,6 +113,8 @@ class Outbound:
         self._wall_clock, self._pause = wall_clock, pause
         self._orders: dict[str, Order] = {}
         self._progress: dict[str, _Progress] = {}
+        self._unsettled: dict[str, str] = {}
+        """The telephony sides of live calls that may be ours, and have not started."""
         self._came_as: dict[str, str] = {}
         """The order of a call that has another id than it."""
         self._forgotten_here_alone = False
@@ -185,20 +192,27 @@ class Outbound:
             return NO_PROVIDER
         if self._calls.draining:
             return DRAINING
-        if self._calls.full_with(len(self._ringing())):
+        if self._calls.full_with(self._ringing_elsewhere()):
             return FULL
         if 0 < self._caps.per_day <= len(self._orders):
             return TOO_MANY
         to_number = sum(placed.to == order.to for placed in self._orders.values())
         return TOO_MANY_TO_NUMBER if 0 < self._caps.per_number <= to_number else None
 
-    def _ringing(self) -> list[str]:
+    def _ringing_elsewhere(self) -> int:
+        """How many may ring besides the live calls: those that may be they are no others."""
+        live = Counter(self._unsettled.values()).items()
+        twice = sum(min(calls, len(self._ringing(side))) for side, calls in live)
+        return len(self._ringing()) - twice
+
+    def _ringing(self, telephony: str | None = None) -> list[str]:
         """Those that may still be picked up; whoever has done so takes a place of his own."""
         since = self._wall_clock() - DIALLING_SECONDS
         return [
             call_id
             for call_id, order in self._orders.items()
             if order.at >= since
+            and telephony in (None, order.telephony)
             and not self._progress[call_id].picked_up
             and self._progress[call_id].how is None
             and self._calls.describe(call_id) is None
@@ -263,13 +277,22 @@ class Outbound:
                 return call_id
         return None
 
-    def awaits(self, telephony: str) -> bool:
-        """Whether a call may be one that we placed, by an id that we have not been told yet."""
-        return any(
-            self._orders[call_id].telephony == telephony
-            and not self._progress[call_id].provider_call_id
-            for call_id in self._ringing()
-        )
+    def may_be_placed(self, call_id: str, telephony: str) -> bool:
+        """Whether a live call may be one that we placed, by an id that we have not been told yet.
+
+        No more may be at once than are awaited, and :data:`CALLING_IN`, until :meth:`settled`.
+        """
+        ringing = self._ringing(telephony)
+        awaited = sum(not self._progress[one].provider_call_id for one in ringing)
+        live = Counter(self._unsettled.values())[telephony]
+        if awaited == 0 or live >= awaited + CALLING_IN:
+            return False
+        self._unsettled[call_id] = telephony
+        return True
+
+    def settled(self, call_id: str) -> None:
+        """It has started, or is over: it rings no longer."""
+        self._unsettled.pop(call_id, None)
 
     def came_as(self, order_id: str, telephony: str, provider_call_id: str, call_id: str) -> None:
         """A live call says that it is this order's: from now on it is known by both ids.

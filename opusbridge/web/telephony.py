@@ -237,19 +237,21 @@ class Telephony:
         call_id = self._outbound.placed_as("audiocodes", conversation)
         bridge = self._calls.audiocodes(seam, self._dial, call_id)
         self._conversations[conversation] = bridge
-        if call_id is not None or self._outbound.awaits("audiocodes"):
+        if call_id is not None or self._outbound.may_be_placed(bridge.call_id, "audiocodes"):
             bridge.may_ring(DIALLING_SECONDS)
         bridge.on_started = partial(self._started, bridge.call_id, conversation)
         seam.on_bad = bridge.rejected
         try:
             await self._run(bridge, place)
         finally:
+            self._outbound.settled(bridge.call_id)
             if self._conversations.get(conversation) is bridge:
                 del self._conversations[conversation]
 
     def _started(self, call_id: str, conversation: str, parameters: Mapping[str, str]) -> None:
         """The call may be faster than the answer to our order, or that may not name it: then only
         what we gave along with the order tells whose it is."""
+        self._outbound.settled(call_id)
         order_id = ordered_as(parameters)
         if order_id is not None:
             self._outbound.came_as(order_id, "audiocodes", conversation, call_id)

@@ -22,13 +22,14 @@ from opusbridge.sim.switchboard import Switchboard
 from opusbridge.web import outbound as room
 from opusbridge.web.calls import Calls
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
-from opusbridge.web.outbound import Caps, Dial, Outbound
+from opusbridge.web.outbound import CALLING_IN, Caps, Dial, Outbound
 from tests.web.serving import (
     ACCOUNT,
     CALL,
     PUBLIC,
     TOKEN,
     House,
+    PretendBridge,
     house,
     start,
     stream_signature,
@@ -753,6 +754,41 @@ async def test_one_that_comes_before_the_answer_to_the_order_is_known_by_what_wa
     assert live["call_id"] == bridge.call_id
     assert "dialling" not in [call["state"] for call in listed.json()["calls"]]
     assert found["ending"]["reason"] == "hung-up-by-operator"
+
+
+async def initiated(server: House, number: int) -> PretendBridge:
+    """A call of AudioCodes that has not started yet."""
+    socket = await server.upgrade("/audiocodes")
+    await socket.send(f'{{"type": "session.initiate", "conversationId": "conversation-{number}"}}')
+    return await server.bridges.get()
+
+
+async def test_for_one_nameless_order_only_a_few_calls_may_ring(tmp_path: Path) -> None:
+    provider = Provider(None)
+    async with a_house(tmp_path, {"audiocodes": provider}, allow_unauthenticated=True) as server:
+        await place(server, **{**WISH, "telephony": "audiocodes"})
+        bridges = [await initiated(server, number) for number in range(CALLING_IN + 2)]
+        assert bridges[0].on_started is not None
+        bridges[0].on_started({})  # whoever he is, he rings no longer
+        bridges[1].hang_up("caller-hung-up")
+        async with asyncio.timeout(5.0):
+            while server.calls.count == len(bridges):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        bridges += [await initiated(server, 100 + number) for number in range(3)]
+
+    rang = [("may_ring",) in bridge.done for bridge in bridges]
+    assert rang == [True] * (CALLING_IN + 1) + [False, True, True, False]
+
+
+async def test_a_call_that_rings_on_a_socket_takes_one_place_not_two(tmp_path: Path) -> None:
+    more = {"allow_unauthenticated": True, "max_calls": 2}
+    async with a_house(tmp_path, {"audiocodes": Provider(None)}, **more) as server:
+        wish = {**WISH, "telephony": "audiocodes"}
+        await place(server, **wish)
+        await initiated(server, 1)
+        second, third = await place(server, **wish), await place(server, **wish)
+
+    assert [second.status_code, third.status_code] == [202, 503]
 
 
 async def test_a_call_that_says_it_was_ordered_and_was_not_is_one_of_its_own(
