@@ -14,6 +14,7 @@ from opusbridge import effects, events
 from opusbridge.call.barge_in import BargeIn
 from opusbridge.call.history import UNHEARD
 from opusbridge.call.machines import earliest, is_due
+from opusbridge.call.media import HELD_AFTER_LOSS_MS, HELD_MS
 from opusbridge.call.model_side import Item, ModelSide
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import CallPolicy, model_format
@@ -207,12 +208,13 @@ class Conversation:
 
     def lost(self, now: float) -> list[Effect]:
         """The session is over; what waits is kept for another."""
+        most_ms = HELD_MS if self.model.renews(now) else HELD_AFTER_LOSS_MS
         self.model.lost()
         self.repair.session_lost()
         self.transcript.settle()
         # Whether the caller said anything to a session that was dead already, nobody knows.
         self.unheard_since = self.model.pulse.heard_at
-        self.line.close(1000 * (now - self.unheard_since))
+        self.line.close(1000 * (now - self.unheard_since), most_ms)
         over = self.response.response_id
         self.voice.session_lost()
         turn, resumed = self.barge_in.session_lost(now)

@@ -8,8 +8,8 @@ from opusbridge.audio.formats import Transcoder, silence_byte
 from opusbridge.audio.framing import Framer
 from opusbridge.sound import Audio, AudioFormat
 
-#: Caller's speech kept while the model session is not ready. Older than this it would only
-#: mislead turn detection, which would see it all at once.
+#: Caller's speech kept while the model session is not ready, or was given up when nobody spoke.
+#: Older than this it would only mislead turn detection, which would see it all at once.
 HELD_MS = 5_000
 #: The same after the session was lost: several turns at once would cut each other off.
 HELD_AFTER_LOSS_MS = 1_500

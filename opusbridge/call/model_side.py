@@ -119,9 +119,13 @@ class ModelSide:
         self.pulse.old = now >= self.renew_at and turns_are_told
         self._renews_at = now if self.pulse.old and idle else None
 
+    def renews(self, now: float) -> bool:
+        """Whether another takes its place now because it is old, and the moment a quiet one."""
+        return self._renews_at == now
+
     def spent(self, replaceable: bool, now: float) -> str | None:
         """Why this session is given up now, if it is: one of errors.REASONS."""
-        if replaceable and self._renews_at == now:
+        if replaceable and self.renews(now):
             return self.worn_out or "session-expired"
         # A server that fails may still be asked; one that says nothing may not.
         return self.worn_out if replaceable or self.worn_out != "model-failed" else None

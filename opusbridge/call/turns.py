@@ -136,14 +136,15 @@ class CallerLine:
         self._line_ms = self._appended_ms
         return found
 
-    def close(self, unheard_ms: float = 0.0) -> None:
-        """The session is lost: hold again, for another.
+    def close(self, unheard_ms: float = 0.0, most_ms: int = HELD_AFTER_LOSS_MS) -> None:
+        """The session is lost: hold again, for another; ``most_ms`` at the most.
 
         ``unheard_ms``: what it was given last, and may not have heard any more.
         """
-        self.dropped_ms += unheard_ms if self._open else 0.0
+        if self._open:  # else a dial failed, and what was said of the session holds
+            self.dropped_ms += unheard_ms
+            self._held.most_ms = most_ms
         self._open = self._speaking = self.voiced = False
-        self._held.most_ms = HELD_AFTER_LOSS_MS
         self._feed_at = None
 
     def commit(self) -> list[Effect]:

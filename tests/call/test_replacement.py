@@ -288,6 +288,37 @@ def test_an_old_session_gives_way_in_a_quiet_moment_before_it_expires() -> None:
     assert [note.reason for _, note in told.notes("model-replaced")] == ["session-expired"]
 
 
+def test_a_quiet_caller_never_notices_it_however_long_the_dial_takes() -> None:
+    around = Surroundings(dial_seconds=(2.0, 2.0))
+
+    told = played(
+        story(
+            [*GREETED, Wait(14.0), HangUp()], Knobs(), Knobs(), policy=renewed, surroundings=around
+        )
+    )
+
+    (replaced,) = told.at(effects.ReplaceModel)
+    assert told.ready_after(replaced) > replaced + 2.0
+    assert told.notes("audio-dropped") == []
+    assert requests_after(told, replaced) == []
+    assert told.texts() == [("system", RECONNECTED), ("assistant", HELLO)]
+
+
+def test_what_the_caller_says_while_the_other_is_dialled_is_kept_and_answered() -> None:
+    around = Surroundings(dial_seconds=(2.0, 2.0))
+    # The old session goes at about 11.0, half a second before he begins.
+    steps = [*GREETED, Wait(5.8), asks(), WaitForAgent(), Wait(1.0), HangUp()]
+
+    told = played(story(steps, Knobs(), Knobs(), policy=renewed, surroundings=around))
+
+    (replaced,) = told.at(effects.ReplaceModel)
+    asked = told.call.caller.spoken[0].started_at
+    assert replaced < asked < told.ready_after(replaced) - 0.9
+    assert told.notes("audio-dropped") == []
+    assert requests_after(told, replaced) == ["turn"]
+    assert told.words_heard() == f"{HELLO} {ANSWER}"
+
+
 def test_nobody_who_speaks_or_waits_is_interrupted_by_that() -> None:
     told = played(story([*ASKS_ONCE[:-1], Wait(5.0), HangUp()], Knobs(), Knobs(), policy=renewed))
 

@@ -110,6 +110,20 @@ def test_after_a_loss_less_is_held_and_what_was_dropped_is_told_once() -> None:
     assert line.dropped_ms == 0.0
 
 
+def test_where_we_chose_the_moment_as_much_is_held_as_before_the_first_session() -> None:
+    line = open_line()
+    line.close(most_ms=HELD_MS)
+    line.spoke(frame(3000), 4.0)
+    line.close()  # the dial failed
+
+    assert line.dropped_ms == 0.0
+    assert appended_ms(line.open(5.0)) == 3000
+
+    line.close()
+    line.spoke(frame(3000), 9.0)
+    assert line.dropped_ms == 3000.0
+
+
 def test_a_lost_session_has_the_caller_held_for_the_next() -> None:
     line = in_mid_speech()
     line.close()
