@@ -290,7 +290,7 @@ class Conversation:
         filtered = (event.status, event.reason) == ("incomplete", "content_filter")
         self._silenced = filtered and heard and self.response.may_play(event.response_id)
         # Whatever it says of itself; and what its tools gave is answered by itself.
-        goes_on = heard or self.model.history.called_a_tool(event.response_id)
+        goes_on = heard or self.tools.used_by(event.response_id)
         self.transcript.response_over(event.response_id, event.status)
         broken_off = event.status in ("cancelled", "failed")
         return self._response_gone(event.response_id, now, broken_off) + self.response.done(

@@ -171,6 +171,11 @@ class ToolWork:
             return found
         return found + self._settled(self._mcp.refused(item_id), True, now, answer.item_id)
 
+    def used_by(self, response_id: str) -> bool:
+        """Whether this response, which is over now, called any of ours, or one of a server's of
+        which more is to be said."""
+        return self._history.called_a_tool(response_id) or self._desk.will_reply(response_id)
+
     def go_on_from(self, response_id: str | None) -> bool:
         """Whether the reply to our tools goes on where this response, cut off now, stopped."""
         return self._history.called_a_tool(response_id) and self._desk.will_reply(response_id)

@@ -1,5 +1,7 @@
 """Tools of MCP servers: run by the provider, allowed by us, answered once."""
 
+from dataclasses import replace
+
 import pytest
 
 from opusbridge import events
@@ -145,6 +147,25 @@ def test_one_that_is_never_done_is_given_up_with_its_response_and_spoken_of() ->
     assert notes(found) == ["overdue"]
     assert found.count(CancelResponse("resp_1")) == 1
     assert [one.why for one in found if isinstance(one, CreateResponse)] == ["turn+tools"]
+
+
+INCOMPLETE = replace(DONE, status="incomplete", reason="max_output_tokens")
+
+
+@pytest.mark.parametrize("over", [INCOMPLETE, replace(DONE, empty=True)])
+@pytest.mark.parametrize("news", [ASKED, USED])
+def test_a_response_that_used_a_tool_is_not_asked_for_again_because_it_said_no_more(
+    over: events.ResponseDone, news: events.OfMcp
+) -> None:
+    talk = calling("mcp_1")
+    talk.handle(news, 1.2)
+
+    found = talk.handle(over, 1.3)
+    found += time_passes(talk, 4.0)
+
+    assert [one for one in found if isinstance(one, Note) and one.kind == "retry"] == []
+    asked_again = [one.why for one in found if isinstance(one, CreateResponse)]
+    assert asked_again == (["tools"] if news is USED else [])
 
 
 def test_our_own_tools_and_a_servers_are_answered_together() -> None:
