@@ -53,6 +53,11 @@ class Door:
         waiting = self.waiting.pending.causes if self.waiting.pending else ()
         return any(cause.why is Why.GREETING for cause in waiting + self.response.covering)
 
+    def owes(self, item_id: str) -> bool:
+        """Whether an answer to this item of ours waits, or is being made."""
+        waiting = self.waiting.pending.causes if self.waiting.pending else ()
+        return any(item_id in cause.items for cause in waiting + self.response.covering)
+
     @property
     def deadline(self) -> float | None:
         """When somebody will have waited long enough."""

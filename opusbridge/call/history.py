@@ -52,6 +52,7 @@ class History:
         self._notes: list[tuple[str | None, effects.AddText]] = []
         self._texts: set[str] = set()  # the agent's items that this session has as texts
         self._earlier: set[str] = set()  # what may be cut of the sessions before it
+        self._restored_outputs: set[str] = set()  # of tools, which an earlier one was told of
 
     # --- What the model is told ---------------------------------------------------------
 
@@ -100,6 +101,10 @@ class History:
             if use.output is not None and use.output_item_id == item_id:
                 return tool_call_id, told_result(use.name, use.output.value)
         return None
+
+    def is_restored(self, item_id: str) -> bool:
+        """Whether this session has this tool's output with the conversation before it."""
+        return item_id in self._restored_outputs
 
     def is_text(self, item_id: str) -> bool:
         """Whether we put this item of the agent's there: no speech will come of it."""
@@ -158,6 +163,7 @@ class History:
         found: list[Effect] = [note for after, note in self._notes if after not in known]
         lost_words = False
         self._texts.clear()
+        self._restored_outputs.clear()
         for item in items:
             found += self._restored(item, being_heard)
             found += [note for after, note in self._notes if after == item["item_id"]]
@@ -190,6 +196,7 @@ class History:
         call = effects.AddToolCall(use.item_id, tool_call_id, use.name, use.arguments)
         if use.output is None:
             return [call]
+        self._restored_outputs.add(use.output_item_id)
         return [call, effects.AddToolOutput(use.output_item_id, tool_call_id, use.output)]
 
     def _said(self, item_id: str, being_heard: Collection[str]) -> str:

@@ -71,12 +71,17 @@ class Repair:
         return found
 
     def _put_otherwise(self, item_id: str, now: float) -> list[Effect]:
-        """Say in words what a tool gave, where it could not be told as that."""
+        """Say in words what a tool gave, where it could not be told as that.
+
+        What belongs to the conversation so far was answered in it, unless that still waits.
+        """
         if (found := self._model.history.in_words(item_id)) is None:
             return []
         tool_call_id, words = found
         note = Note("repaired", "tool-output", (item_id,))
-        return [note, *self._add_text(Why.TOOLS, "system", words, now, of=tool_call_id)]
+        past = self._model.history.is_restored(item_id) and not self._response.door.owes(item_id)
+        why = None if past else Why.TOOLS
+        return [note, *self._add_text(why, "system", words, now, of=tool_call_id)]
 
     def _put_again(self, item_id: str, now: float) -> list[Effect]:
         """As the same item: there is none of that name."""

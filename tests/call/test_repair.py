@@ -125,15 +125,48 @@ def test_only_the_latest_may_still_be_refused_and_of_this_session_only() -> None
     assert told(talk.handle(refusal("text-3", "rate_limit_exceeded"), 1.4)) == []
 
 
-def test_an_output_that_a_failing_server_did_not_take_is_told_in_words_and_those_again() -> None:
+RESULT = AddText("text-1", "system", Private("The tool look_up gave this result: 7"))
+
+
+def looked_up() -> Conversation:
+    """The model is asked at 1.3 to speak of a tool's result."""
     talk = ready()
     talk.handle(events.TurnCommitted("item_1"), 1.0)
     talk.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
     talk.handle(events.ToolCalled("resp_1", "item_2", "call_1", "look_up", Private("{}")), 1.1)
     talk.handle(events.ResponseDone("resp_1", "completed"), 1.2)
     talk.tools.finished("call_1", Private("7"), False, 1.3)
+    return talk
 
-    words = AddText("text-1", "system", Private("The tool look_up gave this result: 7"))
-    assert told(talk.handle(refusal("output-1"), 1.4)) == [words]
-    assert told(talk.handle(refusal("text-1"), 1.5)) == [words]
+
+def in_another_session(talk: Conversation, at: float) -> list[Effect]:
+    talk.handle(events.ModelLost("model-lost"), at)
+    return told(talk.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), at))
+
+
+def test_an_output_that_a_failing_server_did_not_take_is_told_in_words_and_those_again() -> None:
+    talk = looked_up()
+
+    assert told(talk.handle(refusal("output-1"), 1.4)) == [RESULT]
+    assert told(talk.handle(refusal("text-1"), 1.5)) == [RESULT]
     assert answer(talk, 2, 1.6) == [CreateResponse("request-3", "tools")]
+
+
+def test_a_result_that_was_spoken_of_is_not_again_because_another_session_did_not_take_it() -> None:
+    talk = looked_up()
+    assert answer(talk, 2, 1.5) == []
+    in_another_session(talk, 100.0)
+
+    assert told(talk.handle(refusal("output-1"), 100.1)) == [RESULT]
+    assert talk.quiet
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_one_that_still_waits_for_its_answer_is_spoken_of(begun: bool) -> None:
+    talk = looked_up()
+    assert CreateResponse("request-3", "tools") in in_another_session(talk, 2.0)
+    if begun:
+        talk.handle(events.ResponseCreated("resp_3", "request-3"), 2.1)
+
+    assert told(talk.handle(refusal("output-1"), 2.1)) == [RESULT]
+    assert answer(talk, 3, 2.2) == [CreateResponse("request-4", "tools")]
