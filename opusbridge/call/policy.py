@@ -164,9 +164,10 @@ class CallPolicy:
     """An answer is owed and the caller has heard nothing for this long: one moment please."""
     resume_grace: float = 30.0
     """How long a call outlives its model session while another is dialled."""
-    renew_after: float = 3300.0
+    renew_after: float = 3480.0
     """So old, a model session gives way to another in a quiet moment, where turn detection tells
-    that it is one. At 3600 s it is over, whoever is speaking (openai-realtime 1.4)."""
+    that it is one. At 3600 s it is over, whoever is speaking (openai-realtime 1.4). Not much
+    sooner: it goes before another is known to come."""
     give_up: str = "wait"
     """After an apology: ``wait`` for the caller, ``transfer`` or ``hang_up``."""
     give_up_target: Private[str] | None = None
