@@ -179,7 +179,7 @@ class Conversation:
     def quiet(self) -> bool:
         """Whether nobody owes anybody anything. While there is no session nobody can know."""
         idle = self.model.ready and self.response.at_rest and not self.tools.owing
-        return idle and not self.response.caller_turn_under_way
+        return idle and not (self.response.caller_turn_under_way or self.repair.owing)
 
     @property
     def owes_sound(self) -> bool:
@@ -375,7 +375,8 @@ class Conversation:
     def deadline(self) -> float | None:
         """Of everything but the line, which has its own."""
         talk = self.response.deadline, self.voice.deadline, self.barge_in.deadline
-        return earliest(*talk, self.tools.deadline, self.model.session_due, self._pulse_due)
+        told = self.tools.deadline, self.repair.deadline
+        return earliest(*talk, *told, self.model.session_due, self._pulse_due)
 
     @property
     def _pulse_due(self) -> float | None:
@@ -383,7 +384,7 @@ class Conversation:
 
     def timed_out(self, now: float) -> list[Effect]:
         found = self.voice.timed_out(now) + self.line.feed(now) + self.barge_in.timed_out(now)
-        found += self.tools.timed_out(now) + self.model.timed_out(now)
+        found += self.tools.timed_out(now) + self.repair.timed_out(now) + self.model.timed_out(now)
         if is_due(self.response.deadline, now):
             before = self.response.response_id
             found += self.response.timed_out(now, settle=False)

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from opusbridge import effects, events
+from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.model_side import Item, ModelSide
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.refusals import Reaction, is_passing, reaction_to
 from opusbridge.call.response import ResponseLifecycle
+from opusbridge.call.retries import LONGEST_HINT_SECONDS
 from opusbridge.effects import Effect, Note
 
 #: Texts that may still be refused: that is told within round trips.
 MOST_TEXTS = 16
-#: How often a text is told again; what a server refuses thrice for now it refuses.
-MOST_TIMES_AGAIN = 2
 
 
 @dataclass(slots=True)
@@ -25,6 +25,8 @@ class _Text:
     added: effects.AddText
     why: Why | None
     times_again: int = 0
+    again_at: float | None = None
+    """When to tell it again, if that waits."""
 
 
 class Repair:
@@ -65,7 +67,7 @@ class Repair:
                 # The request behind the item is on its way already: these ask for another.
                 found += self._put_otherwise(event.item_id, now)
                 if is_passing(event.code, event.type):
-                    found += self._put_again(event.item_id, now)
+                    found += self._put_again(event, event.item_id, now)
             case _:
                 pass
         return found
@@ -83,14 +85,43 @@ class Repair:
         why = None if past else Why.TOOLS
         return [note, *self._add_text(why, "system", words, now, of=tool_call_id)]
 
-    def _put_again(self, item_id: str, now: float) -> list[Effect]:
-        """As the same item: there is none of that name."""
-        text = self._texts.get(item_id)
-        if text is None or text.times_again >= MOST_TIMES_AGAIN:
+    def _put_again(self, event: events.ModelErred, item_id: str, now: float) -> list[Effect]:
+        """As often as a response is asked for; a limit is waited for, a mishap is not."""
+        text, backoff = self._texts.get(item_id), self._response.policy.backoff
+        if text is None or text.times_again >= len(backoff):
             return []
-        text.times_again += 1
+        hint, mishap = event.retry_after_seconds, "server_error" in (event.code, event.type)
+        if hint is None and mishap:
+            return self._tell_again(text, now)
+        wait = backoff[text.times_again] if hint is None else min(hint, LONGEST_HINT_SECONDS)
+        text.again_at = now + wait
+        return []
+
+    def _tell_again(self, text: _Text, now: float) -> list[Effect]:
+        """As the same item: there is none of that name."""
+        item_id = text.added.item_id
+        text.times_again, text.again_at = text.times_again + 1, None
         found = [Note("repaired", "text", (item_id,)), *self._tell(text.added)]
         if text.why is None:
             return found
         again = Cause(text.why, f"{item_id}-again-{text.times_again}", frozenset({item_id}))
         return found + self._response.user_input(again, now)
+
+    # --- Time ---------------------------------------------------------------------------
+
+    @property
+    def owing(self) -> bool:
+        """Whether the caller waits for an answer to what is still to be told again."""
+        return any(text.why is not None for text in self._waiting)
+
+    @property
+    def deadline(self) -> float | None:
+        return earliest(*(text.again_at for text in self._waiting))
+
+    def timed_out(self, now: float) -> list[Effect]:
+        due = [text for text in self._waiting if is_due(text.again_at, now)]
+        return [effect for text in due for effect in self._tell_again(text, now)]
+
+    @property
+    def _waiting(self) -> list[_Text]:
+        return [text for text in self._texts.values() if text.again_at is not None]

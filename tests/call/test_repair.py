@@ -1,5 +1,7 @@
 """What the model refuses of what it was told or asked, and how it is told or asked again."""
 
+from dataclasses import replace
+
 import pytest
 
 from opusbridge import events
@@ -7,7 +9,8 @@ from opusbridge.call.conversation import Conversation
 from opusbridge.call.model_side import MOST_SERVER_ERRORS
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import TWILIO, CallPolicy
-from opusbridge.call.repair import MOST_TEXTS, MOST_TIMES_AGAIN
+from opusbridge.call.repair import MOST_TEXTS
+from opusbridge.call.retries import LONGEST_HINT_SECONDS
 from opusbridge.call.transcript import Transcript
 from opusbridge.effects import (
     AddText,
@@ -67,19 +70,38 @@ def test_keys_that_a_failing_server_did_not_take_are_told_again_and_answered() -
     assert [item["text"] for item in talk.transcript.items()] == ["Keypad: 123#"]
 
 
-def test_they_are_not_told_for_ever_but_every_time_they_are_they_are_asked_about() -> None:
+LIMIT = "rate_limit_exceeded"
+
+
+def test_they_are_told_as_often_as_a_response_is_asked_for_and_asked_about_each_time() -> None:
+    talk, now = ready(), 1.0
+    assert told(talk.add_text(Why.KEYS, "user", KEYS.text, now))[0] == KEYS
+    for time, wait in enumerate(talk.policy.responses.backoff, 1):
+        assert told(talk.handle(refusal("text-1", LIMIT), now)) == []
+        assert answer(talk, time, now) == []
+        assert (talk.quiet, talk.owes_sound) == (False, True)
+
+        assert talk.repair.deadline == now + wait
+        assert told(talk.timed_out(now + wait - 0.01)) == []
+        now += wait
+        again = [KEYS, CreateResponse(f"request-{time + 1}", "keys")]
+        assert told(talk.timed_out(now)) == again
+        assert told(talk.timed_out(now)) == []
+
+    assert talk.handle(refusal("text-1", LIMIT), now) == [Note("refused", LIMIT)]
+    assert talk.repair.deadline is None
+
+
+@pytest.mark.parametrize(("hint", "wait"), [(0.5, 0.5), (90.0, LONGEST_HINT_SECONDS)])
+@pytest.mark.parametrize("code", [LIMIT, "server_error"])
+def test_a_server_that_says_when_is_told_again_then(code: str, hint: float, wait: float) -> None:
     talk = ready()
     talk.add_text(Why.KEYS, "user", KEYS.text, 1.0)
-    for time in range(1, MOST_TIMES_AGAIN + 1):
-        assert KEYS in talk.handle(refusal("text-1", "rate_limit_exceeded"), 1.1)
-        talk.handle(events.ResponseCreated(f"resp_{time}", f"request-{time}"), 1.2)
-        assert CreateResponse(f"request-{time + 1}", "keys") in talk.handle(
-            events.ResponseDone(f"resp_{time}", "completed"), 1.3
-        )
 
-    found = talk.handle(refusal("text-1", "rate_limit_exceeded"), 1.4)
+    assert told(talk.handle(replace(refusal("text-1", code), retry_after_seconds=hint), 1.0)) == []
 
-    assert found == [Note("refused", "rate_limit_exceeded")]
+    assert talk.repair.deadline == 1.0 + wait
+    assert KEYS in talk.timed_out(1.0 + wait)
 
 
 def test_a_server_that_takes_no_item_is_as_bad_as_one_that_gives_no_answer() -> None:
@@ -95,9 +117,11 @@ def test_a_text_that_asks_for_nothing_asks_for_nothing_again() -> None:
     talk = ready()
     talk.add_text(None, "system", Private("The line is bad."), 1.0)
 
-    found = talk.handle(refusal("text-1"), 1.1)
-
-    assert told(found) == [AddText("text-1", "system", Private("The line is bad."))]
+    note = AddText("text-1", "system", Private("The line is bad."))
+    assert told(talk.handle(refusal("text-1"), 1.1)) == [note]
+    talk.handle(refusal("text-1", LIMIT), 1.2)
+    assert talk.quiet
+    assert told(talk.timed_out(talk.repair.deadline or 0.0)) == [note]
 
 
 @pytest.mark.parametrize(
@@ -116,13 +140,14 @@ def test_only_the_latest_may_still_be_refused_and_of_this_session_only() -> None
     talk = ready()
     for _ in range(MOST_TEXTS + 1):
         talk.add_text(None, "system", Private("The line is bad."), 1.0)
-    assert told(talk.handle(refusal("text-1", "rate_limit_exceeded"), 1.1)) == []
-    assert told(talk.handle(refusal("text-2", "rate_limit_exceeded"), 1.1)) != []
+    assert told(talk.handle(refusal("text-1"), 1.1)) == []
+    assert told(talk.handle(refusal("text-2"), 1.1)) != []
+    talk.handle(refusal("text-3", LIMIT), 1.1)
 
-    talk.handle(events.ModelLost("model-lost"), 1.2)
-    talk.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 1.3)
+    in_another_session(talk, 1.2)
 
-    assert told(talk.handle(refusal("text-3", "rate_limit_exceeded"), 1.4)) == []
+    assert talk.repair.deadline is None
+    assert told(talk.handle(refusal("text-4"), 1.4)) == []
 
 
 RESULT = AddText("text-1", "system", Private("The tool look_up gave this result: 7"))
