@@ -53,7 +53,11 @@ class ModelSide:
     # --- Sessions come and go -----------------------------------------------------------
 
     def created(self) -> list[Effect]:
-        """There is a session: it is told what it is to be."""
+        """There is a session: it is told what it is to be. Whatever one before it refused."""
+        self._voice_refused, self._server_errors = False, 0
+        return self._configure()
+
+    def _configure(self) -> list[Effect]:
         voice = None if self._voice_refused else self._session.voice
         return [effects.ConfigureSession(replace(self._session, voice=voice))]
 
@@ -179,7 +183,7 @@ class ModelSide:
     def _settings_refused(self) -> list[Effect]:
         """For now only; nothing else is said to a session before it took them."""
         self.count_failure("server_error")
-        return [] if self.worn_out else self.created()
+        return [] if self.worn_out else self._configure()
 
     def _refuses_us(self, slug: str, param: str | None) -> list[Effect]:
         self.failure = "model-refused-us"
@@ -202,4 +206,4 @@ class ModelSide:
         if self._voice_refused:
             return []  # it is among the agent's own session keys: not ours to leave out
         self._voice_refused = True
-        return [Note("repaired", "cannot_update_voice"), *self.created()]
+        return [Note("repaired", "cannot_update_voice"), *self._configure()]

@@ -55,6 +55,8 @@ class Rescue:
         """The session is gone, or the dial for another failed. Whether to go on trying."""
         if not self.possible:
             return False
+        if self.under_way and self._dial_at is not None:
+            return True  # the socket of one that was given up already
         self.reason, self._ready_due = reason, None
         if self.under_way:
             self._dial_at = now + PAUSES[min(self._dials_failed, len(PAUSES) - 1)]

@@ -210,6 +210,19 @@ def test_settings_that_are_refused_for_now_are_sent_again_but_not_for_ever(code:
     assert side.worn_out == "model-failed"
 
 
+def test_another_session_has_refused_nothing_yet_though_the_one_before_was_never_lost() -> None:
+    side = a_side()
+    side.refused(erred("cannot_update_voice", "session.update"))
+    for _ in range(MOST_SERVER_ERRORS - 1):
+        side.refused(erred("server_error", "session.update"))
+
+    assert side.created() == [ConfigureSession(SESSION)]
+
+    for _ in range(MOST_SERVER_ERRORS - 1):
+        side.refused(erred("server_error", "session.update"))
+    assert side.worn_out is None
+
+
 def test_a_session_that_took_its_settings_in_the_end_is_as_good_as_any() -> None:
     side = a_side()
     side.refused(erred("server_error", "session.update"))

@@ -42,6 +42,20 @@ def test_a_dial_that_failed_is_not_waited_for() -> None:
     assert rescue.dial(READY_SECONDS) == []
 
 
+def test_the_socket_of_a_session_given_up_does_not_put_off_the_dial_for_another() -> None:
+    rescue = Rescue(30.0)
+    rescue.lost("model-lost", 0.0)
+    rescue.dial(0.0)
+    rescue.lost("model-failed", 1.0)
+
+    assert rescue.lost("model-lost", 1.9)
+
+    assert (rescue.reason, rescue.deadline) == ("model-failed", 1.0 + PAUSES[0])
+    rescue.dial(1.0 + PAUSES[0])
+    rescue.lost("model-unreachable", 3.0)
+    assert rescue.deadline == 3.0 + PAUSES[1]
+
+
 def test_dials_that_fail_are_repeated_after_growing_pauses_within_the_one_grace() -> None:
     rescue = Rescue(30.0)
     rescue.lost("model-lost", 0.0)
