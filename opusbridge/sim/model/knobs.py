@@ -202,8 +202,9 @@ class Knobs:
             unknown_events=random.random() < 0.3,
             transcription=random.choice(["completed", "completed", "failed", "absent"]),
             transcription_delay=(delay := random.uniform(0.05, 3.0)),
-            # One draw more would make other calls of all known seeds.
-            transcription_order="before-commit" if delay < 0.6 else "after-commit",
+            # One draw more would make other calls of all known seeds; and short delays are for the
+            # words that race the response.
+            transcription_order="before-commit" if int(delay * 1000) % 5 == 1 else "after-commit",
             faults=cls.random_faults(random),
         )
 

@@ -95,6 +95,16 @@ def test_chance_turns_every_knob_and_brings_every_fault_sooner_or_later() -> Non
     assert {fault.kind for knobs in drawn for fault in knobs.faults.values()} == set(FaultKind)
 
 
+def test_words_come_at_any_time_in_either_order() -> None:
+    drawn = [Knobs.random(Random(seed)) for seed in range(300)]
+
+    for order in ("before-commit", "after-commit"):
+        delays = [one.transcription_delay for one in drawn if one.transcription_order == order]
+        assert len(delays) > 30
+        assert min(delays) < 0.3
+        assert max(delays) > 2.7
+
+
 def test_chance_stays_within_what_can_be_survived() -> None:
     for seed in range(300):
         knobs = Knobs.random(Random(seed))
