@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha1
 from hmac import new as new_hmac
 from random import Random
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 from xml.etree import ElementTree
 
 import httpx2
@@ -277,15 +277,21 @@ class Telephone:
         kind = "ws" if wanted.scheme in ("ws", "wss") else "http"
         scheme = kind + ("s" if there.scheme == "https" else "")
         path = wanted.path
-        if there.netloc != wanted.netloc:  # else it is the proxy that is asked
-            path = there.path + path.removeprefix(self._prefix(wanted.netloc, path))
+        if _host(there) != _host(wanted):  # else it is the proxy that is asked
+            path = there.path + path.removeprefix(self._prefix(_host(wanted), path))
         return urlunsplit((scheme, there.netloc, path, wanted.query, ""))
 
-    def _prefix(self, netloc: str, path: str) -> str:
+    def _prefix(self, host: str, path: str) -> str:
         """The path of the longest of its names that this begins with."""
         names = [urlsplit(name) for name in self.names]
-        paths = [name.path for name in names if name.netloc == netloc]
+        paths = [name.path for name in names if _host(name) == host]
         return max((one for one in paths if path.startswith(f"{one}/")), key=len, default="")
+
+
+def _host(parts: SplitResult) -> str:
+    """With its port, unless that is the scheme's own: the same however it is written."""
+    own = ":443" if parts.scheme in ("https", "wss") else ":80"
+    return parts.netloc.lower().removesuffix(own)
 
 
 def _trusted(url: str) -> ssl.SSLContext | bool:

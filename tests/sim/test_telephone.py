@@ -218,6 +218,14 @@ async def test_a_public_name_is_signed_and_the_real_place_reached() -> None:
         ("https://inside/b", "wss://v.example/a/media", "wss://inside/b/media"),
         ("https://v.example", "wss://v.example/a/media", "wss://v.example/a/media"),
         ("https://v.example/a", "wss://v.example/a/media", "wss://v.example/a/media"),
+        ("https://v.example:443", "wss://v.example/a/media", "wss://v.example:443/a/media"),
+        ("https://V.example", "wss://v.example/a/media", "wss://V.example/a/media"),
+        ("https://v.example", "wss://V.example:443/a/media", "wss://v.example/a/media"),
+        ("http://v.example:80", "wss://v.example/a/media", "ws://v.example:80/a/media"),
+        ("https://v.example:8443", "wss://v.example/a/media", "wss://v.example:8443/media"),
+        ("http://127.0.0.1:8001", "wss://V.example:443/a/media", "ws://127.0.0.1:8001/media"),
+        ("https://inside", "wss://v.example/a/media", "wss://inside/media"),
+        ("https://inside/a", "wss://v.example/a/media", "wss://inside/a/media"),
     ],
 )
 def test_a_path_that_the_proxy_takes_off_is_not_asked_of_the_bridge_itself(
