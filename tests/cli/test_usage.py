@@ -331,6 +331,32 @@ def test_a_script_with_a_mistake_is_not_passed_over(text: str) -> None:
     assert run("simulate", "calls").complaint.startswith("opusbridge: calls/old/late.toml:1: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("[callers]\n[expects]\n[[model.replies]]\ntext = 'Hello.'", True),
+        ("[Caller]\nsteps = []", True),
+        ("[expectt]\nheard = []", True),
+        ("telephony = ['twilio']", True),
+        ("[project]\nname = 'calls'\n[tool.ruff]\n[build-system]", False),
+        ("[export]\n[call]\n[defaults]\n[model]\n[settings]", False),
+    ],
+)
+def test_a_script_whose_keys_are_misspelt_is_not_passed_over(text: str, meant: bool) -> None:
+    Path("calls/old").mkdir(parents=True)
+    Path("calls/order.toml").write_text("[caller]\nsteps = []", "utf-8")
+    Path("calls/old/late.toml").write_text(text, "utf-8")
+    passed: list[Path] = []
+
+    if meant:
+        with pytest.raises(ConfigurationError, match=r"calls/old/late\.toml:1: "):
+            script.load_all(["calls"], passed.append)
+    else:
+        script.load_all(["calls"], passed.append)
+
+    assert passed == ([] if meant else [Path("calls/old/late.toml")])
+
+
 @pytest.mark.parametrize("name", [".", "closing-hours", "calls/closing-hours"])
 def test_a_script_that_is_not_there_is_called_by_the_name_that_was_given(name: str) -> None:
     said = rf"^(no script )?{re.escape(name)}(;| is a folder)"

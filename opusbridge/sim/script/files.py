@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -28,6 +29,11 @@ from opusbridge.sim.script.table import Table
 Telephony = Literal["twilio", "audiocodes"]
 
 BOTH: tuple[Telephony, ...] = ("twilio", "audiocodes")
+
+#: Keys by which a script is known: no agent and no other tool's file has them.
+_KNOWN_BY = ("caller", "expect", "telephony", "transfer_outcome")
+#: How like one of them a misspelt one is: ``expects`` is, ``call`` and ``project`` are not.
+_NEARLY = 0.82
 
 
 def _name(text: str) -> str:
@@ -200,7 +206,7 @@ def _is_script(file: Path) -> bool:
         table = tomllib.loads(file.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return True
-    return "caller" in table or "expect" in table
+    return any(get_close_matches(key.lower(), _KNOWN_BY, 1, _NEARLY) for key in table)
 
 
 def _is_venv(*path: str) -> bool:
