@@ -106,12 +106,16 @@ async def _changed(
         raise ConfigurationError(
             "nobody would find the end of the caller's turns", "turn_detection"
         )
-    named = (changed.greeting_audio, *(tool.filler for tool in changed.tools))
-    if sounds := [sound for sound in named if sound is not None]:
-        # The call takes them from the cache: the event loop reads none.
+    if sounds := _sounds(changed) - _sounds(agent):  # the call began with the agent's own
+        # It takes them from the cache: the event loop reads none.
         read = partial(_read, sounds)
         await CONFIGURING.result(CONFIGURING.submit(context.call_id, read))
     return changed
+
+
+def _sounds(agent: Agent) -> set[Path]:
+    named = (agent.greeting_audio, *(tool.filler for tool in agent.tools))
+    return {sound for sound in named if sound is not None}
 
 
 def _read(sounds: Iterable[Path]) -> None:

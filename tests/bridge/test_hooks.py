@@ -40,6 +40,7 @@ from opusbridge.sim.tones import voice
 from opusbridge.speech import read_clip
 from opusbridge.tools import CallContext, CallOutcome, Tool, tool
 from opusbridge.tools.contained import CLEANUP_SECONDS
+from opusbridge.tools.workers import Workers
 from tests.bridge import virtual
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
@@ -374,9 +375,9 @@ async def test_a_greeting_that_configure_names_is_looked_for_beside_the_agents_f
 @pytest.mark.parametrize(
     ("told", "sounds"),
     [
-        ({"voice": "cedar"}, ["hello.wav", "moment.wav"]),
-        ({"tools": "one more"}, ["hello.wav", "other.wav"]),
-        ({"greeting": None}, ["moment.wav", "other.wav"]),
+        ({"voice": "cedar"}, []),
+        ({"tools": "one more"}, ["other.wav"]),
+        ({"greeting": None}, ["other.wav"]),
     ],
 )
 async def test_no_sound_is_read_in_the_event_loop_before_a_call(
@@ -397,6 +398,7 @@ async def test_no_sound_is_read_in_the_event_loop_before_a_call(
     elif "tools" in told:
         told = {"tools": [slow("other.wav")]}
     agent = an_agent(tools=[slow("moment.wav")], configure=lambda call: told, **greets)
+    call_policy(TWILIO, SETTINGS, agent)  # every call begins with it
     read: list[tuple[str, bool]] = []
     taken: list[tuple[str, bool]] = []
 
@@ -417,6 +419,26 @@ async def test_no_sound_is_read_in_the_event_loop_before_a_call(
     assert read == ([] if "voice" in told else [("other.wav", False)])
     assert sorted(taken) == sorted((name, False) for name in sounds)
     assert {"greeting", f"{FILLER}look_up"} <= policy.clips.keys()
+
+
+async def test_an_agent_whose_sounds_are_known_waits_for_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opusbridge.bridge.hooks.LEFT_BEHIND_SECONDS", 0.05)
+    monkeypatch.setattr("opusbridge.bridge.hooks.CONFIGURING", Workers(most=0))
+    (tmp_path / "moment.wav").write_bytes(wav_bytes(voice(500, 8_000), 8_000, 1))
+
+    @tool(filler_after=1.0, filler=tmp_path / "moment.wav")
+    async def look_up() -> None: ...
+
+    async def configure(call: CallContext) -> dict[str, Any]:
+        return {"voice": "cedar"}
+
+    agent = an_agent(tools=[look_up], configure=configure)
+    found = await configured(agent, SETTINGS, TWILIO, CALL)
+
+    assert found is not None
+    assert found.voice == "cedar"
 
 
 async def test_configure_may_be_an_object_of_the_users_own() -> None:
