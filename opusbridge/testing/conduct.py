@@ -1,7 +1,7 @@
 """How a scripted call is conducted: the agent and the settings it is played with."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import PrivateAttr
@@ -91,21 +91,23 @@ def settings_for(script: CallScript, **more: Any) -> Settings:
     try:
         return Settings.load(_env_file=None, **{**defaults(), **script.settings, **more})
     except ConfigurationError as error:
-        raise ConfigurationError(f"{_setting(script, error)}: {error}") from None
+        place = _place(script, "settings", _about(error, script.settings))
+        raise ConfigurationError(f"{place}: {error}") from None
 
 
 def applied(script: CallScript, agent: Agent, settings: Settings) -> Settings:
     """``settings`` of :func:`settings_for` with what ``agent`` of :func:`agent_for` says itself.
 
-    :raises ConfigurationError: naming the line of what does not go with the agent.
+    :raises ConfigurationError: naming the line of what does not go with the agent, unless it is
+        the agent that does not go with itself.
     """
     try:
         return agent.applied_to(settings)
     except ConfigurationError as error:
-        place = _setting(script, error)
-        if error.key in script.agent:
-            place = _place(script, "agent", error.key)
-        raise ConfigurationError(f"{place}: {error}") from None
+        for table, keys in (("agent", script.agent), ("settings", script.settings)):
+            if (key := _about(error, keys)) is not None:
+                raise ConfigurationError(f"{_place(script, table, key)}: {error}") from None
+        raise
 
 
 def agent_for(script: CallScript, base: Agent) -> Agent:
@@ -166,10 +168,9 @@ def _seconds(script: CallScript, tool: Tool) -> float:
     return next((table.seconds for table in script.tools if table.name == tool.name), usual)
 
 
-def _setting(script: CallScript, error: ConfigurationError) -> str:
-    """The place of the one it is about."""
-    key = next((name for name in script.settings if variable(name) in str(error)), None)
-    return _place(script, "settings", key)
+def _about(error: ConfigurationError, keys: Iterable[str]) -> str | None:
+    """The one it is about."""
+    return next((key for key in keys if key == error.key or variable(key) in str(error)), None)
 
 
 def _place(script: CallScript, table: str, key: str | int | None) -> str:

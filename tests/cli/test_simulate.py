@@ -172,6 +172,27 @@ def test_what_does_not_go_with_the_agent_is_named_with_its_line() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("agent", "table", "place"),
+    [
+        ("turn_detection = 'none'\nbarge_in = 'confirmed'", "", ""),
+        ("turn_detection = 'none'\nbarge_in = 'confirmed'", "settings.hold_after = 3", ""),
+        ("barge_in = 'confirmed'", "agent.turn_detection = 'none'", "agent.turn_detection"),
+        ("turn_detection = 'none'", "settings.barge_in = 'confirmed'", "settings.barge_in"),
+    ],
+)
+def test_of_an_agent_s_own_mistake_no_line_of_the_script_is_named(
+    agent: str, table: str, place: str
+) -> None:
+    Path("odd.toml").write_text(f'name = "a"\ninstructions = "b"\n{agent}\n', "utf-8")
+    Path("one.toml").write_text(f"{table}\n{SHORT}", "utf-8")
+
+    ran = run("simulate", "one.toml", "--agent", "odd.toml")
+
+    named = f"one.toml:1: {place}: " if place else ""
+    assert ran.complaint.startswith(f"opusbridge: {named}OPUSBRIDGE_BARGE_IN: confirmed needs turn")
+
+
 def test_the_scripts_that_come_along_are_for_an_agent_whose_goodbye_is_heard_out() -> None:
     stern = RECEPTIONIST.model_copy(update={"farewell_interruptible": False})
 
