@@ -210,7 +210,6 @@ class Conversation:
         """The session is over; what waits is kept for another."""
         most_ms = HELD_MS if self.model.renews(now) else HELD_AFTER_LOSS_MS
         self.model.lost()
-        self.repair.session_lost()
         self.transcript.settle()
         # Whether the caller said anything to a session that was dead already, nobody knows.
         self.unheard_since = self.model.pulse.heard_at
@@ -221,7 +220,8 @@ class Conversation:
         sounded = over == self.sounding[0]
         begun = sounded and self.transcript.has_words(self.sounding[1])
         self.response.lost(now, begun, self.tools.go_on_from(over), silent=not sounded)
-        found = resumed + self.tools.lost(now) + self._tidied(over, now)
+        found = resumed + self.repair.session_lost(now)
+        found += self.tools.lost(now) + self._tidied(over, now)
         if turn is not None:
             # He was in the middle of it, and what he has said so far is gone.
             found += self.response.user_input(Cause(Why.TURN, turn), now)

@@ -50,9 +50,14 @@ class Repair:
         if len(self._texts) > MOST_TEXTS:
             del self._texts[next(iter(self._texts))]
 
-    def session_lost(self) -> None:
-        """Another is told of them with all the rest, in its place: not to be told at the end."""
+    def session_lost(self, now: float) -> list[Effect]:
+        """Another is told of them with all the rest, in its place: not to be told at the end.
+
+        What was to be told again is answered there; the others' requests know of themselves.
+        """
+        waiting = self._waiting
         self._texts.clear()
+        return [effect for text in waiting for effect in self._ask(text, now)]
 
     def refused(self, event: events.ModelErred, now: float) -> list[Effect]:
         if event.response_active:
@@ -101,11 +106,15 @@ class Repair:
         """As the same item: there is none of that name."""
         item_id = text.added.item_id
         text.times_again, text.again_at = text.times_again + 1, None
-        found = [Note("repaired", "text", (item_id,)), *self._tell(text.added)]
+        told = [Note("repaired", "text", (item_id,)), *self._tell(text.added)]
+        return told + self._ask(text, now)
+
+    def _ask(self, text: _Text, now: float) -> list[Effect]:
         if text.why is None:
-            return found
+            return []
+        item_id = text.added.item_id
         again = Cause(text.why, f"{item_id}-again-{text.times_again}", frozenset({item_id}))
-        return found + self._response.user_input(again, now)
+        return self._response.user_input(again, now)
 
     # --- Time ---------------------------------------------------------------------------
 

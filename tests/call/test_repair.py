@@ -195,3 +195,33 @@ def test_one_that_still_waits_for_its_answer_is_spoken_of(begun: bool) -> None:
 
     assert told(talk.handle(refusal("output-1"), 2.1)) == [RESULT]
     assert answer(talk, 3, 2.2) == [CreateResponse("request-4", "tools")]
+
+
+# --- While one waits --------------------------------------------------------------------
+
+
+def waiting(hint: float = 4.0) -> Conversation:
+    """Keys of 1.0 wait to be told again, and the request sent with them was answered."""
+    talk = ready()
+    talk.add_text(Why.KEYS, "user", KEYS.text, 1.0)
+    talk.handle(replace(refusal("text-1", LIMIT), retry_after_seconds=hint), 1.1)
+    assert answer(talk, 1, 2.0) == []
+    return talk
+
+
+def test_what_waits_when_the_session_is_lost_is_answered_in_the_next() -> None:
+    talk = waiting()
+
+    found = in_another_session(talk, 3.0)
+
+    assert found[-1] == CreateResponse("request-2", "keys")
+    assert KEYS in found
+    assert talk.repair.deadline is None
+
+
+def test_what_asks_for_nothing_is_not_asked_about_in_the_next() -> None:
+    talk = ready()
+    talk.add_text(None, "system", Private("The line is bad."), 1.0)
+    talk.handle(refusal("text-1", LIMIT), 1.1)
+
+    assert not any(isinstance(one, CreateResponse) for one in in_another_session(talk, 1.2))
