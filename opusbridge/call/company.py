@@ -11,7 +11,8 @@
 from math import inf
 
 from opusbridge.call.conversation import Conversation
-from opusbridge.call.departure import UNHEARD, Departure
+from opusbridge.call.departure import Departure
+from opusbridge.call.farewell import UNHEARD
 from opusbridge.call.hold import Hold
 from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.pending import Why

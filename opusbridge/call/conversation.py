@@ -176,10 +176,14 @@ class Conversation:
         return found + self.response.session_ready(now)
 
     @property
+    def at_rest(self) -> bool:
+        """Whether the agent says nothing and owes nothing."""
+        return self.response.at_rest and not (self.tools.owing or self.repair.owing)
+
+    @property
     def quiet(self) -> bool:
         """Whether nobody owes anybody anything. While there is no session nobody can know."""
-        idle = self.model.ready and self.response.at_rest and not self.tools.owing
-        return idle and not (self.response.caller_turn_under_way or self.repair.owing)
+        return self.model.ready and self.at_rest and not self.response.caller_turn_under_way
 
     @property
     def owes_sound(self) -> bool:
@@ -193,8 +197,7 @@ class Conversation:
         return response_id is not None and self.response.may_play(response_id)
 
     def silenced(self) -> bool:
-        """Whether the model was just not allowed to say the rest of an answer; true once each
-        time."""
+        """Whether the model was just kept from the rest of an answer; true once each time."""
         silenced, self._silenced = self._silenced, False
         return silenced
 
@@ -362,6 +365,7 @@ class Conversation:
         """Stop the agent for last words that are not its own; the model says no more."""
         self.barge_in.close()
         self.response.close()
+        self.repair.give_up()
         return self.hush(now)
 
     def hush(self, now: float) -> list[Effect]:

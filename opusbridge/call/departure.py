@@ -25,6 +25,7 @@ from opusbridge.call.farewell import (
     LOOK_SECONDS,
     RETURN_SECONDS,
     TRANSFER_SECONDS,
+    UNHEARD,
     Farewell,
     KeysToPress,
     Then,
@@ -39,8 +40,6 @@ from opusbridge.errors import Ending, Outcome, ending
 from opusbridge.events import FromTelephony
 from opusbridge.privacy import Private
 
-#: Of a caller who says nothing; the agent was told to say goodbye, and no more.
-UNHEARD = effects.HangUp("no-input")
 #: Why he comes back from having keys pressed.
 PRESSED = "keys"
 
@@ -216,9 +215,8 @@ class Departure:
             return self._hang_up_there(farewell.then, now)
         if farewell is None or not started or self.parting is not None or self.pressing:
             return []
-        at_rest = talk.response.at_rest and not talk.tools.owing
         voice = talk.voice
-        if not farewell.due(now, at_rest, voice.audible(now), voice.silent_at(now)):
+        if not farewell.due(now, talk.at_rest, voice.audible(now), voice.silent_at(now)):
             self._look_at = now + LOOK_SECONDS
             return []
         self._farewell = None
@@ -227,6 +225,7 @@ class Departure:
         if isinstance(farewell.then, effects.HangUp):
             self.parting = ending(farewell.then.reason)
             self._gone_at = now + HANG_UP_SECONDS
+            talk.repair.give_up()
             return [farewell.then]
         self.parting, self._gone_at = ending("transferred"), now + TRANSFER_SECONDS
         transfer = with_handover(farewell.then, talk)
@@ -241,7 +240,8 @@ class Departure:
         return [then]
 
     def _look_for_keys(self, talk: Conversation, now: float) -> list[Effect]:
-        at_rest, turn = talk.response.at_rest, talk.response.caller_turn_under_way
+        at_rest = talk.response.at_rest and not talk.repair.owing
+        turn = talk.response.caller_turn_under_way
         if not self._keys.due(now, at_rest, turn, talk.voice.silent_at(now)):
             self._look_at = now + LOOK_SECONDS
             return []

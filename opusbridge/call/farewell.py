@@ -37,6 +37,8 @@ KEEP_MODEL_SECONDS = 30.0
 
 Then = HangUp | TransferCall
 
+#: Of a caller who says nothing; the agent was told to say goodbye, and no more.
+UNHEARD = HangUp("no-input")
 #: Hang-ups of the agent's own: a caller who speaks keeps the line.
 GIVES_WAY = frozenset({"agent-hung-up", "no-input"})
 

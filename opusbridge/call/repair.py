@@ -59,6 +59,10 @@ class Repair:
         self._texts.clear()
         return [effect for text in waiting for effect in self._ask(text, now)]
 
+    def give_up(self) -> None:
+        """There is nothing left to say: nobody is told anything again."""
+        self._texts.clear()
+
     def refused(self, event: events.ModelErred, now: float) -> list[Effect]:
         if event.response_active:
             return self._response.refused(event.request_id, event.active_response_id, now)

@@ -475,6 +475,26 @@ def test_keys_are_pressed_when_everything_was_heard_and_together() -> None:
     assert keys == effects.SendDTMF(Private("123#"))
 
 
+def test_they_wait_for_what_is_to_be_told_again() -> None:
+    call = begun()
+    call.handle(events.TextInjected(Private("Greet him.")), 0.5)
+    refused = events.ModelErred(
+        "rate_limit_exceeded",
+        retry_after_seconds=4.0,
+        about="conversation.item.create",
+        item_id="text-1",
+    )
+    call.handle(refused, 0.6)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 0.7)
+    call.handle(events.ResponseDone("resp_1", "completed"), 0.8)
+    call.handle(events.DTMFRequested(Private("12")), 1.0)
+
+    assert effects.SendDTMF not in [type(one) for _, one in passes(call, 5.0)]
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 5.0)
+    found = call.handle(events.ResponseDone("resp_2", "completed"), 5.1)
+    assert effects.SendDTMF(Private("12")) in found
+
+
 def in_a_turn() -> Call:
     """He began to speak at 0.5, and was still at it when the keys were asked for at 1.0."""
     call = begun()

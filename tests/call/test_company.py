@@ -341,6 +341,40 @@ def test_who_speaks_during_the_goodbye_keeps_the_line() -> None:
     assert of(HangUp, wait(call, 12.0)) == []
 
 
+LATER = events.ModelErred(
+    "rate_limit_exceeded",
+    retry_after_seconds=2.0,
+    about="conversation.item.create",
+    item_id="text-1",
+)
+GOODBYE = replace(POLICY, no_input=SilencePolicy((5.0,), (), "Say goodbye."))
+
+
+def test_nobody_hangs_up_before_a_goodbye_that_is_told_again() -> None:
+    call, _ = started(GOODBYE)
+    wait(call, 5.0)
+    call.handle(LATER, 5.1)
+    answer(call, 1, 5.2)
+    found = wait(call, 7.5)
+
+    assert [at for at, _ in texts(found)] == [7.1]
+    assert of(HangUp, found) == []
+    answer(call, 2, 7.5)
+    assert len(of(HangUp, wait(call, 9.0))) == 1
+
+
+def test_one_who_is_hung_up_on_is_told_nothing_again() -> None:
+    call, _ = started(GOODBYE)
+    wait(call, 5.0)
+    call.handle(LATER, 5.1)
+    answer(call, 1, 5.2)
+    call.handle(events.HangUpRequested("hung-up-by-operator"), 5.3)
+    found = wait(call, 9.0)
+
+    assert len(of(HangUp, found)) == 1
+    assert texts(found) == []
+
+
 SPOKEN, STORED = SilencePolicy((5.0,), (), "Say goodbye."), SilencePolicy((5.0,), (), None)
 
 

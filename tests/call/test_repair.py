@@ -225,3 +225,11 @@ def test_what_asks_for_nothing_is_not_asked_about_in_the_next() -> None:
     talk.handle(refusal("text-1", LIMIT), 1.1)
 
     assert not any(isinstance(one, CreateResponse) for one in in_another_session(talk, 1.2))
+
+
+def test_nothing_is_told_again_when_the_last_words_are_said() -> None:
+    talk = waiting()
+    talk.close(3.0)
+
+    assert talk.repair.deadline is None
+    assert told(talk.timed_out(6.0)) == []
