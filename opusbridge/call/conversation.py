@@ -257,7 +257,7 @@ class Conversation:
         return []
 
     def _item_done(self, event: events.OutputItemDone, now: float) -> list[Effect]:
-        found = self.response.seen(event.response_id, False, now)
+        found = self.tools.item_done(event, now)
         self.response.sound_complete(event.response_id)
         if event.kind == "message":
             item = self.transcript.item(event.item_id, "agent")

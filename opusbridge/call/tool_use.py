@@ -136,6 +136,14 @@ class ToolWork:
             self._provider_at_work(now)
         return found
 
+    def item_done(self, event: events.OutputItemDone, now: float) -> list[Effect]:
+        """A call that was cut off is never run: nothing comes of it."""
+        found = self._response.seen(event.response_id, False, now)
+        if (event.kind, event.status) == ("mcp_call", "incomplete"):
+            found += self._dropped(self._mcp.settled(event.item_id, None), now)
+            self._provider_at_work(now)
+        return found
+
     def mcp(self, event: events.OfMcp, now: float) -> list[Effect]:
         match event:
             case events.McpListFailed(item_id):
@@ -203,13 +211,15 @@ class ToolWork:
             found += self._answer(self._desk.finished(one, item_id, failed), now)
         return found
 
+    def _dropped(self, gone: list[str], now: float) -> list[Effect]:
+        return [effect for one in gone for effect in self._answer(self._desk.dropped(one), now)]
+
     # --- Afterwards ---------------------------------------------------------------------
 
     def response_over(self, response_id: str, now: float, broken_off: bool = False) -> list[Effect]:
         """``broken_off``: before it had come to its end."""
-        for item_id in self._mcp.broken_off(response_id) if broken_off else ():
-            self._desk.dropped(item_id)
-        found = self._answer(self._desk.response_over(response_id), now)
+        found = self._dropped(self._mcp.broken_off(response_id) if broken_off else [], now)
+        found += self._answer(self._desk.response_over(response_id), now)
         words = self._desk.preamble(response_id)
         # A caller who speaks is answered in any case, and that breaks the silence.
         return found if self._response.caller_turn_under_way else found + self._answer(words, now)

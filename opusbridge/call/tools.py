@@ -132,9 +132,12 @@ class ToolDesk:
         batch = self._batches.get(response_id or "")
         return batch is not None and (batch.will_want_reply or batch.wants_reply)
 
-    def dropped(self, tool_call_id: str) -> None:
-        """It is run no more, and nobody asks what came of it; then its response is over."""
-        self._batches[self._batch_of[tool_call_id]].running.pop(tool_call_id)
+    def dropped(self, tool_call_id: str) -> Cause | None:
+        """It is run no more, and nobody asks what came of it; the cause to answer, if the others
+        of its response waited for no more than that."""
+        response_id = self._batch_of[tool_call_id]
+        self._batches[response_id].running.pop(tool_call_id)
+        return self._complete(response_id)
 
     def is_running(self, tool_call_id: str) -> bool:
         batch = self._batches.get(self._batch_of.get(tool_call_id, ""))

@@ -352,6 +352,34 @@ def test_what_one_of_our_own_tools_found_out_meanwhile_is_spoken_of() -> None:
     assert [one.why for one in found if isinstance(one, CreateResponse)] == ["turn+tools"]
 
 
+CUT_OFF = events.OutputItemDone("resp_1", "mcp_1", "mcp_call", "incomplete")
+
+
+def test_one_that_was_cut_off_itself_is_not_waited_for_but_asked_for_again() -> None:
+    talk = calling("mcp_1")
+    talk.handle(CUT_OFF, 1.3)
+    assert (talk.tools.busy, talk.tools.running) == (True, 0)
+    talk.handle(events.ResponseDone("resp_1", "incomplete", cut_off=True), 1.4)
+
+    assert not talk.tools.busy
+    assert requests(talk.timed_out(3.4)) == 1
+
+
+def test_what_another_gave_is_spoken_of_though_it_comes_after_the_response() -> None:
+    talk = calling("mcp_1", "mcp_2")
+    talk.handle(events.McpSettled("mcp_2"), 1.2)
+    assert requests(talk.handle(DONE, 1.3)) == 0
+
+    assert requests(talk.handle(CUT_OFF, 1.4)) == 1
+
+
+def test_a_message_that_was_cut_off_is_no_tool() -> None:
+    talk = calling("mcp_1")
+    talk.handle(replace(CUT_OFF, item_id="item_2", kind="message"), 1.3)
+
+    assert talk.tools.running == 1
+
+
 def test_what_may_yet_be_approved_is_not_dropped() -> None:
     talk = calling("mcp_1")
     talk.handle(ASKED, 1.2)

@@ -159,10 +159,9 @@ class Response(Message):
 
 def _cut_off_call(item: Any) -> bool:
     """It is not run, and nobody hears it."""
-    return isinstance(item, dict) and (item.get("type"), item.get("status")) == (
-        "function_call",
-        "incomplete",
-    )
+    if not isinstance(item, dict) or item.get("type") not in ("function_call", "mcp_call"):
+        return False
+    return item.get("status") == "incomplete"
 
 
 # --- Server events -----------------------------------------------------------------------

@@ -163,6 +163,8 @@ def test_a_response_is_empty_only_if_it_says_so(said: dict[str, Any], empty: boo
     [
         ([{"type": "message"}, {"type": "function_call", "status": "incomplete"}], True),
         ([{"type": "function_call"}, {"type": "function_call", "status": "incomplete"}], True),
+        ([{"type": "message"}, {"type": "mcp_call", "status": "incomplete"}], True),
+        ([{"type": "mcp_call"}], False),
         ([{"type": "message", "status": "incomplete"}], False),
         ([{"type": "function_call", "status": "completed"}, "?"], False),
         (None, False),
