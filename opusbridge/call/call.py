@@ -111,7 +111,7 @@ class Call:
             case events.ResponseDone(status="completed"):
                 self._rescue.answered()
             case events.SpeechStarted() | events.TurnCommitted():
-                self._company.caller_heard()
+                self._company.caller_heard(talk, self.departure)
             case _:
                 pass
         return found
@@ -132,7 +132,7 @@ class Call:
             case events.CallerStreamStopped():
                 return talk.stream_stopped(now) if talk else []
             case events.DigitsPressed(digits):
-                self._company.caller_heard()
+                self._company.caller_heard(talk, self.departure)
                 kept = self.departure.key_pressed(talk, now)
                 return kept + self._wishes.pressed(digits, talk, now)
             case events.PlayFinished():
@@ -326,7 +326,7 @@ class Call:
         found = self.departure.give_back(reason, talk, now) if talk is not None else None
         if talk is None or found is None:
             return [Note("stray", "transfer")]
-        self._company.caller_heard()  # his silence begins anew
+        self._company.caller_heard(talk, self.departure)  # his silence begins anew
         if not talk.model.ready and not self._rescue.under_way:
             found += self._replace_model("model-lost", False, now)  # while we waited
         return found

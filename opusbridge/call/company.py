@@ -46,8 +46,10 @@ class Company:
         if self._warning_seconds:
             self._warn_at = at - self._warning_seconds
 
-    def caller_heard(self) -> None:
+    def caller_heard(self, talk: Conversation | None, departure: Departure) -> None:
         self._ladder.caller_heard()
+        if talk is not None and not departure.wished:  # else that decides whether he stays
+            talk.repair.caller_heard()
 
     def nobody(self, now: float) -> None:
         """The call is being left: nobody is kept waiting, nudged or warned."""

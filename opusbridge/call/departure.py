@@ -23,6 +23,7 @@ from opusbridge.call.farewell import (
     KEEP_MODEL_SECONDS,
     LEAVE_SECONDS,
     LOOK_SECONDS,
+    PRESSED,
     RETURN_SECONDS,
     TRANSFER_SECONDS,
     UNHEARD,
@@ -39,9 +40,6 @@ from opusbridge.effects import Effect, Note
 from opusbridge.errors import Ending, Outcome, ending
 from opusbridge.events import FromTelephony
 from opusbridge.privacy import Private
-
-#: Why he comes back from having keys pressed.
-PRESSED = "keys"
 
 
 def declined(offered: tuple[str, ...] | None) -> list[Effect]:
@@ -150,6 +148,7 @@ class Departure:
         if self._farewell is None or not self._farewell.by_agent:
             return []
         kept, self._farewell, talk.barge_in.leaving = self._farewell, None, False
+        talk.repair.caller_heard()
         return self._line_kept(kept, talk, now)
 
     def key_pressed(self, talk: Conversation | None, now: float) -> list[Effect]:

@@ -32,6 +32,8 @@ RETURN_SECONDS = 15.0
 #: So many keys can be pressed at once (Twilio's ``<Play digits>``), and each takes so long.
 MOST_KEYS = 32
 KEY_SECONDS = 0.5
+#: Why he comes back from having them pressed.
+PRESSED = "keys"
 #: While he is away the model's session is kept for so long: longer than a telephone rings.
 KEEP_MODEL_SECONDS = 30.0
 

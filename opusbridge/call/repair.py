@@ -59,6 +59,12 @@ class Repair:
         self._texts.clear()
         return [effect for text in waiting for effect in self._ask(text, now)]
 
+    def caller_heard(self) -> None:
+        """He is there: what was to be said into his silence is not told him again."""
+        nudges = [item_id for item_id, text in self._texts.items() if text.why is Why.NUDGE]
+        for item_id in nudges:
+            del self._texts[item_id]
+
     def give_up(self) -> None:
         """There is nothing left to say: nobody is told anything again."""
         self._texts.clear()

@@ -347,6 +347,7 @@ LATER = events.ModelErred(
     about="conversation.item.create",
     item_id="text-1",
 )
+KEY = Private("2")
 GOODBYE = replace(POLICY, no_input=SilencePolicy((5.0,), (), "Say goodbye."))
 
 
@@ -373,6 +374,47 @@ def test_one_who_is_hung_up_on_is_told_nothing_again() -> None:
 
     assert len(of(HangUp, found)) == 1
     assert texts(found) == []
+
+
+def test_a_nudge_that_waits_is_not_told_to_one_who_has_come_back() -> None:
+    call, _ = started(replace(POLICY, no_input=LADDER))
+    wait(call, 5.0)
+    call.handle(LATER, 5.1)
+    answer(call, 1, 5.2)
+    call.handle(events.DigitsPressed(Private("2#")), 6.0)
+    answer(call, 2, 6.1)
+
+    assert texts(wait(call, 8.0)) == []
+
+
+def test_nor_is_one_that_is_refused_only_then() -> None:
+    call, _ = started(replace(POLICY, no_input=LADDER))
+    wait(call, 5.0)
+    call.handle(events.SpeechStarted("item_1", 0), 5.1)
+    call.handle(LATER, 5.2)
+
+    assert texts(wait(call, 8.0)) == []
+
+
+@pytest.mark.parametrize("back", [events.SpeechStarted("item_1", 0), events.DigitsPressed(KEY)])
+def test_nor_is_a_goodbye_told_to_one_who_keeps_the_line(back: events.Event) -> None:
+    call, _ = started(GOODBYE)
+    wait(call, 5.0)
+    call.handle(LATER, 5.1)
+    answer(call, 1, 5.2)
+    assert Note("farewell-cancelled") in call.handle(back, 6.0)
+
+    assert "Say goodbye" not in str(texts(wait(call, 8.0)))
+
+
+def test_one_who_may_not_keep_the_line_is_still_told_goodbye() -> None:
+    call, _ = started(replace(GOODBYE, farewell_interruptible=False))
+    wait(call, 5.0)
+    call.handle(LATER, 5.1)
+    answer(call, 1, 5.2)
+    call.handle(events.DigitsPressed(KEY), 6.0)
+
+    assert [at for at, words in texts(wait(call, 7.2)) if "goodbye" in words] == [7.1]
 
 
 SPOKEN, STORED = SilencePolicy((5.0,), (), "Say goodbye."), SilencePolicy((5.0,), (), None)
