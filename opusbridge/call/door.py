@@ -54,9 +54,11 @@ class Door:
         return any(cause.why is Why.GREETING for cause in waiting + self.response.covering)
 
     def owes(self, item_id: str) -> bool:
-        """Whether an answer to this item of ours waits, or is being made."""
+        """Whether an answer to this item of ours waits, or is being made; or the rest of one to
+        nobody knows what."""
         waiting = self.waiting.pending.causes if self.waiting.pending else ()
-        return any(item_id in cause.items for cause in waiting + self.response.covering)
+        owed = waiting + self.response.covering
+        return any(item_id in cause.items or cause.why is Why.REST for cause in owed)
 
     @property
     def deadline(self) -> float | None:

@@ -22,7 +22,7 @@ from opusbridge.effects import (
     TurnDetection,
 )
 from opusbridge.privacy import Private
-from opusbridge.sound import PCM_24K, PCMU_8K
+from opusbridge.sound import PCM_24K, PCMU_8K, Audio
 
 SESSION = SessionConfig(
     "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
@@ -195,6 +195,22 @@ def test_one_that_still_waits_for_its_answer_is_spoken_of(begun: bool) -> None:
 
     assert told(talk.handle(refusal("output-1"), 2.1)) == [RESULT]
     assert answer(talk, 3, 2.2) == [CreateResponse("request-4", "tools")]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_one_of_which_the_rest_is_still_to_be_said_is_spoken_of(begun: bool) -> None:
+    talk = looked_up()
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 1.4)
+    sound = Audio.of(bytes(800), PCMU_8K)
+    talk.handle(events.ModelSpoke("resp_2", "item_3", 0, sound), 1.5)
+    talk.handle(events.ModelWords("resp_2", "item_3", 0, Private("Your balance is"), False), 1.5)
+    assert CreateResponse("request-3", "rest") in in_another_session(talk, 4.0)
+    if begun:
+        talk.handle(events.ResponseCreated("resp_3", "request-3"), 4.1)
+
+    refused = refusal("output-1", "invalid_tool_call_id")
+    assert told(talk.handle(refused, 4.4)) == [RESULT]
+    assert answer(talk, 3, 4.5) == [CreateResponse("request-4", "tools")]
 
 
 # --- While one waits --------------------------------------------------------------------
