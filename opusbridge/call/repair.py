@@ -16,7 +16,8 @@ from opusbridge.call.response import ResponseLifecycle
 from opusbridge.call.retries import LONGEST_HINT_SECONDS
 from opusbridge.effects import Effect, Note
 
-#: Texts that may still be refused: that is told within round trips.
+#: Texts that may still be refused: that is told within round trips. Those that were, and wait to be
+#: told again, are kept before newer ones.
 MOST_TEXTS = 16
 
 
@@ -48,7 +49,7 @@ class Repair:
         """The model is told this, and asked for a response if there is a ``why``."""
         self._texts[added.item_id] = _Text(added, why)
         if len(self._texts) > MOST_TEXTS:
-            del self._texts[next(iter(self._texts))]
+            del self._texts[next(one for one, text in self._texts.items() if text.again_at is None)]
 
     def session_lost(self, now: float) -> list[Effect]:
         """Another is told of them with all the rest, in its place: not to be told at the end.

@@ -243,6 +243,14 @@ def test_what_asks_for_nothing_is_not_asked_about_in_the_next() -> None:
     assert not any(isinstance(one, CreateResponse) for one in in_another_session(talk, 1.2))
 
 
+def test_it_is_not_forgotten_for_newer_ones() -> None:
+    talk = waiting()
+    for _ in range(2 * MOST_TEXTS):
+        talk.add_text(None, "system", Private("The line is bad."), 2.1)
+
+    assert told(talk.timed_out(5.1)) == [KEYS, CreateResponse("request-2", "keys")]
+
+
 def test_nothing_is_told_again_when_the_last_words_are_said() -> None:
     talk = waiting()
     talk.close(3.0)
