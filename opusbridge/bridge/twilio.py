@@ -94,7 +94,7 @@ class TwilioRealtimeBridge(RealtimeBridge):
             call_id=call_id,
         )
         self._rest, self._after_url = rest, after_url
-        self._looks = False  # whether the call of a caller who is away is over
+        self._looking = 0  # the latest who looks whether the call of a caller who is away is over
 
     # --- After a transfer ---------------------------------------------------------------
 
@@ -211,16 +211,19 @@ class TwilioRealtimeBridge(RealtimeBridge):
                 await self._look_after(call_sid)
 
     async def _look_after(self, call_sid: str) -> None:
-        """Of one who may be on his way, or hung up: if his call is over, nobody may tell us."""
-        if self._looks:  # for an earlier transfer, whose next look this one gets
-            return
+        """Of one who may be on his way, or hung up: if his call is over, nobody may tell us.
+
+        Who looked before, for an earlier transfer, does so no more: his pauses are long by now.
+        """
         assert self._call is not None
-        self._looks, pauses = True, chain(LOOK_SECONDS, repeat(LOOK_SECONDS[-1]))
+        self._looking = latest = self._looking + 1
+        pauses = chain(LOOK_SECONDS, repeat(LOOK_SECONDS[-1]))
         while self._call.departure.handing_over:
             await asyncio.sleep(next(pauses))
+            if self._looking != latest:
+                return
             if self._call.departure.away and await self._is_over(call_sid):
                 return await self._gave_up()
-        self._looks = False
 
     async def _is_over(self, call_sid: str) -> bool:
         """As far as anybody knows."""

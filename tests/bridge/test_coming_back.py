@@ -429,6 +429,46 @@ def test_a_hang_up_whose_answer_was_lost_is_the_operators_where_it_was_done(
     assert how == ending(reason)
 
 
+@pytest.mark.slow
+def test_who_was_looked_at_for_long_is_looked_at_soon_when_more_was_asked() -> None:
+    story, asked = Story(), [0.0, 0.0]
+    story.rest.hangs_up = 429
+
+    async def during(stage: Stage) -> None:
+        clock = asyncio.get_running_loop().time
+        await story.leaves(stage)
+        await asyncio.sleep(90.0)  # of the looks the next is at 180 s
+        assert story.rest.looked == 3
+        story.bridge.hang_up("hung-up-by-operator")
+        asked[0], story.rest.over = clock(), True
+        await stage.until(lambda: story.bridge.ended)
+        asked[1] = clock()
+
+    in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+    assert asked[1] - asked[0] < 20.0
+
+
+@pytest.mark.slow
+def test_there_is_one_who_looks() -> None:
+    story = Story()
+    story.rest.hangs_up = 429
+
+    async def during(stage: Stage) -> None:
+        await story.leaves(stage)
+        await asyncio.sleep(90.0)
+        story.bridge.hang_up("hung-up-by-operator")
+        await asyncio.sleep(100.0)
+        assert story.rest.looked == 3 + 3, "three for each time that somebody asked"
+        story.bridge.dial_ended({"DialCallStatus": "completed"})
+
+    in_virtual_time(
+        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
+    )
+
+
 PRESS = Reply("One moment.", None, (ToolCallReply("send_dtmf", '{"digits": "12#"}'),))
 
 
