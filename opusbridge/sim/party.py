@@ -7,6 +7,7 @@ engines in virtual time; ``sockets`` puts the same objects on real ones.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 
@@ -47,8 +48,8 @@ class ModelParty(Party, Protocol):
     def violations(self) -> list[str]:
         """What must never be done, whatever comes of the session."""
 
-    def verdict(self) -> list[str]:
-        """That, and what was left undone."""
+    def verdict(self, over_at: float = inf) -> list[str]:
+        """That, and what was left undone by the time the bridge had left."""
 
 
 #: Another session when the bridge asks for one; ``None``: nobody answers. Takes the time.

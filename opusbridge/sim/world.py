@@ -162,8 +162,9 @@ class SimulatedCall:
         return found
 
     def _of_model(self) -> list[str]:
-        # What the network took away nobody owes any more.
-        return self.model.violations if self._model_lost_by_network else self.model.verdict()
+        # What the network took away nobody owes any more, nor what came up when all was over.
+        over_at = min(self.endings_at, default=self.world.now)
+        return self.model.violations if self._model_lost_by_network else self.model.verdict(over_at)
 
     # --- Carrying -----------------------------------------------------------------------
 
@@ -280,8 +281,7 @@ class SimulatedCall:
 
     def _check_stalled(self) -> None:
         """A peer too far behind is given up, as the shell's outboxes have it."""
-        sides = {"telephony": self._telephony_line, "model": self._model_line}
-        for side, line in sides.items():
+        for side, line in (("telephony", self._telephony_line), ("model", self._model_line)):
             if line.to_peer.waiting > MOST_WAITING and not self._stalled:
                 self._stalled = True
                 self.happened(events.PeerStalled(side))

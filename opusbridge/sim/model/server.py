@@ -9,6 +9,7 @@ bridge's own idea of this protocol.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from math import inf
 from random import Random
 from typing import Any
 
@@ -204,9 +205,13 @@ class SimulatedModel:
         """Sound appended so far."""
         return self._turns.buffer.clock_ms
 
-    def verdict(self, patience_seconds: float = 25.0) -> list[str]:
-        """What the client did wrong and what it left undone, for longer than the patience."""
-        return self.referee.verdict(self._schedule.now, patience_seconds)
+    def verdict(self, over_at: float = inf, patience_seconds: float = 25.0) -> list[str]:
+        """What the client did wrong and what it left undone, for longer than the patience.
+
+        ``over_at``: when it left, of which a slow wire may tell much later; nobody waits for it
+        from then on. What it had sent before counts whenever it arrives.
+        """
+        return self.referee.verdict(min(self._schedule.now, over_at), patience_seconds)
 
     # -- what it does
 

@@ -163,6 +163,17 @@ def test_every_tool_call_gets_an_output() -> None:
     assert one.model.verdict(patience_seconds=15) == []
 
 
+def test_whoever_has_left_owes_nothing_from_then_on() -> None:
+    one = called()
+    one.run(40)  # so long nobody tells the service, on a slow wire
+    assert len(one.model.verdict()) == len(one.model.verdict(over_at=30)) == 2
+    assert one.model.verdict(over_at=20) == []
+
+    output(one, 0)  # it had left before
+    (violation,) = one.model.verdict(over_at=30)
+    assert violation.endswith("never got its output")
+
+
 def test_no_tool_call_gets_two_outputs() -> None:
     one = called()
     output(one, 0)
