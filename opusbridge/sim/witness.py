@@ -31,6 +31,10 @@ SEAM_MS = 300.0
 # Where a text names its type; sound is longer than this and must not be searched.
 _HEAD = 400
 
+# The activities of AudioCodes that hand the caller over, and tell what came of it.
+_TRANSFER = '"name":"transfer"'
+_TRANSFER_STATUS = '"name":"transferStatus"'
+
 
 class Witness:
     def __init__(self, clock_rate: float = 1.0) -> None:
@@ -42,6 +46,8 @@ class Witness:
         """Items the bridge had forgotten whole, since nothing of them was heard."""
         self.words: dict[str, str] = {}
         """What the model said, by item, in order."""
+        self.handed_over_at = inf
+        """When AudioCodes was told to transfer the caller, unless it has told what came of it."""
         self.door = DoorWatch()
         self._sound: dict[str, bytearray] = {}
         self._spoken_at: dict[str, float] = {}
@@ -93,6 +99,16 @@ class Witness:
             self.truncations.append((now * self._rate, truncation))
         elif '"conversation.item.delete"' in text[:_HEAD]:
             self.deletions.append((now * self._rate, orjson.loads(text)["item_id"]))
+
+    def telephony_told(self, text: str, now: float) -> None:
+        """By the bridge."""
+        if _TRANSFER in text[:_HEAD]:
+            self.handed_over_at = now
+
+    def telephony_said(self, text: str) -> None:
+        """When it has come over the wire."""
+        if _TRANSFER_STATUS in text[:_HEAD]:
+            self.handed_over_at = inf
 
     def heard_words(self, caller: Caller) -> str:
         """The words of every item that reached the ear, in proportion to how much of it did."""

@@ -77,8 +77,7 @@ class SimulatedCall:
         self._telephony_line = self._lay_telephony_line()
         self.given_up: list[ModelParty] = []
         """The models of the sessions that were replaced."""
-        self._dial, self._sessions = dial, 1
-        self._dials_to_refuse = self.faults.refused_dials
+        self._dial, self._sessions, self._dials_to_refuse = dial, 1, self.faults.refused_dials
         self._model_lost_by_network = self._telephony_cut = False
         self._model_line = self._lay_model_line()
         self._caller_gone = self._model_gone = self._stalled = False
@@ -164,7 +163,8 @@ class SimulatedCall:
     def _of_model(self) -> list[str]:
         # What the network took away nobody owes any more, nor what came up when all was over.
         over_at = min(self.endings_at, default=self.world.now)
-        return self.model.violations if self._model_lost_by_network else self.model.verdict(over_at)
+        left_at = min(over_at, self.witness.handed_over_at)
+        return self.model.violations if self._model_lost_by_network else self.model.verdict(left_at)
 
     # --- Carrying -----------------------------------------------------------------------
 
@@ -226,9 +226,8 @@ class SimulatedCall:
 
     def _lay_model_line(self) -> Line:
         """One for each session."""
-        return Line(
-            self.world, self._model_said, self._model_hears, self.surroundings.slowest_model
-        )
+        slowest = self.surroundings.slowest_model
+        return Line(self.world, self._model_said, self._model_hears, slowest)
 
     # --- What the network does ----------------------------------------------------------
 
@@ -303,8 +302,7 @@ class SimulatedCall:
         model = dial(self.world.now) if dial is not None else None
         if model is None:
             reason = "model-lost" if self._dial is None else "model-unreachable"
-            gone = self.engine.model_gone(reason, self._dial is None, self.world.now)
-            self._perform(gone)
+            self._perform(self.engine.model_gone(reason, self._dial is None, self.world.now))
             return
         self.given_up.append(self.model)
         self.model, self._model_gone = model, False
@@ -313,6 +311,7 @@ class SimulatedCall:
 
     def _telephony_said(self, text: str) -> None:
         if self.engine.ended is None:
+            self.witness.telephony_said(text)
             self._perform(self.engine.telephony_said(text, self.world.now))
 
     def _model_said(self, text: str) -> None:
@@ -345,6 +344,7 @@ class SimulatedCall:
 
     def _perform(self, outgoing: OutgoingLike) -> None:
         for text in outgoing.to_telephony:
+            self.witness.telephony_told(text, self.world.now)
             self._telephony_line.to_peer.send(text)
         for text in outgoing.to_model:
             self.witness.bridge_said(text, self.world.now)

@@ -149,6 +149,19 @@ def test_an_apology_that_comes_in_pieces_is_one() -> None:
     assert judged_seeded(call) == []
 
 
+@pytest.mark.slow
+def test_of_a_caller_who_was_handed_over_nothing_is_owed_any_more() -> None:
+    call = seeded_call(5109, faults=chaos.bad_day(5109))  # his line is dead, which nobody knows yet
+    call.run(chaos.LONGEST_CALL)
+
+    assert [ending.reason for ending in call.endings] == ["telephony-lost"]
+    assert judged_seeded(call) == []
+
+    call.witness.telephony_said('{"activities":[{"type":"event","name":"transferStatus"}]}')
+    (owed,) = judged_seeded(call)
+    assert owed.startswith("model: the output of call_")
+
+
 # --- What each of them does -------------------------------------------------------------
 
 

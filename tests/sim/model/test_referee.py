@@ -260,6 +260,8 @@ def test_outputs_must_be_answered() -> None:
 
     (violation,) = one.model.verdict(patience_seconds=5)
     assert violation.endswith("was never answered")
+    assert one.model.verdict(patience_seconds=5, over_at=16) == [violation]
+    assert one.model.verdict(patience_seconds=5, over_at=14) == []
 
 
 def test_a_committed_turn_must_be_answered() -> None:
