@@ -142,6 +142,20 @@ def can_be_told(call: SimulatedCall) -> bool:
     return not left and set(line) <= {"stall"}
 
 
+def hung_up_in_stall(call: SimulatedCall) -> bool:
+    """Whether the end of the call came to the caller out of a stall, with all that was held up
+    before it: whoever hung up said everything in time, and could not know that it was not heard.
+    """
+    ended_at = (call.caller.ended_at or 0.0) / (1 + call.faults.clock_skew)
+    late = call.surroundings.slowest_telephony
+    return any(
+        one.kind == "stall"
+        and one.side == "telephony"
+        and one.at < ended_at <= one.at + one.seconds + late
+        for one in call.faults.network
+    )
+
+
 def hears_everything(call: SimulatedCall) -> bool:
     """Whether all that the caller says reaches the bridge: AudioCodes may withhold some."""
     return not isinstance(call.caller, SimulatedAudioCodes) or call.caller.barge_in

@@ -4,7 +4,7 @@ The same seed gives the same call, to the last byte; so a seed that failed is a 
 Used by the tests, the soak and ``opusbridge simulate``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from random import Random
@@ -36,7 +36,7 @@ from opusbridge.sim.model.production import converted
 from opusbridge.sim.strangers import Manner, drawn, later_draws, stranger
 from opusbridge.sim.surroundings import Surroundings
 from opusbridge.sim.world import SimulatedCall
-from opusbridge.sound import PCMU_8K
+from opusbridge.sound import PCMU_8K, AudioFormat
 
 #: What the stored clips say.
 SORRY, GOODBYE = "Sorry, something is wrong.", "Goodbye."
@@ -138,14 +138,28 @@ def judged(call: SimulatedCall) -> list[str]:
 
 
 def _heard(call: SimulatedCall, clip: Clip) -> bool:
-    """Whether the person heard this stored line, to its end, in however many pieces it came."""
-    for audio_format in {span.format for span in call.caller.heard}:
+    """Whether the person heard this stored line, to its end, in however many pieces it came.
+
+    What came to his end and was cut off by a hang-up that a stall kept close behind it counts.
+    """
+    heard = [(bytes(span.sound), span.format) for span in call.caller.heard]
+    if guarantees.hung_up_in_stall(call):
+        heard += _in_one(call.caller.playout.unheard)
+    for audio_format in {one for _, one in heard}:
         line, size = converted(clip.pcm, audio_format), _PIECE_MS * audio_format.bytes_per_ms
         pieces = [line[at : at + size] for at in range(0, len(line) - size, size)]
-        lost = sum(all(piece not in span.sound for span in call.caller.heard) for piece in pieces)
+        lost = sum(all(piece not in sound for sound, _ in heard) for piece in pieces)
         if lost <= len(pieces) // 10:  # what the line cut in two is found in neither half
             return True
     return False
+
+
+def _in_one(pieces: Iterable[tuple[bytes, AudioFormat]]) -> list[tuple[bytes, AudioFormat]]:
+    """Sound that comes in pieces, each format's together."""
+    found: dict[AudioFormat, bytes] = {}
+    for sound, audio_format in pieces:
+        found[audio_format] = found.get(audio_format, b"") + sound
+    return [(sound, audio_format) for audio_format, sound in found.items()]
 
 
 def _policy(how: Manner, random: Random) -> CallPolicy:

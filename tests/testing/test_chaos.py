@@ -150,6 +150,25 @@ def test_an_apology_that_comes_in_pieces_is_one() -> None:
 
 
 @pytest.mark.slow
+def test_an_apology_that_a_stall_kept_back_until_the_hang_up_was_made() -> None:
+    call = seeded_call(3101, faults=chaos.bad_day(3101))  # the line stands still while it is said
+    call.run(chaos.LONGEST_CALL)
+
+    assert [ending.reason for ending in call.endings] == ["model-lost"]
+    assert call.caller.playout.queued_ms > 1000
+    assert judged_seeded(call) == []
+    assert judged(call, said_sorry=False) == ["the bridge gave up without a word"]
+
+    calm = seeded_call(3101, faults=chaos.bad_day(3101))
+    calm.run(chaos.LONGEST_CALL)
+    calm.faults = calm.faults.model_copy(update={"network": calm.faults.network[1:]})
+    assert judged_seeded(calm) == ["the bridge gave up without a word"]
+
+    call.caller.playout.clear(call.caller.playout.next_epoch(), call.world.now)
+    assert judged_seeded(call) == ["the bridge gave up without a word"]
+
+
+@pytest.mark.slow
 def test_of_a_caller_who_was_handed_over_nothing_is_owed_any_more() -> None:
     call = seeded_call(5109, faults=chaos.bad_day(5109))  # his line is dead, which nobody knows yet
     call.run(chaos.LONGEST_CALL)

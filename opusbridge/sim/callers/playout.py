@@ -86,6 +86,12 @@ class Playout:
     def empty(self) -> bool:
         return not self._queue
 
+    @property
+    def unheard(self) -> list[tuple[bytes, AudioFormat]]:
+        """The sound that has come and was not heard, in order; once the line is closed, never."""
+        queued = [(one.sound, one.format) for one in self._queue if one.format is not None]
+        return [(queued[0][0][self._offset :], queued[0][1]), *queued[1:]] if queued else []
+
     def advance(self, now: float) -> list[str]:
         """Let time pass; the marks reached meanwhile, in order."""
         queue = self._queue

@@ -107,3 +107,14 @@ def test_an_utterance_begins_anew_after_a_pause() -> None:
 
     ear.hear(b"\x20" * 160, PCMU_8K, 3.0, 3.02)
     assert ear.utterance_at == 3.0
+
+
+def test_what_has_come_and_was_not_heard_is_known_in_order() -> None:
+    line, _ = playout()
+    assert line.unheard == []
+    line.add(MS_100, PCMU_8K, 0.0)
+    line.add_mark("one")
+    line.add(MS_100, PCM_24K, 0.0)
+    line.advance(0.03)
+
+    assert line.unheard == [(MS_100[240:], PCMU_8K), (MS_100, PCM_24K)]
