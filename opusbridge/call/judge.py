@@ -5,8 +5,9 @@ what he utters while the agent is heard is measured: it is meant once there was 
 Two things are not his voice: the silence of a line, which is quieter than any, and the echo of
 what he was hearing, which is fainter than that was.
 
-Levels are measured only while a judgement is open; else the line's last two seconds are kept,
-since turn detection tells of a sound when a part of it has passed, and the way is long at times.
+Levels are measured only while a judgement is open; else the line's last seconds are kept, since
+turn detection tells of a sound when a part of it has passed, and the way is long at times; and
+of what was held for a session that was not ready it tells when there is one.
 """
 
 from collections import deque
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from math import inf
 
 from opusbridge.audio.formats import levels_dbfs
+from opusbridge.call.media import HELD_MS
 from opusbridge.sound import Audio
 
 #: Speech on the telephone is near -20 dBFS, a soft voice near -35, a quiet line under -50.
@@ -32,8 +34,8 @@ FADE_SECONDS = 0.1
 #: Shorter silences are within a word.
 QUIET_SECONDS = 0.3
 
-#: Turn detection tells of a sound within this.
-RECENT_MS = 2_000.0
+#: Turn detection tells of a sound within two seconds of hearing it.
+RECENT_MS = HELD_MS + 2_000.0
 
 
 class Judge:

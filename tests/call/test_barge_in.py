@@ -257,6 +257,22 @@ def test_it_is_cut_after_so_much_voice_and_not_before() -> None:
     assert CancelResponse in kinds(line.live(40, LOUD))
 
 
+def test_words_in_an_outage_of_which_the_model_tells_late_are_no_cough() -> None:
+    line = speaking(8000, done=True)
+    line.tell(events.ModelLost("model-lost"))
+    line.live(600, LOUD)
+    line.live(800)
+    line.tell(events.SessionConfigured(line.format, line.format))
+    line.live(1000)
+    line.tell(events.SpeechStarted("item_9", 0))
+    line.tell(events.SpeechStopped("item_9", 1100))
+    line.tell(events.TurnCommitted("item_9"))
+
+    assert line.notes("false-interruption") == []
+    assert len(line.notes("barge-in")) == 1
+    assert CreateResponse in kinds(line.done[-3:])
+
+
 def test_what_was_spoken_before_the_model_told_of_it_counts() -> None:
     line = speaking(4000)
     line.live(260, LOUD)

@@ -77,7 +77,7 @@ def test_only_what_came_since_the_sound_began_counts_of_what_came_before() -> No
 
 def test_what_came_long_before_is_forgotten() -> None:
     judge = Judge(250, silent)
-    now = heard(judge, 3000, 1.0)
+    now = heard(judge, 9000, 1.0)
     judge.open(0.0, now)
 
     assert judge.voice_ms == RECENT_MS
