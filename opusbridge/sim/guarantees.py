@@ -7,9 +7,12 @@ promise it breaks, so that a report can name every promise and whether it held.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 
 from opusbridge.errors import Outcome
 from opusbridge.sim.callers import SimulatedAudioCodes
+from opusbridge.sim.checks import SpokenItem, heard_of
+from opusbridge.sim.witness import SEAM_MS, cleared_at
 from opusbridge.sim.world import SimulatedCall
 
 
@@ -120,7 +123,7 @@ def judged(call: SimulatedCall, said_sorry: bool, as_written: bool = False) -> l
         # An answer that the network holds back is not missing.
         found = [what for what in found if not what.startswith("caller: no answer to")]
         # And of what it still holds when the line is hung up nobody could know.
-        last = [f" of {item.item_id} were ever heard" for item in call.witness.items[-1:]]
+        last = [f" of {item.item_id} were ever heard" for item in _under_way(call)]
         found = [what for what in found if not what.endswith(tuple(last))]
     if not as_written and not hears_everything(call):
         # What is said while the agent is heard never leaves AudioCodes: nobody can answer it.
@@ -132,6 +135,21 @@ def judged(call: SimulatedCall, said_sorry: bool, as_written: bool = False) -> l
         found = [what for what in found if not what.endswith("was never answered")]
         if not said_sorry and can_be_told(call):
             found.append("the bridge gave up without a word")
+    return found
+
+
+def _under_way(call: SimulatedCall) -> list[SpokenItem]:
+    """What the network may still hold at the end: the last item, and those before it that came
+    late enough, back to the first of which anything was heard."""
+    ended_at = call.caller.ended_at or 0.0
+    since = ended_at - call.faults.lateness(ended_at)
+    cleared, found = cleared_at(call.caller), list[SpokenItem]()
+    for item in reversed(call.witness.items):
+        if found and item.spoken_at < since:
+            break
+        found.append(item)
+        if heard_of(item, call.caller.heard, inf, cleared, SEAM_MS):
+            break
     return found
 
 

@@ -8,7 +8,7 @@ import pytest
 from opusbridge.recording.mixing import StereoTimeline
 from opusbridge.sim import world
 from opusbridge.sim.callers.person import Deed
-from opusbridge.sim.faults import MISHAPS, Faults
+from opusbridge.sim.faults import MISHAPS, Faults, Mishap
 from opusbridge.sim.guarantees import GUARANTEES, broken, judged
 from opusbridge.sim.script import parse
 from opusbridge.sim.seeded import judged as judged_seeded
@@ -294,6 +294,34 @@ def test_what_the_network_holds_when_the_line_is_hung_up_is_nobodys_broken_promi
     (lost,) = call.call.verdict()
     assert lost.endswith("were ever heard")
     assert judged(call.call, said_sorry=False) == []
+
+
+@pytest.mark.slow
+def test_what_the_network_holds_when_the_line_is_hung_up_may_be_several_items() -> None:
+    call = seeded_call(5002, faults=chaos.bad_day(5002))
+    call.run()
+    lost = [what for what in call.verdict() if what.endswith("were ever heard")]
+    assert len(lost) == 3
+    assert judged(call, said_sorry=False) == []
+
+    # A shorter stall cannot have held what came long before the end.
+    call.faults = Faults(network=(Mishap(kind="stall", side="telephony", at=13.0, seconds=0.3),))
+    assert judged(call, said_sorry=False) == lost[:2]
+
+
+@pytest.mark.slow
+def test_what_came_before_something_that_was_heard_the_network_did_not_hold() -> None:
+    call = seeded_call(5002, faults=chaos.bad_day(5002))
+    call.run()
+    first, second, third, *_ = call.witness.items
+    for span in call.caller.heard:  # as if all but the third had been lost on the way
+        at = span.sound.find(third.sound[:800])
+        if at >= 0:
+            span.sound[:at] = b"\xff" * at
+
+    blamed = judged(call, said_sorry=False)
+    assert len(blamed) == 2
+    assert all(any(item.item_id in what for what in blamed) for item in (first, second))
 
 
 @pytest.mark.slow
