@@ -42,7 +42,8 @@ class Wire:
         """Do this at the far end, after everything sent so far has arrived."""
         world = self._world
         late = world.random.uniform(QUICKEST_SECONDS, self._slowest)
-        read_at = self._free_at + (SLOW_READ_SECONDS if world.now < self._slow_until else 0.0)
+        # Who reads slowly no more has read all that has piled up by then.
+        read_at = max(self._free_at, min(self._free_at + SLOW_READ_SECONDS, self._slow_until))
         self._free_at, self._sent_at = max(read_at, world.now + late), world.now
         self.waiting += 1
         world.at(self._free_at, partial(self._arrive, act))

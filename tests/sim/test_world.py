@@ -33,6 +33,7 @@ from opusbridge.sim.callers import (
     WaitForAgent,
 )
 from opusbridge.sim.clock import MOST_RINGS_AT_ONCE, Alarm, World
+from opusbridge.sim.faults import SLOW_READ_SECONDS
 from opusbridge.sim.model.knobs import Knobs
 from opusbridge.sim.model.replies import Reply, ReplyScript, ToolCallReply
 from opusbridge.sim.model.server import SimulatedModel
@@ -119,6 +120,32 @@ def test_a_wire_is_late_but_keeps_the_order() -> None:
 
     assert [text for text, _ in seen] == [*map(str, range(50)), "end"]
     assert QUICKEST_SECONDS <= seen[0][1] <= seen[-1][1] <= 0.1
+
+
+def test_who_read_slowly_has_read_all_when_that_is_over() -> None:
+    world, seen = World(1), list[float]()
+    wire = Wire(world, lambda text: seen.append(world.now), slowest=0.02)
+    wire.slow(3.0)
+    for _ in range(50):
+        wire.send("text")
+    world.at(3.5, partial(wire.send, "text"))
+    world.run(5.0)
+
+    assert seen[9] == pytest.approx(seen[0] + 9 * SLOW_READ_SECONDS)
+    assert seen[20:50] == [3.0] * 30
+    assert 3.5 + QUICKEST_SECONDS <= seen[50] <= 3.52
+
+
+def test_a_stall_puts_off_what_is_read_slowly_and_what_is_read_after_it() -> None:
+    world, seen = World(1), list[float]()
+    wire = Wire(world, lambda text: seen.append(world.now), slowest=0.02)
+    wire.slow(1.0)
+    wire.stall(2.0)
+    wire.send("text")
+    wire.send("text")
+    world.run(5.0)
+
+    assert seen == [2.0, 2.0]
 
 
 def test_an_alarm_follows_a_deadline_that_moves() -> None:

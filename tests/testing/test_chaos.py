@@ -214,10 +214,12 @@ def test_whoever_hangs_up_on_a_dead_line_is_missed_when_pings_go_unanswered() ->
 
 @pytest.mark.slow
 def test_what_a_slow_wire_brings_together_was_not_asked_for_twice() -> None:
-    tried = chaos.seeded(946, True)  # a request that was given up arrives, and so does the next
+    stall = Mishap(kind="stall", side="model", at=4.0, seconds=8.0)
+    call = seeded_call(114, faults=Faults(network=(stall,)))
+    call.run()  # a request that was given up arrives, and so does the next
 
-    assert [(one.kind, one.side) for one in tried.faults.network] == [("slow", "model")]
-    assert tried.broken["tools-once"] == []
+    assert call.verdict() == ["model: a second response was asked for one batch of tool outputs"]
+    assert judged_seeded(call) == []
 
 
 @pytest.mark.slow
