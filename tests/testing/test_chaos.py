@@ -223,15 +223,6 @@ def test_what_a_slow_wire_brings_together_was_not_asked_for_twice() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [4857, 4949])  # a tool called afterwards, and some still at work
-def test_a_model_that_hears_late_of_the_end_is_owed_nothing_since(seed: int) -> None:
-    tried = chaos.seeded(seed, True)
-
-    assert ("slow", "model") in [(one.kind, one.side) for one in tried.faults.network]
-    assert not any(tried.broken.values())
-
-
-@pytest.mark.slow
 def test_whoever_waits_on_a_dead_line_waits_for_nobody_who_is_to_blame() -> None:
     dead = mishap("half-open", "telephony").replace("6.0", "1.0")
     call = staged(parse(f"{TALK}\n[faults]\n{dead}", "dead"), "twilio")
