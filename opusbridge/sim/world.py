@@ -33,6 +33,8 @@ Configure = Callable[[], CallPolicy | None]
 
 #: AudioCodes dials again so long after it lost its socket, unless the script says otherwise.
 BACK_AFTER_SECONDS = 0.5
+#: What ``session.resume`` leads to: the server declines it, and that call has lost its line.
+DECLINED = Mishap(kind="drop", side="telephony", at=0)
 
 
 class SimulatedCall:
@@ -86,12 +88,9 @@ class SimulatedCall:
             Alarm(world, lambda: self.model.deadline, self._wake_model),
             Alarm(world, lambda: engine.deadline, self._wake_engine),
         )
-        self._set_out(begins_at)
-
-    def _set_out(self, begins_at: float) -> None:
-        self.world.at(begins_at, self._begin)
+        world.at(begins_at, self._begin)
         for mishap in self.faults.network:
-            self.world.at(begins_at + mishap.at, partial(self._befall, mishap))
+            world.at(begins_at + mishap.at, partial(self._befall, mishap))
 
     @property
     def tools_run(self) -> list[str]:
@@ -252,15 +251,13 @@ class SimulatedCall:
         # Whoever hung up on a dead line was not heard: the bridge learns of it now.
         if not self._caller_gone:
             self._caller_gone = True
-            self.caller.gone(self._caller_now())
-            self._look_after_caller()
+            self._close_caller(cut=True)
         self._telephony_gone()
         self._perhaps_back()
 
     def _model_cut(self, session: int) -> None:
         if session == self._sessions and not self._model_gone:
-            self.model.gone(self.world.now)
-            self._look_after_model()
+            self._close_model()
             self._lose_model(session)
 
     def _perhaps_back(self) -> None:
@@ -269,7 +266,7 @@ class SimulatedCall:
         if isinstance(caller, SimulatedAudioCodes) and caller.reconnect_wanted:
             after = caller.back_after
             wait = BACK_AFTER_SECONDS if after is None else after
-            self.world.at(self.world.now + wait, partial(self.again, caller.resume))
+            self.world.at(self.world.now + wait, partial(self._befall, DECLINED))
 
     def again(self, deed: Deed) -> None:
         """That is done on the caller's next line, if there is still a call."""
@@ -391,8 +388,8 @@ class SimulatedCall:
     def later(self, seconds: tuple[float, float], act: Callable[[], None]) -> None:
         self.world.at(self.world.now + self.world.random.uniform(*seconds), act)
 
-    def _close_caller(self) -> None:
-        self.caller.gone(self._caller_now())
+    def _close_caller(self, *, cut: bool = False) -> None:
+        self.caller.gone(self._caller_now(), cut=cut)
         self._look_after_caller()
 
     def _close_model(self) -> None:

@@ -333,3 +333,18 @@ def test_a_clock_that_is_off_harms_nobody(skew: float) -> None:
     call = call_script(f"{TALK}\n[faults]\nclock_skew = {skew}\nreorder = 3.0")
 
     assert call.ok, call.report
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(4625, id="the-line-is-cut-before-the-session-is-accepted"),
+        pytest.param(21071, id="he-dials-again-while-his-old-line-stands-still"),
+    ],
+)
+def test_a_line_that_the_network_took_is_nobodys_bad_manners(seed: int) -> None:
+    call = seeded_call(seed, faults=chaos.bad_day(seed))
+    call.run()
+
+    assert [ending.reason for ending in call.endings] == ["telephony-lost"]
+    assert call.verdict() == []

@@ -177,10 +177,10 @@ class SimulatedAudioCodes(Caller):
         self._say("session.end", reasonCode=code, reason=reason)
         self._close(1000, now)
 
-    def _abandoned(self, now: float) -> None:
+    def _abandoned(self, now: float, *, cut: bool) -> None:
         if self._chunker is not None:
             self.reconnect_wanted = True
-        elif self.habits.mode is Mode.CALL and self.refused is None:
+        elif self.habits.mode is Mode.CALL and self.refused is None and not cut:
             self._violation("the socket was closed without a session.error")
 
     # --- The person's voice -------------------------------------------------------------

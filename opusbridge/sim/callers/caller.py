@@ -82,11 +82,12 @@ class Caller(ABC):
         self._settle(now)
         self._hear(text, now)
 
-    def gone(self, now: float) -> None:
+    def gone(self, now: float, *, cut: bool = False) -> None:
+        """The socket is closed. ``cut``: by the network, so that nobody could say why."""
         if self.begun_at is not None and self.ended_at is None:
             self._settle(now)
             if self._closing is None:
-                self._abandoned(now)
+                self._abandoned(now, cut=cut)
             self.ended_at = now
 
     # --- The oracle ---------------------------------------------------------------------
@@ -131,8 +132,8 @@ class Caller(ABC):
         """A mark in the playout was reached, or dropped by a clear."""
 
     @abstractmethod
-    def _abandoned(self, now: float) -> None:
-        """The bridge closed a socket that nobody here wanted closed."""
+    def _abandoned(self, now: float, *, cut: bool) -> None:
+        """A socket was closed, or ``cut``, that nobody here wanted closed."""
 
     def _restart_line(self, now: float) -> None:
         self._line_since, self._ticks, self._next_tick = now, 0, now

@@ -201,7 +201,7 @@ class SimulatedTwilio(Caller):
     def _mark_reached(self, name: str, now: float, cleared: bool = False) -> None:
         self._say("mark", mark={"name": name})  # Twilio does not tell the two apart
 
-    def _abandoned(self, now: float) -> None:
+    def _abandoned(self, now: float, *, cut: bool) -> None:
         self._log(31921)  # logged even where it is meant
 
     # --- What the bridge sends ----------------------------------------------------------
