@@ -88,9 +88,12 @@ class SimulatedCall:
             Alarm(world, lambda: self.model.deadline, self._wake_model),
             Alarm(world, lambda: engine.deadline, self._wake_engine),
         )
-        world.at(begins_at, self._begin)
+        self._set_out(begins_at)
+
+    def _set_out(self, begins_at: float) -> None:
+        self.world.at(begins_at, self._begin)
         for mishap in self.faults.network:
-            world.at(begins_at + mishap.at, partial(self._befall, mishap))
+            self.world.at(begins_at + mishap.at, partial(self._befall, mishap))
 
     @property
     def tools_run(self) -> list[str]:
