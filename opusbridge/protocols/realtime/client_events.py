@@ -74,6 +74,10 @@ def _transcription(config: effects.SessionConfig) -> dict[str, Any] | None:
     return transcription
 
 
+#: What every turn detection has, whatever its type.
+_SWITCHES = ("create_response", "interrupt_response")
+
+
 def _turn_detection(detection: effects.TurnDetection | None) -> dict[str, Any] | None:
     if detection is None:
         return None
@@ -93,12 +97,19 @@ def _turn_detection(detection: effects.TurnDetection | None) -> dict[str, Any] |
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` wins, object by object; what is not an object is replaced whole."""
+    """``over`` wins, object by object; what is not an object is replaced whole.
+
+    So is an object that becomes one of another type, whose fields are not those of the first: the
+    service refuses ``threshold`` beside ``semantic_vad`` (openai-realtime 2.3, 3.1).
+    """
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
         if isinstance(below, Mapping) and isinstance(value, Mapping):
-            merged[key] = _merged(below, value)
+            kept = below
+            if value.get("type", below.get("type")) != below.get("type"):
+                kept = {name: below[name] for name in _SWITCHES if name in below}
+            merged[key] = _merged(kept, value)
         else:
             merged[key] = value
     return merged

@@ -12,7 +12,7 @@ from opusbridge.privacy import Private
 from opusbridge.protocols.realtime import RealtimeProtocol
 from opusbridge.protocols.realtime.client_events import METADATA_VALUE_LENGTH
 from opusbridge.protocols.realtime.protocol import SENT_EVENTS_KEPT
-from opusbridge.sound import PCM_16K, PCMA_8K, PCMU_8K, Audio, AudioFormat
+from opusbridge.sound import PCM_16K, PCM_24K, PCMA_8K, PCMU_8K, Audio, AudioFormat
 from tests.openai_oracle import assert_client_event
 
 
@@ -175,10 +175,7 @@ def test_extra_settings_are_merged_last_object_by_object() -> None:
         "noise_reduction": None,
         "transcription": None,
         "turn_detection": {
-            "type": "semantic_vad",
-            "threshold": 0.7,
-            "prefix_padding_ms": 300,
-            "silence_duration_ms": 350,
+            "type": "semantic_vad",  # which would be refused with the threshold of the other
             "create_response": True,
             "interrupt_response": False,
         },
@@ -186,6 +183,25 @@ def test_extra_settings_are_merged_last_object_by_object() -> None:
     assert extra["audio"] == {
         "input": {"turn_detection": {"type": "semantic_vad"}, "transcription": None}
     }
+
+
+def test_an_object_of_the_same_type_keeps_what_extra_settings_do_not_name() -> None:
+    extra = {"audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 0.9}}}}
+
+    detection = effects.TurnDetection("server_vad", True, False, 0.7, 500)
+    configured = configure(PCMU_8K, turn_detection=detection, extra=extra)
+    (update,) = sent_by(RealtimeProtocol(), configured)
+
+    sent = update["session"]["audio"]["input"]["turn_detection"]
+    assert (sent["threshold"], sent["silence_duration_ms"]) == (0.9, 500)
+
+
+def test_a_format_of_another_type_keeps_no_rate() -> None:
+    extra = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
+
+    (update,) = sent_by(RealtimeProtocol(), configure(PCM_24K, extra=extra))
+
+    assert update["session"]["audio"]["output"]["format"] == {"type": "audio/pcmu"}
 
 
 @pytest.mark.parametrize(
