@@ -27,6 +27,8 @@ PCM_AT = {form.rate_hz: form for form in (PCM_8K, PCM_16K, PCM_24K)}
 CLIP = "clip:"
 #: Of them those that fill the silence while a tool is at work.
 FILLER = "filler:"
+#: And those that fill it on hold: files without words.
+MUSIC = "file-"
 
 
 class AgentVoice:
@@ -124,10 +126,11 @@ class AgentVoice:
         item_id = f"said-{self._clips}"
         return item_id, self._say(item_id, clip, words, now)
 
-    def stop_filler(self, now: float) -> list[Effect]:
-        """The answer begins: what only filled the silence before it is over."""
+    def stop_filler(self, now: float, kind: str = FILLER) -> list[Effect]:
+        """The answer begins: what only filled the silence before it, clips of this kind, is over,
+        unless something else is being heard, too."""
         waits = self.being_heard
-        if not waits or self.paused or not all(one.startswith(CLIP + FILLER) for one in waits):
+        if not waits or self.paused or not all(one.startswith(CLIP + kind) for one in waits):
             return []
         cleared_at = self._ledger.cleared_at(now)
         return [effects.ClearPlayout(cleared_at)] if self.stop(now, cleared_at) else []

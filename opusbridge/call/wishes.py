@@ -14,6 +14,7 @@ from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import CallPolicy, Clip, KeyAction
 from opusbridge.call.stored import say_as_agent
+from opusbridge.call.voice import MUSIC
 from opusbridge.effects import Effect, Note
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
@@ -184,9 +185,11 @@ class Wishes:
         self._held_since, talk.response.door.on_hold = None, False
         self._held_by, self._held_until = set(), None
         noted = Note("off-hold", value=now - since)
+        talk.line.restarts()  # what he said meanwhile is no hole of the line's
         if self._departure.leaving:
             return [noted]  # there is nobody to take back, or only by a transfer that fails
         # The reply to a tool, and a farewell, are to come anyway; else the agent speaks first.
         why = None if talk.tools.owing or self._departure.wished else Why.TEXT
+        music = talk.voice.stop_filler(now, MUSIC)
         told = talk.add_text(why, "system", Private(BACK.format(seconds=now - since)), now)
-        return [noted, *told, *talk.response.settle(now)]
+        return [noted, *music, *told, *talk.response.settle(now)]

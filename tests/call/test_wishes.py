@@ -286,6 +286,26 @@ def test_back_from_hold_the_agent_speaks_first() -> None:
     assert len(of(CreateResponse, found)) == 1
 
 
+def test_music_ends_with_the_hold_and_words_do_not() -> None:
+    for words, cleared in (("", 1), ("We are about to find it.", 0)):
+        call = started()
+        call.handle(HOLD, 1.0)
+        call.handle(play(words), 1.1)
+
+        assert len(of(ClearPlayout, call.handle(UNHOLD, 1.3))) == cleared, words
+
+
+def test_what_was_not_listened_to_on_hold_is_no_hole_of_the_line() -> None:
+    call = started()
+    for ms in range(0, 2000, 20):
+        call.handle(events.CallerSpoke(FRAME, at_ms=ms), 1.0 + ms / 1000)
+    call.handle(HOLD, 3.0)
+    call.handle(UNHOLD, 8.0)
+    found = call.handle(events.CallerSpoke(FRAME, at_ms=7000), 8.0)
+
+    assert found == [AppendAudio(FRAME)], "five seconds of silence would go before it"
+
+
 def test_unless_a_tool_has_still_something_to_say() -> None:
     call = started()
     answering(call, 1.0)
