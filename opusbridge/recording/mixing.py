@@ -38,6 +38,9 @@ AGENT_DRIFT_SECONDS = 1.0
 #: not fill the memory (24 kHz: 14 MB for this long).
 LONGEST_LEAD_SECONDS = 300.0
 
+#: The same of sound right behind other sound, which no clock foretold: files for a long hold.
+LONGEST_QUEUE_SECONDS = 1800.0
+
 _BYTES = 2  # a sample
 
 
@@ -54,6 +57,7 @@ class StereoTimeline:
         self._snap = self._samples(AGENT_SNAP_SECONDS)
         self._drift = self._samples(AGENT_DRIFT_SECONDS)
         self._longest_lead = self._samples(LONGEST_LEAD_SECONDS)
+        self._longest_queue = self._samples(LONGEST_QUEUE_SECONDS)
 
     @property
     def taken_s(self) -> float:
@@ -132,10 +136,13 @@ class StereoTimeline:
         assert len(pcm) % _BYTES == 0, "half a sample"
         if not pcm:
             return
+        longest = self._longest_lead
         if start <= voice.end + tolerance:
             start = voice.end
+            if voice is self._agent:
+                longest = self._longest_queue
         start = max(start, self._taken)
-        if start - self._taken <= self._longest_lead:
+        if start - self._taken <= longest:
             voice.lay(start, pcm)
 
     def _interleaved(self, until: int) -> bytes:

@@ -212,6 +212,14 @@ def test_a_clock_gone_wrong_does_not_fill_the_memory() -> None:
     assert voices(timeline.finish(1.0)) == ([], [(500, 600)])
 
 
+def test_files_queued_for_a_long_hold_are_kept_though_they_are_far_ahead() -> None:
+    timeline, minute = StereoTimeline(RATE), sound(60_000)
+    for nth in range(7):
+        timeline.agent(minute, 1.0 + 60 * nth, follows=True)
+
+    assert voices(timeline.finish(500.0)) == ([], [(1000, 421_000)])
+
+
 # --- Heard at another time than foretold ------------------------------------------------
 
 
