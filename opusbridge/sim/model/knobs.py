@@ -24,6 +24,10 @@ class FaultKind(StrEnum):
     """Cut short; the detail is ``max_output_tokens`` or ``content_filter``."""
     EMPTY = "empty"
     """Completes with no output at all."""
+    CONTENTLESS = "contentless"
+    """Completes with a message in which there is nothing."""
+    WRITTEN = "written"
+    """Answers in writing, though sound was asked for."""
     CREATED_WITHHELD = "created-withheld"
     """Holds the slot and says nothing, until cancelled or its time is over."""
     CREATED_LOST = "created-lost"
@@ -37,6 +41,10 @@ class FaultKind(StrEnum):
     DROP = "drop"
     """Half-way through, the socket is lost without a closing handshake."""
 
+
+#: Ways to say nothing that can be heard.
+UNHEARD = (FaultKind.EMPTY, FaultKind.CONTENTLESS, FaultKind.WRITTEN)
+_DRAWN = [kind for kind in FaultKind if kind not in UNHEARD[1:]]
 
 #: ``inference_rate_limit_exceeded`` is the one most often seen.
 FAILURE_CODES = (
@@ -124,6 +132,13 @@ class Knobs:
     item_done_order: Literal["conversation-first", "output-first"] = "conversation-first"
     """``conversation.item.done`` against ``response.output_item.done``; both were seen."""
 
+    stopped_items: Literal["closed", "left-open"] = "closed"
+    """Whether an item in the middle of which a response is cancelled has its ``done`` events, or
+    ``response.done`` alone tells."""
+
+    goes_on_after_mcp: bool = False
+    """Whether the result of an approved tool of an MCP server is answered without being asked."""
+
     rate_limits: Literal["late", "early", "absent"] = "late"
     """``rate_limits.updated`` after ``response.done``, after ``response.created``, or never."""
 
@@ -205,6 +220,8 @@ class Knobs:
             # One draw more would make other calls of all known seeds; and short delays are for the
             # words that race the response.
             transcription_order="before-commit" if int(delay * 1000) % 5 == 1 else "after-commit",
+            stopped_items="left-open" if int(delay * 1000) % 4 == 2 else "closed",
+            goes_on_after_mcp=int(delay * 1000) % 3 == 2,
             faults=cls.random_faults(random),
         )
 
@@ -220,13 +237,17 @@ class Knobs:
         for ordinal in range(1, 41):
             if ordinal - 1 in faults or random.random() >= likelihood:
                 continue
-            kind = random.choice(list(FaultKind))
+            kind = random.choice(_DRAWN)
             ends_session = kind in (FaultKind.FREEZE, FaultKind.DROP)
             if ends_session and session_lost:
                 continue
             session_lost = session_lost or ends_session
             passing = _DETAILS.get(kind, ("",))[:3]
-            faults[ordinal] = Fault(kind, random.choice(passing))
+            detail = random.choice(passing)
+            # Not drawn, lest all known seeds make other calls.
+            faults[ordinal] = Fault(
+                UNHEARD[ordinal % 3] if kind is FaultKind.EMPTY else kind, detail
+            )
         return MappingProxyType(faults)
 
     @classmethod
@@ -245,6 +266,9 @@ class Knobs:
             name = name.strip().replace("_", "-")
             if name in _FAULT_NAMES:
                 ordinal, fault = _parsed_fault(name, value if equals else "1")
+                if ordinal in faults:
+                    there = faults[ordinal].kind
+                    raise ValueError(f"response {ordinal} has the fault {there} already")
                 faults[ordinal] = fault
             elif name in _KNOB_TYPES:
                 attribute = name.replace("-", "_")
@@ -260,6 +284,9 @@ _FAULT_NAMES = frozenset(kind.value for kind in FaultKind)
 _KNOB_TYPES: dict[str, Any] = {
     name.replace("_", "-"): kind for name, kind in get_type_hints(Knobs).items() if name != "faults"
 }
+
+#: Seconds; when a session ends is told as a date.
+LONGEST_SESSION = 1_000_000_000
 
 #: All that :meth:`Knobs.parse` knows.
 NAMES = tuple(sorted([*_FAULT_NAMES, *_KNOB_TYPES]))
@@ -295,6 +322,8 @@ def _parsed(name: str, kind: Any, value: str) -> Any:
     number = _number(name, int if kind is int else float, value)
     if name == "speed" and number == 0:
         raise ValueError("speed takes a number above zero")
+    if name == "session-limit" and number > LONGEST_SESSION:
+        raise ValueError(f"session-limit takes at most {LONGEST_SESSION} seconds")
     return number
 
 

@@ -2,12 +2,13 @@
 
 The order of the events is that of https://developers.openai.com/api/docs/guides/realtime-mcp and of
 the example ``examples/realtime/mcp_approval.rb`` in openai/openai-ruby: a call that needs approval
-is run when that has come, which may be after its response is over. This service never goes on by
-itself afterwards; whether the real one does is not known.
+is run when that has come, which may be after its response is over. Whether the real service then
+goes on by itself is not known: a knob says whether this one does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -30,7 +31,10 @@ class McpHost:
         conversation: Conversation,
         replies: ReplyScript,
         referee: Referee,
+        goes_on: Callable[[], None],
     ) -> None:
+        """``goes_on`` hears of each result that came after its response."""
+        self._goes_on = goes_on
         self._wire, self._schedule, self._session = wire, schedule, session
         self._conversation, self._replies, self._referee = conversation, replies, referee
         self._listed: set[str] = set()
@@ -84,6 +88,7 @@ class McpHost:
         self.finish(entry, call, index)
         previous = self._conversation.before(entry)
         self._wire.say("conversation.item.done", previous_item_id=previous, item=shown(entry.item))
+        self._goes_on()
 
     def _list(self, label: str) -> None:
         item = {

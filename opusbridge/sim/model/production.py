@@ -16,7 +16,7 @@ from typing import Any
 
 from opusbridge.audio.formats import Transcoder
 from opusbridge.sim.model.conversation import Conversation, Entry, shown
-from opusbridge.sim.model.knobs import Knobs
+from opusbridge.sim.model.knobs import FaultKind, Knobs
 from opusbridge.sim.model.mcp import McpHost
 from opusbridge.sim.model.replies import McpCallReply, Reply, ToolCallReply
 from opusbridge.sim.model.response import Response
@@ -81,6 +81,10 @@ class Production:
         """Say everything, pausing for the seconds yielded."""
         wait = self._knobs.first_audio_delay + self.reply.delay_seconds
         yield wait * 0.6
+        kind = self.response.fault.kind if self.response.fault else None
+        if kind is FaultKind.CONTENTLESS:
+            self._finish(self._open_item(), "completed")
+            return
         if self.reply.text or self.reply.pcm24k:
             for text, pcm24k in self._messages():
                 opened = self._open_message()
@@ -91,15 +95,28 @@ class Production:
                 else:
                     yield from self._write(opened, text)
                 self._close_message(opened, "completed")
-        if self.response.asked.get("tool_choice") != "none":
+        if self.response.asked.get("tool_choice") != "none" and kind is not FaultKind.WRITTEN:
             for tool_call in self.reply.tool_calls:
                 yield from self._call_tool(tool_call)
             for mcp_call in self.reply.mcp_calls:
                 yield from self._use_mcp(mcp_call)
 
-    def close_open_item(self) -> None:
-        """The response was stopped: say that what it was in the middle of is incomplete."""
+    def close_open_item(self, *, unsaid: bool = False) -> None:
+        """The response was stopped: say that what it was in the middle of is incomplete.
+
+        ``unsaid``: do not, but let ``response.done`` show it so.
+        """
         if self._open is None:
+            return
+        if unsaid:
+            item = self._open.entry.item
+            if item["type"] == "message":
+                item["content"] = self._content(self._open)
+            elif item["type"] == "function_call":
+                item["arguments"] = self._open.said
+            if "status" in item:
+                item["status"] = "incomplete"
+            self._open = None
             return
         if self._open.entry.item["type"] == "message":
             self._close_message(self._open, "incomplete")
@@ -124,6 +141,12 @@ class Production:
     # -- messages
 
     def _open_message(self) -> _Open:
+        opened = self._open_item()
+        part = {"type": "audio", "transcript": ""} if self.response.speaks else _text_part("")
+        self._say("response.content_part.added", **self._part_ids(opened), part=part)
+        return opened
+
+    def _open_item(self) -> _Open:
         item = {
             "id": self._wire.new_id("item"),
             "object": "realtime.item",
@@ -132,10 +155,7 @@ class Production:
             "role": "assistant",
             "content": [],
         }
-        opened = self._add(Entry(item, format=self.response.format))
-        part = {"type": "audio", "transcript": ""} if self.response.speaks else _text_part("")
-        self._say("response.content_part.added", **self._part_ids(opened), part=part)
-        return opened
+        return self._add(Entry(item, format=self.response.format))
 
     def _speak(self, opened: _Open, text: str, pcm24k: bytes) -> Iterator[float]:
         ids = self._part_ids(opened)
@@ -182,15 +202,19 @@ class Production:
             self._say("response.output_audio.done", **ids)
             self._say("response.output_audio_transcript.done", **ids, transcript=said)
             part = {"type": "audio", "transcript": said}
-            content = [{"type": "output_audio", "transcript": said}]
         else:
             self._say("response.output_text.done", **ids, text=said)
             part = _text_part(said)
-            content = [{"type": "output_text", "text": said}]
         self._say("response.content_part.done", **ids, part=part)
-        if not opened.entry.truncated:
-            opened.entry.item["content"] = content
+        opened.entry.item["content"] = self._content(opened)
         self._finish(opened, status)
+
+    def _content(self, opened: _Open) -> Any:
+        if opened.entry.truncated:
+            return opened.entry.item["content"]
+        if self.response.speaks:
+            return [{"type": "output_audio", "transcript": opened.said}]
+        return [{"type": "output_text", "text": opened.said}]
 
     # -- tool calls
 

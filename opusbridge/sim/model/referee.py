@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from opusbridge.sim.model.knobs import UNHEARD
 from opusbridge.sim.model.response import Response
 
 #: A client that has waited this long may rightly believe that no answer will come.
@@ -238,6 +239,8 @@ class Referee:
 
 
 def _came(response: Response) -> bool:
-    """Whether anything came of it; a call that was cut off is not run."""
+    """Whether anything came of it; a call that was cut off is not run, nor is writing heard."""
+    if response.fault is not None and response.fault.kind in UNHEARD:
+        return False
     cut_off = ("function_call", "incomplete")
     return any((item["type"], item.get("status")) != cut_off for item in response.items)

@@ -40,6 +40,8 @@ LEAVES_REPLY = {
     FaultKind.FAILED,
     FaultKind.FAILED_MIDWAY,
     FaultKind.EMPTY,
+    FaultKind.CONTENTLESS,
+    FaultKind.WRITTEN,
     FaultKind.CREATED_WITHHELD,
     FaultKind.FREEZE,
     FaultKind.DROP,
@@ -230,6 +232,8 @@ class Responses:
         )
         run = self._runs[response.id] = _Run(response, production, production.steps())
         self._announce(response, kind)
+        if kind is FaultKind.WRITTEN:
+            response.modalities = ["text"]
         if response.cancelling is not None:
             self._end(response, response.cancelling)
         elif kind is FaultKind.CREATED_WITHHELD:
@@ -293,7 +297,8 @@ class Responses:
             self._stop(run, outcome)
 
     def _stop(self, run: _Run, outcome: Outcome) -> None:
-        run.production.close_open_item()
+        left_open = outcome.status == "cancelled" and self._knobs.stopped_items == "left-open"
+        run.production.close_open_item(unsaid=left_open)
         self._end(run.response, outcome)
 
     def _end(self, response: Response, outcome: Outcome) -> None:

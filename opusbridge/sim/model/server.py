@@ -103,7 +103,9 @@ class SimulatedModel:
         self.session = session = Session(
             wire.new_id("sess"), query.get("model", ""), unix_time + int(knobs.session_limit)
         )
-        self._mcp = McpHost(wire, schedule, session, conversation, replies, self.referee)
+        self._mcp = McpHost(
+            wire, schedule, session, conversation, replies, self.referee, self._goes_on_after_mcp
+        )
         self._responses = Responses(
             wire, schedule, session, conversation, replies, knobs, random, self.referee, self._mcp,
             done=lambda response: self._turns.response_done(response),
@@ -214,6 +216,10 @@ class SimulatedModel:
         return self.referee.verdict(min(self._schedule.now, over_at), patience_seconds)
 
     # -- what it does
+
+    def _goes_on_after_mcp(self) -> None:
+        if self.knobs.goes_on_after_mcp:
+            self._responses.turn_to_answer()
 
     def _obey(self, event: dict[str, Any], event_id: str | None) -> None:
         now = self._schedule.now

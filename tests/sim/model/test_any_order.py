@@ -137,6 +137,9 @@ def check_items_are_announced_before_they_are_filled(client: Client) -> None:
             closed.add(event["item"]["id"])
         elif event["type"].startswith("response.") and "item_id" in event:
             assert event["item_id"] in opened - closed
+        elif event["type"] == "response.done" and client.model.knobs.stopped_items == "left-open":
+            output = event["response"]["output"]
+            closed |= {item["id"] for item in output if item.get("status") == "incomplete"}
     if not client.model.deaf:
         assert opened == closed
 

@@ -74,6 +74,18 @@ def test_an_empty_response_completes_with_nothing() -> None:
     assert transcripts(client) == [TEXT]
 
 
+def test_an_answer_may_be_a_message_with_nothing_in_it_or_in_writing() -> None:
+    for fault, content in (
+        ("contentless", []),
+        ("written", [{"type": "output_text", "text": TEXT}]),
+    ):
+        client = asked(fault, tries=2)
+
+        first = client.of("response.done")[0]["response"]
+        assert (first["status"], first["output"][0]["content"]) == ("completed", content)
+        assert transcripts(client) == [TEXT], "it is said by the next"
+
+
 def test_a_response_withheld_holds_the_slot_in_silence_until_its_time_is_over() -> None:
     client = asked("created-withheld", tries=0)
     client.say("response.create")

@@ -36,11 +36,12 @@ def test_one_length_makes_every_delta_as_long() -> None:
 
 
 def test_a_fault_takes_the_number_of_its_response_and_perhaps_a_detail() -> None:
-    knobs = Knobs.parse("drop=3", "failed=1:server_error", "empty", "incomplete=7")
+    knobs = Knobs.parse("drop=3", "failed=2:server_error", "empty", "incomplete=7")
 
     assert dict(knobs.faults) == {
         3: Fault(FaultKind.DROP),
-        1: Fault(FaultKind.EMPTY),  # the later of two for one response
+        2: Fault(FaultKind.FAILED, "server_error"),
+        1: Fault(FaultKind.EMPTY),
         7: Fault(FaultKind.INCOMPLETE, "max_output_tokens"),
     }
 
@@ -73,12 +74,18 @@ def test_an_unknown_name_is_answered_with_all_the_names_there_are() -> None:
         ("drop=x", "drop takes the number of a response, from 1"),
         ("failed=1:sulking", "failed takes one of inference_rate_limit_exceeded"),
         ("drop=1:loudly", "drop takes no detail"),
+        ("session-limit=inf", "session-limit takes at most"),
         ("faults=1", "there is no such fault"),
     ],
 )
 def test_a_value_that_will_not_do_is_explained(given: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Knobs.parse(given)
+
+
+def test_one_response_has_one_fault() -> None:
+    with pytest.raises(ValueError, match="response 1 has the fault failed already"):
+        Knobs.parse("failed=1:server_error", "drop")
 
 
 def test_the_same_seed_draws_the_same_knobs_and_another_draws_others() -> None:

@@ -324,7 +324,7 @@ def test_newer_speech_supersedes_a_turn() -> None:
 
 
 def test_a_failed_or_empty_answer_is_none() -> None:
-    for fault in ("failed", "empty", "created-withheld"):
+    for fault in ("failed", "empty", "contentless", "written", "created-withheld"):
         one = client(fault)
         one.speak()
         one.run(20)

@@ -74,6 +74,17 @@ def test_the_slot_is_free_again_after_done() -> None:
 # -- cancelling
 
 
+def test_response_done_alone_may_tell_of_what_was_left_open() -> None:
+    one, active = speaking("stopped-items=left-open")
+
+    events = one.say("response.cancel", response_id=active)
+
+    assert types(events) == ["response.done", "rate_limits.updated"]
+    (item,) = events[0]["response"]["output"]
+    assert item["status"] == "incomplete"
+    assert LONG.startswith(item["content"][0]["transcript"])
+
+
 def test_a_cancelled_response_closes_what_is_open_and_says_it_was_cancelled() -> None:
     one, active = speaking()
 
