@@ -32,6 +32,12 @@ def leave_logging_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture
+def quiet() -> None:
+    """Nothing is logged but what the test asks for."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+@pytest.fixture
 def usual_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is installed."""
     monkeypatch.setenv("OPUSBRIDGE_SOCKETS", os.environ.get("TEST_SOCKETS", "default"))

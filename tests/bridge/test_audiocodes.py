@@ -1,13 +1,11 @@
 """What is AudioCodes' own: everything is on its wire, and it rings until the first sound."""
 
 import json
-import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import structlog
 
 from opusbridge import events
 from opusbridge.agent import Agent
@@ -21,6 +19,8 @@ from opusbridge.sim.tones import voice
 from opusbridge.tools.telephony import hang_up, transfer_call
 from tests.bridge.virtual import Stage, in_virtual_time, play
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 AGENT = Agent(
     name="front-desk",
     instructions="Be kind.",
@@ -30,13 +30,6 @@ AGENT = Agent(
 )
 
 STEPS: list[Step] = [WaitForAgent(), Wait(20.0)]
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
 
 
 def conversation(

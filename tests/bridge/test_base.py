@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -41,16 +40,11 @@ from tests.bridge.virtual import (
     play,
 )
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
 
 GREETER = Agent(name="front-desk", instructions="Be kind.", greeting="Say hello.")
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
 
 
 def said(ms: int = 400) -> Say:

@@ -1,15 +1,13 @@
 """A transfer over Twilio that nobody takes: the caller's next stream continues his call."""
 
 import asyncio
-import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-import structlog
 
 from opusbridge import effects
 from opusbridge.agent import Agent
@@ -25,6 +23,8 @@ from opusbridge.sim.callers import HangUp, SimulatedTwilio, Step, Wait, WaitForA
 from opusbridge.sim.model import Reply, ReplyScript, ToolCallReply
 from opusbridge.tools.telephony import send_dtmf, transfer_call
 from tests.bridge.virtual import PartySocket, Stage, in_virtual_time, play
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 AFTER = "https://voice.example.com/twilio/after"
 CALL = "CA" + "1" * 32
@@ -45,13 +45,6 @@ TRANSFER = Reply(
 )
 REPLIES = [TRANSFER, Reply("The line is busy, I am sorry.")]
 STEPS: list[Step] = [WaitForAgent(), WaitForAgent(), HangUp()]
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
 
 
 class Rest(TwilioRest):
@@ -125,6 +118,14 @@ class Story:
         await self.bridge.resume(socket)
         assert self.bridge.ended
 
+    def told(self, during: Callable[[Stage], Awaitable[None]]) -> Ending:
+        """How the call ends if that is done meanwhile."""
+        replies = ReplyScript(REPLIES)
+        _, how = in_virtual_time(
+            play(self.kind, STEPS, agent=AGENT, replies=replies, during=during)
+        )
+        return how
+
 
 @pytest.mark.slow
 def test_a_refused_caller_is_told_so_by_the_same_agent_on_his_next_stream(tmp_path: Path) -> None:
@@ -179,9 +180,7 @@ def test_a_transfer_that_was_answered_ends_the_call_when_twilio_says_so() -> Non
         assert not story.bridge.dial_ended({"DialCallStatus": "completed"})
         assert not story.bridge.dial_ended(BUSY), "it is over"
 
-    _, how = in_virtual_time(
-        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
-    )
+    how = story.told(during)
 
     assert how == ending("transferred")
 
@@ -231,9 +230,7 @@ def test_a_lost_answer_is_no_refusal_where_the_caller_left_all_the_same(
         assert story.bridge.dial_ended(BUSY), "it may be asked twice"
         await story.returns(stage)
 
-    _, how = in_virtual_time(
-        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
-    )
+    how = story.told(during)
 
     assert how == ending("caller-hung-up")
     assert len(story.rest.asked) == 1, "what may have been done is not asked for again"
@@ -274,9 +271,7 @@ def gone(how: str, answers: int | None) -> tuple[Story, list[float], Ending]:
         await stage.until(lambda: story.bridge.ended)
         began[1] = clock()
 
-    _, how_it_ended = in_virtual_time(
-        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
-    )
+    how_it_ended = story.told(during)
     return story, began, how_it_ended
 
 
@@ -301,9 +296,7 @@ def test_a_long_transfer_is_looked_at_seldom() -> None:
         await asyncio.sleep(3600.0)
         assert not story.bridge.dial_ended({"DialCallStatus": "completed"})
 
-    _, how = in_virtual_time(
-        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
-    )
+    how = story.told(during)
 
     assert how == ending("transferred")
     assert story.rest.looked == 3 + (3600 - 60) // 120
@@ -329,9 +322,7 @@ def test_what_became_of_a_transfer_may_be_told_after_the_end_of_the_call() -> No
         story.bridge.dial_ended({"DialCallStatus": "completed", "CallStatus": "completed"})
         story.bridge.call_over()
 
-    _, how = in_virtual_time(
-        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
-    )
+    how = story.told(during)
 
     assert how == ending("transferred")
 
@@ -345,9 +336,7 @@ def test_a_stream_for_a_call_that_is_over_is_closed() -> None:
         story.bridge.say_goodbye("drained")
         await story.returns(stage)
 
-    _, how = in_virtual_time(
-        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
-    )
+    how = story.told(during)
 
     assert how == ending("transferred")
 
@@ -360,9 +349,7 @@ def test_an_operators_hang_up_reaches_a_caller_who_is_away() -> None:
         await story.leaves(stage)
         story.bridge.hang_up("hung-up-by-operator")
 
-    _, how = in_virtual_time(
-        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
-    )
+    how = story.told(during)
 
     assert how == ending("hung-up-by-operator")
     assert story.rest.asked[-1] == "completed"
@@ -379,9 +366,7 @@ def test_twilio_may_take_its_time_for_that() -> None:
         await asyncio.sleep(13.0)
         done[0] = story.bridge.ended
 
-    _, how = in_virtual_time(
-        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
-    )
+    how = story.told(during)
 
     assert (done, how) == ([False], ending("hung-up-by-operator"))
 
@@ -400,9 +385,7 @@ def test_who_was_not_hung_up_is_not_told_to_be(over: bool, reason: str) -> None:
         await asyncio.sleep(10.0)
         story.bridge.dial_ended({"DialCallStatus": "completed"})
 
-    _, how = in_virtual_time(
-        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
-    )
+    how = story.told(during)
 
     assert how == ending(reason)
 
@@ -422,9 +405,7 @@ def test_a_hang_up_whose_answer_was_lost_is_the_operators_where_it_was_done(
         await story.leaves(stage)
         story.bridge.hang_up("hung-up-by-operator")
 
-    _, how = in_virtual_time(
-        play(story.kind, STEPS, agent=AGENT, replies=ReplyScript(REPLIES), during=during)
-    )
+    how = story.told(during)
 
     assert how == ending(reason)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -28,18 +28,13 @@ from opusbridge.tools import CallContext, CallOutcome, hang_up, transfer_call
 from tests.bridge import virtual
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 AUDIOCODES, TWILIO = BRIDGES
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
 
 STAYS: list[Step] = [WaitForAgent(), Wait(60.0)]
 QUIET = NoInput(after_seconds=2, nudges=(), goodbye=None)
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
 
 
 def wishes(tool: str, arguments: str) -> ReplyScript:

@@ -1,15 +1,12 @@
 """The agents of docs/examples/, each called on both sides."""
 
-import logging
 import sys
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-import structlog
 
 from opusbridge import effects
 from opusbridge.agent import Agent
@@ -22,18 +19,13 @@ from opusbridge.sim.tones import voice
 from opusbridge.tools import CallContext, CallOutcome
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
 AUDIOCODES = BRIDGES[0]
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 PIN = "8392"
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    yield
-    structlog.reset_defaults()
 
 
 def example(name: str) -> Agent:

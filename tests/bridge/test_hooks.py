@@ -1,10 +1,8 @@
 """The agent's own functions at both ends of a call, on both bridges."""
 
 import asyncio
-import logging
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -44,17 +42,12 @@ from opusbridge.tools.workers import Workers
 from tests.bridge import virtual
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
 
 SETTINGS = Settings(openai_api_key=Private("sk-test"))
 CALL = CallContext("call-1", caller="+15550100001")
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
 
 
 def an_agent(**keys: Any) -> Agent:

@@ -25,24 +25,19 @@ from opusbridge.tools import CallContext, CallOutcome, Digits, collect_digits, t
 from opusbridge.webhooks.letters import call_ended
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
 
 SECRET = "83920147"
 
 
 @pytest.fixture
-def logged(_quiet: None) -> Iterator[list[Any]]:
+def logged(quiet: None) -> Iterator[list[Any]]:
     """Everything that is logged, however unimportant."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG))
     with structlog.testing.capture_logs() as lines:
         yield lines
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    yield
-    structlog.reset_defaults()
 
 
 def said(ms: int = 600) -> Say:

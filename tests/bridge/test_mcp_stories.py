@@ -1,11 +1,9 @@
 """Agents whose model uses the tools of MCP servers, on both bridges."""
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import structlog
 
 from opusbridge.agent import Agent
 from opusbridge.errors import ending
@@ -15,17 +13,12 @@ from opusbridge.sim.tones import voice
 from opusbridge.tools import CallContext, McpRequest, McpServer
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
 
 SECRET = "sk-mcp-very-secret"
 FOUND = Reply("I have found you.")
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
 
 
 def tell(

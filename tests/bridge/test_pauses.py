@@ -1,11 +1,8 @@
 """The recording is paused and resumed: by a tool, in Python, from a thread."""
 
 import asyncio
-import logging
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from opusbridge import effects
 from opusbridge.agent import Agent
@@ -17,14 +14,9 @@ from opusbridge.tools.context import CallContext
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 from tests.tools.line import Line
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    yield
-    structlog.reset_defaults()
 
 
 @both_bridges

@@ -1,11 +1,8 @@
 """Greetings before the model is there, and callers who say nothing, on both bridges."""
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from opusbridge import effects, events
 from opusbridge.agent import Agent
@@ -17,14 +14,9 @@ from opusbridge.sim.model import Reply, ReplyScript
 from opusbridge.sim.tones import voice
 from tests.bridge.virtual import BRIDGES, AnyBridge, in_virtual_time, play
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    yield
-    structlog.reset_defaults()
 
 
 @both_bridges

@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 import pytest
-import structlog
 
 from opusbridge import effects, events, logs
 from opusbridge.agent import Agent
@@ -22,18 +21,13 @@ from opusbridge.sim.tones import voice
 from opusbridge.tools import tool
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
 both_ways = pytest.mark.parametrize("barge_in", [True, False], ids=["barge-in", "no-barge-in"])
 
 #: It thinks for long: the line is quiet, so that the caller is heard without barge-in too.
 THOUGHTFUL = Knobs(first_audio_delay=3.0, cancel_latency=1.5)
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    yield
-    structlog.reset_defaults()
 
 
 def said(ms: int = 400) -> Say:

@@ -1,14 +1,12 @@
 """Agents that use tools, on both bridges: whatever a tool does, the caller is answered once."""
 
 import asyncio
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-import structlog
 
 from opusbridge import effects, events
 from opusbridge.agent import Agent
@@ -20,16 +18,11 @@ from opusbridge.sim.tones import voice
 from opusbridge.tools import CallContext, Tool, tool
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 both_bridges = pytest.mark.parametrize("bridge", BRIDGES, ids=["audiocodes", "twilio"])
 
 FOUND = Reply("It has left, and it will be with you before the evening.")
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
 
 
 def said(ms: int = 400) -> Say:

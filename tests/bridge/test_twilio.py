@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +19,8 @@ from opusbridge.sim.model import Reply, ReplyScript, ToolCallReply
 from opusbridge.tools.telephony import hang_up, transfer_call
 from tests.bridge.virtual import Stage, in_virtual_time, play
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 AGENT = Agent(
     name="front-desk",
     instructions="Be kind.",
@@ -28,13 +30,6 @@ AGENT = Agent(
 )
 
 STEPS: list[Step] = [WaitForAgent(), Wait(20.0)]
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
 
 
 class Rest(TwilioRest):

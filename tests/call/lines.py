@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from opusbridge import effects, events
+from opusbridge.call.call import Call
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, ResponsePolicy
 from opusbridge.call.transcript import Transcript
-from opusbridge.effects import AppendAudio, Effect, Note, SessionConfig, TurnDetection
+from opusbridge.effects import AppendAudio, Effect, FeelPulse, Note, SessionConfig, TurnDetection
 from opusbridge.sound import PCM_24K, PCMU_8K, Audio, AudioFormat
 
 FRAME_MS = 20
@@ -170,3 +171,17 @@ class Line:
 
     def asked(self, kind: type) -> list[Effect]:
         return [one for one in self.done if isinstance(one, kind)]
+
+
+def wait(call: Call, until: float) -> list[tuple[float, Effect]]:
+    """Nothing happens but time; the model is there when it is asked."""
+    found: list[tuple[float, Effect]] = []
+    for _ in range(2000):
+        due = call.deadline
+        if due is None or due > until:
+            return found
+        came = call.handle(events.DeadlineReached(), due)
+        found += [(due, effect) for effect in came]
+        if FeelPulse() in came:
+            call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), due)
+    raise AssertionError("woken again and again")

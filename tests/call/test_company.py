@@ -36,6 +36,7 @@ from opusbridge.effects import (
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
 from opusbridge.sound import PCM_16K, PCM_24K, PCMU_8K, Audio
+from tests.call.lines import wait
 
 WORDS = "Good morning, this is the front desk."
 #: Two seconds, half a second and one.
@@ -63,20 +64,6 @@ def started(policy: CallPolicy, ready: bool = True) -> tuple[Call, list[Effect]]
         for event in READY:
             call.handle(event, 0.0)
     return call, found + call.handle(events.CallStarted(), 0.0)
-
-
-def wait(call: Call, until: float) -> list[tuple[float, Effect]]:
-    """Nothing happens but time; the model is there when it is asked."""
-    found: list[tuple[float, Effect]] = []
-    for _ in range(2000):
-        due = call.deadline
-        if due is None or due > until:
-            return found
-        came = call.handle(events.DeadlineReached(), due)
-        found += [(due, effect) for effect in came]
-        if FeelPulse() in came:
-            call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), due)
-    raise AssertionError("woken again and again")
 
 
 def texts(found: list[tuple[float, Effect]]) -> list[tuple[float, str]]:

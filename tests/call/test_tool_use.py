@@ -12,7 +12,6 @@ from opusbridge.effects import (
     ClearPlayout,
     CreateResponse,
     Effect,
-    FeelPulse,
     HangUp,
     Note,
     PlayAudio,
@@ -21,6 +20,7 @@ from opusbridge.effects import (
 )
 from opusbridge.privacy import Private
 from opusbridge.sound import PCM_16K, PCM_24K, PCMU_8K, Audio
+from tests.call.lines import wait
 
 SESSION = SessionConfig(
     "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
@@ -236,20 +236,6 @@ def at_work(*names: str, audiocodes: bool = False) -> Call:
         call.handle(calls(name), 1.0)
     call.handle(done(), 1.0)
     return call
-
-
-def wait(call: Call, until: float) -> list[tuple[float, Effect]]:
-    """Nothing happens but time; the model is there when it is asked."""
-    found: list[tuple[float, Effect]] = []
-    for _ in range(200):
-        due = call.deadline
-        if due is None or due > until:
-            return found
-        came = call.handle(events.DeadlineReached(), due)
-        found += [(due, effect) for effect in came]
-        if FeelPulse() in came:
-            call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), due)
-    raise AssertionError("woken again and again")
 
 
 FILLED = Note("hold", "filler")

@@ -29,7 +29,7 @@ from opusbridge.tools import ToolFailed, hang_up
 
 CallScript = Callable[..., CallResult]
 
-ORDER = """
+ASKED = """
 [caller]
 steps = [
     { wait_for_agent = true },
@@ -44,13 +44,15 @@ voice = "front-desk"
 [[model.replies]]
 tool = "look_up"
 arguments = { order = "42" }
+"""
 
+ORDER = f"""{ASKED}
 [[model.replies]]
 voice = "order-left"
 
 [expect]
 heard = ["left the warehouse"]
-tools = [{ name = "look_up", arguments = { order = "42" } }]
+tools = [{{ name = "look_up", arguments = {{ order = "42" }} }}]
 """
 
 
@@ -587,25 +589,9 @@ def test_a_moment_to_interrupt_that_never_comes_is_told(call_script: CallScript)
     assert any("waited in vain for the moment to interrupt" in one for one in call.failures)
 
 
-UNANSWERED = """
-[agent]
-barge_in = false
-
-[caller]
-steps = [
-    { wait_for_agent = true },
-    { say = "where-is-my-order" },
-    { wait_for_agent = 3.0 },
-    { hang_up = true },
-]
-
-[[model.replies]]
-voice = "front-desk"
-
-[[model.replies]]
-tool = "look_up"
-arguments = { order = "42" }
-"""
+UNANSWERED = "[agent]\nbarge_in = false\n" + ASKED.replace(
+    "{ wait_for_agent = true },\n    { hang_up", "{ wait_for_agent = 3.0 },\n    { hang_up"
+)
 
 
 @pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])

@@ -1,7 +1,6 @@
 """What is to be told to a server of the user's reaches it, whatever happens meanwhile."""
 
 import asyncio
-import logging
 import os
 import subprocess
 import sys
@@ -18,16 +17,11 @@ from opusbridge.privacy import Private
 from opusbridge.webhooks import SIGNATURE, courier, verify
 from opusbridge.webhooks.courier import DELIVERY, PAUSES_SECONDS, Courier
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 SECRET = Private("opusbridge-test-secret-0123456789")
 AT = 1_800_000_000.0
 BODY = b'{"type":"call.ended","call":{"caller":"+15550100001"}}'
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
 
 
 class Listener:

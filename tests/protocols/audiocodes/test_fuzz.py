@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from opusbridge.errors import REASONS, RemoteProtocolError
 from opusbridge.events import CallerHungUp
 from opusbridge.protocols.audiocodes import AudioCodesProtocol, messages
+from tests.protocols.fuzzing import mutated, torn, values
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "audiocodes"
 TEXTS = [path.read_text() for path in sorted(GOLDEN.glob("in-*.json"))]
@@ -45,49 +45,11 @@ WORDS = [
     "caller",
     "supportedMediaFormats",
 ]
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70)
-    | st.floats(allow_nan=True)
-    | st.text(max_size=12)
-    | st.sampled_from([*TYPES, *NAMES, "event", "failed", "raw/mulaw", "AAAA"])
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=5), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
+VALUES = values(WORDS, [*TYPES, *NAMES, "event", "failed", "raw/mulaw", "AAAA"])
 ACTIVITY = st.fixed_dictionaries(
     {"type": st.just("event"), "name": st.sampled_from(NAMES)},
     optional={"value": VALUES, "parameters": VALUES, "streamId": VALUES},
 )
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> str:
-    """A documented message with one value, somewhere inside, exchanged for another."""
-    message = json.loads(draw(st.sampled_from(TEXTS)))
-    place: Any = message
-    while True:
-        keys = sorted(place) if isinstance(place, dict) else range(len(place))
-        key = draw(st.sampled_from(keys))
-        if not isinstance(place[key], dict | list) or not place[key] or draw(st.booleans()):
-            break
-        place = place[key]
-    place[key] = draw(VALUES)
-    return json.dumps(message)
-
-
-@st.composite
-def torn(draw: st.DrawFn) -> str:
-    """A documented message with a stretch of its text cut out or written over."""
-    text = draw(st.sampled_from(TEXTS))
-    at = draw(st.integers(0, len(text)))
-    return text[:at] + draw(st.text(max_size=3)) + text[at + draw(st.integers(0, 9)) :]
 
 
 @st.composite
@@ -103,8 +65,8 @@ ANYTHING = (
         lambda each: json.dumps({"type": "activities", "activities": each})
     )
     | typed()
-    | mutated()
-    | torn()
+    | mutated(TEXTS, VALUES)
+    | torn(TEXTS)
     | st.sampled_from(TEXTS)
 )
 

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +11,7 @@ from opusbridge import effects
 from opusbridge.errors import RemoteProtocolError
 from opusbridge.protocols.twilio import TwilioProtocol, messages
 from opusbridge.sound import PCMU_8K, Audio
+from tests.protocols.fuzzing import mutated, torn, values
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "twilio"
 TEXTS = [path.read_text() for path in sorted(GOLDEN.glob("in-*.json"))]
@@ -30,46 +30,9 @@ KINDS = {
     "out-of-order",
 }
 
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70)
-    | st.floats(allow_nan=True)
-    | st.text(max_size=12)
-    | st.sampled_from(["inbound", "MZ00112233445566778899aabbccddeeff", "8000", "f38="])
-)
 WORDS = ["event", "streamSid", "start", "media", "mark", "dtmf", "stop", "payload", "timestamp"]
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=5), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
+VALUES = values(WORDS, ["inbound", "MZ00112233445566778899aabbccddeeff", "8000", "f38="])
 EVENTS = st.sampled_from(["connected", "start", "media", "dtmf", "mark", "stop", "other"])
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> str:
-    """A documented message with one value, somewhere inside, exchanged for another."""
-    message = json.loads(draw(st.sampled_from(TEXTS)))
-    place: Any = message
-    while True:
-        key = draw(st.sampled_from(sorted(place)))
-        if not isinstance(place[key], dict) or not place[key] or draw(st.booleans()):
-            break
-        place = place[key]
-    place[key] = draw(VALUES)
-    return json.dumps(message)
-
-
-@st.composite
-def torn(draw: st.DrawFn) -> str:
-    """A documented message with a stretch of its text cut out or written over."""
-    text = draw(st.sampled_from(TEXTS))
-    at = draw(st.integers(0, len(text)))
-    return text[:at] + draw(st.text(max_size=3)) + text[at + draw(st.integers(0, 9)) :]
 
 
 ANYTHING = (
@@ -80,8 +43,8 @@ ANYTHING = (
         EVENTS,
         st.dictionaries(st.sampled_from(WORDS), VALUES, max_size=4),
     )
-    | mutated()
-    | torn()
+    | mutated(TEXTS, VALUES)
+    | torn(TEXTS)
     | st.sampled_from(TEXTS)
 )
 
