@@ -100,7 +100,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``over`` wins, object by object; what is not an object is replaced whole.
 
     So is an object that becomes one of another type, whose fields are not those of the first: the
-    service refuses ``threshold`` beside ``semantic_vad`` (openai-realtime 2.3, 3.1).
+    service refuses ``threshold`` beside ``semantic_vad`` (openai-realtime 4.1).
     """
     merged = dict(base)
     for key, value in over.items():
