@@ -167,9 +167,7 @@ class Conversation:
         self.model.renew_at = now + self.policy.renew_after
         pending = self.response.pending_user_input
         found = self.model.tell_all(pending, self.voice.being_heard)
-        for item in found:
-            if isinstance(item, Item):
-                self.response.item_sent(item.item_id)
+        self.repair.all_told(found, pending)
         if pending is None and self.line.dropped_ms and not self.voice.agent_audible(now):
             found += self.add_text(Why.TEXT, "system", Private(UNHEARD), now)
         found += self.line.open(now) + self.barge_in.session_ready(now)

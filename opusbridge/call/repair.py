@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from opusbridge import effects, events
 from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.model_side import Item, ModelSide
-from opusbridge.call.pending import Cause, Why
+from opusbridge.call.pending import Cause, PendingUserInput, Why
 from opusbridge.call.refusals import Reaction, is_passing, reaction_to
 from opusbridge.call.response import ResponseLifecycle
 from opusbridge.call.retries import LONGEST_HINT_SECONDS
@@ -50,6 +50,18 @@ class Repair:
         self._texts[added.item_id] = _Text(added, why)
         if len(self._texts) > MOST_TEXTS:
             del self._texts[next(one for one, text in self._texts.items() if text.again_at is None)]
+
+    def all_told(self, told: list[Effect], pending: PendingUserInput | None) -> None:
+        """To a new session. What is still to be answered of that may be refused as well."""
+        causes = pending.causes if pending else ()
+        for item in told:
+            if isinstance(item, Item):
+                self._response.item_sent(item.item_id)
+            if isinstance(item, effects.AddText):
+                whys = (one.why for one in causes if item.item_id in (one.key, *one.items))
+                if (why := next(whys, None)) is not None:
+                    # Here a turn is a text as any other, which the request under way may not know.
+                    self.text_added(item, Why.TEXT if why is Why.TURN else why)
 
     def session_lost(self, now: float) -> list[Effect]:
         """Another is told of them with all the rest, in its place: not to be told at the end.

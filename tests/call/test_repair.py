@@ -235,6 +235,31 @@ def test_what_waits_when_the_session_is_lost_is_answered_in_the_next() -> None:
     assert talk.repair.deadline is None
 
 
+def test_what_is_still_to_be_answered_is_told_again_if_the_next_does_not_take_it() -> None:
+    talk = ready()
+    talk.add_text(Why.KEYS, "user", KEYS.text, 1.0)
+    assert KEYS in in_another_session(talk, 1.1)
+
+    assert told(talk.handle(refusal("text-1"), 1.2)) == [KEYS]
+    assert answer(talk, 2, 1.3) == [CreateResponse("request-3", "keys")]
+
+
+def test_so_is_a_turn_of_the_callers_but_not_what_was_answered() -> None:
+    talk = ready()
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+    talk.handle(events.CallerTranscribed("item_1", Private("Hello."), final=True), 1.0)
+    assert answer(talk, 1, 1.1) == []
+    talk.handle(events.TurnCommitted("item_2"), 2.0)
+    talk.handle(events.CallerTranscribed("item_2", Private("And now?"), final=True), 2.0)
+    turns = [AddText("item_1", "user", Private("Hello."))]
+    turns += [AddText("item_2", "user", Private("And now?"))]
+    assert set(turns) <= set(in_another_session(talk, 2.1))
+
+    assert told(talk.handle(refusal("item_1"), 2.2)) == []
+    assert told(talk.handle(refusal("item_2"), 2.2)) == turns[1:]
+    assert answer(talk, 3, 2.3) == [CreateResponse("request-4", "text")]
+
+
 def test_what_asks_for_nothing_is_not_asked_about_in_the_next() -> None:
     talk = ready()
     talk.add_text(None, "system", Private("The line is bad."), 1.0)
