@@ -215,6 +215,15 @@ class Agent(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _can_be_heard(self) -> Self:
+        if self.session.get("output_modalities") == ["text"]:
+            raise ConfigurationError(
+                'agent: session.output_modalities must be ["audio"]: a caller hears no text',
+                "session.output_modalities",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _destinations_fit(self) -> Self:
         for name, target in self.destinations.items():
             if not _DIALLABLE.fullmatch(target):

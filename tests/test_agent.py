@@ -147,6 +147,7 @@ def test_what_cannot_be_dialled_is_refused_without_repeating_it(target: str) -> 
         ({"on_end": lambda one, two: None}, "agent: on_end: must be a function that takes one"),
         ({"on_end": 3}, "agent: on_end: must be a function"),
         ({"max_seconds": "long"}, "agent: max_seconds: must be a number"),
+        ({"session": {"output_modalities": ["text"]}}, "agent: session.output_modalities must be"),
         ({"give_up": "cry"}, "agent: give_up must be wait, hang_up or transfer:NAME"),
         ({"give_up": "transfer:"}, "agent: give_up must be wait, hang_up or transfer:NAME"),
         ({"give_up": "transfer:home"}, "agent: give_up must be wait, hang_up or transfer:NAME"),

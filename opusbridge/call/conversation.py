@@ -261,7 +261,8 @@ class Conversation:
             item = self.transcript.item(event.item_id, "agent")
             if item.status == "in_progress":
                 item.status = event.status
-            if event.item_id in self._dropped and not item.received_ms and not self.barge_in.closed:
+            unheard = event.written or event.item_id in self._dropped
+            if unheard and not item.received_ms and not self.barge_in.closed:
                 # Nothing of it was ever played: the model must not believe that it said it.
                 found.append(effects.DeleteItem(event.item_id))
         self._dropped.discard(event.item_id)

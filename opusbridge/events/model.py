@@ -184,6 +184,8 @@ class OutputItemDone:
     item_id: str
     kind: str
     status: str
+    written: bool = False
+    """A message in text, without any sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,8 @@ class ResponseDone:
     retry_after_seconds: float | None = None
     """The server's own hint, found in the error's text."""
     empty: bool = False
-    """Nothing came of it: no output item, or none but tool calls that were cut off."""
+    """Nothing came of it: no output item, or none but tool calls that were cut off and messages
+    without sound."""
     cut_off: bool = False
     """A tool call of it was, and is not run, whatever it said beside."""
     usage: Usage | None = None

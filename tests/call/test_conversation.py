@@ -557,6 +557,16 @@ def test_a_tool_call_that_was_cut_off_behind_a_few_words_is_asked_for_again() ->
     assert kinds(talk.timed_out(3.5)) == [CreateResponse]
 
 
+def test_an_answer_in_text_is_unsaid_and_asked_for_again() -> None:
+    talk = answering()
+    talk.handle(events.ModelWords("resp_1", "item_2", 0, Private("Hi"), final=False), 1.1)
+    written = events.OutputItemDone("resp_1", "item_2", "message", "completed", written=True)
+
+    assert talk.handle(written, 1.2) == [DeleteItem("item_2")]
+    assert talk.handle(replace(done(), empty=True), 1.3) == [Note("retry", "empty", (), 1.0)]
+    assert kinds(talk.timed_out(3.3)) == [CreateResponse]
+
+
 @pytest.mark.parametrize("reason", ["content_filter", "max_output_tokens"])
 def test_an_answer_cut_short_before_it_was_heard_is_asked_for_again(reason: str) -> None:
     talk = answering()

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, Wr
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from opusbridge import usage
+from opusbridge.protocols.realtime.outputs import cut_off_call, soundless, written
 
 
 def _or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
@@ -89,9 +90,15 @@ class Item(Message):
     arguments: Word = None
     server_label: Word = None
     approval_request_id: Word = None
+    content: Any = None
     output: Word = None
     error: Any = None
     """Of an MCP call; an object that says why, in one of several shapes."""
+
+    @property
+    def written(self) -> bool:
+        """A message in text: words that nobody hears."""
+        return written(self.content)
 
 
 class StatusDetails(Message):
@@ -144,24 +151,19 @@ class Response(Message):
 
     @property
     def empty(self) -> bool:
-        """It says that nothing came of it: no item, or none but tool calls that were cut off.
+        """It says that nothing came of it: no item, or none but tool calls that were cut off and
+        messages without sound.
 
         One that says nothing of its output is not empty. Some say ``null`` whatever came of it:
         who has seen it come knows better.
         """
-        return "output" in self.model_fields_set and all(map(_cut_off_call, self.output or ()))
+        said = "output" in self.model_fields_set
+        return said and all(cut_off_call(one) or soundless(one) for one in self.output or ())
 
     @property
     def cut_off(self) -> bool:
         """A tool call of it was."""
-        return any(map(_cut_off_call, self.output or ()))
-
-
-def _cut_off_call(item: Any) -> bool:
-    """It is not run, and nobody hears it."""
-    if not isinstance(item, dict) or item.get("type") not in ("function_call", "mcp_call"):
-        return False
-    return item.get("status") == "incomplete"
+        return any(map(cut_off_call, self.output or ()))
 
 
 # --- Server events -----------------------------------------------------------------------

@@ -269,7 +269,7 @@ def _response_done(response: messages.Response) -> events.ResponseDone:
 
 def _output_item_done(response_id: str, item: messages.Item) -> list[FromModel]:
     status = item.status or "completed"
-    done = events.OutputItemDone(response_id, item.id, item.type, status)
+    done = events.OutputItemDone(response_id, item.id, item.type, status, written=item.written)
     # An incomplete call was cut off, and its arguments with it: it must not be run.
     if item.type != "function_call" or status != "completed":
         return [*_mcp_item(item, response_id), done]

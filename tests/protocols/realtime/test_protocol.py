@@ -138,6 +138,10 @@ def test_an_unknown_status_passes_through() -> None:
     assert done.status == "paused"
 
 
+WRITTEN = {"type": "output_text", "text": "Hi"}
+SPOKEN = {"type": "output_audio", "transcript": "Hi"}
+
+
 @pytest.mark.parametrize(
     ("said", "empty"),
     [
@@ -146,6 +150,13 @@ def test_an_unknown_status_passes_through() -> None:
         ({"output": [{"type": "function_call", "status": "incomplete"}]}, True),
         ({"output": [{"type": "function_call", "status": "completed"}]}, False),
         ({"output": [{"type": "message", "status": "incomplete"}]}, False),
+        ({"output": [{"type": "message", "content": []}]}, True),
+        ({"output": [{"type": "message", "content": [WRITTEN]}]}, True),
+        ({"output": [{"type": "message", "content": [{"type": "text", "text": "Hi"}]}]}, True),
+        ({"output": [{"type": "message", "content": [WRITTEN, SPOKEN]}]}, False),
+        ({"output": [{"type": "message", "content": [SPOKEN]}]}, False),
+        ({"output": [{"type": "message", "content": ["?"]}]}, False),
+        ({"output": [{"type": "message", "content": None}]}, False),
         ({"output": [{}]}, False),
         ({"output": ["?"]}, False),
         ({}, False),
@@ -156,6 +167,18 @@ def test_a_response_is_empty_only_if_it_says_so(said: dict[str, Any], empty: boo
 
     assert isinstance(done, events.ResponseDone)
     assert done.empty is empty
+
+
+@pytest.mark.parametrize(
+    ("content", "written"),
+    [([WRITTEN], True), ([WRITTEN, SPOKEN], False), ([], False), (None, False), (7, False)],
+)
+def test_a_message_is_written_if_all_of_it_is_text(content: object, written: bool) -> None:
+    item = {"id": "item_1", "type": "message", "status": "completed", "content": content}
+
+    (done,) = receive("response.output_item.done", response_id="resp_1", item=item)
+
+    assert done == events.OutputItemDone("resp_1", "item_1", "message", "completed", written)
 
 
 @pytest.mark.parametrize(
