@@ -41,6 +41,8 @@ class ToolUse:
     arguments: Private[str]
     output: Private[str] | None = None
     output_item_id: str = ""
+    replied: bool = False
+    """A reply was asked for that speaks of the output."""
 
 
 class History:
@@ -65,6 +67,11 @@ class History:
     def tool_answered(self, tool_call_id: str, item_id: str, output: Private[str]) -> None:
         use = self._tools[tool_call_id]
         use.output, use.output_item_id = output, item_id
+
+    def reply_asked(self, items: Collection[str]) -> None:
+        """To the outputs that were sent as these."""
+        for use in self._tools.values():
+            use.replied |= use.output_item_id in items
 
     def note_added(self, note: effects.AddText, of: str | None = None) -> None:
         """A text of ours that is no part of what was said; it keeps its place in it.
@@ -101,6 +108,10 @@ class History:
             if use.output is not None and use.output_item_id == item_id:
                 return tool_call_id, told_result(use.name, use.output.value)
         return None
+
+    def has_reply(self, item_id: str) -> bool:
+        """Whether one was asked for to the output that was sent as this."""
+        return any(use.replied for use in self._tools.values() if use.output_item_id == item_id)
 
     def is_restored(self, item_id: str) -> bool:
         """Whether this session has this tool's output with the conversation before it."""

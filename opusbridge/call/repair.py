@@ -103,14 +103,16 @@ class Repair:
     def _put_otherwise(self, item_id: str, now: float) -> list[Effect]:
         """Say in words what a tool gave, where it could not be told as that.
 
-        What belongs to the conversation so far was answered in it, unless that still waits.
+        What belongs to the conversation so far was answered in it, unless that still waits. Of
+        what no reply was asked for, none is now: it is unwanted, or other tools are waited for.
         """
-        if (found := self._model.history.in_words(item_id)) is None:
+        history = self._model.history
+        if (found := history.in_words(item_id)) is None:
             return []
         tool_call_id, words = found
         note = Note("repaired", "tool-output", (item_id,))
-        past = self._model.history.is_restored(item_id) and not self._response.door.owes(item_id)
-        why = None if past else Why.TOOLS
+        past = history.is_restored(item_id) and not self._response.door.owes(item_id)
+        why = Why.TOOLS if history.has_reply(item_id) and not past else None
         return [note, *self._add_text(why, "system", words, now, of=tool_call_id)]
 
     def _put_again(self, event: events.ModelErred, item_id: str, now: float) -> list[Effect]:

@@ -227,4 +227,5 @@ class ToolWork:
     def _answer(self, cause: Cause | None, now: float) -> list[Effect]:
         if cause is None or cause.key == self._goodbye:
             return []
+        self._history.reply_asked(cause.items)
         return self._response.user_input(cause, now)

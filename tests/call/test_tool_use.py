@@ -115,6 +115,48 @@ def test_what_the_agent_says_after_the_call_breaks_the_silence_too() -> None:
     assert requests(talk.tools.finished("call_if_silent", RESULT, False, 3.0)) == []
 
 
+REFUSED = events.ModelErred(
+    "invalid_tool_call_id", about="conversation.item.create", item_id="output-1"
+)
+
+
+@pytest.mark.parametrize("name", ["never", "if_silent"])
+def test_a_result_that_wants_no_reply_wants_none_in_words_either(name: str) -> None:
+    talk = begun()
+    talk.handle(says("resp_1"), 1.1)
+    talk.handle(calls(name), 1.5)
+    talk.handle(done(), 1.6)
+    talk.tools.finished(f"call_{name}", RESULT, False, 2.0)
+
+    talk.handle(REFUSED, 2.1)
+    assert talk.response.at_rest
+
+
+def test_nor_does_one_of_the_response_that_took_leave() -> None:
+    talk = begun()
+    talk.handle(says("resp_1"), 1.1)
+    talk.handle(calls("usual"), 1.5)
+    talk.barge_in.leaving = True
+    talk.handle(done(), 1.6)
+    talk.tools.finished("call_usual", RESULT, False, 2.0)
+
+    talk.handle(REFUSED, 2.1)
+    assert talk.response.at_rest
+
+
+def test_one_in_words_waits_for_the_other_tools_of_its_response() -> None:
+    talk = begun()
+    for name in ("usual", "if_silent"):
+        talk.handle(calls(name), 1.5)
+    talk.handle(done(), 1.6)
+    talk.tools.finished("call_usual", RESULT, False, 2.0)
+
+    assert requests(talk.handle(REFUSED, 2.1)) == []
+    assert talk.response.pending_user_input is None
+    found = talk.tools.finished("call_if_silent", RESULT, False, 3.0)
+    assert [one.why for one in requests(found)] == ["tools"]
+
+
 # --- Something to say first -------------------------------------------------------------
 
 
