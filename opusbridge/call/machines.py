@@ -175,8 +175,9 @@ class ResponseMachine:
     def lost(self, heard_in_part: bool, goes_on: bool, silent: bool) -> tuple[Cause, ...]:
         """The session is, and this with it; returns what is still owed of it.
 
-        ``heard_in_part``: only the rest is, and a rest is asked for once. ``goes_on``: it
-        called tools, and the reply to them is what follows. ``silent``: nothing was said.
+        ``heard_in_part``: only the rest is, and a rest is asked for once, of words that only
+        bridge a wait not at all. ``goes_on``: it called tools, and the reply to them is what
+        follows. ``silent``: nothing was said.
         """
         self.step(ResponseInput.LOST)
         if self.id is None:
@@ -186,7 +187,8 @@ class ResponseMachine:
         covering = self.forget(self.over)
         if all_said or not (heard_in_part and covering):
             return () if all_said else covering
-        return () if all(cause.why is Why.REST for cause in covering) else (rest,)
+        enough = all(cause.why in (Why.REST, Why.PREAMBLE) for cause in covering)
+        return () if enough else (rest,)
 
     def displaced_by(self, response_id: str) -> str | None:
         """The one that must be over if this one is created."""

@@ -247,6 +247,20 @@ def test_a_result_that_comes_while_the_words_are_on_their_way_is_answered_after_
     assert [one.why for one in requests(talk.handle(done("resp_2"), 1.9))] == ["tools"]
 
 
+def test_words_that_a_loss_cut_off_were_enough_and_the_result_is_spoken_of() -> None:
+    talk = begun()
+    talk.handle(calls("slow_and_shy"), 1.5)
+    talk.handle(done(), 1.6)
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 1.7)
+    talk.handle(says("resp_2"), 1.8)
+    talk.handle(events.ModelWords("resp_2", "item_resp_2", 0, Private("One"), False), 1.8)
+    talk.handle(events.ModelLost("model-lost"), 1.9)
+
+    assert requests(talk.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 2.0)) == []
+    found = talk.tools.finished("call_slow_and_shy", RESULT, False, 5.0)
+    assert [one.why for one in requests(found)] == ["tools"]
+
+
 def test_words_that_failed_are_not_said_when_the_result_is_there() -> None:
     talk = begun()
     talk.handle(calls("slow"), 1.5)
