@@ -357,7 +357,7 @@ class Conversation:
     def tell(self, item: Item) -> list[Effect]:
         told = self.model.tell(item)
         if told:
-            self.response.item_sent(item.item_id)
+            self.repair.sent(item)
         return told
 
     def close(self, now: float) -> list[Effect]:

@@ -23,7 +23,9 @@ MOST_TEXTS = 16
 
 @dataclass(slots=True)
 class _Text:
-    added: effects.AddText
+    """Or the answer to an approval, which is no more than a word."""
+
+    added: effects.AddText | effects.AddApproval
     why: Why | None
     times_again: int = 0
     again_at: float | None = None
@@ -47,16 +49,21 @@ class Repair:
 
     def text_added(self, added: effects.AddText, why: Why | None) -> None:
         """The model is told this, and asked for a response if there is a ``why``."""
-        self._texts[added.item_id] = _Text(added, why)
-        if len(self._texts) > MOST_TEXTS:
-            del self._texts[next(one for one, text in self._texts.items() if text.again_at is None)]
+        self._keep(_Text(added, why))
+
+    def sent(self, item: Item) -> None:
+        """The session has it, or will say no. The answer to an MCP approval is told again as a
+        text is: nothing goes on without a yes, and a reply is asked for that knows of the no."""
+        self._response.item_sent(item.item_id)
+        if isinstance(item, effects.AddApproval) and item.item_id not in self._texts:
+            self._keep(_Text(item, None if item.approve else Why.TOOLS))
 
     def all_told(self, told: list[Effect], pending: PendingUserInput | None) -> None:
         """To a new session. What is still to be answered of that may be refused as well."""
         causes = pending.causes if pending else ()
         for item in told:
             if isinstance(item, Item):
-                self._response.item_sent(item.item_id)
+                self.sent(item)
             if isinstance(item, effects.AddText):
                 whys = (one.why for one in causes if item.item_id in (one.key, *one.items))
                 if (why := next(whys, None)) is not None:
@@ -131,7 +138,8 @@ class Repair:
         """As the same item: there is none of that name."""
         item_id = text.added.item_id
         text.times_again, text.again_at = text.times_again + 1, None
-        told = [Note("repaired", "text", (item_id,)), *self._tell(text.added)]
+        what = "approval" if isinstance(text.added, effects.AddApproval) else "text"
+        told = [Note("repaired", what, (item_id,)), *self._tell(text.added)]
         return told + self._ask(text, now)
 
     def _ask(self, text: _Text, now: float) -> list[Effect]:
@@ -140,6 +148,11 @@ class Repair:
         item_id = text.added.item_id
         again = Cause(text.why, f"{item_id}-again-{text.times_again}", frozenset({item_id}))
         return self._response.user_input(again, now)
+
+    def _keep(self, text: _Text) -> None:
+        self._texts[text.added.item_id] = text
+        if len(self._texts) > MOST_TEXTS:
+            del self._texts[next(one for one, text in self._texts.items() if text.again_at is None)]
 
     # --- Time ---------------------------------------------------------------------------
 

@@ -231,6 +231,37 @@ def test_a_refused_tool_is_spoken_of_and_not_waited_for() -> None:
     assert transcript(talk) == [("crm.find({}) -> refused", "failed")]
 
 
+def server_error() -> events.ModelErred:
+    return events.ModelErred("server_error", about="conversation.item.create", item_id="output-1")
+
+
+def told_again(found: list[Effect]) -> list[Effect]:
+    return [one for one in found if isinstance(one, AddApproval | CreateResponse)]
+
+
+def test_a_yes_that_the_server_did_not_take_is_told_again_as_often_as_an_answer_is() -> None:
+    talk = asked("mcp_1")
+    decide(talk, True)
+
+    yes = AddApproval("output-1", "mcpr_1", True)
+    for _ in talk.policy.responses.backoff:
+        assert told_again(talk.handle(server_error(), 2.1)) == [yes]
+        talk.model.answered()
+    assert talk.handle(server_error(), 2.1) == [Note("refused", "server_error")]
+
+
+def test_so_is_a_no_and_spoken_of_by_a_reply_that_knows_of_it() -> None:
+    talk = asked("mcp_1")
+    assert requests(decide(talk, False)) == 1
+
+    found = talk.handle(server_error(), 2.1)
+    assert Note("repaired", "approval", ("output-1",)) in found
+    assert told_again(found) == [AddApproval("output-1", "mcpr_1", False)]
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 2.2)
+    talk.handle(speaks("resp_2"), 2.3)
+    assert requests(talk.handle(replace(DONE, response_id="resp_2"), 2.4)) == 1
+
+
 def test_while_another_of_them_is_still_asked_about_nothing_is_given_up() -> None:
     talk = calling("mcp_1", "mcp_2")
     talk.handle(ASKED, 1.2)
