@@ -109,6 +109,11 @@ class History:
                 return tool_call_id, told_result(use.name, use.output.value)
         return None
 
+    def output_item(self, tool_call_id: str | None) -> str | None:
+        """The item that the output of this call was sent as; ``None``: there is none."""
+        use = self._tools.get(tool_call_id or "")
+        return use.output_item_id or None if use else None
+
     def has_reply(self, item_id: str) -> bool:
         """Whether one was asked for to the output that was sent as this."""
         return any(use.replied for use in self._tools.values() if use.output_item_id == item_id)

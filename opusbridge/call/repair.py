@@ -93,16 +93,18 @@ class Repair:
         if event.response_active:
             return self._response.refused(event.request_id, event.active_response_id, now)
         found = self._model.refused(event)
+        # Not every server says which of our items it speaks of.
+        item_id = event.item_id or self._model.history.output_item(event.tool_call_id)
         match reaction_to(event.code, event.type, event.about):
             case Reaction.ASK_AGAIN:
                 hint = event.retry_after_seconds
                 found += self._response.request_failed(event.request_id, False, hint, now)
-            case Reaction.REPAIR if event.item_id is not None:
-                self._response.item_acknowledged(event.item_id)  # it will never come
+            case Reaction.REPAIR if item_id is not None:
+                self._response.item_acknowledged(item_id)  # it will never come
                 # The request behind the item is on its way already: these ask for another.
-                found += self._put_otherwise(event.item_id, now)
+                found += self._put_otherwise(item_id, now)
                 if is_passing(event.code, event.type):
-                    found += self._put_again(event, event.item_id, now)
+                    found += self._put_again(event, item_id, now)
             case _:
                 pass
         return found

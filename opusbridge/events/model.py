@@ -220,6 +220,8 @@ class ModelErred:
     """The key it is about (``session.audio.output.voice``), if the server named one."""
     request_id: str | None = None  # for a refused ``response.create``: the request's token
     item_id: str | None = None  # for a refused ``conversation.item.create``: our item's id
+    tool_call_id: str | None = None
+    """Of an output that was refused: the call it was for, if the text names it."""
     response_active: bool = False
     """The refusal is "a response is active already", by code or by any of its known texts."""
     active_response_id: str | None = None

@@ -177,6 +177,27 @@ def test_an_output_that_a_failing_server_did_not_take_is_told_in_words_and_those
     assert answer(talk, 2, 1.6) == [CreateResponse("request-3", "tools")]
 
 
+@pytest.mark.parametrize(
+    ("tool_call_id", "repaired"), [("call_1", True), ("call_9", False), (None, False)]
+)
+def test_an_output_is_known_by_its_call_where_the_server_names_no_item(
+    tool_call_id: str | None, repaired: bool
+) -> None:
+    talk = looked_up()
+    unnamed = replace(refusal(None, "invalid_tool_call_id"), tool_call_id=tool_call_id)
+
+    assert told(talk.handle(unnamed, 1.4)) == ([RESULT] if repaired else [])
+    assert answer(talk, 2, 1.6) == ([CreateResponse("request-3", "tools")] if repaired else [])
+
+
+def test_a_call_that_has_no_output_yet_has_none_to_tell() -> None:
+    talk = ready()
+    talk.handle(events.ToolCalled("resp_1", "item_2", "call_1", "look_up", Private("{}")), 1.1)
+
+    unnamed = replace(refusal(None, "invalid_tool_call_id"), tool_call_id="call_1")
+    assert told(talk.handle(unnamed, 1.2)) == []
+
+
 def test_a_result_that_was_spoken_of_is_not_again_because_another_session_did_not_take_it() -> None:
     talk = looked_up()
     assert answer(talk, 2, 1.5) == []

@@ -31,6 +31,7 @@ _REFUSING_HTTP_STATUSES = frozenset({400, 401, 403, 404})
 _ACTIVE_CODE = "conversation_already_has_active_response"
 _ACTIVE_TEXT = "conversation already has an active response"
 _RESPONSE_ID = re.compile(r"resp_[A-Za-z0-9_-]+")
+_TOOL_CALL_ID = re.compile(r"tool call id '([^']{1,100})'", re.IGNORECASE)
 
 #: Which client event an error without an echoed ``event_id`` is about, by its code …
 _ABOUT_BY_CODE = {
@@ -52,6 +53,7 @@ _ABOUT_BY_TEXT = {
     "error committing input audio buffer": "input_audio_buffer.commit",
     "already shorter": "conversation.item.truncate",
     "only model output audio messages can be truncated": "conversation.item.truncate",
+    "tool call id '": "conversation.item.create",
 }
 
 #: The path of a key, as the server names what it refuses; whatever else comes is nobody's to log.
@@ -81,6 +83,7 @@ def erred(error: RealtimeError, sent: Mapping[str, str]) -> events.ModelErred:
     text = error.message or ""
     active = error.code == _ACTIVE_CODE or _ACTIVE_TEXT in text.lower()
     named = _RESPONSE_ID.search(text) if active else None
+    tool_call = _TOOL_CALL_ID.search(text)
     event_id = error.event_id
     known = None if event_id is None else sent.get(event_id) or _of_item(event_id)
     return events.ModelErred(
@@ -90,6 +93,7 @@ def erred(error: RealtimeError, sent: Mapping[str, str]) -> events.ModelErred:
         param=error.param if _KEY.fullmatch(error.param or "") else None,
         request_id=error.event_id if known == "response.create" else None,
         item_id=_item(error.event_id) if known == "conversation.item.create" else None,
+        tool_call_id=tool_call.group(1) if tool_call else None,
         response_active=active,
         active_response_id=named.group() if named else None,
         retry_after_seconds=retry_after_seconds(error),

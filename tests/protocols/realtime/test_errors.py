@@ -64,6 +64,7 @@ def test_the_response_that_holds_the_slot_is_named_in_that_refusal_only() -> Non
         ("Error committing input audio buffer: the buffer is empty.", "input_audio_buffer.commit"),
         ("Audio content of 1ms is already shorter than 2ms", "conversation.item.truncate"),
         ("Only model output audio messages can be truncated", "conversation.item.truncate"),
+        ("Tool call ID 'call_1' not found in conversation.", "conversation.item.create"),
         ("Something else", None),
         (None, None),
     ],
@@ -72,6 +73,16 @@ def test_without_a_code_the_text_tells_what_was_refused(
     message: str | None, about: str | None
 ) -> None:
     assert read(code=None, message=message).about == about
+
+
+def test_an_output_that_was_refused_names_its_call() -> None:
+    text = "Tool call ID 'call_Ab1' not found in conversation."
+    long = f"Tool call ID '{'a' * 101}' not found in conversation."
+
+    assert read(code="invalid_tool_call_id", message=text).tool_call_id == "call_Ab1"
+    assert read(code=None, message=text).tool_call_id == "call_Ab1"
+    assert read(code="invalid_tool_call_id", message=long).tool_call_id is None
+    assert read(code="invalid_tool_call_id").tool_call_id is None
 
 
 def test_refused_settings_are_told_by_the_field_they_name() -> None:

@@ -161,6 +161,7 @@ MEANINGS: dict[str, list[events.FromModel]] = {
             "invalid_tool_call_id",
             "Tool call ID 'call_x' not found in conversation.",
             about="conversation.item.create",
+            tool_call_id="call_x",
         )
     ],
     "server.error.unknown-parameter": [
