@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics_core import Metric
 
 from opusbridge import effects, events
+from opusbridge.call.machines import remember
 from opusbridge.call.pending import Why
 from opusbridge.call.tally import INTERVALS
 from opusbridge.effects import Effect
@@ -134,6 +135,7 @@ class CallMetrics:
         self._metrics = metrics
         self._telephony = telephony
         self._active = self._over = False
+        self._done: list[str] = []  # the latest responses
         self._handlers: dict[type, Callable[[Any], None]] = {
             events.ResponseDone: self._response_done,
             effects.CreateResponse: self._response_requested,
@@ -171,6 +173,9 @@ class CallMetrics:
         self._metrics.requests.labels(_causes(effect.why)).inc()
 
     def _response_done(self, event: events.ResponseDone) -> None:
+        if event.response_id in self._done:
+            return  # it is told twice
+        remember(self._done, event.response_id)
         if event.in_conversation:
             self._metrics.responses.labels(_one_of(STATUSES, event.status)).inc()
         if event.usage is not None:  # out of band ones are paid for too

@@ -10,6 +10,7 @@ from typing import Any
 
 from opusbridge import effects, events
 from opusbridge.call.archive import packed, unpacked
+from opusbridge.call.machines import remember
 from opusbridge.effects import Effect, Note
 from opusbridge.events import Event
 
@@ -107,6 +108,7 @@ class Tally:
     _stored: bool = False  # what the caller was told last is stored speech
     _begun: dict[str, int] = field(default_factory=dict)  # the latest, each the how-many-eth
     _begun_ever: int = 0
+    _over: list[str] = field(default_factory=list)  # the latest
 
     def observe(self, what: Event | Effect, now: float) -> Sequence[Note]:
         """Count it; a note to pass on when a turn's answer begins."""
@@ -233,6 +235,9 @@ class Tally:
                 pass
 
     def _done(self, event: events.ResponseDone) -> None:
+        if event.response_id in self._over:
+            return  # it is told twice
+        remember(self._over, event.response_id)
         if event.usage is not None:
             for kind, tokens in asdict(event.usage).items():
                 self.usage[kind] = self.usage.get(kind, 0) + tokens

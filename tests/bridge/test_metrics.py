@@ -177,6 +177,16 @@ def test_what_an_event_or_effect_counts_as(
     assert changed(registry) == counted
 
 
+def test_a_response_whose_end_is_told_twice_is_counted_once(
+    registry: CollectorRegistry, call: CallMetrics
+) -> None:
+    done = events.ResponseDone("r", "completed", usage=USAGE)
+    call.observe(done, 1.0)
+    call.observe(done, 1.1)
+
+    assert changed(registry) == {'responses_total{status="completed"}': 1.0, **TOKENS}
+
+
 def test_unknown_endings_and_telephony_sides_are_other(
     registry: CollectorRegistry, metrics: Metrics
 ) -> None:

@@ -314,8 +314,8 @@ def test_responses_are_counted_by_how_they_ended() -> None:
     endings = ["completed", "incomplete", "cancelled", "failed", "unheard-of"]
     tally = shown(
         (1.0, effects.CreateResponse("request-1")),
-        *((1.0, events.ResponseCreated("resp_1")) for _ in endings),
-        *((2.0, events.ResponseDone("resp_1", ending)) for ending in endings),
+        *((1.0, events.ResponseCreated(f"resp_{ending}")) for ending in endings),
+        *((2.0, events.ResponseDone(f"resp_{ending}", ending)) for ending in endings),
         (3.0, Note("conflict")),
         (3.0, Note("retry", value=1)),
         (3.0, Note("retry", value=2)),
@@ -347,7 +347,8 @@ def test_a_response_out_of_band_is_paid_for_and_is_no_answer(status: str) -> Non
 
 def test_tokens_add_up() -> None:
     done = events.ResponseDone("resp_1", "completed", usage=Usage(1, 2, 3, 4, 5))
-    tally = shown((1.0, done), (2.0, done), (3.0, events.ResponseDone("resp_2", "completed")))
+    more = replace(done, response_id="resp_2")
+    tally = shown((1.0, done), (2.0, more), (3.0, events.ResponseDone("resp_3", "completed")))
 
     assert written(tally)["usage"] == {
         "input_text": 2,
@@ -356,6 +357,14 @@ def test_tokens_add_up() -> None:
         "output_text": 8,
         "output_audio": 10,
     }
+
+
+def test_a_response_whose_end_is_told_twice_is_counted_once() -> None:
+    done = events.ResponseDone("resp_1", "completed", usage=Usage(1, 2, 3, 4, 5))
+    tally = shown((1.0, done), (1.1, done))
+
+    assert written(tally)["usage"]["input_audio"] == 2
+    assert written(tally)["responses"]["completed"] == 1
 
 
 def test_the_callers_sound_is_not_counted() -> None:
