@@ -254,7 +254,7 @@ class Transcript:
     def _withhold(self, item: TranscriptItem) -> None:
         if not item.withheld:
             item.withheld = True
-            if self._changed is not None:
+            if self._changed is not None and item.item_id in self._items:
                 self._changed[item.item_id] = None
             self._newly_withheld.append(item.item_id)
 

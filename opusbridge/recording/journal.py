@@ -22,6 +22,10 @@ class Keeper(Protocol):
     def sorted(self, now: float) -> None:
         """All that was put down for it has been taken."""
 
+    def broke(self, error: Exception) -> None:
+        """What takes a thing of its, or :meth:`sorted`, has raised: a bug, of which none of the
+        others is to know."""
+
 
 #: Whose a thing is, what takes it, the thing, and its time: seconds on the loop's clock.
 Line = tuple[Any, Callable[[Any, float], None], Any, float]
@@ -42,11 +46,23 @@ class Journal:
         """When it is due to be sorted: by whoever puts something down then, or later."""
 
     def sort(self, now: float) -> None:
-        """Everything to whom it belongs, in order."""
+        """Everything to whom it belongs, in order. Raises nothing, whoever has a bug: it may be
+        any call's turn to sort, and what waits is of all."""
         self.due = now + SORT_SECONDS
         lines = self._lines.copy()
         self._lines.clear()  # first: what takes a thing may put down another
-        for _, take, what, at in lines:
-            take(what, at)
+        for keeper, take, what, at in lines:
+            try:
+                take(what, at)
+            except Exception as error:  # noqa: BLE001  # one call's must not cost all the others
+                keeper.broke(error)
         for keeper in dict.fromkeys(map(_KEEPER, lines)):
-            keeper.sorted(now)
+            tell(keeper, now)
+
+
+def tell(keeper: Keeper, now: float) -> None:
+    """It has been sorted, as far as this one is concerned."""
+    try:
+        keeper.sorted(now)
+    except Exception as error:  # noqa: BLE001  # one call's must not cost all the others
+        keeper.broke(error)

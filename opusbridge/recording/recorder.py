@@ -23,7 +23,7 @@ from opusbridge.events import Event
 from opusbridge.recording.batch import SHELL, Around, Batch, Columns, Entry, Frame
 from opusbridge.recording.call_files import FRAME_KIND, CallFiles
 from opusbridge.recording.facts import FACTS
-from opusbridge.recording.journal import SORT_SECONDS, Journal
+from opusbridge.recording.journal import SORT_SECONDS, Journal, tell
 from opusbridge.recording.loudness import may_judge
 from opusbridge.recording.transcript_file import merged
 from opusbridge.recording.writer import Writer
@@ -85,7 +85,7 @@ class CallRecorder:
         ``flight``: what came and what left; ``"whole"``: with the sound that came.
         ``journal``: that of all calls of this loop; without, the call has its own.
         """
-        name = call_id or folder.name
+        self._name = name = call_id or folder.name
         self.folder = folder
         self._files = CallFiles(
             folder, name, telephony_format, started_at, record=record, flight=flight
@@ -104,6 +104,7 @@ class CallRecorder:
         self.hand_over_at = started_at + self._batch_seconds
         """When what came together is due to go to the writer."""
         self._done: Future[None] | None = None  # from ``finish`` on
+        self._broken = False
         self.dropped = 0
         """Entries lost because the writer could not keep up."""
 
@@ -148,12 +149,19 @@ class CallRecorder:
         """To be called at :attr:`silent_at`: a silent line must not keep what is known."""
         if now >= self.hand_over_at:
             self.journal.sort(now)
-            self.sorted(now)
+            tell(self, now)
 
     def sorted(self, now: float) -> None:
         """The journal has been: hand over if that is due."""
         if now >= self.hand_over_at:
             self._hand_over(now)
+
+    def broke(self, error: Exception) -> None:
+        """Something was lost by a bug of ours; said once, for what follows may meet it as well."""
+        self._changes = None  # lest it keep what else there is: all of it is written at the end
+        if not self._broken:
+            self._broken = True
+            log.error("keeping a call broke", call_id=self._name, error=type(error).__name__)
 
     def observe(self, what: Event | Effect, now: float) -> None:
         """Every event and effect of the call, in order."""

@@ -394,6 +394,19 @@ def test_the_model_is_told_again_what_no_file_holds() -> None:
     assert "4711" not in str(transcript.snapshot("")) + str(transcript.changes())
 
 
+def test_what_is_too_much_and_said_in_a_pause_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_ITEMS", 1)
+    transcript = Transcript()
+    said(transcript, "item_1", 100)
+    transcript.changes()
+    transcript.pause("agent", 1000, ())
+    transcript.typed("keys", "Keypad: 4711#", 1500, 1800)
+    transcript.words("item_1", "caller", "0815", final=True)
+
+    assert [*transcript.changes()["items"]] == ["item_1"]
+    assert transcript.newly_withheld() == ("keys",)
+
+
 def test_only_the_last_pauses_are_told_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_PAUSES", 2)
     transcript = Transcript()

@@ -19,7 +19,7 @@ class Keeper:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.told = list[tuple[object, float]]()
+        self.told = list[object]()
 
     def put(self, what: object, now: float) -> None:
         self.journal.put((self, self.take, what, now))
@@ -28,9 +28,16 @@ class Keeper:
         self.told.append((what, now))
         if what == "and more":
             self.put("more", now)
+        if what == "a bug":
+            raise ValueError
 
     def sorted(self, now: float) -> None:
         self.told.append(("sorted", now))
+        if ("a bug at the end", now) in self.told:
+            raise KeyError
+
+    def broke(self, error: Exception) -> None:
+        self.told.append(type(error).__name__)
 
 
 def test_each_gets_its_own_in_order_and_hears_that_this_was_all() -> None:
@@ -60,6 +67,19 @@ def test_what_is_put_down_while_it_is_sorted_waits_for_the_next_time() -> None:
     assert one.told == [("and more", 1.0), ("sorted", 1.1)]
     journal.sort(1.2)
     assert one.told[2:] == [("more", 1.0), ("sorted", 1.2)]
+
+
+def test_a_bug_with_what_is_of_one_costs_the_others_nothing() -> None:
+    journal = Journal()
+    one, other = Keeper(journal), Keeper(journal)
+    for what in ("a bug", "a bug at the end"):
+        one.put(what, 1.1)
+        other.put("b", 1.1)
+    journal.sort(1.1)
+
+    bugs = [("a bug", 1.1), "ValueError", ("a bug at the end", 1.1)]
+    assert one.told == [*bugs, ("sorted", 1.1), "KeyError"]
+    assert other.told == [("b", 1.1), ("b", 1.1), ("sorted", 1.1)]
 
 
 def call(folder: Path, writer: Writer, journal: Journal) -> CallRecorder:
@@ -104,6 +124,40 @@ async def test_a_call_that_has_fallen_silent_is_handed_over_by_the_others(
         one.finish({}, {}, 3.0)
         await one.closed()
     assert [line["text"] for line in lines(silent.folder)] == [{"type": "x"}, {"type": "z"}]
+
+
+async def test_a_call_whose_transcript_has_a_bug_costs_itself_a_line_and_the_others_nothing(
+    tmp_path: Path, writer: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal()
+    broken, other = (
+        CallRecorder(
+            tmp_path / name, PCMU_8K, 0.0, record=True, flight=True, writer=writer, journal=journal
+        )
+        for name in "ab"
+    )
+    asked = list[float]()
+
+    def changes(now: float) -> dict[str, object]:
+        asked.append(now)
+        raise KeyError("what somebody said")
+
+    broken.follow(changes)
+    for nth in range(300):
+        for one in (broken, other):
+            one.passed((SOUND, nth * 20, 160), nth * 0.02)
+            one.said("model", "in", json.dumps({"type": f"{nth}"}), nth * 0.02)
+    broken.hand_over_if_due(20.0)
+
+    assert len(asked) == 1
+    for one in (broken, other):
+        one.finish({}, {}, 20.0)
+        await one.closed()
+        assert len([line for line in lines(one.folder) if "text" in line]) == 300
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "broke" in line]
+    assert "call_id=a" in line
+    assert "KeyError" in line
+    assert "somebody" not in line
 
 
 async def test_after_its_end_nothing_is_kept_of_a_call(tmp_path: Path, writer: Writer) -> None:
