@@ -350,9 +350,9 @@ class Conversation:
         cause = Cause(why, item_id, frozenset({item_id}))
         return [*told, *self.response.user_input(cause, now)]
 
-    def note_keys(self, text: str, now: float) -> None:  # the model is told by who collected them
-        self._texts += 1
-        self.transcript.typed(f"keys-{self._texts}", text, *(self._call_ms(now),) * 2)
+    def note_keys(self, text: str, since: float, now: float) -> None:
+        self._texts += 1  # the model is told by who collected them
+        self.transcript.typed(f"keys-{self._texts}", text, self._call_ms(since), self._call_ms(now))
 
     def tell(self, item: Item) -> list[Effect]:
         told = self.model.tell(item)

@@ -32,6 +32,8 @@ class Collection:
     asked_at: float
     deadline: float
     digits: str = ""
+    since: float = 0.0
+    """When the first of them was pressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Pressed:
     digit: str = ""
     """The key that stands for it."""
     delivery: effects.DeliverDigits | None = None
+    delivered_since: float = field(default=0.0, compare=False)
+    """When the first key of what is delivered was pressed."""
     secret: bool = False
     """What is delivered may be written down nowhere."""
     taken: bool = False
@@ -86,7 +90,7 @@ class KeyDesk:
     def press(self, digits: Private[str], now: float) -> Pressed:
         keys = digits.value
         if self._collection is not None:
-            return self._take(keys, now)
+            return self._take(keys, now, now)
         if self._tail is not None:
             if self._tail.secret:
                 self._tail.until = self._secret_until(now)
@@ -109,7 +113,7 @@ class KeyDesk:
         ahead = self._keypad.take()
         if wanted.secret or not ahead:
             return Pressed()
-        return self._take(ahead[0].value, now)
+        return self._take(ahead[0].value, now, self._keypad.since)
 
     def drop(self, collection_id: str, now: float) -> None:
         """Nobody waits for them any more."""
@@ -124,9 +128,12 @@ class KeyDesk:
             heard_at = max(collection.asked_at, silent_at)
             collection.deadline = heard_at + collection.wanted.timeout_seconds
 
-    def _take(self, keys: str, now: float) -> Pressed:
+    def _take(self, keys: str, now: float, since: float) -> Pressed:
+        """``since``: when the first of these keys was pressed."""
         collection = self._collection
         assert collection is not None
+        if not collection.digits:
+            collection.since = since
         wanted = collection.wanted
         longest = min(wanted.length or MOST_DIGITS, MOST_DIGITS)
         for place, key in enumerate(keys, 1):
@@ -150,6 +157,7 @@ class KeyDesk:
             left.action,
             left.digit,
             delivery=_delivery(wanted, collection.digits, how),
+            delivered_since=collection.since,
             secret=wanted.secret,
             taken=True,
         )
@@ -179,8 +187,11 @@ class KeyDesk:
         collection = self._collection
         if collection is not None and is_due(collection.deadline, now):
             self._over(collection, now)
-            delivery = _delivery(collection.wanted, collection.digits, "timeout")
-            return Pressed(delivery=delivery, secret=collection.wanted.secret)
+            return Pressed(
+                delivery=_delivery(collection.wanted, collection.digits, "timeout"),
+                delivered_since=collection.since,
+                secret=collection.wanted.secret,
+            )
         if is_due(self._keypad.deadline, now):
             return Pressed(tuple(self._keypad.take()), self._keypad.since)
         return Pressed()

@@ -146,7 +146,7 @@ class Wishes:
             found.append(typed.delivery)
             if typed.delivery.digits.value:
                 shown = SECRET if typed.secret else typed.delivery.digits.value
-                talk.note_keys(f"Keypad: {shown}", now)
+                talk.note_keys(f"Keypad: {shown}", typed.delivered_since, now)
         for keys in typed.inputs:
             text = Private(f"Keypad: {keys.value}")
             found += talk.add_text(Why.KEYS, "user", text, now, typed.since)

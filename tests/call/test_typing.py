@@ -90,6 +90,34 @@ def test_of_nothing_typed_nothing_is_written() -> None:
     assert transcript(call) == []
 
 
+@pytest.mark.parametrize("end", ["terminator", "timeout"])
+def test_digits_of_a_pause_are_withheld_though_they_end_after_it(end: str) -> None:
+    call = started()
+    call.handle(events.RecordingPauseRequested("operator"), 1.0)
+    call.handle(wanted(), 1.1)
+    press(call, "471", 2.0)
+    call.handle(events.RecordingResumeRequested("operator"), 3.0)
+    late = press(call, "#", 3.5) if end == "terminator" else timed_out(call, 7.0)
+
+    assert DeliverDigits("digits-1", Private("471"), end) in late
+    assert transcript(call) == ["[withheld]"]
+
+
+def test_digits_that_were_typed_ahead_in_a_pause_are_withheld_as_well() -> None:
+    call = started()
+    call.handle(events.RecordingPauseRequested("operator"), 1.0)
+    press(call, "471", 1.5)
+    call.handle(events.RecordingResumeRequested("operator"), 2.0)
+    call.handle(wanted(), 2.1)
+    press(call, "#", 2.2)
+
+    assert transcript(call) == ["[withheld]"]
+
+
+def timed_out(call: Call, now: float) -> list[Effect]:
+    return call.handle(events.DeadlineReached(), now)
+
+
 def test_before_the_call_has_started_nobody_types_and_nothing_is_waited_for() -> None:
     call = Call(POLICY, 0.0)
 
