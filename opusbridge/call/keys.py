@@ -5,8 +5,9 @@ it was pressed by itself; in the middle of a number it is a digit like any other
 becomes an input of the caller's, which the model reads.
 
 Keys of a secret collection are nobody else's: those that still come close behind it are
-swallowed too, for who types one digit too many has not stopped typing the secret. What was typed
-before anybody asked is none of them: it was written down when it came, like any other key.
+swallowed too, for who types one digit too many has not stopped typing the secret. Who waits for
+digits by then gets them all the same, but they are kept as the secret is. What was typed before
+anybody asked is none of them: it was written down when it came, like any other key.
 """
 
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ class Collection:
     digits: str = ""
     since: float = 0.0
     """When the first of them was pressed."""
+    secret: bool = False
+    """What is delivered may be written down nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +91,16 @@ class KeyDesk:
         return collecting or (self._tail is not None and self._tail.secret)
 
     def press(self, digits: Private[str], now: float) -> Pressed:
-        keys = digits.value
-        if self._collection is not None:
-            return self._take(keys, now, now)
-        if self._tail is not None:
-            if self._tail.secret:
-                self._tail.until = self._secret_until(now)
+        keys, tail, collection = digits.value, self._tail, self._collection
+        if tail is not None and tail.secret:
+            tail.until = self._secret_until(now)
+            if collection is None:
                 return Pressed()
-            keys = keys.removeprefix(self._tail.terminator)
+            collection.secret = True
+        if collection is not None:
+            return self._take(keys, now, now)
+        if tail is not None:
+            keys = keys.removeprefix(tail.terminator)
             self._tail = None
         if keys in self.policy.keys and self._keypad.deadline is None:
             return Pressed(action=self.policy.keys[keys], digit=keys)
@@ -108,8 +113,10 @@ class KeyDesk:
         """Begin, with what was typed just before unless it is to be secret; one at a time."""
         if self._collection is not None:
             return Pressed(delivery=_delivery(wanted, "", "busy"))
-        self._tail = None
-        self._collection = Collection(wanted, now, now + wanted.timeout_seconds)
+        if self._tail is not None and not self._tail.secret:
+            self._tail = None
+        due = now + wanted.timeout_seconds
+        self._collection = Collection(wanted, now, due, secret=wanted.secret)
         ahead = self._keypad.take()
         if wanted.secret or not ahead:
             return Pressed()
@@ -148,7 +155,7 @@ class KeyDesk:
     def _complete(self, collection: Collection, how: str, rest: str, now: float) -> Pressed:
         wanted = collection.wanted
         self._over(collection, now)
-        if how == "length" and wanted.terminator and not wanted.secret:
+        if how == "length" and wanted.terminator and self._tail is None:
             self._tail = _Tail(now + self.policy.dtmf_gap, False, wanted.terminator)
         left = self.press(Private(rest), now) if rest else Pressed()
         return Pressed(
@@ -158,7 +165,7 @@ class KeyDesk:
             left.digit,
             delivery=_delivery(wanted, collection.digits, how),
             delivered_since=collection.since,
-            secret=wanted.secret,
+            secret=collection.secret,
             taken=True,
         )
 
@@ -190,7 +197,7 @@ class KeyDesk:
             return Pressed(
                 delivery=_delivery(collection.wanted, collection.digits, "timeout"),
                 delivered_since=collection.since,
-                secret=collection.wanted.secret,
+                secret=collection.secret,
             )
         if is_due(self._keypad.deadline, now):
             return Pressed(tuple(self._keypad.take()), self._keypad.since)

@@ -129,6 +129,16 @@ def test_that_habit_has_its_time() -> None:
     assert press(desk, "#", 2.1).inputs == (Private("#"),)
 
 
+def test_that_habit_is_of_the_latest_digits_only() -> None:
+    desk = collecting(length=4)
+    press(desk, "1234", 1.0)
+    desk.want(wanted(length=1, terminator="*"), 1.1)
+    press(desk, "5", 1.2)
+
+    assert press(desk, "*", 1.3) == Pressed()
+    assert press(desk, "#", 1.4).inputs == (Private("#"),)
+
+
 def test_keys_typed_just_before_are_the_first_of_them() -> None:
     desk = KeyDesk(POLICY)
     press(desk, "12", 1.0)
@@ -238,5 +248,52 @@ def test_another_collection_is_what_follows_a_secret_too() -> None:
     press(desk, "1234", 1.0)
     desk.want(wanted(length=2), 1.2)
 
-    assert not desk.secret
     assert delivered(press(desk, "56", 1.5)) == ("56", "length")
+
+
+def test_what_is_typed_close_behind_a_secret_is_kept_as_one_though_another_waits_for_it() -> None:
+    desk = collecting(length=4, secret=True)
+    press(desk, "1234", 1.0)
+    desk.want(wanted(length=3), 1.1)
+
+    assert desk.secret  # the last key may sound still
+    press(desk, "5", 2.4)
+    desk.timed_out(1.0 + SECRET_TAIL_SECONDS)
+    assert desk.secret
+    desk.timed_out(2.4 + SECRET_TAIL_SECONDS)
+    assert not desk.secret
+    assert press(desk, "67", 4.5).secret
+    assert press(desk, "#", 4.6) == Pressed()  # out of habit
+
+
+def test_what_is_typed_later_than_that_is_no_secret() -> None:
+    desk = collecting(length=4, secret=True)
+    press(desk, "1234", 1.0)
+    desk.want(wanted(length=2), 1.1)
+    desk.timed_out(1.0 + SECRET_TAIL_SECONDS)
+
+    assert not desk.secret
+    assert not press(desk, "56", 3.0).secret
+
+
+def test_what_comes_behind_the_digits_that_follow_a_secret_is_still_swallowed() -> None:
+    desk = collecting(length=4, secret=True)
+    press(desk, "1234", 1.0)
+    desk.want(wanted(length=1), 1.1)
+    assert delivered(press(desk, "5", 1.2)) == ("5", "length")
+
+    assert press(desk, "#6", 1.3) == Pressed()
+    assert desk.secret
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_another_collection_that_nobody_finishes_is_as_secret_as_what_was_typed(
+    typed: bool,
+) -> None:
+    desk = collecting(length=4, secret=True)
+    press(desk, "1234", 1.0)
+    desk.want(wanted(length=2), 1.1)
+    if typed:
+        press(desk, "5", 1.2)
+
+    assert desk.timed_out(9.0).secret is typed

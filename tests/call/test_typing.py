@@ -203,6 +203,21 @@ def test_before_it_and_after_it_everybody_does() -> None:
     assert spoken(seen) == [*[LOUD.raw] * 2, *[SILENT.raw] * 2, *[LOUD.raw] * 2]
 
 
+def test_what_is_asked_for_close_behind_it_lets_nobody_hear_its_last_key() -> None:
+    call, seen = engine()
+    call.happened(wanted(secret=True), 1.0)
+    call.happened(events.DigitsPressed(Private("1234")), 2.0)
+    call.happened(wanted(), 2.01)
+    call.happened(events.CallerSpoke(LOUD), 2.02)
+    key = '{"event":"dtmf","streamSid":"MZ1","dtmf":{"digit":"5"}}'
+    assert '"5"' not in call.for_the_record(key)
+    call.happened(events.DigitsPressed(Private("5#")), 2.3)
+
+    assert set(spoken(seen)) == {SILENT.raw}
+    assert DeliverDigits("digits-1", Private("5"), "terminator") in seen
+    assert transcript(call.call) == ["Keypad: [secret]"] * 2
+
+
 def test_a_text_is_written_down_as_it_came_unless_it_may_hold_a_secret() -> None:
     call, _ = engine()
     text = '{"event":"dtmf","streamSid":"MZ1","dtmf":{"digit":"4"}}'
