@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from opusbridge import effects, events
 from opusbridge.call.history import History, told_result
-from opusbridge.call.machines import REMEMBERED, is_due, remember
+from opusbridge.call.machines import is_due, remember
+from opusbridge.call.openings import Openings
 from opusbridge.call.policy import ToolTraits
 from opusbridge.call.tools import ToolDesk
 from opusbridge.call.transcript import Transcript
@@ -43,13 +44,14 @@ class McpWork:
     """Every method takes ``now`` in seconds. Those settled by it are at the desk, which says
     what is to be answered."""
 
-    def __init__(self, desk: ToolDesk, history: History, transcript: Transcript) -> None:
+    def __init__(
+        self, desk: ToolDesk, history: History, transcript: Transcript, openings: Openings
+    ) -> None:
         self._desk, self._history, self._transcript = desk, history, transcript
+        self._openings = openings
         self._calls: dict[str, _Open] = {}
         self._requests: dict[str, _Open] = {}
         self._seen: list[str] = []
-        self._before: dict[str, int] = {}
-        """How many pauses of the recording were over when each began."""
         self._notes = 0
 
     @property
@@ -65,7 +67,7 @@ class McpWork:
 
     def began(self, response_id: str, item_id: str, now: float) -> None:
         if self._desk.called(response_id, item_id, "", TRAITS):
-            self._calls[item_id] = self._open(item_id, response_id, now)
+            self._calls[item_id] = _Open(response_id, now + MOST_SECONDS)
 
     def asked(
         self, event: events.ApprovalAsked, latest: str, at_ms: int, now: float
@@ -74,9 +76,11 @@ class McpWork:
         response_id = event.response_id or latest
         if not self._desk.called(response_id, event.item_id, "", TRAITS):
             return []  # it is told twice, as an output and as an item
-        self._requests[event.item_id] = self._open(event.item_id, response_id, now)
+        self._requests[event.item_id] = _Open(response_id, now + MOST_SECONDS)
         wanted = f"{event.server_label}.{event.name}({event.arguments.value})"
-        self._transcript.used(event.item_id, event.item_id, wanted, at_ms)
+        self._openings.began(event.item_id)
+        withheld = self._openings.met_a_pause(event.item_id)
+        self._transcript.used(event.item_id, event.item_id, wanted, at_ms, withheld)
         return [effects.AskApproval(event.item_id, event.server_label, event.name, event.arguments)]
 
     def decided(self, item_id: str, approve: bool, at_ms: int) -> Note | None:
@@ -121,10 +125,8 @@ class McpWork:
             return
         remember(self._seen, event.item_id)
         wanted = f"{event.server_label}.{event.name}({event.arguments.value})"
-        # A pause was going on when it began, or when it was asked for, or has begun since.
-        begun, now = self._before, self._transcript.pauses
-        withheld = begun.get(event.item_id, now) < now
-        withheld |= begun.get(event.approval_request_id or "", now) < now
+        whole = event.item_id, event.approval_request_id  # from when it was asked for
+        withheld = any(map(self._openings.met_a_pause, whole))
         self._transcript.used(event.item_id, event.item_id, wanted, at_ms, withheld)
         self._transcript.answered(event.item_id, event.output.value, event.failed, at_ms)
         self._notes += 1
@@ -151,12 +153,6 @@ class McpWork:
     def lost(self) -> list[str]:
         """The session is, and with it everything that it had under way."""
         return self._given_up(lambda one: True)
-
-    def _open(self, item_id: str, response_id: str, now: float) -> _Open:
-        self._before[item_id] = self._transcript.pauses - self._transcript.paused
-        while len(self._before) > REMEMBERED:
-            del self._before[next(iter(self._before))]
-        return _Open(response_id, now + MOST_SECONDS)
 
     def _given_up(self, over: Callable[[_Open], bool]) -> list[str]:
         found: list[str] = []

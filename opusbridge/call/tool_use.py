@@ -12,6 +12,7 @@ from opusbridge.call.barge_in import BargeIn
 from opusbridge.call.history import History, ToolUse
 from opusbridge.call.mcp import McpWork
 from opusbridge.call.model_side import Item
+from opusbridge.call.openings import Openings
 from opusbridge.call.pending import Cause, PendingUserInput, Why
 from opusbridge.call.policy import CallPolicy, ToolTraits
 from opusbridge.call.response import ResponseLifecycle
@@ -43,7 +44,8 @@ class ToolWork:
         self._response, self._history, self._transcript = response, history, transcript
         self._barge_in, self._tell, self._call_ms = barge_in, tell, call_ms
         self._desk = ToolDesk()
-        self._mcp = McpWork(self._desk, history, transcript)
+        self._openings = Openings(transcript)
+        self._mcp = McpWork(self._desk, history, transcript, self._openings)
         self._outputs = 0
         self._latest = ""  # the last response that made something
         self._spoke: str | None = None  # the last response that made sound
@@ -100,7 +102,8 @@ class ToolWork:
         use = ToolUse(event.response_id, event.item_id, event.name, event.arguments)
         self._history.tool_called(event.tool_call_id, use)
         wanted = f"{event.name}({event.arguments.value})"
-        self._transcript.used(event.tool_call_id, event.item_id, wanted, self._call_ms(now))
+        withheld, at_ms = self._openings.met_a_pause(event.item_id), self._call_ms(now)
+        self._transcript.used(event.tool_call_id, event.item_id, wanted, at_ms, withheld)
         if self._desk.running > MOST_RUNNING:
             found.append(Note("dropped-tool", "too-many", (event.tool_call_id,)))
             refusal = Private(TOO_MANY_TOOLS)
@@ -131,6 +134,8 @@ class ToolWork:
     def item_begun(self, event: events.OutputItemAdded, now: float) -> list[Effect]:
         self._latest = event.response_id
         found = self._response.seen(event.response_id, True, now)
+        if event.kind != "message":
+            self._openings.began(event.item_id)
         if event.kind == "mcp_call":
             self._mcp.began(event.response_id, event.item_id, now)
             self._provider_at_work(now)

@@ -326,6 +326,18 @@ def test_a_tool_at_work_in_a_pause_is_withheld_though_it_began_before_and_is_don
     assert withheld == {"mcp_1"}
 
 
+def test_what_the_model_began_to_ask_in_a_pause_is_withheld_though_it_is_complete_after_it() -> (
+    None
+):
+    talk = calling()
+    talk.transcript.pause("agent", 1100, ())
+    talk.handle(events.OutputItemAdded("resp_1", "mcpr_1", "mcp_approval_request"), 1.1)
+    talk.transcript.resume("agent", 1200)
+    talk.handle(ASKED, 1.3)
+
+    assert transcript(talk) == [("[withheld]", "in_progress")]
+
+
 def test_of_tools_without_end_only_the_latest_are_known_by_when_they_began() -> None:
     talk = calling(*(f"mcp_{number}" for number in range(REMEMBERED + 1)))
     talk.transcript.pause("agent", 1200, ())

@@ -493,3 +493,21 @@ def test_the_goodbye_waits_for_the_tools_that_are_answered(name: str) -> None:
 
     hung_up = [at for at, one in wait(call, 4.0) if isinstance(one, HangUp)]
     assert bool(hung_up) is (name == "never")
+
+
+# --- Pauses of the recording ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "withheld"), [("function_call", True), ("message", False)])
+def test_a_call_that_the_model_began_in_a_pause_is_withheld_though_it_is_complete_after_it(
+    kind: str, withheld: bool
+) -> None:
+    talk = begun()
+    talk.transcript.pause("operator", 1100, ())
+    talk.handle(events.OutputItemAdded("resp_1", "item_usual", kind), 1.2)
+    talk.transcript.resume("operator", 1300)
+    talk.handle(calls("usual"), 1.4)
+    talk.tools.finished("call_usual", RESULT, False, 1.5)
+
+    assert talk.transcript.withholds("call_usual") is withheld
+    assert talk.model.history.results == (() if withheld else (("usual", "{}"),))
