@@ -1,6 +1,8 @@
 """What of a message may be kept when it was said, or is about what was said, in a pause.
 
-Kinds, names and ids stay, so that the course of the call can be read; every other text goes.
+Kinds, names and ids stay, so that the course of the call can be read; every other text goes, and
+so does what is a text in other clothes: its bytes, and a number where words, keys that were pressed
+or a tool's own things stand.
 A message that mentions an item of a pause is about it, however late it comes, and so is what
 that message mentions.
 """
@@ -34,6 +36,12 @@ _PLAIN = frozenset(
         "type",
     }
 )
+#: Keys under which words are told letter by letter, as numbers: of a transcription.
+_SPELLED = frozenset({"bytes", "logprobs"})
+#: Keys under which a number is what somebody said or typed, or a tool was given or gave.
+_SAID = frozenset({"arguments", "delta", "digit", "output", "text", "transcript"})
+#: Of them those under which an object is somebody's own, with names that he gave.
+_OWN = frozenset({"arguments", "output"})
 #: Keys of ids that say what a message is about; the item before it is somebody else.
 _ABOUT = frozenset({"id", "item_id", "call_id", "approval_request_id", "response_id"})
 
@@ -97,14 +105,25 @@ def _ids_in(value: Any) -> Iterator[str]:
 
 def wordless(value: Any, key: str = "") -> Any:
     """``value``, in JSON's own types, without its words."""
+    if key in _SPELLED and value is not None:
+        return WITHHELD
     if isinstance(value, dict):
-        # Our own tokens of a request, by which its response is known.
-        return {
-            name: inner if name == "metadata" else wordless(inner, name)
-            for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [wordless(inner, key) for inner in value]
+        return WITHHELD if key in _OWN else _wordless_object(value)
+    if isinstance(value, list):  # of objects it is one of ours: a response's output
+        return [wordless(inner, "" if isinstance(inner, dict) else key) for inner in value]
     if isinstance(value, str):
         return value if key in _PLAIN else WITHHELD
-    return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return WITHHELD if is_number and key in _SAID else value
+
+
+def _wordless_object(value: dict[str, Any]) -> dict[str, Any]:
+    # AudioCodes tells the keys as the value of an event, which may be a number.
+    keys = str(value.get("name")).upper() == "DTMF"
+    return {
+        # Our own tokens of a request, by which its response is known.
+        name: inner
+        if name == "metadata"
+        else wordless(inner, "digit" if keys and name == "value" else name)
+        for name, inner in value.items()
+    }

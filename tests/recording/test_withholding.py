@@ -74,6 +74,33 @@ def test_a_text_in_a_list_or_under_no_known_key_is_withheld() -> None:
     assert kept == {"digits": [WITHHELD, WITHHELD], "id": 5, "yes": True, "none": None}
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            {"logprobs": [{"token": "47", "logprob": -0.1, "bytes": [52, 55]}]},
+            {"logprobs": WITHHELD},
+        ),
+        ({"logprobs": None, "bytes": [52, 55]}, {"logprobs": None, "bytes": WITHHELD}),
+        ({"name": "DTMF", "value": 4711}, {"name": WITHHELD, "value": WITHHELD}),
+        ({"name": "noUserInput", "value": 3}, {"name": WITHHELD, "value": 3}),
+        ({"dtmf": {"digit": 4}}, {"dtmf": {"digit": WITHHELD}}),
+        ({"text": 4711, "audio_end_ms": 4711}, {"text": WITHHELD, "audio_end_ms": 4711}),
+        ({"output": {"4711": True}, "arguments": {}}, {"output": WITHHELD, "arguments": WITHHELD}),
+        (
+            {"output": [4711, True, {"id": "item_1"}]},
+            {"output": [WITHHELD, True, {"id": "item_1"}]},
+        ),
+    ],
+)
+def test_words_in_other_clothes_are_withheld(said: dict[str, Any], kept: dict[str, Any]) -> None:
+    withholding = Withholding()
+    withholding.paused = True
+
+    assert withholding.applied(said) == kept
+    assert withholding.applied(kept) == kept
+
+
 def test_a_peer_that_runs_wild_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_IDS", 2)
     withholding = Withholding()
