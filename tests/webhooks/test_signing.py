@@ -41,6 +41,8 @@ def test_what_we_sent_is_known_again_within_some_minutes() -> None:
         (BODY, "t=\u0661,v1=00", SECRET),
         (BODY, "t=" + "9" * 400 + ",v1=00", SECRET),
         (BODY, f"t={AT},v1=\u00e9", SECRET),
+        (BODY, f"t={AT},v1=\udcff", SECRET),
+        (BODY, "t=\udcff,v1=\udcff", SECRET),
         (BODY, "v1", SECRET),
     ],
 )
