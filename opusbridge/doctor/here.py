@@ -97,6 +97,14 @@ def check_doors(
                 "let OPUSBRIDGE_TURN_DETECTION, or the agent's turn_detection, be server_vad",
             )
         )
+    if access.trusts_this_machine:
+        found.append(
+            warning(
+                "doors",
+                "what lets AudioCodes in may let anybody into /api and /metrics as well",
+                "set OPUSBRIDGE_PUBLIC_URL to its address, or OPUSBRIDGE_ADMIN_TOKEN",
+            )
+        )
     if settings.allow_unauthenticated:
         found.append(
             warning(

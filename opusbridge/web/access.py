@@ -2,8 +2,10 @@
 
 An endpoint whose secret is set asks for it. One whose secret is missing is open only to the
 machine itself: bound to loopback, without a public URL (which would mean that a proxy or a
-tunnel stands in front), and asked for under a loopback name, so that neither a tunnel nobody
-told us about nor a web page in a browser on this machine gets in. Otherwise it is closed.
+tunnel stands in front), and asked for under a loopback name by a request that no proxy has
+passed on, so that neither a tunnel nobody told us about nor a web page in a browser on this
+machine gets in. Otherwise it is closed. A proxy that says nothing of itself, under a name of
+ours, cannot be told from the machine: where one may stand, the start says so.
 
 Request headers never say what our address is: signatures and stream URLs are made from the
 settings alone. The public URL may lead to any process of several; what only this one can
@@ -31,9 +33,15 @@ MACHINE = "/twilio/machine"
 AFTER = "/twilio/after"
 AUDIOCODES = "/audiocodes"
 
+#: Headers, some of which most proxies add, as those that begin so; who asks directly has none.
+_PASSED_ON = ("forwarded", "via", "x-real-ip")
+_PASSED_ON_PREFIX = "x-forwarded-"
+
 #: Why an endpoint is closed.
 NO_SECRET = "its secret is not set"
 NO_ADDRESS = "OPUSBRIDGE_PUBLIC_URL is not set"
+#: Why one may be opened by others than the machine itself.
+NO_ADMIN_TOKEN = "neither OPUSBRIDGE_ADMIN_TOKEN nor OPUSBRIDGE_PUBLIC_URL is set"
 
 _log = structlog.get_logger(__name__)
 
@@ -93,6 +101,15 @@ class Access:
         """Signatures are checked for an address of loopback: good for a simulated caller, while
         whatever Twilio signs is refused."""
         return self._settings.twilio_auth_token is not None and self._settings.public_url is None
+
+    @property
+    def trusts_this_machine(self) -> bool:
+        """The operators' rooms ask for nothing, though AudioCodes' secret says that it is to
+        come in: through a proxy or a tunnel, which then stands before those rooms, too."""
+        settings = self._settings
+        return (
+            self._local and settings.admin_token is None and settings.audiocodes_token is not None
+        )
 
     def refuse_admin(self, asking: HTTPConnection) -> Refusal | None:
         """``None``: let them in."""
@@ -189,6 +206,8 @@ def _refuse_bearer(asking: HTTPConnection, token: Private[str]) -> Refusal | Non
 
 
 def _from_this_machine(asking: HTTPConnection) -> bool:
+    if any(name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIX) for name in asking.headers):
+        return False
     names = [f"//{asking.headers.get('host', '')}", asking.headers.get("origin", "")]
     return all(is_loopback(_hostname(name)) for name in names if name)
 

@@ -18,7 +18,16 @@ from opusbridge.bridge.twilio_rest import TwilioRest
 from opusbridge.bridge.which import which_sockets
 from opusbridge.config import Settings
 from opusbridge.version import VERSION
-from opusbridge.web.access import AFTER, AUDIOCODES, MACHINE, MEDIA, STATUS, VOICE, Access
+from opusbridge.web.access import (
+    AFTER,
+    AUDIOCODES,
+    MACHINE,
+    MEDIA,
+    NO_ADMIN_TOKEN,
+    STATUS,
+    VOICE,
+    Access,
+)
 from opusbridge.web.announced import Announcements
 from opusbridge.web.calls import Calls, ConnectModel
 from opusbridge.web.journal import Journal
@@ -156,6 +165,8 @@ def _outbound(
 def _warn(settings: Settings, access: Access, agent: Agent, *, voice_closed: bool) -> None:
     for endpoint, reason in access.closed_endpoints().items():
         _log.warning("endpoint closed", endpoint=endpoint, reason=reason)
+    if access.trusts_this_machine:
+        _log.warning("a proxy may let anybody into /api and /metrics", reason=NO_ADMIN_TOKEN)
     if voice_closed:
         _log.warning("endpoint closed", endpoint=VOICE, reason="turn detection is none")
     for tool in agent.tools:

@@ -482,6 +482,8 @@ def test_doors_that_nobody_can_use_are_named() -> None:
     assert states(check_doors(Settings.load(), "127.0.0.1", 8000)) == [State.FINE]
     (wide_open,) = check_doors(Settings.load(allow_unauthenticated=True), "127.0.0.1", 8000)
     assert "OPUSBRIDGE_ALLOW_UNAUTHENTICATED" in wide_open.cure
+    (ajar,) = check_doors(Settings.load(audiocodes_token=TOKEN), "127.0.0.1", 8000)
+    assert "OPUSBRIDGE_ADMIN_TOKEN" in ajar.cure
 
 
 @pytest.mark.parametrize("named_by", ["setting", "agent"])

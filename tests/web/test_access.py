@@ -175,6 +175,11 @@ async def test_no_redirect_is_made_of_the_host_a_request_names() -> None:
         {"Host": "127.0.0.1.evil.example"},
         {"Origin": "null"},
         {"Host": "[bad"},
+        {"X-Forwarded-For": "203.0.113.9"},
+        {"X-Forwarded-Proto": "https"},
+        {"X-Real-IP": "203.0.113.9"},
+        {"Forwarded": "for=203.0.113.9"},
+        {"Via": "1.1 proxy.example.com"},
     ],
 )
 async def test_an_open_door_on_loopback_is_open_to_this_machine_only(
@@ -187,9 +192,29 @@ async def test_an_open_door_on_loopback_is_open_to_this_machine_only(
         ]
 
         assert [answer.status_code for answer in answers] == [403, 403]
-        if "Origin" in headers:
+        if "Host" not in headers:
             assert await refused_status(server.upgrade("/audiocodes", headers)) == 403
         assert server.dialled == []
+
+
+@pytest.mark.parametrize(
+    ("place", "warned"),
+    [
+        ({"audiocodes_token": TOKEN}, True),
+        ({}, False),
+        ({"audiocodes_token": TOKEN, "admin_token": TOKEN}, False),
+        ({"audiocodes_token": TOKEN, "public_url": PUBLIC}, False),
+        ({"audiocodes_token": TOKEN, "host": "0.0.0.0"}, False),
+    ],
+)
+async def test_where_a_silent_proxy_may_let_anybody_in_the_start_says_so(
+    place: dict[str, Any], warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with house(**place):
+        said = capsys.readouterr().out
+
+    assert ("a proxy may let anybody into" in said) is warned
+    assert TOKEN not in said
 
 
 async def test_pages_of_this_machine_may_ask() -> None:
