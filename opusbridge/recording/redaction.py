@@ -20,9 +20,23 @@ _SECRET = re.compile(r"token$|secret|password|passwd|authorization|api[-_]?key",
 
 #: The same in the middle of a text, where a quote may have backslashes before it: the more, the
 #: deeper the text that it is in was quoted.
-_SECRET_WORD = re.compile(
-    r'token(?=\\*")|secret|password|passwd|authorization|api[-_]?key', re.IGNORECASE
+_WORD = r'token(?=\\*")|secret|password|passwd|authorization|api[-_]?key'
+_SECRET_WORD = re.compile(_WORD, re.IGNORECASE)
+
+
+def _spelled(found: re.Match[str]) -> str:
+    """A letter, or one of several, or the same as an escape, however deep that is quoted."""
+    letters = found[0].strip("[]")
+    codes = "|".join(f"{ord(one):02x}" for one in letters + letters.upper())
+    return rf"(?:{found[0]}|(?<!\\)\\++u00(?:{codes}))"
+
+
+#: Letters, hyphens and low lines as no JSON need spell them: only who hides something does.
+_ESCAPED = re.compile(r"\\u00(?:[4-7]|2[dD])")
+_ESCAPED_WORD = re.compile(
+    r"(?=[tspa\\])(?:" + re.sub(r"\[-_\]|[a-z]", _spelled, _WORD) + ")", re.IGNORECASE
 )
+
 _BLANK = r"(?:\s|\\+[nrt])*"
 _REST_OF_KEY = re.compile(
     rf'(?:[^"\\]|\\+u[0-9a-fA-F]{{4}}){{0,128}}(?P<escape>\\*)"{_BLANK}:{_BLANK}'
@@ -124,13 +138,17 @@ def of_a_tool(value: Any) -> bool:
 
 def redacted_text(text: str) -> str:
     """The same of a text that may hold JSON, be it cut off, quoted, or among other words."""
-    small = text.lower() if '"' in text else ""
-    return "".join(_pieces(text)) if any(map(small.__contains__, _WORDS)) else text
+    if '"' not in text:
+        return text
+    if _ESCAPED.search(text):
+        return "".join(_pieces(text, _ESCAPED_WORD))
+    small = text.lower()
+    return "".join(_pieces(text, _SECRET_WORD)) if any(map(small.__contains__, _WORDS)) else text
 
 
-def _pieces(text: str) -> Iterator[str]:
+def _pieces(text: str, secret: re.Pattern[str]) -> Iterator[str]:
     done = 0
-    for word in _SECRET_WORD.finditer(text):
+    for word in secret.finditer(text):
         key = _REST_OF_KEY.match(text, word.end()) if word.start() >= done else None
         value = None if key is None else _value(text, key.end(), key["escape"])
         if key is not None and value is not None:

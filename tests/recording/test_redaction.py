@@ -91,11 +91,13 @@ def test_of_a_policy_what_the_author_named_stays_and_is_looked_through() -> None
     "key", ["password", "clientSecret", "access_token", "api-keys", "secret_ü"]
 )
 @pytest.mark.parametrize("levels", range(4))
+@pytest.mark.parametrize("escaped", [False, True])
 def test_a_secret_goes_out_of_a_text_however_deep_that_is_quoted(
-    value: str, key: str, levels: int
+    value: str, key: str, levels: int, escaped: bool
 ) -> None:
-    whole = f'{{"a": 1, {json.dumps(key)} : {value}, "b": "c"}}'
-    left = f'{{"a": 1, {json.dumps(key)} : "{GONE}", "b": "c"}}'
+    spelled = f'"{"".join(map(escape, key))}"' if escaped else json.dumps(key)
+    whole = f'{{"a": 1, {spelled} : {value}, "b": "c"}}'
+    left = f'{{"a": 1, {spelled} : "{GONE}", "b": "c"}}'
     for _ in range(levels):
         whole, left = json.dumps({"body": whole}), json.dumps({"body": left})
     assert json.loads(whole)
@@ -103,6 +105,24 @@ def test_a_secret_goes_out_of_a_text_however_deep_that_is_quoted(
     assert redacted(whole) == left
     assert redacted(left) == left
     assert redacted({"output": f"It gave: {whole}."}) == {"output": f"It gave: {left}."}
+
+
+def escape(letter: str) -> str:
+    return f"\\u{ord(letter):04x}"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        r'{"pa\u0073sword": "hunter2", "b": 1}',
+        r'{"PAS\u0053WORD": "hunter2", "b": 1}',
+        r'{"api\u002Dkey": "hunter2", "b": 1}',
+        r'{"my_toke\u006E": "hunter2", "b": 1}',
+        r'{"\u0073ecret\u0073": "hunter2", "b": 1}',
+    ],
+)
+def test_a_letter_that_is_escaped_hides_no_secret(told: str) -> None:
+    assert json.loads(redacted(told)) == {**json.loads(told), next(iter(json.loads(told))): GONE}
 
 
 @pytest.mark.parametrize(
@@ -158,6 +178,9 @@ def test_it_is_told_whether_a_tools_words_are_not_all_there() -> None:
         '"token' + "\\" * 200_000,
         '"secret"' + "\\" * 200_000,
         '"secret' + "\\u0041" * 30_000,
+        '"' + "\\u0073" * 30_000,
+        '"' + "\\u0073ecret" * 10_000 + '"',
+        '"\\u0073ecre' + "\\" * 200_000,
     ],
 )
 def test_no_text_takes_long(hostile: str) -> None:
