@@ -28,8 +28,8 @@ WINDOW_MS = 20
 #: Shorter pauses of the agent are breaths.
 BREATH_SECONDS = 0.3
 
-#: Stored speech: its words are known to the bridge alone.
-CLIP = "clip:"
+#: Files that are played and have no words: what the transcript says of them nobody said.
+SOUND = "clip:file-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +192,18 @@ def seen_from_inside(
 def heard_words(
     caller: Caller, watch: Watch, transcript: Iterable[dict[str, Any]]
 ) -> list[Utterance]:
-    """The model's words by the ear's own account; of stored speech, by the transcript's."""
+    """The model's words by the ear's own account; of stored speech, the bridge's and what is said
+    in the agent's name, by the transcript's."""
     begun = caller.begun_at or 0.0
+    spoken = watch.spoken()
+    by_ear = {item.item_id for item, _ in spoken}
     items = {item["item_id"]: item for item in transcript if item["speaker"] == "agent"}
     found = [
         Utterance((item["started_ms"] or 0) / 1000, item["heard"])
         for item_id, item in items.items()
-        if item_id.startswith(CLIP) and item["heard"]
+        if item_id not in by_ear and item["heard"] and not item_id.startswith(SOUND)
     ]
-    for item, words in watch.spoken():
+    for item, words in spoken:
         if any(span.format == item.format for span in caller.heard):
             ms = heard_of(item, caller.heard, inf, cleared_at(caller), SEAM_MS)
             share = ms * item.format.bytes_per_ms / len(item.sound)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from opusbridge import Agent, CallContext, tool
+from opusbridge.audio.wav import wav_bytes
+from opusbridge.sim import tones
 from opusbridge.testing import call_script, load_script
 from opusbridge.testing.conduct import agent_for
 from opusbridge.tools import McpRequest, McpServer, ToolFailed
@@ -335,6 +337,55 @@ def test_what_configure_names_is_found_beside_the_agents_file(tmp_path: Path) ->
     call = call_script(HANGING_UP, agent=Agent.load(str(tmp_path / "agent.py")))
 
     assert call.ok, call.report
+
+
+SAID_FOR_IT = """
+[caller]
+steps = [
+    { wait_for_agent = true },
+    { say = "where-is-my-order" },
+    { wait = 8.0 },
+    { hang_up = true },
+]
+
+[[model.replies]]
+tool = "ring"
+
+[[model.replies]]
+text = "They are coming."
+
+[expect]
+heard = ["welcome to the shop", "one moment for the bell"]
+not_heard = ["sound"]
+heard_exactly = "Welcome to the shop. One moment for the bell. They are coming."
+"""
+
+
+@pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])
+def test_what_is_said_for_the_agent_is_heard_and_a_sound_has_no_words(
+    tmp_path: Path, telephony: str
+) -> None:
+    bell = tmp_path / "bell.wav"
+    bell.write_bytes(wav_bytes(tones.speech("bell", 8000), 8000, 1))
+
+    @tool
+    async def ring(call: CallContext) -> str:
+        """Ring."""
+        call.play(bell)
+        call.play(bell, "One moment for the bell.")
+        return "rung"
+
+    agent = Agent(
+        name="shop",
+        instructions="Sell.",
+        greeting_audio=bell,
+        greeting_words="Welcome to the shop.",
+        tools=[ring],
+    )
+    call = call_script(SAID_FOR_IT, agent=agent, telephony=telephony)
+
+    assert call.ok, call.report
+    assert "[sound]" in [item["heard"] for item in call.transcript]
 
 
 def test_what_a_script_names_is_found_beside_the_agents_file(tmp_path: Path) -> None:
