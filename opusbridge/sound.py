@@ -66,6 +66,14 @@ def sound_bytes(text: str) -> int:
     return size - 2 if text[-2] == "=" else size - 1
 
 
+def silenced(text: object, silence: bytes) -> str:
+    """The same length of silence, of whose format ``silence`` is a byte, in base64; empty, if
+    there is no sound in it."""
+    if type(text) is not str or not is_base64(text):
+        return ""
+    return b64encode(silence * sound_bytes(text)).decode()
+
+
 class Audio:
     """A stretch of sound, held as base64 text or as bytes, whichever it came as."""
 

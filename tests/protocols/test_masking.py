@@ -1,6 +1,6 @@
 """What is written down of a telephony socket while the caller types a secret."""
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,9 @@ def test_what_we_do_not_understand_may_be_keys(text: str) -> None:
     assert AudioCodesProtocol().masked(text) == '{"type":"withheld"}'
 
 
-@pytest.mark.parametrize("media", [None, 471, {"payload": 471, "timestamp": "1"}])
+@pytest.mark.parametrize(
+    "media", [None, 471, {"payload": 471, "timestamp": "1"}, {"payload": "471"}]
+)
 def test_sound_that_is_none_shows_nothing(media: object) -> None:
     text = orjson.dumps({"event": "media", "media": media}).decode()
 
@@ -90,6 +92,17 @@ def test_the_callers_chunks_are_silence_of_the_lines_format() -> None:
         shown = orjson.loads(vaic.masked(text, silence))
 
         assert b64decode(shown["audioChunk"]) == silence * 6
+
+
+@pytest.mark.parametrize("size", [160, 320, 640, 960])
+def test_a_frame_of_silence_is_as_long_as_the_one_it_stands_for(size: int) -> None:
+    sound = b64encode(b"\x47" * size).decode()
+    media = orjson.dumps({"event": "media", "media": {"payload": sound}}).decode()
+    of_twilio = orjson.loads(messages.masked(media))["media"]["payload"]
+    of_vaic = masked_by_vaic(type="userStream.chunk", audioChunk=sound)["audioChunk"]
+
+    assert b64decode(of_twilio) == b"\xff" * size
+    assert b64decode(of_vaic) == bytes(size)
 
 
 @pytest.mark.parametrize("kind", ["userStream.start", "userStream.stop", "session.end"])

@@ -9,7 +9,6 @@ provider documents and we never send.
 """
 
 import re
-from base64 import b64encode
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote, unquote
 
@@ -18,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 from opusbridge import effects
 from opusbridge.errors import LocalProtocolError, RemoteProtocolError
-from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat, is_base64
+from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat, is_base64, silenced
 from opusbridge.texts import from_json
 
 PEER = "audiocodes"
@@ -338,8 +337,7 @@ def masked(text: str, silence: bytes) -> str:
         message = WITHHELD
     match message.get("type"):
         case "userStream.chunk":
-            length = len(str(message.get("audioChunk"))) * 3 // 4
-            message = {**message, "audioChunk": b64encode(silence * length).decode()}
+            message = {**message, "audioChunk": silenced(message.get("audioChunk"), silence)}
         case "activities" if type(message.get("activities")) is list:
             kept = [_masked_activity(each) for each in message["activities"]]
             message = {**message, "activities": kept}

@@ -8,14 +8,13 @@ answers an extra key with error 31951; whoever plays Twilio reads us with these 
 """
 
 import re
-from base64 import b64encode
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from opusbridge.errors import RemoteProtocolError
-from opusbridge.sound import is_base64
+from opusbridge.sound import is_base64, silenced
 from opusbridge.texts import from_json
 
 PEER = "twilio"
@@ -198,8 +197,8 @@ def masked(text: str) -> str:
         case "media":
             media = message.get("media")
             timestamp = media.get("timestamp") if type(media) is dict else None
-            length = len(str(media.get("payload"))) * 3 // 4 if type(media) is dict else 0
-            silent = {"timestamp": timestamp, "payload": b64encode(b"\xff" * length).decode()}
+            payload = media.get("payload") if type(media) is dict else None
+            silent = {"timestamp": timestamp, "payload": silenced(payload, b"\xff")}
             shown = {"event": "media", "streamSid": message.get("streamSid"), "media": silent}
         case "dtmf":
             sid = message.get("streamSid")
