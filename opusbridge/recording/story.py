@@ -47,9 +47,24 @@ MARKS: dict[str, str] = {
     "caller-returns": "plain",
     "caller-gave-up": "plain",
     "hang-up-failed": "bad",
+    "transfer-failed": "bad",
+    "away": "plain",
+    "keys-pressed": "plain",
+    "keys-failed": "bad",
+    "key": "caller",
+    "no-input": "plain",
+    "on-hold": "plain",
+    "off-hold": "plain",
+    "warned": "plain",
+    "farewell-cancelled": "caller",
+    "declined": "bad",
+    "model-released": "plain",
+    "model-refused": "bad",
+    "mcp": "plain",
     "text-injected": "plain",
     "configure-asked": "plain",
     "configured": "plain",
+    "configure-overdue": "bad",
     "digits-wanted": "plain",
     "digits-delivered": "plain",
     "dtmf-requested": "plain",
@@ -92,6 +107,7 @@ class Story:
     waits: list[Span] = field(default_factory=list)
     """Input that waited for a response."""
     tools: list[Span] = field(default_factory=list)
+    """The agent's own, and those of MCP servers, which the model's provider runs."""
     echoes: list[Span] = field(default_factory=list)
     """The telephony side's marks, from their leaving to their return (Twilio)."""
     marks: list[Mark] = field(default_factory=list)
@@ -122,6 +138,8 @@ class _Reader:
         self._disputed: dict[str, str] = {}  # refused by such a one: what else they were
         self._responses: dict[str, Span] = {}
         self._tools: dict[str, Span] = {}
+        self._mcp_names: dict[str, str] = {}
+        self._mcp_tools: dict[str, Span] = {}
         self._echoes: dict[str, Span] = {}
 
     def read(self, line: Line, t: float) -> None:
@@ -169,6 +187,29 @@ class _Reader:
                 self._paused_at = None
             case "input_audio_buffer.speech_stopped" if self._speech is not None:
                 self._speech.end, self._speech = t, None
+            case _:
+                self._of_mcp(kind, text, t)
+
+    def _of_mcp(self, kind: str, text: Line, t: float) -> None:
+        item = _inner(text, "item")
+        item_id = str(item.get("id") or text.get("item_id"))
+        match kind:
+            case "response.output_item.added" if item.get("type") == "mcp_call":
+                self._mcp_names[item_id] = str(item.get("name") or "")
+            case "response.mcp_call.in_progress":
+                name = self._mcp_names.get(item_id) or "mcp"
+                self._mcp_tools[item_id] = Span(t, None, "tool", name, item_id)
+                self.story.tools.append(self._mcp_tools[item_id])
+            case "response.mcp_call.completed":
+                self._mcp_over(item_id, "tool", t)
+            case "response.mcp_call.failed":
+                self._mcp_over(item_id, "tool-failed", t)
+            case "response.output_item.done":  # of one that is still at work: it was cut off
+                self._mcp_over(item_id, "lost", t)
+
+    def _mcp_over(self, item_id: str, kind: str, t: float) -> None:
+        if span := self._mcp_tools.pop(item_id, None):
+            span.end, span.kind = t, kind
 
     def _created(self, response_id: str, response: Line, t: float) -> None:
         tokens = map(str, _inner(response, "metadata").values())
@@ -228,6 +269,8 @@ class _Reader:
                     mark.silent_from, self._paused_at = self._paused_at, None
         if note == "conflict":
             self._conflict(first_id, t)
+        if note == "mcp" and reason in ("overdue", "lost"):
+            self._mcp_over(first_id, "lost", t)
         if note in ("model-lost", "model-replaced", "ended"):
             self._session_over(t)
         if note == "ended":
@@ -235,11 +278,12 @@ class _Reader:
 
     def _session_over(self, t: float) -> None:
         """What was asked of that session, and what it was saying, nobody will finish."""
-        for span in (*self._requests.values(), *self._responses.values()):
+        owed = self._requests, self._responses, self._mcp_tools
+        for span in (span for spans in owed for span in spans.values()):
             if span.end is None:
                 span.end, span.kind = t, "lost"
-        self._requests.clear()
-        self._responses.clear()
+        for spans in owed:
+            spans.clear()
         if self._speech is not None:
             self._speech.end, self._speech = t, None
 

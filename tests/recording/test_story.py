@@ -19,8 +19,11 @@ def asked(t: float, token: str, **metadata: str) -> Line:
     return {"t": t, "peer": "model", "dir": "out", "text": text}
 
 
-def created(t: float, response_id: str, token: str | None = None) -> Line:
-    response = {"id": response_id, "metadata": token and {"token": token}}
+def created(
+    t: float, response_id: str, token: str | None = None, conversation_id: str | None = None
+) -> Line:
+    metadata = token and {"token": token}
+    response = {"id": response_id, "conversation_id": conversation_id, "metadata": metadata}
     return model_said(t, "response.created", response=response)
 
 
@@ -155,6 +158,38 @@ def test_speech_tools_and_waits_are_stretches() -> None:
     assert [(span.start, span.end) for span in story.waits] == [(4.25, 5.0), (5.0, 5.0)]
 
 
+def mcp(t: float, kind: str, item_id: str = "mcp_1") -> Line:
+    return model_said(t, f"response.mcp_call.{kind}", item_id=item_id)
+
+
+def begun(t: float, **item: str) -> Line:
+    return model_said(t, "response.output_item.added", item={"type": "mcp_call", **item})
+
+
+@pytest.mark.parametrize(("how", "kind"), [("completed", "tool"), ("failed", "tool-failed")])
+def test_a_tool_of_an_mcp_server_is_a_stretch_like_the_agents_own(how: str, kind: str) -> None:
+    story = read_story(
+        [begun(1.0, id="mcp_1", name="look_up"), mcp(1.5, "in_progress"), mcp(9.5, how)]
+    )
+
+    assert story.tools == [Span(1.5, 9.5, kind, "look_up", "mcp_1")]
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        model_said(4.0, "response.output_item.done", item={"id": "mcp_1", "status": "incomplete"}),
+        {"t": 4.0, "note": "mcp", "reason": "overdue", "ids": ["mcp_1"]},
+        {"t": 4.0, "note": "model-lost", "reason": "model-lost"},
+    ],
+    ids=["cut off", "given up", "session lost"],
+)
+def test_a_tool_of_an_mcp_server_that_never_ends_is_lost(over: Line) -> None:
+    story = read_story([mcp(1.5, "in_progress"), over, mcp(5.0, "completed")])
+
+    assert story.tools == [Span(1.5, 4.0, "lost", "mcp", "mcp_1")]
+
+
 def test_notes_become_marks_and_unknown_ones_do_not() -> None:
     story = read_story(
         [
@@ -229,6 +264,17 @@ def test_every_note_that_is_drawn_can_occur() -> None:
     can_occur = {*NOTES, *NAMES.values(), *the_recorders_own}
 
     assert set(MARKS) | STRETCHES <= can_occur
+
+
+#: What other lanes and the tables of the page show, or what nobody misses.
+NOT_DRAWN = {
+    *("pending", "paused", "resumed", "false-interruption", "speech-ended", "turn-latency"),
+    *("turn-interval", "withheld", "refused", "gap-filled", "stray", "unknown-message"),
+}
+
+
+def test_every_note_is_drawn_or_known_not_to_be() -> None:
+    assert set(NOTES) - set(MARKS) - STRETCHES == NOT_DRAWN
 
 
 def test_whatever_happened_beside_the_sockets_is_drawn_under_a_name_of_its_own() -> None:
