@@ -137,6 +137,7 @@ class _Reader:
         self._unnamed = ""  # the last error, if it named no request
         self._disputed: dict[str, str] = {}  # refused by such a one: what else they were
         self._responses: dict[str, Span] = {}
+        self._latest = ""  # of them, in the conversation: one at a time is the service's law
         self._tools: dict[str, Span] = {}
         self._mcp_names: dict[str, str] = {}
         self._mcp_tools: dict[str, Span] = {}
@@ -168,6 +169,9 @@ class _Reader:
     def _we_said(self, kind: str, text: Line, t: float) -> None:
         if kind == "response.create":
             why = _inner(_inner(text, "response"), "metadata")
+            for given_up in self._requests.values():
+                if given_up.end is None:  # though it may be taken up after all
+                    given_up.end, given_up.kind = t, "lost"
             span = Span(t, None, "request", "request", _pairs(why))
             self._requests[str(text.get("event_id", ""))] = span
             self.story.requests.append(span)
@@ -218,6 +222,10 @@ class _Reader:
             request = self._requests.pop(ours)
             request.end, request.kind = t, "request"
             request.details = self._disputed.pop(ours, request.details)
+        if response.get("conversation_id") is not None:
+            if displaced := self._responses.pop(self._latest, None):
+                displaced.end, displaced.kind = t, "lost"
+            self._latest = response_id
         span = Span(t, None, "active", response_id, "" if ours else "begun by the model itself")
         self._responses[response_id] = span
         self.story.responses.append(span)

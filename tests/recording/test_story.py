@@ -105,6 +105,37 @@ def test_a_request_that_was_taken_up_after_all_was_not_refused() -> None:
     assert story.responses[0].details == ""
 
 
+def test_a_response_whose_done_never_came_ends_where_the_next_takes_its_place() -> None:
+    story = read_story(
+        [
+            created(1.0, "a", conversation_id="conv"),
+            created(1.5, "beside"),
+            created(4.0, "b", conversation_id="conv"),
+            done(4.5, "a", "completed"),
+            done(5.0, "beside", "completed"),
+            created(6.0, "c", conversation_id="conv"),
+        ]
+    )
+
+    assert [(span.label, span.end, span.kind) for span in story.responses] == [
+        ("a", 4.0, "lost"),
+        ("beside", 5.0, "completed"),
+        ("b", 6.0, "lost"),
+        ("c", None, "active"),
+    ]
+
+
+def test_a_request_that_was_given_up_ends_where_it_is_repeated() -> None:
+    story = read_story([asked(1.0, "r1"), asked(6.0, "r2"), created(6.5, "b", "r2")])
+    late = read_story([asked(1.0, "r1"), asked(6.0, "r2"), created(6.5, "a", "r1")])
+
+    assert [(span.end, span.kind) for span in story.requests] == [(6.0, "lost"), (6.5, "request")]
+    assert [(span.end, span.kind) for span in late.requests] == [
+        (6.5, "request"),
+        (None, "request"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
