@@ -14,12 +14,12 @@ from opusbridge.sim.callers.audiocodes_habits import AudioCodesHabits, Mode
 from opusbridge.sim.callers.audiocodes_playing import PlayStreams
 from opusbridge.sim.callers.audiocodes_voice import Chunker
 from opusbridge.sim.callers.audiocodes_words import (
-    COMMANDS,
     FORMATS,
     REQUIRED,
     event_activity,
     has_null,
     start_parameters,
+    wrong_with,
 )
 from opusbridge.sim.callers.caller import Caller
 from opusbridge.sim.callers.person import Action, DropLine, HangUp, Person, Press
@@ -346,13 +346,13 @@ class SimulatedAudioCodes(Caller):
     def _perform(self, activity: Any, now: float) -> None:
         if self._closing is not None:
             return  # an activity after hangup or transfer
-        name = activity.get("name") if isinstance(activity, dict) else None
-        if name not in COMMANDS or activity.get("type") != "event":
-            self._violation("an activity that is no event of the list")
+        wrong = wrong_with(activity)
+        if wrong is not None:
+            self._violation(wrong)
             return
-        params = activity.get("activityParams", {})
-        self._set(activity.get("sessionParams", {}))
-        match name:
+        params = activity.get("activityParams") or {}  # null was objected to already
+        self._set(activity.get("sessionParams") or {})
+        match activity["name"]:
             case "hangup":
                 self._end("bot-disconnected", str(params.get("hangupReason", "")), now)
             case "transfer" | "handover":
@@ -373,7 +373,7 @@ class SimulatedAudioCodes(Caller):
         self.session_params |= params
         self.barge_in = bool(self.session_params.get("bargeIn", self.barge_in))
         self._send_dtmf = bool(self.session_params.get("sendDTMF", self._send_dtmf))
-        if "playFinished" in params.get("sendEventsToBot", ()):
+        if "playFinished" in (params.get("sendEventsToBot") or ()):
             self._play_finished = True
 
     def _transfer(self, params: dict[str, Any], now: float) -> None:

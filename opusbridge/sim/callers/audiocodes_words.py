@@ -83,6 +83,20 @@ def has_null(value: Any) -> bool:
     return value is None
 
 
+def wrong_with(activity: Any) -> str | None:
+    """Why nobody could do what it asks for; null, which is wrong anyhow, counts as missing."""
+    name = activity.get("name") if isinstance(activity, dict) else None
+    if not isinstance(name, str) or name not in COMMANDS or activity.get("type") != "event":
+        return "an activity that is no event of the list"
+    for key in ("activityParams", "sessionParams"):
+        if not isinstance(activity.get(key), dict | None):
+            return f"{name} with {key} that are no object"
+    events = (activity.get("sessionParams") or {}).get("sendEventsToBot")
+    if not isinstance(events, list | None):
+        return f"{name} with sendEventsToBot that is no list"
+    return None
+
+
 def event_activity(name: str, now: float, random: Random, fields: dict[str, Any]) -> dict[str, Any]:
     """An event as VoiceAI Connect writes it; the day is always the same."""
     bits = f"{random.getrandbits(128):032x}"

@@ -432,6 +432,10 @@ CHUNK = {"type": "playStream.chunk", "streamId": "1", "audioChunk": "IA=="}
 WIDE = {**START, "mediaFormat": "raw/lpcm16"}
 
 
+def asking(name: Any = "hangup", **fields: Any) -> dict[str, Any]:
+    return {"type": "activities", "activities": [{"type": "event", "name": name, **fields}]}
+
+
 @pytest.mark.parametrize(
     ("messages", "what"),
     [
@@ -488,6 +492,19 @@ WIDE = {**START, "mediaFormat": "raw/lpcm16"}
         (
             [{"type": "activities", "activities": [{"type": "event", "name": "sendDtmf"}]}],
             "sendDtmf without proper dtmfDigits",
+        ),
+        ([asking(name=["hangup"])], "an activity that is no event of the list"),
+        ([asking(activityParams=[])], "hangup with activityParams that are no object"),
+        ([asking(activityParams=None)], "activities with a null field"),
+        ([asking("config", sessionParams=None)], "activities with a null field"),
+        ([asking("config", sessionParams=["x"])], "config with sessionParams that are no object"),
+        (
+            [asking("config", sessionParams={"sendEventsToBot": None})],
+            "activities with a null field",
+        ),
+        (
+            [asking("config", sessionParams={"sendEventsToBot": "playFinished"})],
+            "config with sendEventsToBot that is no list",
         ),
     ],
 )
