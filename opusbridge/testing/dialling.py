@@ -22,6 +22,9 @@ from opusbridge.testing.result import CallResult
 #: What only the bridge's own script can have; a caller from outside has no means for it.
 _INSIDE = ("settings", "agent", "model", "tools", "faults")
 
+#: The same of Twilio's callers: that bridge asks another REST interface for a transfer.
+_INSIDE_TWILIO = ("transfer_outcome",)
+
 #: Characters shown of why a bridge elsewhere wants no call.
 LONGEST_REASON = 200
 
@@ -78,7 +81,8 @@ async def call_bridge(
     if not _names_a_host(url):
         raise ConfigurationError("the bridge's address names no host, or a port that is none")
     result = CallResult(script, telephony)
-    result.not_played += [key for key in _INSIDE if key in script.model_fields_set]
+    inside = _INSIDE + _INSIDE_TWILIO if telephony == "twilio" else _INSIDE
+    result.not_played += [key for key in inside if key in script.model_fields_set]
     began = time.perf_counter()
     caller = await dial(script, telephony, url.rstrip("/"), settings, on_event)
     result.seconds = time.perf_counter() - began

@@ -73,6 +73,17 @@ async def test_whose_line_was_lost_does_not_know_for_what_the_call_ended(tmp_pat
     assert "<script>:11: not checked: ending" in call.not_checked
 
 
+@pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])
+async def test_what_comes_of_a_transfer_only_audiocodes_can_tell_a_bridge_elsewhere(
+    tmp_path: Path, telephony: str
+) -> None:
+    refused = f"transfer_outcome = 'busy'\n{HANGS_UP_ON_HIM % 'agent-hung-up'}"
+    call = await called(refused, tmp_path, telephony)
+
+    untold = "<script>:1: not played: transfer_outcome" in call.not_checked
+    assert untold is (telephony == "twilio")
+
+
 async def test_one_of_several_processes_is_called_past_the_proxy_that_knows_its_path(
     tmp_path: Path,
 ) -> None:
