@@ -117,7 +117,7 @@ def judged(call: SimulatedCall, said_sorry: bool, as_written: bool = False) -> l
     found = [what for what in found if not excused(what, ignored)]
     if call.faults.delays_model:
         # The referee at the far end of a slow wire takes what is late for rash; the watch at
-        # the bridge's own end ("door: …") does not.
+        # the bridge's own end ("door: …"), which knows the same rules, does not.
         found = [what for what in found if not what.startswith(_RASH)]
     if call.faults.lateness(0.0) > 0:
         # An answer that the network holds back is not missing.

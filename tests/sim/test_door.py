@@ -3,8 +3,17 @@
 from typing import Any
 
 import orjson
+import pytest
 
-from opusbridge.sim.door import CANCEL_SECONDS, PROGRESS_SECONDS, REQUEST_SECONDS, DoorWatch
+from opusbridge.sim.door import (
+    CANCEL_SECONDS,
+    OWN_SECONDS,
+    PROGRESS_SECONDS,
+    REQUEST_SECONDS,
+    DoorWatch,
+)
+
+OURS = ("response.create", "response.cancel", "conversation.item.create")
 
 
 def text(kind: str, **fields: Any) -> str:
@@ -21,9 +30,10 @@ def created(response_id: str, token: str | None = None, conversation: str | None
     return text("response.created", response=response)
 
 
-def done(response_id: str) -> str:
-    response = {"id": response_id, "conversation_id": "conv", "metadata": None}
-    return text("response.done", response=response)
+def done(response_id: str, status: str = "completed", kind: str = "message") -> str:
+    response = {"id": response_id, "conversation_id": "conv", "metadata": None, "status": status}
+    output = [{"type": kind, "status": status}]
+    return text("response.done", response={**response, "output": output})
 
 
 def refused(token: str | None, message: str = "Conversation already has an active response") -> str:
@@ -33,7 +43,7 @@ def refused(token: str | None, message: str = "Conversation already has an activ
 def what_is_wrong(*said_and_heard: tuple[float, str]) -> list[str]:
     watch = DoorWatch()
     for at, message in said_and_heard:
-        ours = orjson.loads(message)["type"] in ("response.create", "response.cancel")
+        ours = orjson.loads(message)["type"] in OURS
         (watch.said if ours else watch.heard)(message, at)
     return [violation.partition(" for ")[2].rpartition(",")[0] for violation in watch.violations]
 
@@ -106,6 +116,91 @@ def test_a_request_while_the_caller_speaks_is_found_out() -> None:
 
     assert what_is_wrong(began, (0.5, asked("r1"))) == ["while the caller was speaking"]
     assert what_is_wrong(began, stopped, (1.0, asked("r1"))) == []
+
+
+def updated(creates: bool | None) -> str:
+    turns = None if creates is None else {"create_response": creates}
+    return text("session.updated", session={"audio": {"input": {"turn_detection": turns}}})
+
+
+COMMITTED = text("input_audio_buffer.committed")
+
+
+def test_a_request_while_a_turn_awaits_the_services_own_is_found_out() -> None:
+    awaited = [(0.0, updated(True)), (0.0, COMMITTED)]
+    wrong = ["while a turn awaited the service's own"]
+
+    assert what_is_wrong(*awaited, (1.0, asked("r1"))) == wrong
+    assert what_is_wrong(*awaited, (OWN_SECONDS, asked("r1"))) == []
+    assert what_is_wrong(*awaited, (0.5, refused(None)), (1.0, asked("r1"))) == []
+    own = [(0.1, created("a")), (0.5, done("a"))]
+    assert what_is_wrong(*awaited, *own, (1.0, asked("r1"))) == []
+    for creates in (False, None):
+        assert what_is_wrong((0.0, updated(creates)), (0.0, COMMITTED), (1.0, asked("r1"))) == []
+
+
+def test_while_a_response_is_active_the_service_may_not_answer_a_turn_by_itself() -> None:
+    busy = [(0.0, updated(True)), (0.0, created("a")), (0.5, COMMITTED), (1.0, done("a"))]
+
+    assert what_is_wrong(*busy, (1.0, asked("r1"))) == []
+
+
+def called(response_id: str, *call_ids: str) -> list[tuple[float, str]]:
+    """A response that is over, and what it called."""
+    items = [{"type": "function_call", "status": "completed", "call_id": one} for one in call_ids]
+    calls = [text("response.output_item.done", response_id=response_id, item=one) for one in items]
+    return [(0.0, one) for one in (created(response_id), *calls, done(response_id))]
+
+
+def output(call_id: str) -> str:
+    item = {"type": "function_call_output", "call_id": call_id}
+    return text("conversation.item.create", item=item)
+
+
+TYPED = text("conversation.item.create", item={"type": "message"})
+
+
+def test_a_request_for_half_a_batch_is_found_out() -> None:
+    half = [*called("a", "call_1", "call_2"), (1.0, output("call_1"))]
+
+    assert what_is_wrong(*half, (1.0, asked("r1"))) == ["before every tool call had its output"]
+    assert what_is_wrong(*half, (1.0, output("call_2")), (1.0, asked("r1"))) == []
+    for other in (COMMITTED, TYPED):
+        assert what_is_wrong(*half, (1.0, other), (1.0, asked("r1"))) == []
+    to_say = text("response.create", event_id="r1", response={"instructions": "Say that."})
+    assert what_is_wrong(*half, (1.0, to_say)) == []
+
+
+def test_a_second_answer_to_one_batch_is_found_out() -> None:
+    batch = [*called("a", "call_1"), (1.0, output("call_1")), (1.0, asked("r1"))]
+    answered = [*batch, (1.1, created("b", "r1")), (2.0, done("b"))]
+
+    assert what_is_wrong(*answered, (3.0, asked("r2"))) == ["again for one batch of tool outputs"]
+    for news in (COMMITTED, TYPED, output("restored")):
+        assert what_is_wrong(*answered, (2.5, news), (3.0, asked("r2"))) == []
+
+
+@pytest.mark.parametrize(
+    "came",
+    [
+        [created("b", "r1"), done("b", "failed")],
+        [created("b", "r1"), done("b", "incomplete", "function_call")],
+        [created("b", "r1"), text("response.cancel", response_id="b"), done("b")],
+        [created("b", "r1"), text("response.cancel"), done("b")],
+        [refused("r1")],
+    ],
+)
+def test_a_batch_whose_answer_came_to_nothing_is_asked_for_again(came: list[str]) -> None:
+    batch = [*called("a", "call_1"), (1.0, output("call_1")), (1.0, asked("r1"))]
+
+    assert what_is_wrong(*batch, *((2.0, one) for one in came), (9.0, asked("r2"))) == []
+
+
+def test_what_came_behind_the_request_is_not_answered_by_it() -> None:
+    batch = [*called("a", "call_1", "call_2"), (1.0, output("call_1")), (1.0, COMMITTED)]
+    late = [*batch, (1.0, asked("r1")), (1.1, output("call_2")), (1.2, created("b", "r1"))]
+
+    assert what_is_wrong(*late, (2.0, done("b")), (2.0, asked("r2"))) == []
 
 
 def test_with_its_session_everything_that_was_open_is_over() -> None:

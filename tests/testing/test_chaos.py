@@ -79,6 +79,20 @@ def test_every_guarantee_can_be_found_broken() -> None:
         assert {key: why for key, why in broken([sentence]).items() if why} == {name: [sentence]}
 
 
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [
+        ("before every tool call had its output", "tools-once"),
+        ("again for one batch of tool outputs", "tools-once"),
+        ("while a turn awaited the service's own", "one-response"),
+    ],
+)
+def test_what_only_the_watch_at_the_door_can_tell_breaks_a_promise(how: str, name: str) -> None:
+    (told,) = broken([f"door: a response was asked for {how}, at 3.20"])[name]
+
+    assert how in told
+
+
 @pytest.mark.slow
 def test_an_engine_that_sleeps_through_its_deadlines_breaks_promises(
     monkeypatch: pytest.MonkeyPatch,
