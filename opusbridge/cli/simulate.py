@@ -124,14 +124,24 @@ def _promise(tried: Sequence[Tried], console: Console) -> None:
     table = Table("promise", "what it says", "held")
     for guarantee in GUARANTEES:
         broken = [(one.name, why) for one in tried for why in one.broken[guarantee.name]]
-        told = [f"{name}: {why}" for name, why in broken[:SHOWN]]
-        if len(broken) > SHOWN:
-            told.append(f"… and {len(broken) - SHOWN} more")
         calls = len({name for name, _ in broken})
-        verdict = f"no, in {calls} of {len(tried)} calls\n" if broken else f"in all {len(tried)}"
-        table.add_row(guarantee.name, guarantee.promise, escape(verdict + "\n".join(told)))
+        judged = sum(guarantee.name not in one.unjudged for one in tried)
+        verdict = f"no, in {calls} of {len(tried)} calls\n" if broken else _held(judged, len(tried))
+        table.add_row(guarantee.name, guarantee.promise, escape(verdict + _first(broken)))
     console.print(table)
     length = sum(one.call_seconds for one in tried)
     console.print(f"{len(tried)} calls, {length:.0f} s of telephone")
     if any(why for one in tried for why in one.broken.values()):
         raise typer.Exit(1)
+
+
+def _held(judged: int, calls: int) -> str:
+    """In some calls there is nobody who could find a promise broken."""
+    if judged == calls:
+        return f"in all {calls}"
+    return f"in all {judged} judged of {calls}" if judged else f"judged in none of {calls}"
+
+
+def _first(told: Sequence[tuple[str, str]]) -> str:
+    lines = [f"{name}: {why}" for name, why in told[:SHOWN]]
+    return "\n".join([*lines, f"… and {len(told) - SHOWN} more"] if told[SHOWN:] else lines)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import inf
 
 from opusbridge.errors import Outcome
-from opusbridge.sim.callers import SimulatedAudioCodes
+from opusbridge.sim.callers import SimulatedAudioCodes, SimulatedTwilio
 from opusbridge.sim.checks import SpokenItem, heard_of
 from opusbridge.sim.witness import SEAM_MS, cleared_at
 from opusbridge.sim.world import SimulatedCall
@@ -135,6 +135,21 @@ def judged(call: SimulatedCall, said_sorry: bool, as_written: bool = False) -> l
         found = [what for what in found if not what.endswith("was never answered")]
         if not said_sorry and can_be_told(call):
             found.append("the bridge gave up without a word")
+    return found
+
+
+def unjudged(call: SimulatedCall) -> set[str]:
+    """The promises that nobody could have found broken in this call, or not in all they say."""
+    found = set[str]()
+    if not isinstance(call.caller, SimulatedTwilio):
+        found.add("unique-marks")  # there are none
+    if not call.witness.compares(call.caller):
+        found |= {"cut-is-cut", "honest-truncation"}
+    network = [one.kind for one in call.faults.network if one.side == "model"]
+    if call.given_up or not {"drop", "half-open"}.isdisjoint(network):
+        found |= {"turns-answered", "asked-again", "tools-once"}  # what a lost session owes
+    if any(ending.outcome is Outcome.MODEL for ending in call.endings):
+        found.add("turns-answered")  # whoever gives up answers nothing more
     return found
 
 

@@ -121,6 +121,10 @@ class Witness:
             found.append(words if share > 0.97 else _whole_words(words, share))
         return " ".join(filter(None, found))
 
+    def compares(self, caller: Caller) -> bool:
+        """Whether anything of it was heard as it was said."""
+        return any(span.format == self._format for span in caller.heard)
+
     def verdict(
         self, caller: Caller, wire_seconds: float, clear_seconds: float, parted: bool = False
     ) -> list[str]:
@@ -130,7 +134,7 @@ class Witness:
         takes to be heard. ``parted``: the bridge ended the call over the model's head. Sound that
         was converted on its way is not compared.
         """
-        if not any(span.format == self._format for span in caller.heard):
+        if not self.compares(caller):
             return []
         items = self.items
         spoken = {item.item_id: item for item in items}

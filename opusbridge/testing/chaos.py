@@ -16,7 +16,7 @@ from opusbridge.recording.mixing import StereoTimeline
 from opusbridge.sim.callers import HeardSpan
 from opusbridge.sim.checks import recording_true
 from opusbridge.sim.faults import Faults
-from opusbridge.sim.guarantees import broken, judged
+from opusbridge.sim.guarantees import broken, judged, unjudged
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.seeded import judged as judged_seeded
 from opusbridge.sim.seeded import seeded_call
@@ -38,6 +38,8 @@ class Tried:
     broken: dict[str, list[str]]
     call_seconds: float
     faults: Faults
+    unjudged: set[str]
+    """The guarantees of which nobody can say that they held."""
 
 
 def bad_day(seed: int) -> Faults:
@@ -53,7 +55,8 @@ def seeded(seed: int, chaos: bool) -> Tried:
     call.run(LONGEST_CALL)
     late = _late(faults, call.world.now)
     objections = judged_seeded(call) + recording.objections(call.caller.heard, late)
-    return Tried(f"seed {seed}", broken(objections), call.world.now, faults)
+    unknown = unjudged(call) | recording.unjudged(late)
+    return Tried(f"seed {seed}", broken(objections), call.world.now, faults, unknown)
 
 
 def scripted(script: CallScript, telephony: str, seed: int, agent: Agent, chaos: bool) -> Tried:
@@ -66,7 +69,8 @@ def scripted(script: CallScript, telephony: str, seed: int, agent: Agent, chaos:
     objections = judged(one.call, one.said_sorry())
     objections += recording.objections(one.call.caller.heard, late)
     name = f"{script.name} over {telephony}, seed {seed}"
-    return Tried(name, broken(objections), one.call.world.now, faults)
+    unknown = unjudged(one.call) | recording.unjudged(late)
+    return Tried(name, broken(objections), one.call.world.now, faults, unknown)
 
 
 def _late(faults: Faults, call_seconds: float) -> float:
@@ -122,6 +126,11 @@ class Recording:
         found = self._length(len(frames) / self._rate_hz)
         found += recording_true("caller", [caller], self._arrived, late_seconds)
         return found + recording_true("agent", [agent], heard, late_seconds)
+
+    def unjudged(self, late_seconds: float) -> set[str]:
+        """As of any other promise: by its length alone no recording is known to be whole."""
+        whole = self._timeline is not None and late_seconds < inf
+        return set() if whole else {"whole-recording"}
 
     def _length(self, seconds: float) -> list[str]:
         """Silence belongs to it, too."""

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.recording.mixing import StereoTimeline
 from opusbridge.sim import world
 from opusbridge.sim.callers.person import Deed
@@ -195,6 +196,10 @@ def test_of_a_caller_who_was_handed_over_nothing_is_owed_any_more() -> None:
     assert owed.startswith("model: the output of call_")
 
 
+#: What a lost session of the model's owes nobody can judge.
+OWED = {"turns-answered", "asked-again", "tools-once"}
+WHOLE = "whole-recording"
+
 # --- What each of them does -------------------------------------------------------------
 
 
@@ -216,6 +221,39 @@ def test_a_dropped_line_ends_the_call(telephony: str) -> None:
     reason, _ = played(mishap("drop", "telephony"), telephony)
 
     assert reason == "telephony-lost"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("faults", "telephony", "unknown"),
+    [
+        ("", "twilio", set()),
+        ("model_jitter = 0.8", "twilio", set()),
+        ("", "audiocodes", {"unique-marks"}),
+        ('network = [{ kind = "drop", side = "model", at = 6.0 }]', "twilio", OWED),
+        ('network = [{ kind = "stall", side = "model", at = 6.0 }]', "twilio", set()),
+        ('network = [{ kind = "stall", side = "telephony", at = 6.0 }]', "twilio", {WHOLE}),
+    ],
+)
+def test_what_nobody_can_judge_in_a_call_is_known(
+    faults: str, telephony: str, unknown: set[str]
+) -> None:
+    script = parse(f"{TALK}\n[faults]\n{faults}", "faulty")
+    tried = chaos.scripted(script, telephony, 1, RECEPTIONIST, chaos=False)
+
+    assert tried.unjudged == unknown
+    assert unknown <= set(tried.broken)
+    assert not any(tried.broken.values())
+
+
+@pytest.mark.slow
+def test_nobody_can_say_that_a_given_up_call_was_answered() -> None:
+    faults = "\n".join(f"{{ response = {nth}, kind = 'failed' }}," for nth in range(1, 20))
+    text = TALK.replace("[model]", f"[model]\nfaults = [{faults}]")
+    script = parse(f"{text}\n[agent]\ngive_up = 'hang_up'", "given-up")
+    tried = chaos.scripted(script, "twilio", 1, RECEPTIONIST, chaos=False)
+
+    assert tried.unjudged == {"turns-answered"}
 
 
 @pytest.mark.slow
