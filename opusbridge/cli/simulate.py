@@ -129,9 +129,12 @@ def _promise(tried: Sequence[Tried], console: Console) -> None:
         verdict = f"no, in {calls} of {len(tried)} calls\n" if broken else _held(judged, len(tried))
         table.add_row(guarantee.name, guarantee.promise, escape(verdict + _first(broken)))
     console.print(table)
+    problems = [(one.name, why) for one in tried for why in one.problems]
+    if problems:
+        console.print(escape("of the agent's own:\n" + _first(problems)))
     length = sum(one.call_seconds for one in tried)
     console.print(f"{len(tried)} calls, {length:.0f} s of telephone")
-    if any(why for one in tried for why in one.broken.values()):
+    if problems or any(why for one in tried for why in one.broken.values()):
         raise typer.Exit(1)
 
 

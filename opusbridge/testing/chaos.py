@@ -1,7 +1,7 @@
 """Calls on a bad day: whatever the network does, the promises hold."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from random import Random
 
@@ -40,6 +40,8 @@ class Tried:
     faults: Faults
     unjudged: set[str]
     """The guarantees of which nobody can say that they held."""
+    problems: list[str] = field(default_factory=list)
+    """What the agent's own functions did wrong."""
 
 
 def bad_day(seed: int) -> Faults:
@@ -70,7 +72,7 @@ def scripted(script: CallScript, telephony: str, seed: int, agent: Agent, chaos:
     objections += recording.objections(one.call.caller.heard, late)
     name = f"{script.name} over {telephony}, seed {seed}"
     unknown = unjudged(one.call) | recording.unjudged(late)
-    return Tried(name, broken(objections), one.call.world.now, faults, unknown)
+    return Tried(name, broken(objections), one.call.world.now, faults, unknown, one.problems)
 
 
 def _late(faults: Faults, call_seconds: float) -> float:

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from opusbridge.cli.scripts import check
+from opusbridge.cli.simulate import SHOWN
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.sim import script
 from opusbridge.sim.guarantees import GUARANTEES
@@ -60,6 +61,32 @@ def test_a_promise_counts_the_calls_in_which_it_could_be_judged() -> None:
     assert both.out.count("in all 2") == len(GUARANTEES) - 1
     assert "in all 1 judged of 2" in both.out  # of AudioCodes' there are no marks
     assert "judged in none of 2" in one.out
+
+
+CONFIGURING = """
+from opusbridge import Agent
+
+def configure(call):
+    raise LookupError("nobody is at home")
+
+agent = Agent(name="a", instructions="b", greeting="Say hello.", configure=configure)
+"""
+
+
+def test_what_the_agents_own_code_does_wrong_is_told_beside_the_promises() -> None:
+    Path("one.toml").write_text(SHORT, "utf-8")
+    Path("agent.py").write_text(CONFIGURING, "utf-8")
+
+    ran = run(
+        *("simulate", "one.toml", "--agent", "agent.py"),
+        *("--telephony", "twilio", "--seeds", "6"),
+    )
+
+    assert ran.status == 1
+    assert ran.out.count(": configure failed") == SHOWN
+    assert "seed 1: configure failed, and the agent answered as it is: LookupError" in ran.out
+    assert "… and 1 more" in ran.out
+    assert "no, in" not in ran.out
 
 
 def test_a_simulated_call_is_none_of_the_settings_file_s_business() -> None:
