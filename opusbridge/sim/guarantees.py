@@ -145,8 +145,9 @@ def unjudged(call: SimulatedCall) -> set[str]:
         found.add("unique-marks")  # there are none
     if not call.witness.compares(call.caller):
         found |= {"cut-is-cut", "honest-truncation"}
-    network = [one.kind for one in call.faults.network if one.side == "model"]
-    if call.given_up or not {"drop", "half-open"}.isdisjoint(network):
+    over_at = min(call.endings_at, default=inf)
+    befell = {one.kind for one in call.faults.network if one.side == "model" and one.at < over_at}
+    if call.given_up or befell & {"drop", "half-open"}:
         found |= {"turns-answered", "asked-again", "tools-once"}  # what a lost session owes
     if any(ending.outcome is Outcome.MODEL for ending in call.endings):
         found.add("turns-answered")  # whoever gives up answers nothing more

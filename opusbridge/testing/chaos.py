@@ -80,7 +80,7 @@ def _late(faults: Faults, call_seconds: float) -> float:
 
     Without bound where his connection suffers: nobody on our side can know what became of it.
     """
-    if any(one.side == "telephony" for one in faults.network):
+    if any(one.side == "telephony" and one.at < call_seconds for one in faults.network):
         return inf
     return faults.lateness(call_seconds) + (faults.telephony_jitter or 0.0)
 

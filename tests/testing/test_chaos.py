@@ -232,7 +232,9 @@ def test_a_dropped_line_ends_the_call(telephony: str) -> None:
         ("", "audiocodes", {"unique-marks"}),
         ('network = [{ kind = "drop", side = "model", at = 6.0 }]', "twilio", OWED),
         ('network = [{ kind = "stall", side = "model", at = 6.0 }]', "twilio", set()),
+        ('network = [{ kind = "drop", side = "model", at = 300.0 }]', "twilio", set()),
         ('network = [{ kind = "stall", side = "telephony", at = 6.0 }]', "twilio", {WHOLE}),
+        ('network = [{ kind = "stall", side = "telephony", at = 300.0 }]', "twilio", set()),
     ],
 )
 def test_what_nobody_can_judge_in_a_call_is_known(
