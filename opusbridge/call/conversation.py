@@ -77,15 +77,14 @@ class Conversation:
         """The last response that made sound, and the item it was of."""
         self._dropped: set[str] = set()  # items whose sound came too late to be played
         self._texts, self._silenced = 0, False
-        self.unheard_since = inf
-        """When the session that was lost last had shown the last sign of life."""
 
     # --- The model ----------------------------------------------------------------------
 
     def handle(self, event: events.FromModel, now: float) -> list[Effect]:
         self._silenced = False
-        self.response.model_heard(now)
-        self.model.pulse.heard(now)
+        if not isinstance(event, events.ModelLost):  # which is no sign of life
+            self.response.model_heard(now)
+            self.model.pulse.heard(now)
         before = self.response.response_id
         return self._understood(event, now) + self._tidied(before, now) + self.voice.ping(now)
 
@@ -203,7 +202,7 @@ class Conversation:
     def owes_since(self) -> float:
         """Since when, if that is longer than it has been known."""
         if not self.model.ready:
-            return self.unheard_since + DIAL_SECONDS
+            return self.model.pulse.deaf_since + DIAL_SECONDS
         under_way = self.response.caller_turn_under_way
         return self.barge_in.fell_silent_at if under_way else inf
 
@@ -212,9 +211,8 @@ class Conversation:
         most_ms = HELD_MS if self.model.renews(now) else HELD_AFTER_LOSS_MS
         self.model.lost()
         self.transcript.settle()
-        # Whether the caller said anything to a session that was dead already, nobody knows.
-        self.unheard_since = self.model.pulse.heard_at
-        self.line.close(1000 * (now - self.unheard_since), most_ms)
+        deaf_ms = 1000 * self.model.pulse.lost(now)
+        self.line.close(0.0 if self.response.door.out_of_reach else deaf_ms, most_ms)
         over = self.response.response_id
         self.voice.session_lost()
         turn, resumed = self.barge_in.session_lost(now)

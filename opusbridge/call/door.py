@@ -43,6 +43,11 @@ class Door:
         return next((what for what, stands in holds.items() if stands), None)
 
     @property
+    def out_of_reach(self) -> bool:
+        """The caller neither hears the model nor is heard by it."""
+        return self.on_hold or self.away
+
+    @property
     def at_rest(self) -> bool:
         states = self.request.state, self.response.state, self.waiting.pending
         return states == (Request.NONE, Response.NONE, None)

@@ -12,6 +12,7 @@ in it, or just before it, the session froze.
 """
 
 from dataclasses import dataclass
+from math import inf
 
 #: After this long without any event it is asked.
 ASK_SECONDS = 3.0
@@ -31,6 +32,8 @@ class Pulse:
     heard_at: float = 0.0
     """When the model's latest event came."""
     old: bool = False
+    deaf_since: float = inf
+    """Since when nobody knows whether the session that was lost last still heard the caller."""
     _asked_at: float | None = None
 
     @property
@@ -53,3 +56,12 @@ class Pulse:
 
     def ask(self, now: float) -> None:
         self._asked_at = now
+
+    def lost(self, now: float) -> float:
+        """The session is: for how long it may have been deaf.
+
+        One that owed us no sign of life heard him until now; one that did may have been dead
+        since the last.
+        """
+        self.deaf_since = self.heard_at if self.asked else now
+        return now - self.deaf_since

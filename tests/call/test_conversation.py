@@ -6,10 +6,11 @@ import pytest
 
 from opusbridge import events
 from opusbridge.call.conversation import Conversation
+from opusbridge.call.history import UNHEARD
 from opusbridge.call.model_side import MOST_SERVER_ERRORS, SESSION_SECONDS
 from opusbridge.call.pending import Why
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, ResponsePolicy
-from opusbridge.call.pulse import ANSWER_SECONDS, ASK_SECONDS, BUSY_ANSWER_SECONDS
+from opusbridge.call.pulse import ANSWER_SECONDS, ASK_SECONDS, BUSY_ANSWER_SECONDS, DIAL_SECONDS
 from opusbridge.call.tool_use import TOO_MANY_TOOLS
 from opusbridge.call.tools import MOST_RUNNING
 from opusbridge.call.transcript import Transcript
@@ -172,6 +173,42 @@ def test_one_that_does_not_answer_that_is_dead() -> None:
     assert talk.timed_out(ASK_SECONDS + ANSWER_SECONDS) == [Note("watchdog", "silence")]
     assert talk.model.worn_out == "model-silent"
     assert talk.deadline is None
+
+
+def told_by_the_next(talk: Conversation) -> list[str]:
+    """Another session is ready at 5.1; what it is told, but for the conversation."""
+    talk.handle(events.SessionCreated("sess_2"), 5.0)
+    return [one.text.value for one in talk.handle(CONFIGURED, 5.1) if isinstance(one, AddText)]
+
+
+def test_of_one_that_ends_instead_of_answering_nobody_knows_what_it_heard() -> None:
+    talk = ready()
+    assert talk.timed_out(ASK_SECONDS) == [FeelPulse()]
+    talk.handle(events.ModelLost("model-lost"), 4.5)
+
+    assert talk.line.dropped_ms == 4500.0
+    assert talk.owes_since == DIAL_SECONDS, "the wait counts from the last sign of life"
+    assert told_by_the_next(talk) == [UNHEARD]
+
+
+def test_one_that_ends_before_it_is_asked_heard_him_until_then() -> None:
+    talk = ready()
+    talk.handle(events.ModelLost("model-lost"), 2.5)
+
+    assert talk.line.dropped_ms == 0.0
+    assert talk.owes_since == 2.5 + DIAL_SECONDS
+    assert told_by_the_next(talk) == []
+
+
+@pytest.mark.parametrize("why", ["on_hold", "away"])
+def test_who_was_out_of_reach_said_nothing_to_it(why: str) -> None:
+    talk = ready()
+    setattr(talk.response.door, why, True)
+    talk.timed_out(ASK_SECONDS)
+    talk.handle(events.ModelLost("model-lost"), 4.5)
+
+    assert talk.line.dropped_ms == 0.0
+    assert told_by_the_next(talk) == []
 
 
 def test_it_is_asked_while_the_caller_speaks_as_well() -> None:

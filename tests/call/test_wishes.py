@@ -14,7 +14,7 @@ from opusbridge.call.policy import (
     SilencePolicy,
     ToolTraits,
 )
-from opusbridge.call.wishes import MOST_HELD_SECONDS
+from opusbridge.call.wishes import BACK, MOST_HELD_SECONDS
 from opusbridge.effects import (
     AddText,
     AddToolOutput,
@@ -27,6 +27,7 @@ from opusbridge.effects import (
     Handover,
     Note,
     PlayAudio,
+    ReplaceModel,
     SendDTMF,
     SessionConfig,
     TransferCall,
@@ -304,6 +305,20 @@ def test_what_was_not_listened_to_on_hold_is_no_hole_of_the_line() -> None:
     found = call.handle(events.CallerSpoke(FRAME, at_ms=7000), 8.0)
 
     assert found == [AppendAudio(FRAME)], "five seconds of silence would go before it"
+
+
+def test_of_what_he_said_while_nobody_listened_nobody_asks_him() -> None:
+    call = started()
+    call.handle(HOLD, 1.0)
+    found: list[Effect] = []
+    while not of(ReplaceModel, found) and call.deadline is not None:  # it is frozen
+        found = call.handle(events.DeadlineReached(), call.deadline)
+    call.handle(events.SessionCreated("sess_2"), 8.0)
+    found += call.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 8.1)
+    found += call.handle(UNHOLD, 9.0)
+
+    told = [one.text.value for one in found if isinstance(one, AddText)]
+    assert told == [BACK.format(seconds=8)]
 
 
 def test_unless_a_tool_has_still_something_to_say() -> None:
