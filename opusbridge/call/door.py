@@ -48,6 +48,11 @@ class Door:
         return self.on_hold or self.away
 
     @property
+    def unwelcoming(self) -> bool:
+        """Nobody is to hear what the model begins now."""
+        return self.closed or self.out_of_reach or self.turn.overrules
+
+    @property
     def at_rest(self) -> bool:
         states = self.request.state, self.response.state, self.waiting.pending
         return states == (Request.NONE, Response.NONE, None)

@@ -344,8 +344,7 @@ class ResponseLifecycle:
             self._turn.answer_due = None
             return self._begin(response_id, now, unwanted=True)
         ours = is_ours(self.door, request_id, announced)
-        overruled = self.door.closed or self.door.on_hold or self._turn.overrules
-        unwanted = overruled or (ours and request.state is Request.ABANDONED)
+        unwanted = self.door.unwelcoming or (ours and request.state is Request.ABANDONED)
         cancelled = response_id == slot.id and slot.state is Response.CANCELLING
         if not (unwanted or cancelled):
             disputed = request_id is not None and request_id == request.disputed

@@ -17,7 +17,7 @@ from opusbridge.call.farewell import (
     TAIL_SECONDS,
     TURN_SECONDS,
 )
-from opusbridge.call.policy import TWILIO, CallPolicy, Clip, SilencePolicy
+from opusbridge.call.policy import TWILIO, CallPolicy, Clip, ResponsePolicy, SilencePolicy
 from opusbridge.call.wishes import BACK
 from opusbridge.effects import AddText, CreateResponse, Effect, EndCall, HangUp, Note, SessionConfig
 from opusbridge.errors import ending
@@ -159,6 +159,20 @@ def test_sound_for_a_caller_who_is_away_is_for_nobody() -> None:
 
 
 # --- What came of it --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("keys", "why"), [(False, "turn+text"), (True, "turn")])
+def test_what_the_model_begins_by_itself_meanwhile_answers_nobody(keys: bool, why: str) -> None:
+    how = replace(POLICY, responses=ResponsePolicy(model_creates=True))
+    call = asked_for_keys(how) if keys else transferring(how)
+    call.handle(events.CallerHungUp("caller-hung-up"), LEFT)
+    call.handle(events.TurnCommitted("item_1"), 1.2)
+    found = call.handle(events.ResponseCreated("resp_1", None), 1.3)
+    found += call.handle(events.ResponseDone("resp_1", "cancelled"), 1.4)
+
+    assert effects.CancelResponse("resp_1") in found
+    asked = [one for one in comes_back(call, 2.0) if isinstance(one, CreateResponse)]
+    assert [one.why for one in asked] == [why]
 
 
 def test_a_transfer_that_was_answered_ends_the_call_as_one() -> None:
