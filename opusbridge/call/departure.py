@@ -95,9 +95,7 @@ class Departure:
     @property
     def hanging_up(self) -> Ending | None:
         """How the call will have ended if the line is to be closed after the last word."""
-        if self._farewell is None or not isinstance(self._farewell.then, effects.HangUp):
-            return None
-        return ending(self._farewell.then.reason)
+        return None if self._farewell is None else self._farewell.hanging_up
 
     def ending(self, otherwise: str, told: bool = False) -> Ending:
         """How the call ends if the line goes now; ``otherwise`` if that is not our doing.
@@ -214,11 +212,13 @@ class Departure:
             return self._hang_up_there(farewell.then, now)
         if farewell is None or not started or self.parting is not None or self.pressing:
             return []
-        voice = talk.voice
+        voice, self._look_at = talk.voice, now + LOOK_SECONDS
         if not farewell.due(now, talk.at_rest, voice.audible(now), voice.silent_at(now)):
-            self._look_at = now + LOOK_SECONDS
             return []
-        self._farewell = None
+        if (how := farewell.unsaid(talk.at_rest)) is not None:
+            said_for_it = self.part(how, ("goodbye",), talk, True, now)
+            return [Note("hold", "goodbye"), *said_for_it]
+        self._farewell = self._look_at = None
         self._transferring = isinstance(farewell.then, effects.TransferCall)
         self._last_resort = farewell.last_resort
         if isinstance(farewell.then, effects.HangUp):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from opusbridge.effects import HangUp, TransferCall
+from opusbridge.errors import Ending, ending
 from opusbridge.privacy import Private
 
 #: How long a goodbye the model still has to say may take to begin.
@@ -76,6 +77,15 @@ class Farewell:
         if self.awaits_reply and not at_rest and now < self.asked_at + REPLY_SECONDS:
             return False
         return now >= silent_at + (GRACE_SECONDS if audible else TAIL_SECONDS)
+
+    def unsaid(self, at_rest: bool) -> Ending | None:
+        """How the call will have ended if, once due, this lacks the goodbye that was awaited."""
+        return self.hanging_up if self.awaits_reply and not at_rest else None
+
+    @property
+    def hanging_up(self) -> Ending | None:
+        """How the call will have ended if the line is to be closed then."""
+        return ending(self.then.reason) if isinstance(self.then, HangUp) else None
 
     @property
     def line_kept(self) -> Private[str]:

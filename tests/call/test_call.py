@@ -460,14 +460,30 @@ def test_a_farewell_still_to_be_said_is_waited_for() -> None:
     assert when(wait(call, 4.0), HangUp)
 
 
-def test_a_farewell_that_is_never_said_is_not_waited_for_for_ever() -> None:
+def test_a_farewell_that_is_never_said_is_said_for_it_and_not_waited_for_for_ever() -> None:
     call = started(replace(policy(), hold_after=60.0))
     answering(call, 1.0, ms=0)
     calls_a_tool(call, 1.1)
     call.handle(AGENT_HANGS_UP, 1.1)
+    found = wait(call, 60.0)
 
-    [hung_up] = when(wait(call, 60.0), HangUp)
-    assert hung_up == pytest.approx(1.1 + REPLY_SECONDS, abs=LOOK_SECONDS)
+    assert when(found, PlayAudio)[0] == pytest.approx(1.1 + REPLY_SECONDS, abs=LOOK_SECONDS)
+    [(hung_up, how)] = [(at, one) for at, one in found if isinstance(one, HangUp)]
+    assert how == HangUp("agent-hung-up")
+    assert hung_up >= when(found, PlayAudio)[0] + 1.0 + TAIL_SECONDS, "he has heard it"
+
+
+def test_nor_is_it_by_one_who_may_not_keep_the_line_and_speaks_on() -> None:
+    call = started(replace(policy(), farewell_interruptible=False))
+    answering(call, 1.0, ms=0)
+    calls_a_tool(call, 1.1)
+    call.handle(AGENT_HANGS_UP, 1.1)
+    call.handle(events.SpeechStarted("item_4", 0), 1.2)
+    call.handle(events.ToolFinished("call_1", Private("{}")), 1.3)
+    call.handle(finished(), 1.4)
+    found = wait(call, 60.0)
+
+    assert when(found, HangUp)[0] > when(found, PlayAudio)[0] >= 1.1 + REPLY_SECONDS
 
 
 def test_a_caller_who_speaks_cancels_the_farewell() -> None:

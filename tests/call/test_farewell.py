@@ -1,5 +1,7 @@
 from opusbridge.call.farewell import GRACE_SECONDS, REPLY_SECONDS, TAIL_SECONDS, Farewell
-from opusbridge.effects import HangUp
+from opusbridge.effects import HangUp, TransferCall
+from opusbridge.errors import ending
+from opusbridge.privacy import Private
 
 
 def farewell(awaits_reply: bool = False) -> Farewell:
@@ -34,3 +36,14 @@ def test_a_goodbye_the_model_still_owes_is_waited_for_but_not_for_ever() -> None
 
 def test_who_does_not_await_a_reply_leaves_without_one() -> None:
     assert farewell().due(11.0, at_rest=False, audible=False, silent_at=9.0)
+
+
+def test_a_goodbye_that_is_not_said_in_time_is_missed_before_a_hang_up_and_no_other_end() -> None:
+    hanging_up = farewell(awaits_reply=True)
+    transfer = TransferCall(Private("+15550100300"), "billing")
+    handing_over = Farewell(transfer, 10.0, by_agent=True, awaits_reply=True)
+
+    assert hanging_up.unsaid(at_rest=False) == ending("agent-hung-up")
+    assert hanging_up.unsaid(at_rest=True) is None
+    assert farewell().unsaid(at_rest=False) is None
+    assert handing_over.unsaid(at_rest=False) is None
