@@ -299,6 +299,7 @@ class Conversation:
             status=event.status,
             empty=not goes_on and (event.empty or event.status == "incomplete"),
             cut_off=event.cut_off,
+            heard=heard,
             permanent=permanent,
             retry_after=event.retry_after_seconds,
         )

@@ -206,11 +206,12 @@ class ResponseLifecycle:
         status: str = "completed",
         empty: bool = False,
         cut_off: bool = False,
+        heard: bool = False,
         permanent: bool = False,
         retry_after: float | None = None,
     ) -> list[Effect]:
-        """``cut_off``: a tool it meant to use is not run. ``permanent``: it failed for a reason
-        that asking again cannot mend."""
+        """``cut_off``: a tool it meant to use is not run. ``heard``: the caller heard some of it.
+        ``permanent``: it failed for a reason that asking again cannot mend."""
         slot = self._response
         if response_id != slot.id:
             slot.really_done(response_id)
@@ -225,7 +226,7 @@ class ResponseLifecycle:
         elif covering and (empty or cut_off or status == "cancelled"):
             why = "cancelled" if status == "cancelled" else "empty" if empty else "cut-off"
             found = self.door.failed(covering, why, now, hint=retry_after)
-        elif status != "cancelled":
+        elif heard or status != "cancelled":
             self._retries.answered()
         return found + self.door.settle(now)
 

@@ -834,6 +834,22 @@ def test_a_failed_response_is_asked_again_after_the_servers_hint() -> None:
     assert talk.deadline == 2.0
 
 
+@pytest.mark.parametrize(("heard", "attempts"), [(True, 0), (False, 1)])
+def test_a_model_that_was_heard_again_has_recovered_though_it_was_cut_short(
+    heard: bool, attempts: int
+) -> None:
+    talk = answering()
+    talk.handle(done(status="failed"), 1.5)
+    talk.timed_out(3.5)
+    talk.handle(events.ResponseCreated("resp_2", "request-2"), 3.6)
+    if heard:
+        talk.handle(spoke(500, "resp_2"), 3.7)
+    talk.handle(events.SpeechStarted("item_4", 0), 3.9)
+    talk.handle(done("resp_2", "cancelled"), 4.0)
+
+    assert talk.response.door.retries.attempts == attempts
+
+
 def test_a_lost_model_ends_what_it_was_saying_and_not_the_conversation() -> None:
     talk = answering()
     talk.handle(spoke(20), 1.1)

@@ -622,6 +622,32 @@ def test_an_answer_in_between_makes_the_next_failure_the_first_again() -> None:
     assert some.deadline == 9.0
 
 
+@pytest.mark.parametrize(("heard", "next_wait"), [(True, 2.0), (False, 4.0)])
+def test_so_does_one_that_was_heard_before_it_was_cut_short(heard: bool, next_wait: float) -> None:
+    some = answering()
+    some.done("resp_1", 2.0, status="failed")
+    some.timed_out(4.0)
+    some.created("resp_2", "request-2", 4.1)
+    some.caller_began(5.0)
+    some.done("resp_2", 5.1, status="cancelled", heard=heard)
+    some.caller_stopped(5.9)
+    some.turn_committed("item_2", 6.0)
+    some.created("resp_3", "request-3", 6.1)
+    some.done("resp_3", 7.0, status="failed")
+
+    assert some.deadline == 7.0 + next_wait
+
+
+def test_one_that_failed_though_it_was_heard_is_a_failure_all_the_same() -> None:
+    some = answering()
+    some.done("resp_1", 2.0, status="failed", heard=True)
+    some.timed_out(4.0)
+    some.created("resp_2", "request-2", 4.1)
+    some.done("resp_2", 5.0, status="failed", heard=True)
+
+    assert some.deadline == 9.0
+
+
 @pytest.mark.parametrize(("hint", "wait"), [(0.5, 0.5), (360.0, LONGEST_HINT_SECONDS)])
 def test_a_hint_in_the_error_replaces_the_wait(hint: float, wait: float) -> None:
     some = answering()
