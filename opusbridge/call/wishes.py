@@ -139,7 +139,8 @@ class Wishes:
         if talk is None:
             return []
         found: list[Effect] = []
-        if typed.taken or typed.action:  # who types has heard enough
+        last_words = self._departure.closing is not None
+        if (typed.taken or typed.action) and not last_words:  # who types has heard enough
             found += talk.hush(now)
             self._to_play.clear()
         if typed.delivery is not None:
@@ -150,7 +151,7 @@ class Wishes:
         for keys in typed.inputs:
             text = Private(f"Keypad: {keys.value}")
             found += talk.add_text(Why.KEYS, "user", text, now, typed.since)
-        if typed.action is not None:
+        if typed.action is not None and not last_words:
             found += self._act(typed.action, typed.digit, talk, now)
         return found
 

@@ -12,10 +12,12 @@ from opusbridge.call.policy import TWILIO, CallPolicy, Clip, KeyAction
 from opusbridge.effects import (
     AddText,
     AppendAudio,
+    ClearPlayout,
     CreateResponse,
     DeliverDigits,
     Effect,
     HangUp,
+    Note,
     PlayAudio,
     SessionConfig,
     TransferCall,
@@ -156,6 +158,22 @@ def test_a_key_of_the_map_ends_the_call_after_the_stored_goodbye() -> None:
     assert [one for one in found if isinstance(one, PlayAudio)]
 
     assert HangUp("agent-hung-up") in call.handle(events.DeadlineReached(), 4.0)
+
+
+@pytest.mark.parametrize("keys", ["0", "9", "1", "1234"], ids=["away", "end", "say", "collected"])
+def test_no_key_cuts_the_last_words(keys: str) -> None:
+    call = started()
+    if len(keys) > 1:
+        call.handle(wanted(), 0.5)
+    said = call.handle(events.HangUpRequested("drained", goodbye=True), 1.0)
+    assert [one for one in said if isinstance(one, PlayAudio)]
+    found = press(call, keys, 1.2)
+
+    assert not [one for one in found if isinstance(one, ClearPlayout | CreateResponse)]
+    assert Note("key", "transfer") not in found
+    found = call.handle(events.DeadlineReached(), 1.8)
+    assert not [one for one in found if isinstance(one, HangUp)], "it lasts for half a second"
+    assert HangUp("drained") in call.handle(events.DeadlineReached(), 5.0)
 
 
 def test_what_a_key_says_leaves_by_the_one_door() -> None:
