@@ -29,7 +29,7 @@ from opusbridge.bridge.model import ConnectModel, ModelLink
 from opusbridge.bridge.outbox import Socket
 from opusbridge.bridge.pinging import PingSocket
 from opusbridge.bridge.shortcuts import ShortCuts
-from opusbridge.bridge.summary import as_kept, complete, describe, show_note, summary
+from opusbridge.bridge.summary import as_kept, complete, describe, show_note
 from opusbridge.bridge.tools import SideWork, run_tool
 from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine, Observer, Outgoing, TelephonyProtocol, by_type
@@ -136,8 +136,7 @@ class RealtimeBridge(Asking):
 
     def describe(self) -> dict[str, Any]:
         """The call for an operator, as ``GET /api/calls`` shows it."""
-        known = self.call_id, self.traits.name, self._started_at
-        return describe(*known, self._engine, self._ended)
+        return describe(self.call_id, self.traits.name, self._started_at, self._engine, self._ended)
 
     def rejected(self, kind: str) -> None:
         """A frame of the telephony side could not even be read as text."""
@@ -379,14 +378,15 @@ class RealtimeBridge(Asking):
             self._ended = how
             log.info("call ended", outcome=how.outcome.value, reason=how.reason)
             now = asyncio.get_running_loop().time()
-            if self._metrics is not None:  # which counts it once, whoever tells it
-                self._metrics.observe(effects.EndCall(how), now)
-            if self._engine is not None:
-                # The files need not wait until every socket is closed.
-                kept = summary(self.describe(), self._engine, how, self._started_at, now)
-                self._outcome = complete(kept, self._engine, self._recorder, self._state, now)
-            self.control.call_ended()
-            self._over.set()
+            try:
+                if self._metrics is not None:  # which counts it once, whoever tells it
+                    self._metrics.observe(effects.EndCall(how), now)
+                if self._engine is not None:
+                    known = self.describe(), self._engine, how, self._started_at, now
+                    self._outcome = complete(*known, self._recorder, self._state)
+            finally:  # also if that breaks: nobody ends it a second time
+                self.control.call_ended()
+                self._over.set()
 
     async def _close(self) -> None:
         self._alarm.set(None)

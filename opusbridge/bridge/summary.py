@@ -9,7 +9,7 @@ from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine
 from opusbridge.effects import Handover
 from opusbridge.errors import Ending
-from opusbridge.logs import BadMessages, Log
+from opusbridge.logs import BadMessages, Log, places
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.tools.outcome import CallOutcome, without_words
 
@@ -63,7 +63,8 @@ def _state(call: Call | None) -> str:
 def summary(
     described: dict[str, Any], engine: Engine, how: Ending, started_at: datetime, now: float
 ) -> dict[str, Any]:
-    """call.json; ``now`` is the end, on the clock on which the call's own instants are."""
+    """How call.json begins; ``now`` is the end, on the clock on which the call's own instants
+    are."""
     began_at = engine.call.began_at
 
     def instant(at: float | None) -> str | None:
@@ -74,9 +75,7 @@ def summary(
         "started_at": started_at.astimezone(UTC).isoformat(),
         "answered_at": instant(engine.call.answered_at),
         "ended_at": instant(now),
-        **({"handover": _handover(handed)} if (handed := engine.call.departure.handover) else {}),
         "ending": shown_ending(how),
-        **engine.tally.shown(engine.call.transcript.beginnings()),
     }
 
 
@@ -90,20 +89,35 @@ def _handover(packet: Handover) -> dict[str, Any]:
 
 
 def complete(
-    kept: dict[str, Any],
+    described: dict[str, Any],
     engine: Engine,
+    how: Ending,
+    started_at: datetime,
+    now: float,
     recorder: CallRecorder | None,
     state: dict[str, Any],
-    now: float,
 ) -> CallOutcome:
-    """Have the call's files completed, of which ``kept`` is to be call.json."""
-    transcript = engine.call.transcript.snapshot(kept["call_id"])
+    """Have the call's files completed, which need not wait until every socket is closed."""
+    kept = summary(described, engine, how, started_at, now)
+    transcript: dict[str, Any] = {"call_id": kept["call_id"], "items": []}
+    try:
+        kept |= _told(engine)
+        transcript = engine.call.transcript.snapshot(kept["call_id"])
+    except Exception as error:  # noqa: BLE001  # a bug of ours costs what it spoilt, not the rest
+        log.error("call broke", raised=places(error))
     folder = None
     if recorder is not None:
         told = kept if recorder.keeps_words else without_words(kept)
         recorder.finish(told, transcript, now)
         folder = recorder.folder
     return CallOutcome(kept["call_id"], kept, transcript, folder, state)
+
+
+def _told(engine: Engine) -> dict[str, Any]:
+    """What else call.json has."""
+    handed = engine.call.departure.handover
+    handover = {"handover": _handover(handed)} if handed else {}
+    return {**handover, **engine.tally.shown(engine.call.transcript.beginnings())}
 
 
 def as_kept(outcome: CallOutcome, recorder: CallRecorder | None) -> CallOutcome:

@@ -14,9 +14,11 @@ from prometheus_client import CollectorRegistry
 
 from opusbridge import effects, events
 from opusbridge.agent import Agent
+from opusbridge.bridge import base
 from opusbridge.bridge.base import FLUSH_SECONDS
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.outbox import MOST_WAITING
+from opusbridge.call.transcript import Transcript
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import PeerGone, TransferRefused, ending
@@ -27,7 +29,7 @@ from opusbridge.replay import replay
 from opusbridge.sim.callers import HangUp, Say, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, SimulatedModel, ToolCallReply
 from opusbridge.sim.tones import voice
-from opusbridge.tools import tool
+from opusbridge.tools import CallOutcome, tool
 from opusbridge.tools.telephony import hang_up
 from tests.bridge.virtual import (
     AGENT,
@@ -447,6 +449,57 @@ def test_a_call_that_is_cancelled_from_outside_leaves_the_gauge(bridge: type[Any
     assert registry.get_sample_value("opusbridge_calls_active", {"telephony": side}) == 0
     labels = {"telephony": side, "outcome": "bridge", "reason": "cancelled"}
     assert registry.get_sample_value("opusbridge_calls_total", labels) == 1
+
+
+@both_bridges
+@pytest.mark.slow
+def test_a_call_whose_words_cannot_be_told_is_told_without_them(
+    bridge: type[AnyBridge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    def recorder(call_id: str, started: datetime, now: float) -> CallRecorder:
+        return CallRecorder(
+            tmp_path, None, now, record=True, flight=True, writer=Writer(), call_id=call_id
+        )
+
+    monkeypatch.setattr(Transcript, "snapshot", breaks)
+    told: list[CallOutcome] = []
+
+    async def on_end(outcome: CallOutcome) -> None:
+        told.append(outcome)
+
+    agent = Agent(name="a", instructions="b", on_end=on_end)
+    lines = logged()
+    steps: list[Step] = [Wait(0.3), HangUp()]
+    _, how = in_virtual_time(play(bridge, steps, agent=agent, recorder=recorder))
+
+    assert how == ending("caller-hung-up")
+    kept = orjson.loads((tmp_path / "call.json").read_bytes())
+    assert kept["ending"]["reason"] == "caller-hung-up"
+    assert told[0].call == kept
+    assert told[0].transcript["items"] == []
+    assert [line["raised"] for line in lines if line["event"] == "call broke"] != []
+
+
+@both_bridges
+def test_a_call_whose_end_breaks_is_over_all_the_same(
+    bridge: type[AnyBridge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    async def spoil(stage: Stage) -> None:
+        await asyncio.sleep(0.5)
+        monkeypatch.setattr(stage.bridge._engine, "_step", None)
+        with pytest.raises(ZeroDivisionError):  # in no task of the call's own
+            stage.bridge.hang_up()
+
+    monkeypatch.setattr(base, "complete", breaks)
+    _, how = in_virtual_time(play(bridge, [Wait(9.0)], during=spoil))
+
+    assert how == ending("internal-error")
 
 
 class Buggy(PartySocket):

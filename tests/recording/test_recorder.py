@@ -465,6 +465,25 @@ async def test_what_a_stuck_disk_refused_of_the_transcript_is_written_later(
     assert writer.close()
 
 
+async def test_a_transcript_that_breaks_is_left_to_the_end_and_costs_nothing_else(
+    tmp_path: Path, writer: Writer
+) -> None:
+    call = recorder(tmp_path, PCMU_8K, writer)
+
+    def breaks(now: float) -> dict[str, Any]:
+        raise ZeroDivisionError
+
+    call.follow(breaks)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            call.hand_over_if_due(call.hand_over_at)
+    call.finish({}, {"items": []}, START + 10)
+    await call.closed()
+
+    assert [line["error"] for line in lines] == ["ZeroDivisionError"]
+    assert json.loads((tmp_path / "transcript.json").read_text()) == {"items": []}
+
+
 async def test_no_transcript_is_followed_where_none_is_wanted(
     tmp_path: Path, writer: Writer
 ) -> None:
