@@ -4,11 +4,10 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from opusbridge import events
-from opusbridge.bridge.control import Control
+from opusbridge.bridge.control import Control, in_words
 from opusbridge.call.call import Call
 from opusbridge.call.pending import PendingUserInput
 from opusbridge.logs import Log, of_call
-from opusbridge.privacy import Private
 from opusbridge.tools.context import KEY_SECONDS, CallContext, Digits
 
 log = Log("opusbridge.bridge")
@@ -87,7 +86,7 @@ class Asking(ABC):
 
     def say(self, text: str) -> None:
         """Put a text before the model and ask for a response, through the one door."""
-        self._asked(events.TextInjected(Private(text)))
+        self._asked(events.TextInjected(in_words("text", text)))
 
     def send_dtmf(self, digits: str) -> None:
         """As :meth:`CallContext.send_dtmf`; so are the next four."""

@@ -62,7 +62,7 @@ class Control:
     def transfer(self, destination: str, reason: str, summary: str = "") -> None:
         target = self.agent.target(destination)
         self._may_transfer(target)
-        said = Private(reason), Private(summary)
+        said = in_words("reason", reason), in_words("summary", summary)
         self._happened(events.TransferRequested(target, *said, self._tool_call_id))
 
     def send_dtmf(self, digits: str) -> None:
@@ -73,6 +73,7 @@ class Control:
 
     def play(self, path: Path, words: str) -> None:
         """Read each time: the file may be another's words since, under the same name."""
+        said = in_words("words", words)
         try:
             found = path.stat()
             if not stat.S_ISREG(found.st_mode):  # a pipe would hold up every call
@@ -84,7 +85,7 @@ class Control:
             raise WishRefused("the file cannot be played") from None
         if len(pcm) > 2 * rate_hz * MOST_PLAYED_SECONDS:
             raise WishRefused(f"the file is longer than {MOST_PLAYED_SECONDS} s")
-        self._happened(events.PlayRequested(rate_hz, pcm, Private(words)))
+        self._happened(events.PlayRequested(rate_hz, pcm, said))
 
     def hold(self, on: bool) -> None:
         self._happened(events.HoldRequested(on, self._tool_call_id))
@@ -126,6 +127,14 @@ class Control:
         self._over.set()
         for name in self._waiting.keys() - self._of_tools:
             self.deliver(effects.DeliverDigits(name, Private(""), "timeout"))
+
+
+def in_words(name: str, given: object) -> Private[str]:
+    """What somebody says, nothing if it is ``None``. Raises ``TypeError`` for what is no text:
+    further on it would cost the call, and nobody would know whose it was."""
+    if given is not None and not isinstance(given, str):
+        raise TypeError(f"{name} must be a str, not {type(given).__name__}")
+    return Private(given or "")
 
 
 def as_digits(delivered: effects.DeliverDigits) -> Digits:

@@ -123,6 +123,22 @@ def test_a_text_of_the_operators_is_answered_through_the_one_door(
 
 
 @both_bridges
+def test_a_text_that_is_none_is_the_askers_mistake_and_costs_no_call(
+    bridge: type[AnyBridge],
+) -> None:
+    wrong: Any = 5
+
+    async def during(stage: Stage) -> None:
+        await asyncio.sleep(0.5)
+        with pytest.raises(TypeError, match="text must be a str, not int"):
+            stage.bridge.say(wrong)
+
+    _, how = in_virtual_time(play(bridge, [Wait(1.0), HangUp()], during=during))
+
+    assert how == ending("caller-hung-up")
+
+
+@both_bridges
 @pytest.mark.slow
 def test_the_agent_hangs_up_when_its_goodbye_was_heard(bridge: type[AnyBridge]) -> None:
     farewell = Reply(

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,29 @@ def test_a_file_is_played_with_its_words(tmp_path: Path) -> None:
     control.play(path, "La la.")
 
     assert happened == [events.PlayRequested(8_000, bytes(1_600), Private("La la."))]
+
+
+def test_what_is_no_text_is_refused_to_who_said_it(tmp_path: Path) -> None:
+    control, happened = a_control()
+    path = tmp_path / "music.wav"
+    path.write_bytes(wav_bytes(bytes(1_600), 8_000, 1))
+    wrong: Any = {"note": "wants a refund"}
+
+    with pytest.raises(TypeError, match="words must be a str, not dict"):
+        control.play(path, wrong)
+    with pytest.raises(TypeError, match="reason must be a str"):
+        control.transfer("billing", wrong)
+    with pytest.raises(TypeError, match="summary must be a str"):
+        control.transfer("billing", "a bill", wrong)
+    assert happened == []
+
+
+def test_nothing_said_may_be_none_too() -> None:
+    control, happened = a_control()
+    nothing: Any = None
+    control.transfer("billing", "a bill", nothing)
+
+    assert happened == [events.TransferRequested(Private("+15550100300"), Private("a bill"))]
 
 
 def test_a_file_that_is_none_or_too_long_is_refused(tmp_path: Path) -> None:
