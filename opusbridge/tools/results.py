@@ -1,9 +1,11 @@
 """What a tool gave back, as the text the model will read.
 
 A result is measured before it is written: writing ten megabytes would hold up the audio of
-every call for as long as it takes, only to be refused afterwards.
+every call for as long as it takes, only to be refused afterwards. For the same reason nothing is
+written that is still to be made: what an iterator fetches, and for how long, nobody can tell.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -30,8 +32,6 @@ def as_text(result: Any) -> str:
 
     Raises :class:`TooLong`, or another ``ValueError`` for what JSON cannot say.
     """
-    if isinstance(result, Iterator):
-        raise ValueError("an iterator may never end")
     if not _fits(result):
         raise TooLong
     text = result if isinstance(result, str) else _as_json(result)
@@ -48,7 +48,8 @@ def _as_json(result: Any) -> str:
 
 
 def _fits(result: Any) -> bool:
-    """Whether it can be short enough: stops as soon as it cannot."""
+    """Whether it can be short enough: stops as soon as it cannot. Raises ``ValueError`` for an
+    iterator, wherever in it that is."""
     room, waiting = LONGEST_RESULT, [result]
     while waiting and room >= 0:
         value = waiting.pop()
@@ -60,7 +61,7 @@ def _fits(result: Any) -> bool:
             room -= 1 + len(value)
             if room >= 0:
                 waiting += [*value.keys(), *value.values()]
-        elif isinstance(value, (list, tuple, set, frozenset)):
+        elif isinstance(value, (list, tuple, set, frozenset, deque)):
             room -= 1 + len(value)
             if room >= 0:
                 waiting += value
@@ -70,6 +71,8 @@ def _fits(result: Any) -> bool:
         elif is_dataclass(value):
             room -= 1
             waiting += [getattr(value, field.name, None) for field in fields(value)]
+        elif isinstance(value, Iterator):
+            raise ValueError("an iterator may never end")
         else:
             room -= 1
     return room >= 0

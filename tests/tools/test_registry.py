@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -302,6 +303,7 @@ class Receipt(BaseModel):
     [
         ("as it is", "as it is"),
         (None, "null"),
+        (deque([1, "a"]), '[1,"a"]'),
         ({"a": [1, Size.SMALL]}, '{"a":[1,"small"]}'),
         (Receipt(total=1.5), '{"total":1.5,"note":""}'),
         (float("nan"), "null"),
@@ -351,6 +353,10 @@ class Priced(BaseModel):
         return {"small": 5}[self.size]
 
 
+class Receipts(BaseModel):
+    receipts: Any
+
+
 HALF = "half of a \ud83d"
 
 
@@ -359,6 +365,9 @@ HALF = "half of a \ud83d"
     [
         object(),
         iter("for ever"),
+        {"rows": map(str, "for ever")},
+        [deque([iter("for ever")])],
+        Receipts(receipts=iter("for ever")),
         b"\xff",
         {"id": 10**20, "note": HALF},
         [10**20, HALF],
@@ -396,6 +405,8 @@ TOO_MUCH = "x" * (LONGEST_RESULT + 1)
         TOO_MUCH,
         TOO_MUCH.encode(),
         [TOO_MUCH],
+        deque([TOO_MUCH]),
+        deque([0.5] * LONGEST_RESULT),
         {"a": (TOO_MUCH,)},
         {TOO_MUCH: 1},
         Parcel(TOO_MUCH),
