@@ -177,6 +177,7 @@ async def _tell(hook: Callable[[CallOutcome], Any], outcome: CallOutcome) -> Non
             await _ask(hook, outcome, ENDING, begun)
     except (Exception, SystemExit, asyncio.CancelledError) as error:
         if isinstance(error, asyncio.CancelledError) and we_are_cancelled():
+            log.error("on_end was cut off")  # the process ends
             raise
         if limit.expired() and not all(begun):
             log.error("no thread was free for on_end", lost=ENDING.lost)

@@ -11,12 +11,15 @@ from starlette.types import Lifespan
 
 from opusbridge.agent import Agent
 from opusbridge.bridge.dialling import dialler
+from opusbridge.bridge.hooks import ON_END_SECONDS
+from opusbridge.bridge.keeping import FILES_SECONDS
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.speech import stored_speech
 from opusbridge.bridge.twilio import undiallable, untransferable
 from opusbridge.bridge.twilio_rest import TwilioRest
 from opusbridge.bridge.which import which_sockets
 from opusbridge.config import Settings
+from opusbridge.tools.contained import CLEANUP_SECONDS
 from opusbridge.version import VERSION
 from opusbridge.web.access import (
     AFTER,
@@ -37,6 +40,10 @@ from opusbridge.web.outbound import Caps, Dial, Outbound
 from opusbridge.web.placing import Placing
 from opusbridge.web.telephony import Telephony
 from opusbridge.web.tokens import TOKEN_SECONDS, StreamTokens
+
+#: Seconds in which calls that the server has cut off come to their end: what their files and hooks
+#: may take, and what a hook that took too long may clean up for.
+LAST_ENDS_SECONDS = FILES_SECONDS + ON_END_SECONDS + 2 * CLEANUP_SECONDS
 
 _log = structlog.get_logger(__name__)
 
@@ -94,7 +101,7 @@ def assemble(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _warn(settings, access, agent, voice_closed=closed)
         try:
-            async with beside(), outbound.running(), announcements.running(), lag.watched():
+            async with beside(), outbound.running(), _taking(calls, announcements), lag.watched():
                 yield
         finally:
             await on_close()
@@ -107,6 +114,16 @@ def assemble(
     _add_live(app, Live(access, calls, outbound, registry, lag))
     _add_placing(app, Placing(settings, agent.name, access, calls, outbound, announcements, rest))
     return app
+
+
+@asynccontextmanager
+async def _taking(calls: Calls, announcements: Announcements) -> AsyncIterator[None]:
+    """Calls can come inside. In the end those that were cut off, or are just over, have their
+    files and are told of."""
+    async with announcements.running():
+        yield
+    if calls.count and not await calls.drain(LAST_ENDS_SECONDS):
+        _log.warning("the process ends before its calls were told of", calls=calls.count)
 
 
 def _no_doors(lifespan: Lifespan[FastAPI]) -> FastAPI:

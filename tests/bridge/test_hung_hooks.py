@@ -88,6 +88,26 @@ async def test_an_on_end_for_which_no_thread_was_free_is_said_not_to_have_been_r
     assert said == [("on_end took too long", None), ("no thread was free for on_end", 1)]
 
 
+def test_one_that_the_end_of_the_process_cuts_off_leaves_a_line() -> None:
+    told: list[str] = []
+
+    async def on_end(outcome: CallOutcome) -> None:
+        told.append("began")
+        await asyncio.sleep(5.0)
+
+    async def main() -> None:
+        outcome = CallOutcome("call-1", {}, {}, None, {})
+        telling = asyncio.create_task(tell_of_end(on_end, None, outcome))
+        while not told:  # noqa: ASYNC110  # it tells no event
+            await asyncio.sleep(0)
+        telling.cancel()
+
+    with capture_logs() as lines:
+        asyncio.run(main())
+
+    assert [line["event"] for line in lines] == ["on_end was cut off"]
+
+
 HUNG = """
 import asyncio, threading
 from opusbridge.bridge import hooks

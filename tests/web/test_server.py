@@ -9,9 +9,11 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.errors import ConfigurationError
+from opusbridge.web import app as app_room
 from opusbridge.web import server as room
 from opusbridge.web.app import assemble
 from opusbridge.web.calls import Calls
@@ -127,6 +129,55 @@ async def test_a_call_that_does_not_end_after_its_goodbye_is_cut_off(
         await ended(server)
 
         assert server.calls.count == 0
+
+
+@pytest.mark.slow
+async def test_the_process_waits_until_a_call_that_it_cut_off_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "HURRIED_GOODBYE_SECONDS", 0.05)
+    told: list[str] = []
+
+    async def run(self: PretendBridge) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.3)  # as an on_end may
+            told.append(self.call_id)
+
+    monkeypatch.setattr(PretendBridge, "run", run)
+    async with house(drain_seconds=60.0) as server:
+        connection = await server.upgrade("/audiocodes")
+        await connection.send(INITIATE)
+        bridge = await server.bridges.get()
+        signal.raise_signal(signal.SIGINT)
+        await ended(server)
+
+        assert told == [bridge.call_id]
+
+
+@pytest.mark.slow
+async def test_it_does_not_wait_for_one_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "HURRIED_GOODBYE_SECONDS", 0.05)
+    monkeypatch.setattr(app_room, "LAST_ENDS_SECONDS", 0.05)
+    goes_on = asyncio.Event()
+
+    async def run(self: PretendBridge) -> None:
+        while not goes_on.is_set():
+            with suppress(asyncio.CancelledError):
+                await goes_on.wait()
+
+    monkeypatch.setattr(PretendBridge, "run", run)
+    async with house(drain_seconds=60.0) as server:
+        connection = await server.upgrade("/audiocodes")
+        await connection.send(INITIATE)
+        await server.bridges.get()
+        with capture_logs() as lines:
+            signal.raise_signal(signal.SIGINT)
+            await ended(server)
+        goes_on.set()
+
+    assert lines[-1]["event"] == "the process ends before its calls were told of"
 
 
 @pytest.mark.slow
