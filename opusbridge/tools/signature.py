@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticUserError
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from opusbridge.errors import ConfigurationError
@@ -67,11 +68,18 @@ def read_signature(function: Callable[..., Any]) -> Signature:
             continue
         if _AgentsDestinations() in getattr(annotation, "__metadata__", ()):
             destinations.append(parameter.name)
+        if _gives_default(annotation, parameter):
+            raise ConfigurationError(
+                f"tool {name}: write {parameter.name}: Annotated[…, Field(…)], "
+                "and behind it the default, if there is one"
+            )
         given = {} if parameter.default is parameter.empty else {"default": parameter.default}
+        if said := words.get(parameter.name):
+            given["description"] = said
         # Under a name of our own: pydantic reserves some, and refuses a leading underscore.
         fields[f"argument_{len(fields)}"] = (
             annotation,
-            Field(alias=parameter.name, description=words.get(parameter.name), **given),
+            Field(alias=parameter.name, **given),
         )
     try:
         arguments = create_model(
@@ -86,6 +94,15 @@ def read_signature(function: Callable[..., Any]) -> Signature:
         ) from error
     schema.pop("title", None)
     return Signature(description, arguments, schema, tuple(destinations), call_parameter)
+
+
+def _gives_default(annotation: Any, parameter: inspect.Parameter) -> bool:
+    """Whether it is pydantic's ``Field`` that would have to: the function itself would be called
+    without it, or with the ``Field``."""
+    if parameter.default is not parameter.empty:
+        return isinstance(parameter.default, FieldInfo)
+    notes = getattr(annotation, "__metadata__", ())
+    return any(isinstance(note, FieldInfo) and not note.is_required() for note in notes)
 
 
 def _all_there(name: str, meant: Sequence[str], parameters: Sequence[str]) -> None:

@@ -172,7 +172,26 @@ def test_the_agents_destinations_are_shown_where_a_parameter_asks_for_one() -> N
     assert NUMBER not in json.dumps(ring.definition({"billing": NUMBER}))
 
 
+def test_a_parameter_is_described_where_pydantic_has_it_too() -> None:
+    City = Annotated[str, Field(description="Not a village.", min_length=2)]
+
+    @tool
+    def weather(city: City, other: City) -> None:
+        """The weather there.
+
+        Args:
+            other: To compare it with.
+        """
+
+    assert weather.parameters["properties"] == {
+        "city": {"type": "string", "minLength": 2, "description": "Not a village."},
+        "other": {"type": "string", "minLength": 2, "description": "To compare it with."},
+    }
+
+
 def with_name(order: str) -> None: ...
+def field(a: str = Field(description="where")) -> None: ...
+def field_default(a: Annotated[str, Field(default="here")]) -> None: ...
 def with_args(*args: str) -> None: ...
 def with_kwargs(**kwargs: str) -> None: ...
 def untyped(a) -> None: ...  # type: ignore[no-untyped-def]  # what is to be refused
@@ -192,6 +211,8 @@ def callback(a: Callable[[], None]) -> None: ...
         (unknown_type, "tool unknown_type: its types name Nowhere, unknown here"),
         (thread, "tool thread: the type of a cannot be described"),
         (callback, "tool callback: the type of a cannot be described"),
+        (field, "tool field: write a: Annotated[…, Field(…)], and behind it the default"),
+        (field_default, "tool field_default: write a: Annotated["),
         (lambda: None, "a tool is a function with a name"),
         (functools.partial(positional, "x"), "a tool is a function with a name"),
     ],
