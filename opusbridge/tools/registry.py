@@ -21,7 +21,7 @@ from opusbridge.logs import Log, places
 from opusbridge.tools.contained import ends_us, in_a_task
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.results import LONGEST_RESULT, TooLong, as_text
-from opusbridge.tools.signature import Signature, read_signature
+from opusbridge.tools.signature import Signature, named, read_signature
 from opusbridge.tools.workers import WORKERS
 
 #: Seconds a tool may take unless it says otherwise: a caller waits that long after "let me
@@ -123,7 +123,7 @@ class Tool:
 
     @property
     def wants_destinations(self) -> bool:
-        return bool(self._signature.destinations)
+        return self._signature.marked != self._signature.parameters
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -134,18 +134,11 @@ class Tool:
     def definition(self, destinations: Iterable[str] = ()) -> dict[str, Any]:
         """The tool in the shape of a Realtime session; ``destinations`` are the names the
         agent may transfer to, shown to the model where a parameter asks for one."""
-        parameters = dict(self.parameters)
-        if self.wants_destinations:
-            names = {"enum": list(destinations)}
-            parameters["properties"] = {
-                name: {**schema, **names} if name in self._signature.destinations else schema
-                for name, schema in parameters["properties"].items()
-            }
         return {
             "type": "function",
             "name": self.name,
             "description": self.description,
-            "parameters": parameters,
+            "parameters": named(self._signature.marked, [*destinations]),
         }
 
     async def run(self, arguments_json: str, call: CallContext) -> str:

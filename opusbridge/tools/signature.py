@@ -12,21 +12,31 @@ from difflib import get_close_matches
 from textwrap import dedent
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from opusbridge.errors import ConfigurationError
 from opusbridge.tools.context import CallContext
 
+#: Stands in a schema where the names of the agent's destinations are to be.
+_MARK = "x-opusbridge-destinations"
+
 
 @dataclass(frozen=True, slots=True)
 class _AgentsDestinations:
-    """Marks a parameter whose values are the names of the agent's destinations."""
+    """Marks what is the name of one of the agent's destinations."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), _MARK: True}
 
 
-#: Annotate a parameter with it, and the model is shown the agent's destinations to choose from.
+#: Annotate a parameter with it, or some of one (``Destination | None``), and the model is shown the
+#: agent's destinations to choose from.
 Destination = Annotated[str, _AgentsDestinations()]
 
 
@@ -37,8 +47,8 @@ class Signature:
     """Checks the model's arguments; its fields' aliases are the function's parameters."""
     parameters: dict[str, Any]
     """JSON schema of the arguments."""
-    destinations: tuple[str, ...]
-    """The parameters annotated with :data:`Destination`."""
+    marked: dict[str, Any]
+    """The same with marks wherever it asks for a :data:`Destination`; see :func:`named`."""
     call_parameter: str | None
     """The parameter that wants the :class:`CallContext`; the model does not see it."""
 
@@ -58,7 +68,6 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     name = getattr(function, "__name__", type(function).__name__)
     description, words, meant = _read_docstring(inspect.getdoc(function) or "")
     fields: dict[str, Any] = {}
-    destinations: list[str] = []
     call_parameter: str | None = None
     parameters = _parameters(name, function)
     _all_there(name, meant, [parameter.name for parameter, _ in parameters])
@@ -66,8 +75,6 @@ def read_signature(function: Callable[..., Any]) -> Signature:
         if annotation is CallContext:
             call_parameter = parameter.name
             continue
-        if _AgentsDestinations() in getattr(annotation, "__metadata__", ()):
-            destinations.append(parameter.name)
         if _gives_default(annotation, parameter):
             raise ConfigurationError(
                 f"tool {name}: write {parameter.name}: Annotated[…, Field(…)], "
@@ -93,7 +100,17 @@ def read_signature(function: Callable[..., Any]) -> Signature:
             f"tool {name}: the type of {whose} cannot be described to the model ({error.code})"
         ) from error
     schema.pop("title", None)
-    return Signature(description, arguments, schema, tuple(destinations), call_parameter)
+    return Signature(description, arguments, named(schema), schema, call_parameter)
+
+
+def named(schema: Any, names: Sequence[str] | None = None) -> Any:
+    """A marked schema with these names wherever it asks for one; by default without its marks."""
+    if isinstance(schema, list):
+        return [named(one, names) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: named(value, names) for key, value in schema.items() if key != _MARK}
+    return found if names is None or _MARK not in schema else {**found, "enum": [*names]}
 
 
 def _gives_default(annotation: Any, parameter: inspect.Parameter) -> bool:

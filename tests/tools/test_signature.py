@@ -172,6 +172,30 @@ def test_the_agents_destinations_are_shown_where_a_parameter_asks_for_one() -> N
     assert NUMBER not in json.dumps(ring.definition({"billing": NUMBER}))
 
 
+class Stop(BaseModel):
+    where: Destination
+
+
+@tool
+def drive(
+    last: Destination | None = None, *, first: Stop, then: Annotated[list[Destination], Field()]
+) -> None:
+    """Drive there."""
+
+
+def test_destinations_are_shown_also_where_they_are_only_some_of_what_a_parameter_takes() -> None:
+    names = {"type": "string", "enum": ["billing"]}
+
+    shown = drive.definition({"billing": NUMBER})["parameters"]
+    assert drive.wants_destinations
+    assert shown["properties"]["last"] == {"anyOf": [names, {"type": "null"}], "default": None}
+    assert shown["properties"]["then"] == {"type": "array", "items": names}
+    assert shown["$defs"]["Stop"]["properties"] == {"where": names}
+    without = json.dumps(drive.parameters)  # another agent has others
+    assert "enum" not in without
+    assert "opusbridge" not in without + json.dumps(shown)
+
+
 def test_a_parameter_is_described_where_pydantic_has_it_too() -> None:
     City = Annotated[str, Field(description="Not a village.", min_length=2)]
 
