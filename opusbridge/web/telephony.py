@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from opusbridge.bridge.audiocodes_dial import ordered_as
 from opusbridge.bridge.metrics import Metrics
-from opusbridge.errors import PeerGone, RemoteProtocolError
+from opusbridge.errors import PeerGone, RemoteProtocolError, ending
 from opusbridge.logs import BadMessages
 from opusbridge.protocols.audiocodes import messages as vaic
 from opusbridge.protocols.twilio import messages, twiml
@@ -259,7 +259,11 @@ class Telephony:
     # --- Both -----------------------------------------------------------------------------
 
     async def _run(self, bridge: Bridge, place: Place) -> None:
-        await self._outbound.ended(bridge.call_id, await self._calls.run(bridge, place))
+        try:
+            await self._calls.run(bridge, place)
+        finally:  # one that broke, or is cut off, has ended too
+            told = bridge.describe()["ending"] or {"reason": "internal-error"}
+            await self._outbound.ended(bridge.call_id, ending(told["reason"]))
 
     def _no_room(self, full: bool, *, promised: bool = False) -> Refusal | None:
         """``promised``: it may be one that was told to come before new calls were turned away."""

@@ -79,9 +79,14 @@ class PretendBridge:
     async def run(self) -> Ending:
         self.models.append(await self._connect_model())
         listening = asyncio.create_task(self._listen())
-        async with self._changed:
-            await self._changed.wait_for(lambda: self.ended)
-        listening.cancel()
+        try:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self.ended)
+        except asyncio.CancelledError:
+            self.reason = "cancelled"
+            raise
+        finally:
+            listening.cancel()
         await self.models[0].close()
         await self.socket.close()
         return ending(self.reason)
@@ -97,7 +102,10 @@ class PretendBridge:
         return self.resumed
 
     def describe(self) -> dict[str, Any]:
-        return {"call_id": self.call_id, "state": "ended" if self.ended else "live"}
+        if self.ended:
+            how = {"reason": self.reason}
+            return {"call_id": self.call_id, "state": "ended", "ending": how}
+        return {"call_id": self.call_id, "state": "live", "ending": None}
 
     def hang_up(self, reason: str) -> None:
         self.done.append(("hang_up", reason))

@@ -22,8 +22,8 @@ async def test_calls_are_listed_live_ones_first() -> None:
 
         assert (await server.http.get("/api/calls")).json() == {
             "calls": [
-                {"call_id": live.call_id, "state": "live"},
-                {"call_id": over.call_id, "state": "ended"},
+                {"call_id": live.call_id, "state": "live", "ending": None},
+                {"call_id": over.call_id, "state": "ended", "ending": {"reason": over.reason}},
             ]
         }
 
@@ -33,7 +33,7 @@ async def test_one_call_is_shown_and_an_unknown_one_is_not() -> None:
         bridge = await a_call(server)
 
         found = await server.http.get(f"/api/calls/{bridge.call_id}")
-        assert found.json() == {"call_id": bridge.call_id, "state": "live"}
+        assert found.json() == {"call_id": bridge.call_id, "state": "live", "ending": None}
         assert (await server.http.get("/api/calls/nobody")).status_code == 404
 
 

@@ -643,6 +643,30 @@ async def test_the_call_that_comes_is_the_one_that_was_placed(tmp_path: Path) ->
     assert found["ending"]["reason"] == "caller-hung-up"
 
 
+async def test_a_call_that_is_cut_off_has_ended_also_after_a_restart(tmp_path: Path) -> None:
+    async with a_house(tmp_path, {"twilio": Provider()}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await answered(server, call_id)
+        for task in server.server.server_state.tasks:
+            task.cancel()
+
+    async with a_house(tmp_path, {"twilio": Provider()}) as server:
+        found = await seen(server, call_id)
+    assert (found["state"], found["ending"]["reason"]) == ("ended", "cancelled")
+
+
+async def test_a_call_that_breaks_before_it_began_has_ended(tmp_path: Path) -> None:
+    async def no_model() -> Any:
+        raise ZeroDivisionError
+
+    async with a_house(tmp_path, {"twilio": Provider()}, dial=no_model) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await answered(server, call_id)
+
+    _, ended = Journal(tmp_path / "outbound.jsonl").read(0.0)
+    assert ended == {call_id: "internal-error"}
+
+
 async def test_one_that_a_provider_in_trouble_placed_all_the_same_is_it(tmp_path: Path) -> None:
     provider = Provider(fails=TwilioRestError("place a call", 503))
     async with a_house(tmp_path, {"twilio": provider}) as server:
