@@ -81,11 +81,16 @@ class Workers:
         self._changed = threading.Condition()
 
     def submit(self, owner: str, work: Callable[[], Any]) -> Job:
-        """Put ``work`` in line for ``owner``, a call's id."""
+        """Put ``work`` in line for ``owner``, a call's id.
+
+        Raises ``RuntimeError`` where no thread runs, and the system has none to give.
+        """
         job = Job(owner, work)
         with self._changed:
             self._line.append(job)
-            self._wake()
+            if not self._wake() and not self._running:
+                self._line.remove(job)  # or it would be run when nobody wants it any more
+                raise RuntimeError("no thread can be begun")
         return job
 
     async def result(self, job: Job) -> Any:
@@ -117,16 +122,21 @@ class Workers:
         if not self._of[job.owner]:
             del self._of[job.owner]
 
-    def _wake(self) -> None:
-        """Somebody for each job that may begin."""
+    def _wake(self) -> bool:
+        """Somebody for each job that may begin. ``False``: there is nobody, unless one of those
+        who run comes for it."""
         if self._next() is None:
-            return
+            return True
         if self._idle:
             self._changed.notify()
-        else:
-            if self._gives_way:
-                sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
+            return True
+        if self._gives_way:
+            sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
+        try:
             threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        except RuntimeError:  # there are as many as the system allows
+            return False
+        return True
 
     def _next(self) -> Job | None:
         """The first in line that may begin now."""

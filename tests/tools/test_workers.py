@@ -120,6 +120,47 @@ async def test_what_nobody_waits_for_when_its_turn_comes_is_not_begun() -> None:
     assert ran == []
 
 
+def threads_to_be_had(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """So many more, and then no other."""
+    left, begin = [True] * number, threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left.pop()
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+
+async def test_what_no_thread_can_be_begun_for_is_refused_and_not_run_later() -> None:
+    crew, ran = Workers(), []
+    with pytest.MonkeyPatch.context() as patch:
+        threads_to_be_had(patch, 0)
+        with pytest.raises(RuntimeError, match="no thread"):
+            crew.submit("call-1", lambda: ran.append("a"))
+
+    assert await crew.result(crew.submit("call-1", lambda: "b")) == "b"
+    assert ran == []
+
+
+async def test_where_no_other_thread_can_be_begun_one_does_all_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crew, gate = Workers(), Gate()
+    threads_to_be_had(monkeypatch, 1)
+    first = workers.Job("call-1", gate.work("a"))
+    with crew._changed:
+        crew._line.append(first)
+        jobs = [first, crew.submit("call-1", gate.work("b"))]
+    await gate.until_begun("a")
+    jobs.append(crew.submit("call-1", gate.work("c")))
+    gate.let_go()
+
+    async with asyncio.timeout(5):
+        assert [await crew.result(job) for job in jobs] == ["a", "b", "c"]
+
+
 async def test_a_thread_without_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "IDLE_SECONDS", 0.001)
     crew = Workers()
