@@ -90,12 +90,17 @@ class Door:
         self.response.progressed(now + self.policy.progress_timeout)
 
     def not_accepted(self, request_id: str, now: float) -> None:
-        """A request that is past was refused: what was taken for its response is another's."""
+        """A request that is past was refused: what was taken for its response is another's.
+
+        The model began that by itself, and it answers what it knew of all the same.
+        """
         self.request.is_orphan(request_id)
         slot = self.response
         if slot.taken_for == request_id:
-            self.waiting.put_back(slot.covering, now)
-            slot.covering, slot.taken_for = (), None
+            unanswered = tuple(cause for cause in slot.covering if cause in slot.doubted)
+            slot.covering = tuple(cause for cause in slot.covering if cause not in unanswered)
+            slot.taken_for = None
+            self.waiting.put_back(unanswered, now)
 
     def unheard(self, speaks: bool, now: float) -> None:
         """The caller leaves us for a while: what he has not heard by now is said when he is back.

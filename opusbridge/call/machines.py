@@ -71,12 +71,15 @@ class RequestMachine:
         self._disown_disputed(True)
         self.step(RequestInput.INTERRUPTED)
 
-    def accepted(self, by_name: bool) -> None:
+    def accepted(self, by_name: bool) -> str | None:
+        """Returns its id if nothing but the order says that it was."""
+        taken_for = None if by_name else self.id
         if by_name:
             self.orphans.clear()  # there is one slot: none of those before it will be accepted
         elif self.state is Request.ABANDONED and self.id is not None:
             remember(self.orphans, self.id)  # if that was another's, its own is as little wanted
         self.step(RequestInput.ACCEPTED)
+        return taken_for
 
     def is_orphan(self, request_id: str | None) -> bool:
         """Whether nobody wants its answer any more; said once."""
@@ -120,6 +123,8 @@ class ResponseMachine:
     """Its ``response.created`` came; else we know of it from a refusal."""
     taken_for: str | None = None
     """The request it is believed to answer although it brought no token to prove it."""
+    doubted: tuple[Cause, ...] = ()
+    """What it does not answer if it does not answer that request."""
     stuck: bool = False
     """Cancelled by a watchdog, not by the caller."""
     sound_complete: bool = False
@@ -167,7 +172,7 @@ class ResponseMachine:
         """It is past, ``over`` or ``freed`` keeps its id; returns what it was answering."""
         assert self.id is not None
         remember(past, self.id)
-        covering, self.covering = self.covering, ()
+        covering, self.covering, self.doubted = self.covering, (), ()
         self.id = self.due = self.taken_for = self.at_work_until = None
         self.announced = self.stuck = self.sound_complete = False
         return covering

@@ -100,6 +100,11 @@ class Waiting:
         """Take out what a response answers of which only this is known."""
         return self._take(lambda cause: cause in begun_for)
 
+    def doubted(self, covered: tuple[Cause, ...], announced: bool) -> tuple[Cause, ...]:
+        """Of what a response created now is taken to answer, all that it may not if the model
+        began it by itself; not ``announced``: nobody knows when it was created."""
+        return tuple(one for one in covered if not (announced and self._covers(one, None)))
+
     def withdraw_preambles(self, key: str | None = None) -> None:
         """There is something better to say; ``None``: than any of them."""
         self._take(lambda cause: cause.why is Why.PREAMBLE and key in (None, cause.key))

@@ -355,12 +355,11 @@ class ResponseLifecycle:
             else:
                 causes = () if known else begun_for(self.door, ours)
                 slot.covering += self._waiting.cover_only(causes)
-        taken_for = request.id if ours and request_id is None else None
-        if ours:
-            request.accepted(by_name=request_id is not None)
+        taken_for = request.accepted(by_name=request_id is not None) if ours else None
         if not known:
             self._turn.answer_due = None
         found, slot.taken_for = self._begin(response_id, now, unwanted), taken_for
+        slot.doubted = self._waiting.doubted(slot.covering, announced) if taken_for else ()
         return found
 
     def _begin(self, response_id: str, now: float, unwanted: bool) -> list[Effect]:

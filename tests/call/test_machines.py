@@ -133,7 +133,7 @@ def test_who_is_accepted_by_name_leaves_no_chance_to_those_before_him() -> None:
     machine = sent()
     machine.step(RequestInput.TIMED_OUT)
     machine.sent("request-2", (), 6.0, 11.0)
-    machine.accepted(by_name=True)
+    assert machine.accepted(by_name=True) is None
 
     assert not machine.is_orphan("request-1")
 
@@ -142,7 +142,7 @@ def test_who_is_accepted_without_a_name_may_be_another() -> None:
     machine = sent()
     machine.step(RequestInput.TIMED_OUT)
     machine.sent("request-2", (), 6.0, 11.0)
-    machine.accepted(by_name=False)
+    assert machine.accepted(by_name=False) == "request-2"
 
     assert machine.is_orphan("request-1")
 

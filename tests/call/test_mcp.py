@@ -202,6 +202,25 @@ def test_an_approved_tool_is_answered_when_it_is_done_long_after_its_response() 
     ]
 
 
+def test_an_approved_tool_that_the_model_speaks_of_by_itself_is_spoken_of_once() -> None:
+    talk = asked("mcp_1")
+    decide(talk, True)
+    assert requests(talk.handle(events.McpSettled("mcp_1"), 3.0)) == 1
+
+    talk.handle(events.ResponseCreated("resp_2", None), 3.1)
+    refusal = events.ModelErred(
+        "conversation_already_has_active_response",
+        about="response.create",
+        request_id="request-2",
+        response_active=True,
+        active_response_id="resp_2",
+    )
+    talk.handle(refusal, 3.2)
+    talk.handle(speaks("resp_2"), 3.3)
+    assert requests(talk.handle(events.ResponseDone("resp_2", "completed"), 4.0)) == 0
+    assert talk.at_rest
+
+
 def test_a_call_that_only_shows_when_it_is_done_is_known_by_its_request() -> None:
     talk = asked()
     decide(talk, True)

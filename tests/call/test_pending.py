@@ -105,6 +105,15 @@ def test_a_response_of_unknown_birth_covers_only_what_it_was_begun_for() -> None
     assert causes(some) == (LATER_TURN, KEYS)
 
 
+def test_a_response_without_our_request_is_known_to_answer_only_what_was_there_before_it() -> None:
+    some = waiting(TURN, KEYS, TOOLS)
+    some.item_acknowledged("text_1")
+    covered = some.cover((TURN, KEYS, TOOLS))
+
+    assert some.doubted(covered, announced=True) == (TOOLS,)
+    assert some.doubted(covered, announced=False) == covered
+
+
 def test_in_a_new_conversation_nothing_waits_for_its_echo() -> None:
     some = waiting(TOOLS)
     some.conversation_lost()

@@ -240,6 +240,51 @@ def test_but_if_our_request_is_refused_afterwards_it_was_another_and_we_ask_agai
     assert requests(some.done("resp_1", 2.0)) == ["request-2"]
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_but_what_that_other_knew_of_when_it_began_is_not_asked_again(named: bool) -> None:
+    some = answering()
+    add(some, KEYS, 1.2)
+    some.turn_committed("item_2", 1.3)
+    some.done("resp_1", 1.5)  # request-2 asks for both
+    some.created("resp_2", None, 1.6)
+    assert waiting(some) == []
+
+    some.refused("request-2" if named else None, "resp_2", 1.7)
+    assert waiting(some) == ["text_1"]  # not the turn, which was committed before it
+    assert requests(some.done("resp_2", 2.0)) == ["request-3"]
+
+
+def test_tools_whose_outputs_it_knew_of_are_answered_by_it() -> None:
+    some = ready()
+    add(some, TOOLS, 1.0)
+    some.item_acknowledged("output_1")
+    some.item_acknowledged("output_2")
+    some.created("resp_2", None, 1.1)
+    some.refused("request-1", "resp_2", 1.2)
+
+    assert waiting(some) == []
+    assert some.done("resp_2", 2.0) == []
+
+
+def test_if_it_fails_what_it_knew_of_is_asked_again() -> None:
+    some = ready()
+    some.turn_committed("item_1", 1.0)
+    some.created("resp_1", None, 1.1)
+    some.refused("request-1", "resp_1", 1.2)
+    some.done("resp_1", 1.5, status="failed")
+
+    assert waiting(some) == ["item_1"]
+
+
+def test_of_one_nobody_announced_it_is_not_known_what_it_knew_of() -> None:
+    some = ready()
+    some.turn_committed("item_1", 1.0)
+    some.seen("resp_1", True, 1.1)
+    some.refused("request-1", "resp_1", 1.2)
+
+    assert waiting(some) == ["item_1"]
+
+
 def test_the_same_holds_if_it_is_refused_for_a_reason_of_its_own() -> None:
     some = ready()
     add(some, KEYS, 1.0)
