@@ -75,7 +75,6 @@ class Conversation:
         self._call_ms = call_ms
         self.sounding: tuple[str | None, str] = (None, "")
         """The last response that made sound, and the item it was of."""
-        self._dropped: set[str] = set()  # items whose sound came too late to be played
         self._texts, self._silenced = 0, False
 
     # --- The model ----------------------------------------------------------------------
@@ -232,7 +231,7 @@ class Conversation:
         found = self.response.seen(event.response_id, True, now)
         agreed = event.audio.format == self.model_format  # not before the session is ours
         if not (agreed and self.response.may_play(event.response_id)):
-            self._dropped.add(event.item_id)
+            self.voice.not_played(event.item_id)
             return found  # speech that was already on the wire when the caller cut in
         self.sounding = event.response_id, event.item_id
         self.barge_in.agent_spoke(event.response_id)
@@ -259,12 +258,9 @@ class Conversation:
             item = self.transcript.item(event.item_id, "agent")
             if item.status == "in_progress":
                 item.status = event.status
-            unheard = event.written or event.item_id in self._dropped
-            if unheard and not item.received_ms and not self.barge_in.closed:
-                # Nothing of it was ever played: the model must not believe that it said it.
-                found.append(effects.DeleteItem(event.item_id))
-        self._dropped.discard(event.item_id)
-        return found
+            if event.written:
+                self.voice.not_played(event.item_id)
+        return found if self.barge_in.closed else found + self.voice.never_played(event.item_id)
 
     def _response_created(self, event: events.ResponseCreated, now: float) -> list[Effect]:
         before = self.response.displaced_by(event.response_id)
@@ -277,7 +273,8 @@ class Conversation:
         return found
 
     def _response_done(self, event: events.ResponseDone, now: float) -> list[Effect]:
-        self._dropped.clear()  # its items are all done by now
+        # Its items are all done by now, whether that was told or not.
+        found = [] if self.barge_in.closed else self.voice.never_played()
         # The tools' answer joins what waits before the door opens, or it would come apart.
         if event.status == "completed":
             self.model.answered()
@@ -293,7 +290,8 @@ class Conversation:
         goes_on = heard or self.tools.used_by(event.response_id)
         self.transcript.response_over(event.response_id, event.status)
         broken_off = event.status in ("cancelled", "failed")
-        return self._response_gone(event.response_id, now, broken_off) + self.response.done(
+        found += self._response_gone(event.response_id, now, broken_off)
+        return found + self.response.done(
             event.response_id,
             now,
             status=event.status,

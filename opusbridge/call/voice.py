@@ -10,7 +10,7 @@ from math import inf
 from opusbridge import effects, events
 from opusbridge.call.kept import KeptSound
 from opusbridge.call.line_clock import LineClock
-from opusbridge.call.machines import earliest
+from opusbridge.call.machines import earliest, remember
 from opusbridge.call.media import AgentPath
 from opusbridge.call.playout import PlayoutLedger
 from opusbridge.call.policy import Clip, TelephonyTraits
@@ -61,6 +61,7 @@ class AgentVoice:
         self._first_parts: dict[str, int] = {}  # of items at the ear
         self._call_ms = call_ms
         self._clips = 0
+        self._unplayed: list[str] = []  # items of which something was not
         self.spoke = False
         """Something was played: the phone is answered."""
 
@@ -76,6 +77,19 @@ class AgentVoice:
         segment.received_ms += event.audio.ms
         audio = self._path.convert(event.audio)
         return found if audio is None else found + self._play(segment, audio, now)
+
+    def not_played(self, item_id: str) -> None:
+        """Something of it is not for the caller's ear: it came too late, or as text."""
+        if item_id not in self._unplayed:
+            remember(self._unplayed, item_id)
+
+    def never_played(self, item_id: str | None = None) -> list[Effect]:
+        """The item is done, or all are: where nothing of it was ever played, the model must not
+        believe that it said it."""
+        ended = [one for one in self._unplayed if item_id in (None, one)]
+        self._unplayed = [one for one in self._unplayed if one not in ended]
+        unsaid = (one for one in ended if not self._transcript.item(one, "agent").received_ms)
+        return [effects.DeleteItem(one) for one in unsaid]
 
     def goes_on(
         self, item_id: str, content_index: int, sound: str, now: float
@@ -114,6 +128,7 @@ class AgentVoice:
         """What conversion holds back is no more than a click in what has become silence."""
         self._path.flush()
         self._on_path = None
+        self._unplayed.clear()
 
     def say(self, name: str, clip: Clip, words: str, now: float) -> list[Effect]:
         """Stored speech, through the same ledger as everything the caller hears."""

@@ -358,6 +358,38 @@ def test_an_item_of_which_nothing_was_played_is_taken_out_of_the_conversation() 
     assert talk.handle(item_done, 1.8) == []
 
 
+def test_so_it_is_where_its_end_is_told_with_the_responses_only() -> None:
+    talk = answering()
+    talk.handle(events.SpeechStarted("item_3", 0), 1.5)
+    talk.handle(spoke(1000), 1.6)
+    talk.handle(events.SpeechStopped("item_3", 1000), 1.7)
+    talk.handle(events.TurnCommitted("item_3"), 1.7)
+
+    found = talk.handle(done(status="cancelled"), 1.8)
+    assert kinds(found) == [DeleteItem, CreateResponse]
+    assert DeleteItem("item_2") in found
+
+
+def test_an_item_that_was_cut_while_it_was_played_stays_as_far_as_it_was_heard() -> None:
+    talk = answering()
+    talk.handle(spoke(1000), 1.0)
+    talk.handle(events.SpeechStarted("item_3", 0), 1.5)
+    talk.handle(spoke(1000), 1.6)
+
+    assert DeleteItem not in kinds(talk.handle(done(status="cancelled"), 1.8))
+
+
+def test_another_session_has_no_item_that_was_not_played() -> None:
+    talk = answering()
+    talk.handle(events.SpeechStarted("item_3", 0), 1.5)
+    talk.handle(spoke(1000), 1.6)
+    talk.handle(events.ModelLost("model-lost"), 1.7)
+    talk.handle(CONFIGURED, 2.0)
+    talk.handle(events.ResponseCreated("resp_2"), 2.1)
+
+    assert DeleteItem not in kinds(talk.handle(done("resp_2"), 2.2))
+
+
 @pytest.mark.parametrize(
     "fact",
     [
@@ -886,6 +918,7 @@ def test_sound_dropped_while_closing_is_not_worth_telling_the_model() -> None:
 
     item_done = events.OutputItemDone("resp_1", "item_2", "message", "incomplete")
     assert talk.handle(item_done, 1.2) == []
+    assert DeleteItem not in kinds(talk.handle(done(status="cancelled"), 1.3))
 
 
 # --- The transcript ---------------------------------------------------------------------
