@@ -88,8 +88,12 @@ class AgentVoice:
         believe that it said it."""
         ended = [one for one in self._unplayed if item_id in (None, one)]
         self._unplayed = [one for one in self._unplayed if one not in ended]
-        unsaid = (one for one in ended if not self._transcript.item(one, "agent").received_ms)
-        return [effects.DeleteItem(one) for one in unsaid]
+        return [effects.DeleteItem(one) for one in ended if not self._was_played(one)]
+
+    def _was_played(self, item_id: str) -> bool:
+        """Or is on its way to the ear."""
+        item = self._transcript.item(item_id, "agent")
+        return item_id in self.being_heard or item.received_ms > 0
 
     def goes_on(
         self, item_id: str, content_index: int, sound: str, now: float

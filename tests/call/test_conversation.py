@@ -379,6 +379,17 @@ def test_an_item_that_was_cut_while_it_was_played_stays_as_far_as_it_was_heard()
     assert DeleteItem not in kinds(talk.handle(done(status="cancelled"), 1.8))
 
 
+def test_an_item_of_which_the_caller_hears_what_came_in_time_stays() -> None:
+    talk = answering()
+    talk.handle(spoke(60_000), 1.0)
+    assert CancelResponse in kinds(talk.timed_out(21.0))  # nothing more came of it, until now
+    talk.handle(spoke(20), 21.1)
+
+    item_done = events.OutputItemDone("resp_1", "item_2", "message", "incomplete")
+    assert DeleteItem not in kinds(talk.handle(item_done, 21.2))
+    assert talk.voice.silent_at(21.2) == 61.0
+
+
 def test_another_session_has_no_item_that_was_not_played() -> None:
     talk = answering()
     talk.handle(events.SpeechStarted("item_3", 0), 1.5)
