@@ -231,7 +231,7 @@ class Conversation:
         found = self.response.seen(event.response_id, True, now)
         agreed = event.audio.format == self.model_format  # not before the session is ours
         if not (agreed and self.response.may_play(event.response_id)):
-            self.voice.not_played(event.item_id)
+            self.voice.came_too_late(event)
             return found  # speech that was already on the wire when the caller cut in
         self.sounding = event.response_id, event.item_id
         self.barge_in.agent_spoke(event.response_id)

@@ -78,6 +78,13 @@ class AgentVoice:
         audio = self._path.convert(event.audio)
         return found if audio is None else found + self._play(segment, audio, now)
 
+    def came_too_late(self, event: events.ModelSpoke) -> None:
+        """What was being said is cut, and this was on the wire already."""
+        self.not_played(event.item_id)
+        if self._was_played(event.item_id):  # its words come too, and are heard by their share
+            part = event.content_index
+            self._transcript.heard(event.item_id, 0.0, event.audio.ms, part)
+
     def not_played(self, item_id: str) -> None:
         """Something of it is not for the caller's ear: it came too late, or as text."""
         if item_id not in self._unplayed:

@@ -379,6 +379,18 @@ def test_an_item_that_was_cut_while_it_was_played_stays_as_far_as_it_was_heard()
     assert DeleteItem not in kinds(talk.handle(done(status="cancelled"), 1.8))
 
 
+def test_of_its_words_those_were_heard_that_all_its_sound_has_time_for() -> None:
+    talk = answering()
+    talk.handle(spoke(1000), 1.0)
+    talk.hush(1.5)
+    talk.handle(spoke(2000), 1.6)
+    words = Private("one two three four five six")
+    talk.handle(events.ModelWords("resp_1", "item_2", 0, words, final=True), 1.7)
+
+    item = talk.transcript.items()[-1]
+    assert (item["heard"], item["unheard"]) == ("one", "two three four five six")
+
+
 def test_an_item_of_which_the_caller_hears_what_came_in_time_stays() -> None:
     talk = answering()
     talk.handle(spoke(60_000), 1.0)
