@@ -303,7 +303,7 @@ def test_the_live_call_shown_is_what_an_operator_sees() -> None:
 def test_what_is_counted_in_call_json_is_all_named() -> None:
     (told,) = (row[1] for row in rows(OPERATIONS, "## Files of a call") if "call.json" in row[0])
     (responses,) = re.findall(r"`responses` \(([^)]*)\)", told)
-    counted = Tally().shown({})
+    counted = Tally().shown({}, 0.0)
 
     assert set(counted) <= set(names(told))
     assert responses.split(", ") == list(counted["responses"])

@@ -101,7 +101,7 @@ def complete(
     kept = summary(described, engine, how, started_at, now)
     transcript: dict[str, Any] = {"call_id": kept["call_id"], "items": []}
     try:
-        kept |= _told(engine)
+        kept |= _told(engine, now)
         transcript = engine.call.transcript.snapshot(kept["call_id"])
     except Exception as error:  # noqa: BLE001  # a bug of ours costs what it spoilt, not the rest
         log.error("call broke", raised=places(error))
@@ -113,11 +113,11 @@ def complete(
     return CallOutcome(kept["call_id"], kept, transcript, folder, state)
 
 
-def _told(engine: Engine) -> dict[str, Any]:
+def _told(engine: Engine, now: float) -> dict[str, Any]:
     """What else call.json has."""
     handed = engine.call.departure.handover
     handover = {"handover": _handover(handed)} if handed else {}
-    return {**handover, **engine.tally.shown(engine.call.transcript.beginnings())}
+    return {**handover, **engine.tally.shown(engine.call.transcript.beginnings(), now)}
 
 
 def as_kept(outcome: CallOutcome, recorder: CallRecorder | None) -> CallOutcome:

@@ -6,6 +6,7 @@ An observer: it is shown every event and effect and changes nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise, starmap
+from math import inf
 from typing import Any
 
 from opusbridge import effects, events
@@ -56,15 +57,18 @@ class Turn:
     """How many responses had begun by then: none of them is its answer."""
     first_audio_at: float | None = None
     heard_at: float | None = None
+    """Foretold, until then."""
+    answered_by: str = ""
 
-    def intervals(self) -> dict[str, float | None]:
-        """From the caller's last word to the answer in his ear, in seconds."""
+    def intervals(self, by: float = inf) -> dict[str, float | None]:
+        """From the caller's last word to the answer in his ear, in seconds; ``by``: if he heard it
+        by then."""
         instants = (
             self.speech_ended_at,
             self.committed_at,
             self.requested_at,
             self.first_audio_at,
-            self.heard_at,
+            None if self.heard_at is None or self.heard_at > by else self.heard_at,
         )
         return dict(zip(INTERVALS, starmap(_seconds, pairwise(instants)), strict=True))
 
@@ -74,10 +78,10 @@ class Turn:
         answered = self.requested_at is not None and self.first_audio_at is not None
         return answered and (self.heard_at is None or self.heard_at <= now)
 
-    def row(self) -> list[Any]:
+    def row(self, now: float) -> list[Any]:
         """The item and the intervals in ms, as call.json has them."""
-        ms = (None if took is None else round(took * 1000) for took in self.intervals().values())
-        return [self.item_id, *ms]
+        intervals = self.intervals(now).values()
+        return [self.item_id, *(None if took is None else round(took * 1000) for took in intervals)]
 
 
 @dataclass(slots=True)
@@ -155,11 +159,11 @@ class Tally:
         """How many there were."""
         return self._turns_put_away + len(self.turns)
 
-    def shown(self, started_ms: Mapping[str, int | None]) -> dict[str, Any]:
+    def shown(self, started_ms: Mapping[str, int | None], now: float) -> dict[str, Any]:
         """The part of call.json that is counted; ``started_ms``: when the items began, in the
-        call."""
+        call. Nothing is heard after ``now``."""
         rows = [row for piece in self._put_away for row in unpacked(piece)]
-        rows += [turn.row() for turn in self.turns]
+        rows += [turn.row(now) for turn in self.turns]
         return {
             "turns": [
                 {"started_ms": started_ms.get(item_id), **dict(zip(INTERVALS, ms, strict=True))}
@@ -177,7 +181,7 @@ class Tally:
         over = (count for count in range(PIECE_TURNS, 0, -1) if self.turns[count - 1].over(now))
         count = next(over, 0)
         if count:
-            self._put_away.append(packed([turn.row() for turn in self.turns[:count]]))
+            self._put_away.append(packed([turn.row(now) for turn in self.turns[:count]]))
             self._turns_put_away += count
             del self.turns[:count]
 
@@ -199,10 +203,14 @@ class Tally:
         nth = self._begun.get(played.response_id, 0)
         for turn in reversed(self.turns):
             if turn.first_audio_at is not None:
-                break
+                if turn.heard_at is not None or turn.answered_by != played.response_id:
+                    break
+                turn.heard_at = played.starts_at  # cleared, and sent again
+                continue
             if turn.requested_at is None or nth <= turn.requested_after:
                 continue  # this is the answer to an earlier one, or to nobody
             turn.first_audio_at, turn.heard_at = now, played.starts_at
+            turn.answered_by = played.response_id
             since = turn.speech_ended_at
             if since is not None and not found:
                 found.append(Note("turn-latency", "", (turn.item_id,), now - since))
@@ -210,7 +218,7 @@ class Tally:
         return found
 
     def _cleared(self, now: float) -> None:
-        """What was to be heard later never was."""
+        """What was to be heard later never is, unless it is sent again."""
         for turn in reversed(self.turns):
             if turn.heard_at is None or turn.heard_at <= now:
                 break

@@ -26,13 +26,13 @@ def shown(*happened: tuple[float, Event | Effect]) -> Tally:
     return tally
 
 
-def written(tally: Tally) -> dict[str, Any]:
+def written(tally: Tally, now: float = 1e9) -> dict[str, Any]:
     """As call.json has it, every item having begun at 4000 ms."""
-    return tally.shown({f"item_{number}": 4000 for number in range(200)})
+    return tally.shown({f"item_{number}": 4000 for number in range(200)}, now)
 
 
-def turn(tally: Tally, number: int = 0) -> dict[str, int | None]:
-    found = written(tally)["turns"][number]
+def turn(tally: Tally, number: int = 0, now: float = 1e9) -> dict[str, int | None]:
+    found = written(tally, now)["turns"][number]
     assert isinstance(found, dict)
     return found
 
@@ -197,7 +197,7 @@ def test_where_sound_is_paced_an_answer_begins_when_it_is_its_own_sound_that_lea
     line.speaks(500, "resp_2", "item_3")
     line.live(6000)
 
-    (first, second) = line.tally.shown({})["turns"]
+    (first, second) = line.tally.shown({}, line.now)["turns"]
     assert first["first_audio_to_heard"] == 0
     assert second["request_to_first_audio"] == pytest.approx(5800, abs=150)
     assert 5000 + second["request_to_first_audio"] + second["first_audio_to_heard"] == 11_000
@@ -214,6 +214,34 @@ def test_an_answer_cleared_before_its_first_sound_was_never_heard() -> None:
 
     assert turn(tally)["request_to_first_audio"] == 1000
     assert turn(tally)["first_audio_to_heard"] is None
+
+
+def test_an_answer_that_waits_for_the_ear_when_the_call_ends_was_never_heard() -> None:
+    tally = shown(
+        (5.0, events.TurnCommitted("item_1")),
+        (5.0, effects.CreateResponse("request-1")),
+        (5.1, BEGUN),
+        (6.0, played(35.25)),  # behind a file
+    )
+
+    assert turn(tally, now=9.7)["first_audio_to_heard"] is None
+    assert turn(tally, now=36.0)["first_audio_to_heard"] == 29250
+
+
+def test_an_answer_cleared_by_a_pause_is_heard_when_it_is_sent_again() -> None:
+    tally = shown(
+        (5.0, events.TurnCommitted("item_1")),
+        (5.0, events.TurnCommitted("item_2")),
+        (5.0, effects.CreateResponse("request-1")),
+        (5.1, BEGUN),
+        (6.0, played(8.0)),
+        (7.0, effects.ClearPlayout()),
+        (7.4, played(7.5, "")),  # stored speech, before which it waits
+        (7.4, played(8.5)),
+        (8.0, played(9.0)),
+    )
+
+    assert turn(tally)["first_audio_to_heard"] == turn(tally, 1)["first_audio_to_heard"] == 2500
 
 
 def test_an_answer_cut_while_it_was_heard_was_heard() -> None:
