@@ -314,7 +314,7 @@ class RealtimeBridge(Asking):
                 self._model.release()
             case effects.PauseRecording() | effects.ResumeRecording():
                 log.info("recording paused or resumed", what=type(effect).__name__)
-            case effects.MovePlayout():
+            case effects.MovePlayout() | effects.CutPlayout():
                 pass  # for the recorder, which sees it by observing
             case effects.PingTelephony(name):
                 self._line.ping(name)

@@ -364,9 +364,9 @@ class Conversation:
         self.repair.give_up()
         return self.hush(now)
 
-    def hush(self, now: float) -> list[Effect]:
+    def hush(self, now: float, line_gone: bool = False) -> list[Effect]:
         """Silence first, and the agent says no more of this."""
-        clear, cut = self.voice.cut(now)
+        clear, cut = self.voice.cut(now, line_gone)
         return [*clear, *self.response.interrupted(now), *self.model.cut(cut)]
 
     # --- Time ---------------------------------------------------------------------------

@@ -360,9 +360,7 @@ class Departure:
         if self.pressing:  # nobody is asked anything: he is back when they are pressed
             self._gone_at, self._release_at = now + self._keys.seconds, None
             talk.response.door.unheard(talk.voice.agent_audible(now), now)
-        # There is no line any more to clear.
-        told = [one for one in talk.hush(now) if not isinstance(one, effects.ClearPlayout)]
-        return [Note("away"), *told]
+        return [Note("away"), *talk.hush(now, line_gone=True)]
 
     def _expect(self, reason: str, now: float) -> list[Effect]:
         self._comes_back, self._gone_at = reason, now + RETURN_SECONDS

@@ -25,6 +25,7 @@ COUNTED = frozenset(
         effects.CreateResponse,
         effects.PlayAudio,
         effects.ClearPlayout,
+        effects.CutPlayout,
         Note,
     }
 )
@@ -121,7 +122,7 @@ class Tally:
         match what:
             case effects.PlayAudio():
                 return self._answer_began(what, now)
-            case effects.ClearPlayout():
+            case effects.ClearPlayout() | effects.CutPlayout():
                 self._cleared(now)
             case events.ModelSpoke():
                 self._stored = False

@@ -344,17 +344,19 @@ class AgentVoice:
 
     # --- Being cut ----------------------------------------------------------------------
 
-    def cut(self, now: float) -> tuple[list[Effect], list[Effect]]:
+    def cut(self, now: float, line_gone: bool = False) -> tuple[list[Effect], list[Effect]]:
         """Silence, and what to tell the model: two lists, for other things go between.
 
         The item at the ear is cut to what was heard of it, those behind it are deleted; what
-        was heard completely is left alone, since a truncation destroys its words.
+        was heard completely is left alone, since a truncation destroys its words. ``line_gone``:
+        there is nothing any more to clear.
         """
         silence: list[Effect] = []
         cleared_at = now
         if not self.paused:
             cleared_at = self._ledger.cleared_at(now)
-            silence = [effects.ClearPlayout(cleared_at)]
+            silenced = effects.CutPlayout if line_gone else effects.ClearPlayout
+            silence = [silenced(cleared_at)]
         unheard = self.stop(now, cleared_at)
         if not unheard:
             return [], []

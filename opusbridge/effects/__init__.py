@@ -25,6 +25,7 @@ from opusbridge.effects.shell import (
     NOTES,
     AskApproval,
     ConfigureCall,
+    CutPlayout,
     DeliverDigits,
     EndCall,
     MovePlayout,
@@ -35,6 +36,7 @@ from opusbridge.effects.shell import (
     ReplaceModel,
     ResumeRecording,
     RunTool,
+    ToRecorder,
     ToShell,
 )
 from opusbridge.effects.telephony import (
@@ -73,6 +75,7 @@ __all__ = [
     "ConfigureSession",
     "ConfigureTelephony",
     "CreateResponse",
+    "CutPlayout",
     "DeleteItem",
     "DeliverDigits",
     "Effect",
@@ -98,6 +101,7 @@ __all__ = [
     "TellSpeechStarted",
     "TellSpeechStopped",
     "ToModel",
+    "ToRecorder",
     "ToShell",
     "ToTelephony",
     "TransferCall",

@@ -83,6 +83,15 @@ class MovePlayout:
 
 
 @dataclass(frozen=True, slots=True)
+class CutPlayout:
+    """For the recording: the line ended under what was played. It is a :class:`ClearPlayout` that
+    there is nobody left to send to."""
+
+    heard_until: float
+    """What was to be heard later never was. On the shell's clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something worth counting and tracing; changes nothing in the world.
 
@@ -103,6 +112,9 @@ class EndCall:
     ending: Ending
 
 
+#: For whoever keeps the call, and sees them by observing.
+ToRecorder = PauseRecording | ResumeRecording | MovePlayout | CutPlayout
+
 ToShell = (
     RunTool
     | AskApproval
@@ -110,10 +122,8 @@ ToShell = (
     | ConfigureCall
     | ReplaceModel
     | ReleaseModel
-    | PauseRecording
-    | ResumeRecording
+    | ToRecorder
     | PingTelephony
-    | MovePlayout
     | Note
     | EndCall
 )

@@ -158,7 +158,7 @@ class CallFiles:
                     soundtrack.agent_played(what.audio, starts_at, t, what.follows)
                 case effects.MovePlayout():
                     soundtrack.agent_moved(what.by_seconds)
-                case effects.ClearPlayout():
+                case effects.ClearPlayout() | effects.CutPlayout():
                     soundtrack.cleared(max(t, what.heard_until - self._started_at))
                 case effects.PauseRecording():
                     soundtrack.pause(t)

@@ -49,6 +49,7 @@ _SOUND: frozenset[type] = frozenset(
         effects.PlayAudio,
         effects.MovePlayout,
         effects.ClearPlayout,
+        effects.CutPlayout,
     }
 )
 #: What everything after it depends on.

@@ -114,6 +114,8 @@ class Measure:
             case effects.ClearPlayout():
                 self._clears.append(now)
                 timeline.clear(max(what.heard_until, now))
+            case effects.CutPlayout():
+                timeline.clear(max(what.heard_until, now))
 
     def figures(self, call: SimulatedCall) -> Figures:
         found = Figures(refused=self._refused)

@@ -370,8 +370,8 @@ class SimulatedCall:
             case effects.PingTelephony(name):
                 pong = partial(self.happened, events.PingAnswered(name))
                 self._telephony_line.ping(pong, self.surroundings.pong_seconds)
-            case effects.PauseRecording() | effects.ResumeRecording() | effects.MovePlayout():
-                pass  # for whoever keeps it, and sees it by observing
+            case _ if isinstance(effect, effects.ToRecorder):
+                pass  # who sees it by observing
             case effects.ConfigureCall():
                 self.world.at(self.world.now, self._conduct)
             case effects.DeliverDigits():

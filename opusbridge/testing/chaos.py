@@ -108,7 +108,7 @@ class Recording:
                 self._timeline.agent(_pcm(what.audio), max(what.starts_at, now), what.follows)
             case effects.MovePlayout() if self._timeline is not None:
                 self._timeline.move(what.by_seconds)
-            case effects.ClearPlayout() if self._timeline is not None:
+            case effects.ClearPlayout() | effects.CutPlayout() if self._timeline is not None:
                 self._timeline.clear(max(what.heard_until, now))
             case effects.EndCall():
                 self._ended_at = now

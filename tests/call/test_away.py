@@ -146,6 +146,8 @@ def test_what_he_did_not_hear_is_cut_without_a_word_to_a_line_that_is_gone() -> 
 
     found = call.handle(events.CallerHungUp("caller-hung-up"), LEFT)
     assert sounds(found) == []
+    (cut,) = (one for one in found if isinstance(one, effects.CutPlayout))
+    assert cut.heard_until == pytest.approx(LEFT, abs=0.1)
     assert effects.CancelResponse("resp_1") in found
     assert any(isinstance(one, effects.TruncateItem | effects.DeleteItem) for one in found)
 

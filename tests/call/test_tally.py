@@ -216,6 +216,18 @@ def test_an_answer_cleared_before_its_first_sound_was_never_heard() -> None:
     assert turn(tally)["first_audio_to_heard"] is None
 
 
+def test_nor_was_one_whose_line_left_us_before_that() -> None:
+    tally = shown(
+        (5.0, events.TurnCommitted("item_1")),
+        (5.0, effects.CreateResponse("request-1")),
+        (5.0, BEGUN),
+        (6.0, played(7.0)),
+        (6.5, effects.CutPlayout(6.55)),
+    )
+
+    assert turn(tally)["first_audio_to_heard"] is None
+
+
 def test_an_answer_that_waits_for_the_ear_when_the_call_ends_was_never_heard() -> None:
     tally = shown(
         (5.0, events.TurnCommitted("item_1")),

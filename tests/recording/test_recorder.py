@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from opusbridge import effects, events
 from opusbridge.audio.formats import Transcoder
-from opusbridge.effects import ClearPlayout, MovePlayout, Note, PlayAudio
+from opusbridge.effects import ClearPlayout, CutPlayout, MovePlayout, Note, PlayAudio
 from opusbridge.events import CallerSpoke
 from opusbridge.recording.reading import read_flight
 from opusbridge.recording.recorder import CallRecorder
@@ -155,6 +155,20 @@ async def test_what_was_not_heard_when_the_call_ended_is_not_in_the_recording(
     assert len(left) == 2 * rate
     assert not loud(right, rate, 0, 0.5)
     assert loud(right, rate, 1.99, 2.0)
+
+
+async def test_nor_is_what_was_not_heard_when_the_callers_line_left_us(
+    tmp_path: Path, writer: Writer
+) -> None:
+    call = recorder(tmp_path, PCMU_8K, writer)
+    call.observe(PlayAudio(Audio.of(b"\x00" * 32_000, PCMU_8K), START + 0.5), START + 0.5)
+    call.observe(CutPlayout(START + 0.95), START + 0.9)
+    call.finish({}, {}, START + 2.0)
+    await call.closed()
+
+    rate, _, right = voices(tmp_path / "recording.wav")
+    assert loud(right, rate, 0.9, 0.94)
+    assert not loud(right, rate, 0.955, 2.0)
 
 
 async def written(writer: Writer) -> None:
