@@ -13,9 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 from opusbridge.bridge.audiocodes_dial import DialOutError
@@ -23,8 +22,8 @@ from opusbridge.bridge.summary import shown_ending
 from opusbridge.bridge.twilio_rest import TwilioRestError
 from opusbridge.errors import REASONS, Ending, ending
 from opusbridge.logs import Log, places
-from opusbridge.tools.workers import Workers
 from opusbridge.web.access import DRAINING, FULL, Refusal
+from opusbridge.web.bookkeeper import Bookkeeper
 from opusbridge.web.calls import RECENT_CALLS, Calls
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
 
@@ -46,17 +45,8 @@ CALLING_IN = 5
 #: Seconds between looks at whether the file names calls of more than a day ago.
 FORGET_SECONDS = 3600.0
 
-#: Seconds for which the end of a call waits until it is written down.
-END_WRITTEN_SECONDS = 1.0
-
 #: Seconds in which what is just being asked or written is waited for when the process ends.
 LAST_SECONDS = 1.0
-
-#: A thread of its own, which nobody waits for: a disk that stands still keeps neither the
-#: process from ending nor a call.
-DISK = Workers(most=1, name="opusbridge-orders", gives_way=False)
-
-T = TypeVar("T")
 
 NO_PROVIDER = Refusal(422, "not-set-up")
 KEY_REUSED = Refusal(409, "key-used-for-another-call")
@@ -108,7 +98,7 @@ class Outbound:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """``wall_clock`` is in seconds since 1970; ``pause`` waits that many seconds."""
-        self._calls, self._journal, self._dials, self._caps = calls, journal, dials, caps
+        self._calls, self._books, self._dials, self._caps = calls, Bookkeeper(journal), dials, caps
         self._hang_ups = hang_ups
         self._wall_clock, self._pause = wall_clock, pause
         self._orders: dict[str, Order] = {}
@@ -121,7 +111,6 @@ class Outbound:
         """The file still has orders that we have forgotten."""
         self._one_at_a_time = asyncio.Lock()
         self._asking: set[asyncio.Task[None]] = set()
-        self._writing: set[asyncio.Task[None]] = set()
         self._tasks: asyncio.TaskGroup | None = None
 
     @asynccontextmanager
@@ -130,7 +119,7 @@ class Outbound:
         call that was ordered may come all the same, as where nobody answers."""
         since = self._wall_clock() - DAY_SECONDS
         try:
-            self._orders, ended = await _on_disk(partial(self._journal.read, since))
+            self._orders, ended = await self._books.read(since)
         except OSError as error:
             log.error("the calls placed before cannot be read", raised=places(error))
             ended = {}
@@ -141,7 +130,7 @@ class Outbound:
             forgetting = self._tasks.create_task(self._forget_on_disk())
             yield
             forgetting.cancel()
-            if left := self._asking | self._writing:
+            if left := self._asking | self._books.writing:
                 await asyncio.wait(left, timeout=LAST_SECONDS)
             for asking in self._asking:
                 log.warning("the process ends: the call may come", call_id=asking.get_name())
@@ -170,7 +159,7 @@ class Outbound:
             if refusal is not None:
                 return refusal
             try:
-                await _on_disk(partial(self._journal.ordered, order))
+                await self._books.ordered(order)
             except OSError as error:
                 log.error("an order cannot be written down", raised=places(error))
                 return NOT_KEPT
@@ -235,7 +224,7 @@ class Outbound:
                 if not self._forgotten_here_alone:
                     continue
                 try:
-                    await _on_disk(partial(self._journal.read, since))
+                    await self._books.read(since)
                     self._forgotten_here_alone = False
                 except OSError as error:
                     log.error("old orders cannot be taken out of the file", raised=places(error))
@@ -327,8 +316,7 @@ class Outbound:
         return None
 
     async def ended(self, call_id: str, how: Ending) -> None:
-        """The first end counts. Returns when it is written down, or the disk takes too long:
-        then it is when that goes on."""
+        """The first end counts. Returns when it is written down, or the disk takes too long."""
         call_id = self._came_as.get(call_id, call_id)
         progress = self._progress.get(call_id)
         if progress is None or progress.how is not None:
@@ -336,18 +324,7 @@ class Outbound:
         if progress.hanging_up and self._calls.describe(call_id) is None:
             how = ending("hung-up-by-operator")
         progress.how = how
-        writing = asyncio.create_task(self._write_end(call_id, how.reason))
-        self._writing.add(writing)
-        writing.add_done_callback(self._writing.discard)
-        await asyncio.wait({writing}, timeout=END_WRITTEN_SECONDS)
-        if not writing.done():
-            log.warning("the disk is slow: the end of an order is not written down yet")
-
-    async def _write_end(self, call_id: str, reason: str) -> None:
-        try:
-            await _on_disk(partial(self._journal.ended, call_id, reason))
-        except OSError as error:
-            log.error("the end of an order cannot be written down", raised=places(error))
+        await self._books.ended(call_id, how.reason)
 
     def describe(self, call_id: str) -> dict[str, Any] | None:
         """A call for the operator, placed by us or not; ``None`` if there is none."""
@@ -390,8 +367,3 @@ class Outbound:
         told = (self.describe(call_id) for call_id in gone)
         over = (one for one in told if one is not None and one["state"] == "ended")
         return list(islice(over, RECENT_CALLS))
-
-
-async def _on_disk(work: Callable[[], T]) -> T:
-    found: T = await DISK.result(DISK.submit("orders", work))
-    return found

@@ -19,6 +19,7 @@ from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
 from opusbridge.sim.switchboard import Switchboard
+from opusbridge.web import bookkeeper
 from opusbridge.web import outbound as room
 from opusbridge.web.calls import Calls
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
@@ -251,7 +252,7 @@ def an_outbound(journal: Journal, provider: Provider) -> Outbound:
 async def test_a_disk_that_stands_still_does_not_keep_an_ended_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "END_WRITTEN_SECONDS", 0.02)
+    monkeypatch.setattr(bookkeeper, "END_WRITTEN_SECONDS", 0.02)
     journal, goes_on = Journal(tmp_path / "outbound.jsonl"), threading.Event()
     write = journal.ended
 
@@ -268,7 +269,7 @@ async def test_a_disk_that_stands_still_does_not_keep_an_ended_call(
                 await outbound.ended(call_id, ending("not-answered"))
             told = outbound.describe(call_id)
             goes_on.set()
-            await asyncio.wait(outbound._writing)
+            await asyncio.wait(outbound._books.writing)
     finally:
         goes_on.set()
 

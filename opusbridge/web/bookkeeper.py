@@ -1,0 +1,59 @@
+"""Writes down what is ordered and what becomes of it, by a thread that nobody waits for.
+
+A disk that stands still keeps neither the process from ending nor a call.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from opusbridge.logs import Log, places
+from opusbridge.tools.workers import Workers
+from opusbridge.web.journal import Journal, Order
+
+log = Log("opusbridge.web")
+
+#: Seconds for which the end of a call waits until it is written down.
+END_WRITTEN_SECONDS = 1.0
+
+#: One thread: what is to be written is so in its order.
+DISK = Workers(most=1, name="opusbridge-orders", gives_way=False)
+
+T = TypeVar("T")
+
+
+class Bookkeeper:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.writing: set[asyncio.Task[None]] = set()
+        """What is not on the disk yet."""
+
+    async def read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
+        """As :meth:`Journal.read`."""
+        return await _on_disk(partial(self._journal.read, since))
+
+    async def ordered(self, order: Order) -> None:
+        """On the disk when this returns. Raises ``OSError``: then do not place it."""
+        await _on_disk(partial(self._journal.ordered, order))
+
+    async def ended(self, call_id: str, reason: str) -> None:
+        """Returns when it is written down, or the disk takes too long: then it is when that
+        goes on."""
+        writing = asyncio.create_task(self._ended(call_id, reason))
+        self.writing.add(writing)
+        writing.add_done_callback(self.writing.discard)
+        await asyncio.wait({writing}, timeout=END_WRITTEN_SECONDS)
+        if not writing.done():
+            log.warning("the disk is slow: the end of an order is not written down yet")
+
+    async def _ended(self, call_id: str, reason: str) -> None:
+        try:
+            await _on_disk(partial(self._journal.ended, call_id, reason))
+        except OSError as error:
+            log.error("the end of an order cannot be written down", raised=places(error))
+
+
+async def _on_disk(work: Callable[[], T]) -> T:
+    found: T = await DISK.result(DISK.submit("orders", work))
+    return found
