@@ -4,7 +4,7 @@ A disk that stands still keeps neither the process from ending nor a call.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from typing import TypeVar
 
@@ -32,6 +32,10 @@ class Bookkeeper:
     async def read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
         """As :meth:`Journal.read`."""
         return await _on_disk(partial(self._journal.read, since))
+
+    async def forget(self, since: float, but: Container[str]) -> None:
+        """As :meth:`Journal.forget`."""
+        await _on_disk(partial(self._journal.forget, since, but))
 
     async def ordered(self, order: Order) -> None:
         """On the disk when this returns. Raises ``OSError``: then do not place it."""

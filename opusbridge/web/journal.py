@@ -5,7 +5,7 @@ So a restart neither places a call again nor forgets how many were placed today.
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,14 +60,23 @@ class Journal:
         """The orders since then by ``call_id``, and how those that ended did.
 
         A line that was half written when the power went is no order: nothing was dialled for
-        it. Older ones are taken out of the file.
+        it. Older ones are taken out of the file, unless that cannot be done now: then
+        :meth:`forget` them later. Raises ``OSError``: then what is in it is not known.
         """
-        if not self._path.exists():
+        if not self._is_there():
             return {}, {}
         with self._alone() as others_wait:
-            found = self._read(since)
+            orders, ended, lines = self._read(since)
+            with suppress(OSError):
+                self._rewrite(orders, ended, lines)
             self._sweep(0.0 if others_wait else PART_SECONDS)
-            return found
+            return orders, ended
+
+    def forget(self, since: float, but: Container[str]) -> None:
+        """Take older ones out of the file, except those with these ids. Raises ``OSError``."""
+        if self._is_there():
+            with self._alone():
+                self._rewrite(*self._read(since, but))
 
     def ordered(self, order: Order) -> None:
         """On the disk when this returns. Raises ``OSError``: then do not place it."""
@@ -94,7 +103,17 @@ class Journal:
                 others_wait = False
             yield others_wait
 
-    def _read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
+    def _is_there(self) -> bool:
+        try:
+            self._path.stat()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _read(
+        self, since: float, but: Container[str] = ()
+    ) -> tuple[dict[str, Order], dict[str, str], int]:
+        """The orders, how they ended, and how many lines the file has."""
         orders: dict[str, Order] = {}
         ended: dict[str, str] = {}
         lines = self._lines()
@@ -102,12 +121,10 @@ class Journal:
             match line:
                 case {"call_id": str(call_id), "ended": str(reason)} if call_id in orders:
                     ended[call_id] = reason
-                case {"call_id": str(call_id), "at": float(at)} if at >= since:
+                case {"call_id": str(call_id), "at": float(at)} if at >= since or call_id in but:
                     with suppress(ValidationError):  # of another version
                         orders[call_id] = _ORDER.validate_python(line)
-        if len(orders) + len(ended) < len(lines):
-            self._rewrite(orders.values(), ended)
-        return orders, ended
+        return orders, ended, len(lines)
 
     def _lines(self) -> list[Any]:
         """``None`` for one that cannot be read."""
@@ -133,8 +150,11 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
 
-    def _rewrite(self, orders: Iterable[Order], ended: dict[str, str]) -> None:
-        lines = [orjson.dumps(asdict(order)) for order in orders]
+    def _rewrite(self, orders: dict[str, Order], ended: dict[str, str], before: int) -> None:
+        """With these alone, if there were more lines."""
+        if len(orders) + len(ended) == before:
+            return
+        lines = [orjson.dumps(asdict(order)) for order in orders.values()]
         lines += [
             orjson.dumps({"call_id": call_id, "ended": reason}) for call_id, reason in ended.items()
         ]

@@ -107,8 +107,10 @@ class Outbound:
         """The telephony sides of live calls that may be ours, and have not started."""
         self._came_as: dict[str, str] = {}
         """The order of a call that has another id than it."""
-        self._forgotten_here_alone = False
-        """The file still has orders that we have forgotten."""
+        self._recalled = False
+        """What was placed before this process is known."""
+        self._forgotten_here_alone = True
+        """The file may still have orders that we have forgotten."""
         self._one_at_a_time = asyncio.Lock()
         self._asking: set[asyncio.Task[None]] = set()
         self._tasks: asyncio.TaskGroup | None = None
@@ -117,16 +119,8 @@ class Outbound:
     async def running(self) -> AsyncIterator[None]:
         """Calls can be placed inside. In the end what is just being asked has a second more: a
         call that was ordered may come all the same, as where nobody answers."""
-        since = self._wall_clock() - DAY_SECONDS
-        try:
-            self._orders, ended = await self._books.read(since)
-        except OSError as error:
-            log.error("the calls placed before cannot be read", raised=places(error))
-            ended = {}
-        self._progress = {call_id: _Progress() for call_id in self._orders}
-        for call_id, reason in ended.items():
-            self._progress[call_id].how = ending(reason if reason in REASONS else "unknown")
         async with asyncio.TaskGroup() as self._tasks:
+            await self._recall()
             forgetting = self._tasks.create_task(self._forget_on_disk())
             yield
             forgetting.cancel()
@@ -135,6 +129,20 @@ class Outbound:
             for asking in self._asking:
                 log.warning("the process ends: the call may come", call_id=asking.get_name())
                 asking.cancel()
+
+    async def _recall(self) -> bool:
+        """Whether what was placed before could be read."""
+        since = self._wall_clock() - DAY_SECONDS
+        try:
+            self._orders, ended = await self._books.read(since)
+        except OSError as error:
+            log.error("the calls placed before cannot be read", raised=places(error))
+            return False
+        self._progress = {call_id: _Progress() for call_id in self._orders}
+        for call_id, reason in ended.items():
+            self._progress[call_id].how = ending(reason if reason in REASONS else "unknown")
+        self._recalled = True
+        return True
 
     # --- Placing ------------------------------------------------------------------------
 
@@ -151,6 +159,8 @@ class Outbound:
         now = self._wall_clock()
         order = Order(uuid4().hex, telephony, to, from_, machine_detection, key, now)
         async with self._one_at_a_time:
+            if not (self._recalled or await self._recall()):
+                return NOT_KEPT  # it may have been placed already
             self._forget(now - DAY_SECONDS)
             known = self._by_key(key)
             if known is not None:
@@ -224,7 +234,7 @@ class Outbound:
                 if not self._forgotten_here_alone:
                     continue
                 try:
-                    await self._books.read(since)
+                    await self._books.forget(since, self._orders)
                     self._forgotten_here_alone = False
                 except OSError as error:
                     log.error("old orders cannot be taken out of the file", raised=places(error))

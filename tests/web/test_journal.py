@@ -48,6 +48,55 @@ def test_what_is_older_than_a_day_is_forgotten_on_the_disk_too(tmp_path: Path) -
     assert b"call-1" not in path.read_bytes()
 
 
+def a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is put in another file's place any more."""
+
+    def full(path: Path, target: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+
+
+def test_what_cannot_be_taken_out_of_the_file_now_costs_none_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "outbound.jsonl"
+    journal = Journal(path)
+    journal.ordered(ORDER)
+    journal.ordered(replace(ORDER, call_id="call-2", at=5000.0))
+    with monkeypatch.context() as disk:
+        a_full_disk(disk)
+        orders, _ = journal.read(4000.0)
+        with pytest.raises(OSError, match="No space"):
+            journal.forget(4000.0, ())
+    before = path.read_bytes()
+    journal.forget(4000.0, ())
+
+    assert list(orders) == ["call-2"]
+    assert b"call-1" in before
+    assert b"call-1" not in path.read_bytes()
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(path: Path, **how: bool) -> os.stat_result:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    journal = Journal(tmp_path / "outbound.jsonl")
+    journal.ordered(ORDER)
+    monkeypatch.setattr(Path, "stat", stale)
+
+    with pytest.raises(OSError, match="Stale"):
+        journal.read(0.0)
+
+
+def test_what_was_never_written_needs_no_forgetting(tmp_path: Path) -> None:
+    Journal(tmp_path / "outbound.jsonl").forget(0.0, ())
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_lost_that_is_written_while_old_ones_are_taken_out(tmp_path: Path) -> None:
     path = tmp_path / "outbound.jsonl"
     journal, numbers = Journal(path), range(30)

@@ -381,6 +381,25 @@ async def test_what_cannot_be_written_down_is_not_placed(tmp_path: Path) -> None
     assert provider.orders == []
 
 
+async def test_what_was_placed_before_is_known_before_anything_else_is_placed(
+    tmp_path: Path,
+) -> None:
+    provider, path, aside = Provider(CALL), tmp_path / "outbound.jsonl", tmp_path / "aside"
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        first = await place(server, **WISH, idempotency_key="k")
+    path.rename(aside)
+    path.mkdir()  # a disk that cannot be read for a while
+    async with a_house(tmp_path, {"twilio": provider}) as server:
+        meanwhile = await place(server, **WISH, idempotency_key="k")
+        path.rmdir()
+        aside.rename(path)
+        again = await place(server, **WISH, idempotency_key="k")
+
+    assert (meanwhile.status_code, meanwhile.json()["error"]) == (503, "cannot-be-written-down")
+    assert again.json() == first.json()
+    assert len(provider.orders) == 1
+
+
 @pytest.mark.parametrize("refused", [TwilioRestError("place a call", 400), DialOutError(403)])
 async def test_an_order_that_the_provider_refuses_has_ended(
     tmp_path: Path, refused: TwilioRestError | DialOutError
