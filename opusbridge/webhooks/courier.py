@@ -3,6 +3,8 @@
 What is to be told is on the disk before it is sent, and is taken away when the server has
 said that it has it; so a crash, a restart or a server that is away for a night costs nothing.
 One that does not answer is asked again with growing pauses, and after those at the next start.
+What a full disk does not take is sent all the same, with the same pauses, and put there once there
+is room.
 A message keeps its id, by which a server knows one that it has had already.
 """
 
@@ -38,7 +40,8 @@ AT_ONCE = 4
 #: next start are dropped, then those of an earlier process, the oldest first; where there are
 #: none, the newest.
 MOST_KEPT = 10_000
-#: Messages in memory that a disk which stands still has not taken yet; more are dropped.
+#: Messages in memory alone, since a disk that stands still or is full has not taken them yet; more
+#: are dropped.
 MOST_UNWRITTEN = 1_000
 #: Seconds to send what the last calls left, when the process ends; the rest is for the next.
 LAST_SECONDS = 2.0
@@ -85,6 +88,9 @@ class Courier:
         self._inherited: dict[str, None] = {}
         """Of those that are kept, what an earlier process left, the oldest first."""
         self._unwritten: set[str] = set()
+        """On their way to the disk."""
+        self._homeless: dict[str, bytes] = {}
+        """What the disk would not take: it is in memory alone."""
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
@@ -107,14 +113,19 @@ class Courier:
                 await _done(self._under_way.values(), LAST_SECONDS)
             finally:
                 self._ending = True
-            for name in self._under_way.keys() - self._unwritten:
-                self._under_way[name].cancel()
+            bringing = [self._under_way[name] for name in self._under_way.keys() - self._unwritten]
+            for task in bringing:
+                task.cancel()
+            await _done(bringing, LAST_WRITTEN_SECONDS)
+            for name, body in self._homeless.items():
+                self._begin(name, body)  # to be written down once more
             await _done(self._under_way.values(), LAST_WRITTEN_SECONDS)
             for task in self._under_way.values():
                 task.cancel()
-        self._kept -= self._unwritten
-        if self._unwritten:
-            log.error("webhooks lost: the disk does not take them", lost=len(self._unwritten))
+        lost = self._unwritten | self._homeless.keys()
+        self._kept -= lost
+        if lost:
+            log.error("webhooks lost: the disk does not take them", lost=len(lost))
         if self.waiting:
             log.warning("webhooks wait for the next start", waiting=self.waiting)
 
@@ -122,17 +133,18 @@ class Courier:
         """``body`` under the id ``name``, to be written down and sent. Nobody waits for that,
         unless this is no longer at work: then it is written down for the next start.
 
-        Raises ``ValueError`` for an id that is no plain name. A disk that cannot be written is
-        told; then there is one attempt less.
+        Raises ``ValueError`` for an id that is no plain name.
         """
         if not _ID.fullmatch(name):
             raise ValueError("not an id: 1 to 128 letters, digits, '-', '_' or '.' are allowed")
         crowded = self.waiting >= MOST_KEPT and not (self._given_up or self._inherited)
-        if crowded or len(self._unwritten) >= MOST_UNWRITTEN:
+        if crowded or len(self._unwritten) + len(self._homeless) >= MOST_UNWRITTEN:
             log.error("webhook dropped: too many wait", delivery=name, waiting=self.waiting)
         elif self._ending:
             self._kept.add(name)
             await self._written(name, body)
+            if name in self._homeless:
+                self._no_longer_kept(name)
         else:
             self._unwritten.add(name)
             self._begin(name, body)
@@ -158,35 +170,37 @@ class Courier:
 
     async def _carry(self, name: str, body: bytes | None) -> None:
         try:
-            if body is not None and not await self._written(name, body):
-                await self._attempt(name, body)
-            elif not self._ending:
+            if body is not None:
+                await self._written(name, body)
+            if not self._ending:
                 await self._bring(name)
         except Exception as error:  # noqa: BLE001  # one message's must not cost all the others
-            why = places(error)
-            log.error("webhook broke: kept for the next start", delivery=name, raised=why)
+            log.error("webhook broke", delivery=name, raised=places(error))
             self._give_up(name)
 
-    async def _written(self, name: str, body: bytes) -> bool:
+    async def _written(self, name: str, body: bytes) -> None:
+        """On the disk, or homeless."""
         try:
             await self._make_room()
             await _on_disk(partial(self._write, name, body))
         except OSError as error:
-            log.error("webhook cannot be kept", raised=places(error))
-            self._no_longer_kept(name)
-            kept = False
+            if name not in self._homeless:  # told once
+                log.error("webhook cannot be kept", delivery=name, raised=places(error))
+            self._homeless[name] = body
         else:
-            kept = True
+            self._homeless.pop(name, None)
         self._unwritten.discard(name)  # unless it was cancelled
-        return kept
 
     async def _bring(self, name: str) -> None:
         for seconds in (*PAUSES_SECONDS, None):
             async with self._slots:
                 try:
-                    body = await _on_disk(self._path(name).read_bytes)
+                    body = self._homeless.get(name)
+                    if body is None:
+                        body = await _on_disk(self._path(name).read_bytes)
                     if await self._attempt(name, body):
-                        await _on_disk(partial(self._path(name).unlink, missing_ok=True))
+                        if name not in self._homeless:
+                            await _on_disk(partial(self._path(name).unlink, missing_ok=True))
                         self._no_longer_kept(name)
                         return
                 except FileNotFoundError:  # another process has brought it, or somebody took it
@@ -198,16 +212,22 @@ class Courier:
                     return
             if seconds is not None:
                 await self._pause(seconds)
-        log.error("webhook not taken: kept for the next start", delivery=name)
+            if name in self._homeless:
+                await self._written(name, self._homeless[name])
         self._give_up(name)
 
     def _give_up(self, name: str) -> None:
+        if name in self._homeless:
+            log.error("webhook lost: neither the server takes it nor the disk", delivery=name)
+        else:
+            log.error("webhook not taken: kept for the next start", delivery=name)
+            self._given_up[name] = None
         self._no_longer_kept(name)
-        self._given_up[name] = None
 
     def _no_longer_kept(self, name: str) -> None:
         self._kept.discard(name)
         self._inherited.pop(name, None)
+        self._homeless.pop(name, None)
 
     async def _attempt(self, name: str, body: bytes) -> bool:
         headers = {

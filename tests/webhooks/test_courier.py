@@ -243,14 +243,90 @@ async def test_what_an_earlier_process_left_and_was_brought_makes_no_more_room(
         assert left_in(tmp_path) == ["call-2.json"]
 
 
-async def test_a_disk_that_cannot_be_written_costs_the_second_attempt_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("answers", [[200], [500, 404, 200]])
+async def test_a_disk_that_cannot_be_written_costs_no_attempt(
+    answers: list[int], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    structlog.reset_defaults()
+    async with listening(*answers) as listener:
+        carrying = a_courier(listener, tmp_path / "file" / "webhooks")
+        with capture_logs() as lines:
+            async with carrying.at_work():
+                await carrying.leave("call-1", BODY)
+
+    assert [body for _, body in listener.heard] == [BODY] * len(answers)
+    assert listener.pauses == list(PAUSES_SECONDS[: len(answers) - 1])
+    assert carrying.waiting == 0
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == [
+        "webhook cannot be kept"
+    ]
+
+
+async def test_what_neither_the_server_takes_nor_the_disk_is_lost_and_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    structlog.reset_defaults()
+    async with listening(503) as listener:
+        carrying = a_courier(listener, tmp_path / "file" / "webhooks")
+        with capture_logs() as lines:
+            async with carrying.at_work():
+                await carrying.leave("call-1", BODY)
+
+    assert len(listener.heard) == 1 + len(PAUSES_SECONDS)
+    assert carrying.waiting == 0
+    assert lines[-1]["event"].startswith("webhook lost")
+
+
+async def test_a_disk_that_has_room_again_keeps_what_nobody_takes(tmp_path: Path) -> None:
+    (tmp_path / "webhooks").write_bytes(b"")
+    async with listening(503) as listener:
+        carrying = a_courier(listener, tmp_path / "webhooks")
+
+        async def make_room(seconds: float) -> None:
+            (tmp_path / "webhooks").unlink(missing_ok=True)
+            carrying._pause = listener.pause
+
+        carrying._pause = make_room
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+
+        assert len(listener.heard) == 1 + len(PAUSES_SECONDS)
+        assert left_in(tmp_path / "webhooks") == ["call-1.json"]
+        assert carrying.waiting == 1
+
+
+@pytest.mark.parametrize("has_room", [False, True])
+async def test_what_the_disk_did_not_take_is_offered_to_it_once_more_in_the_end(
+    has_room: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "LAST_SECONDS", 0.05)
+    (tmp_path / "webhooks").write_bytes(b"")
+    structlog.reset_defaults()
+    async with listening(503) as listener:
+        carrying = a_courier(listener, tmp_path / "webhooks", patient=True)
+        with capture_logs() as lines:
+            async with carrying.at_work():
+                await carrying.leave("call-1", BODY)
+                await until(lambda: len(listener.pauses) == 1)
+                if has_room:
+                    (tmp_path / "webhooks").unlink()
+
+    assert carrying.waiting == has_room
+    lost = [line["lost"] for line in lines if line["event"].startswith("webhooks lost")]
+    assert lost == ([] if has_room else [1])
+    if has_room:
+        assert left_in(tmp_path / "webhooks") == ["call-1.json"]
+
+
+async def test_what_comes_after_the_end_and_the_disk_does_not_take_is_lost(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     async with listening(200) as listener:
         carrying = a_courier(listener, tmp_path / "file" / "webhooks")
         async with carrying.at_work():
-            await carrying.leave("call-1", BODY)
+            pass
+        await carrying.leave("call-1", BODY)
 
-        assert [body for _, body in listener.heard] == [BODY]
+    assert (listener.heard, carrying.waiting) == ([], 0)
 
 
 async def test_a_message_that_was_taken_away_is_forgotten(tmp_path: Path) -> None:
@@ -318,7 +394,10 @@ async def test_a_message_that_breaks_is_told_and_costs_no_other(tmp_path: Path) 
 
         assert len(listener.heard) == 1
         assert left_in(tmp_path) == ["call-1.json"]
-        assert lines[0]["event"] == "webhook broke: kept for the next start"
+        assert [line["event"] for line in lines[:2]] == [
+            "webhook broke",
+            "webhook not taken: kept for the next start",
+        ]
         assert not any("10.0.0.300" in str(line) for line in lines)
 
 
