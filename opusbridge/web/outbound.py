@@ -3,7 +3,7 @@
 A call is placed at most once: it is written down before the provider is asked, the provider is
 asked once, and a key that was used already leads to the call it was used for. When nobody
 answered our asking, or only a server in trouble, the call may come all the same: it is then known
-by its id.
+by its id. How old an order is, is told by a clock that nobody sets.
 """
 
 import asyncio
@@ -75,6 +75,8 @@ class Caps:
 
 @dataclass(slots=True)
 class _Progress:
+    placed_at: float
+    """By the clock that nobody sets."""
     provider_call_id: str = ""
     picked_up: bool = False
     hanging_up: bool = False
@@ -95,12 +97,14 @@ class Outbound:
         hang_ups: Mapping[str, HangUp],
         *,
         wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``wall_clock`` is in seconds since 1970; ``pause`` waits that many seconds."""
+        """``wall_clock`` is in seconds since 1970, ``clock`` in seconds and never goes back;
+        ``pause`` waits that many seconds."""
         self._calls, self._books, self._dials, self._caps = calls, Bookkeeper(journal), dials, caps
         self._hang_ups = hang_ups
-        self._wall_clock, self._pause = wall_clock, pause
+        self._wall_clock, self._clock, self._pause = wall_clock, clock, pause
         self._orders: dict[str, Order] = {}
         self._progress: dict[str, _Progress] = {}
         self._unsettled: dict[str, str] = {}
@@ -132,13 +136,18 @@ class Outbound:
 
     async def _recall(self) -> bool:
         """Whether what was placed before could be read."""
-        since = self._wall_clock() - DAY_SECONDS
+        now, wall_now = self._clock(), self._wall_clock()
+        since = wall_now - DAY_SECONDS
         try:
             self._orders, ended = await self._books.read(since)
         except OSError as error:
             log.error("the calls placed before cannot be read", raised=places(error))
             return False
-        self._progress = {call_id: _Progress() for call_id in self._orders}
+        self._progress = {
+            # One of the future was placed when the clock was wrong.
+            call_id: _Progress(now - max(0.0, wall_now - order.at))
+            for call_id, order in self._orders.items()
+        }
         for call_id, reason in ended.items():
             self._progress[call_id].how = ending(reason if reason in REASONS else "unknown")
         self._recalled = True
@@ -161,7 +170,7 @@ class Outbound:
         async with self._one_at_a_time:
             if not (self._recalled or await self._recall()):
                 return NOT_KEPT  # it may have been placed already
-            self._forget(now - DAY_SECONDS)
+            self._forget()
             known = self._by_key(key)
             if known is not None:
                 return known.call_id if known.same_wish(order) else KEY_REUSED
@@ -174,7 +183,7 @@ class Outbound:
                 log.error("an order cannot be written down", raised=places(error))
                 return NOT_KEPT
             self._orders[order.call_id] = order
-            self._progress[order.call_id] = _Progress()
+            self._progress[order.call_id] = _Progress(self._clock())
         assert self._tasks is not None, "the server is not running"
         asking = self._tasks.create_task(self._dial(order), name=order.call_id)
         self._asking.add(asking)
@@ -206,20 +215,21 @@ class Outbound:
 
     def _ringing(self, telephony: str | None = None) -> list[str]:
         """Those that may still be picked up; whoever has done so takes a place of his own."""
-        since = self._wall_clock() - DIALLING_SECONDS
+        since = self._clock() - DIALLING_SECONDS
         return [
             call_id
-            for call_id, order in self._orders.items()
-            if order.at >= since
-            and telephony in (None, order.telephony)
-            and not self._progress[call_id].picked_up
-            and self._progress[call_id].how is None
+            for call_id, progress in self._progress.items()
+            if progress.placed_at >= since
+            and telephony in (None, self._orders[call_id].telephony)
+            and not progress.picked_up
+            and progress.how is None
             and self._calls.describe(call_id) is None
         ]
 
-    def _forget(self, before: float) -> None:
-        for call_id, order in list(self._orders.items()):
-            if order.at < before:
+    def _forget(self) -> None:
+        before = self._clock() - DAY_SECONDS
+        for call_id, progress in list(self._progress.items()):
+            if progress.placed_at < before:
                 del self._orders[call_id], self._progress[call_id]
                 self._forgotten_here_alone = True
         self._came_as = {own: of for own, of in self._came_as.items() if of in self._orders}
@@ -230,13 +240,13 @@ class Outbound:
             await self._pause(FORGET_SECONDS)
             since = self._wall_clock() - DAY_SECONDS
             async with self._one_at_a_time:
-                self._forget(since)
+                self._forget()
                 if not self._forgotten_here_alone:
                     continue
                 try:
                     await self._books.forget(since, self._orders)
                     self._forgotten_here_alone = False
-                except OSError as error:
+                except Exception as error:  # noqa: BLE001  # nor may it end all the others' calls
                     log.error("old orders cannot be taken out of the file", raised=places(error))
 
     async def _dial(self, order: Order) -> None:
@@ -251,8 +261,8 @@ class Outbound:
         except Exception as error:  # noqa: BLE001  # one order's must not cost all the others
             log.error("placing a call broke", call_id=order.call_id, raised=places(error))
             return
-        progress = self._progress[order.call_id]
-        progress.provider_call_id = progress.provider_call_id or provider_call_id or ""
+        if (progress := self._progress.get(order.call_id)) is not None:
+            progress.provider_call_id = progress.provider_call_id or provider_call_id or ""
 
     # --- What becomes of it -------------------------------------------------------------
 
@@ -345,7 +355,8 @@ class Outbound:
             return found
         progress = self._progress[call_id]
         how = progress.how
-        if found is None and how is None and self._wall_clock() > order.at + DIALLING_SECONDS:
+        gone = self._clock() > progress.placed_at + DIALLING_SECONDS
+        if found is None and how is None and gone:
             how = ending("unknown")
         told = found or {
             "call_id": call_id,
@@ -362,12 +373,12 @@ class Outbound:
 
     def dialling(self) -> list[dict[str, Any]]:
         """Calls that were placed and are not there yet."""
-        since = self._wall_clock() - DIALLING_SECONDS
+        since = self._clock() - DIALLING_SECONDS
         # Of a day's thousands few can be: to describe them all would be heard in every call.
         found = [
             self.describe(call_id)
-            for call_id, order in self._orders.items()
-            if order.at >= since and self._progress[call_id].how is None
+            for call_id, progress in self._progress.items()
+            if progress.placed_at >= since and progress.how is None
         ]
         return [told for told in found if told is not None and told["state"] == "dialling"]
 

@@ -217,6 +217,7 @@ async def test_numbers_of_yesterday_leave_the_disk_without_a_restart(tmp_path: P
         Caps(0, 0),
         {},
         wall_clock=lambda: now[0],
+        clock=lambda: now[0],
         pause=pause,
     )
     async with outbound.running():
@@ -241,12 +242,68 @@ async def test_numbers_of_yesterday_leave_the_disk_without_a_restart(tmp_path: P
     assert outbound.describe(str(old)) is None
 
 
-def an_outbound(journal: Journal, provider: Provider) -> Outbound:
+def an_outbound(journal: Journal, provider: Provider, **more: Any) -> Outbound:
     def no_bridge(*_: Any) -> Any:
         raise AssertionError("nobody calls")
 
     calls = Calls(no_bridge, no_bridge)
-    return Outbound(calls, journal, {"twilio": provider.dial}, Caps(0, 0), {})
+    return Outbound(calls, journal, {"twilio": provider.dial}, Caps(0, 0), {}, **more)
+
+
+async def test_a_clock_that_is_put_right_makes_no_order_older(tmp_path: Path) -> None:
+    path, wall, hour = tmp_path / "outbound.jsonl", [1000.0], asyncio.Semaphore(0)
+    provider = Provider(CALL)
+    clocks = {"wall_clock": lambda: wall[0], "clock": lambda: 50.0}
+    outbound = an_outbound(Journal(path), provider, **clocks, pause=lambda _: hour.acquire())
+    async with outbound.running():
+        first = str(await outbound.place("twilio", TO, FROM, key="k"))
+        wall[0] += 3 * DAY_SECONDS  # while the provider is being asked
+        again = await outbound.place("twilio", TO, FROM, key="k")
+        found = outbound.dialling()
+        hour.release()
+        async with asyncio.timeout(2.0):
+            while outbound._forgotten_here_alone:  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(0.001)
+
+    assert again == first
+    assert [one["call_id"] for one in found] == [first]
+    assert len(provider.orders) == 1
+    assert first in path.read_text()
+
+
+async def test_what_was_placed_when_the_clock_was_ahead_is_kept_for_a_day(tmp_path: Path) -> None:
+    journal, now = Journal(tmp_path / "outbound.jsonl"), [50.0]
+    journal.ordered(Order("call-1", "twilio", TO, FROM, False, "k", 9000.0))
+    clocks = {"wall_clock": lambda: 1000.0, "clock": lambda: now[0]}
+    outbound = an_outbound(journal, Provider(CALL), **clocks)
+    async with outbound.running():
+        assert await outbound.place("twilio", TO, FROM, key="k") == "call-1"
+        now[0] += DAY_SECONDS + 1.0
+        assert await outbound.place("twilio", TO, FROM, key="k") != "call-1"
+
+
+async def test_old_orders_that_cannot_be_forgotten_for_any_reason_cost_no_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) > 1:
+            tried.set()
+            await asyncio.Event().wait()
+
+    pauses: list[float] = []
+    tried = asyncio.Event()
+    journal = Journal(tmp_path / "outbound.jsonl")
+    monkeypatch.setattr(journal, "forget", no_thread)
+    outbound = an_outbound(journal, Provider(CALL), pause=pause)
+    async with outbound.running(), asyncio.timeout(2.0):
+        with capture_logs() as lines:
+            await tried.wait()
+
+    assert "cannot be taken out" in lines[0]["event"]
 
 
 async def test_a_disk_that_stands_still_does_not_keep_an_ended_call(
