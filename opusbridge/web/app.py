@@ -104,11 +104,11 @@ def assemble(
             async with beside(), outbound.running(), _taking(calls, announcements), lag.watched():
                 yield
         finally:
+            calls.draining = True  # whoever asks is told so, also if it broke
             await on_close()
 
     app = _no_doors(lifespan)
-    app.state.calls = calls
-    app.state.access = access
+    app.state.calls, app.state.access = calls, access
     app.state.sockets = which_sockets(settings)
     _add_telephony(app, telephony)
     _add_live(app, Live(access, calls, outbound, registry, lag))

@@ -19,6 +19,7 @@ import h11
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.lifespan.on import LifespanOn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from opusbridge.config import Settings
@@ -60,7 +61,8 @@ async def serve(
     listening: socket.socket | None = None,
     leave: Callable[[], None] | None = None,
 ) -> None:
-    """Serve until a signal ends it. Raises :class:`ConfigurationError` if it cannot listen.
+    """Serve until a signal ends it. Raises :class:`ConfigurationError` if it cannot listen, and
+    ``SystemExit`` in the end if the service broke: whoever started the process starts it anew.
 
     ``listening`` is from :func:`listen`, for those who must know the port beforehand. ``leave``
     is called, in any thread, where Ctrl-C was pressed again and half a second later there is
@@ -69,6 +71,8 @@ async def serve(
     bound = listen(host, port) if listening is None else listening
     server = Server(app, calls, settings.drain_seconds, leave)
     await server.serve(sockets=[bound])
+    if server.broke:
+        raise SystemExit(1)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -146,6 +150,8 @@ class Server(uvicorn.Server):
         self._told = asyncio.Event()
         self._hurry = asyncio.Event()
         self._interrupts = 0
+        self.broke = False
+        """What the calls need was over before them."""
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -176,8 +182,19 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             ending = tasks.create_task(self._end_calls_when_told())
+            watching = tasks.create_task(self._watch_the_service())
             await super().main_loop()
             ending.cancel()
+            watching.cancel()
+
+    async def _watch_the_service(self) -> None:
+        """uvicorn would serve on: without orders, webhooks and announced calls."""
+        assert isinstance(self.lifespan, LifespanOn)
+        await self.lifespan.shutdown_event.wait()  # which is set in our end only
+        _log.error("the service broke: the process ends")
+        self.broke = True
+        self._hurry.set()
+        self._told.set()
 
     async def _end_calls_when_told(self) -> None:
         await self._told.wait()

@@ -109,6 +109,7 @@ async def test_what_all_calls_share_is_closed_even_if_the_service_breaks() -> No
         async with app.router.lifespan_context(app):
             raise ZeroDivisionError
     assert closed == [True]
+    assert not app.state.calls.welcome
 
 
 # --- Logging ----------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 import asyncio
 import signal
 import socket
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -210,6 +211,48 @@ def test_a_whole_process_serves_until_it_is_told_to_stop() -> None:
     room.run(main())
 
     assert seen == [200, 0]
+
+
+@pytest.mark.slow
+def test_a_process_whose_service_broke_ends_and_says_so() -> None:
+    breaks = asyncio.Event()
+
+    async def broken() -> None:
+        await breaks.wait()
+        raise RuntimeError("can't start new thread")
+
+    @asynccontextmanager
+    async def beside() -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(broken())
+            yield
+
+    async def main() -> None:
+        registry = CollectorRegistry()
+        metrics, calls = Metrics(registry), Calls(nobody, nobody)
+        with room.listen("127.0.0.1", 0) as listening:
+            port = listening.getsockname()[1]
+            app = assemble(
+                settings(),
+                AGENT,
+                host="127.0.0.1",
+                port=port,
+                calls=calls,
+                metrics=metrics,
+                registry=registry,
+                beside=beside,
+            )
+            serving = room.serve(app, calls, settings(), "127.0.0.1", port, listening=listening)
+            async with asyncio.timeout(10.0), asyncio.TaskGroup() as tasks:
+                tasks.create_task(serving)
+                async with httpx2.AsyncClient(trust_env=False, verify=False) as http:
+                    await http.get(f"http://127.0.0.1:{port}/readyz")
+                breaks.set()
+
+    with pytest.raises(SystemExit) as left:
+        room.run(main())
+
+    assert left.value.code == 1
 
 
 async def note(seen: list[int]) -> None:
