@@ -4,7 +4,7 @@ A disk that stands still keeps neither the process from ending nor a call.
 """
 
 import asyncio
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Coroutine
 from functools import partial
 from typing import TypeVar
 
@@ -28,6 +28,7 @@ class Bookkeeper:
         self._journal = journal
         self.writing: set[asyncio.Task[None]] = set()
         """What is not on the disk yet."""
+        self._taking_back: asyncio.Task[None] | None = None
 
     async def read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
         """As :meth:`Journal.read`."""
@@ -38,15 +39,29 @@ class Bookkeeper:
         await _on_disk(partial(self._journal.forget, since, but))
 
     async def ordered(self, order: Order) -> None:
-        """On the disk when this returns. Raises ``OSError``: then do not place it."""
-        await _on_disk(partial(self._journal.ordered, order))
+        """On the disk when this returns. Raises ``OSError``: then do not place it. Nor if this is
+        cancelled: should it get to the disk after all, it is taken back there.
+        """
+        if self._taking_back is not None and not self._taking_back.done():
+            raise TimeoutError("the disk has not taken the last one yet")
+        writing = asyncio.create_task(_on_disk(partial(self._journal.ordered, order)))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            self._taking_back = self._begin(self._take_back(order.call_id, writing))
+            raise
+
+    async def _take_back(self, call_id: str, writing: asyncio.Task[None]) -> None:
+        try:
+            await writing
+            await _on_disk(partial(self._journal.taken_back, call_id))
+        except OSError as error:
+            log.error("an order nobody waits for is not taken back", raised=places(error))
 
     async def ended(self, call_id: str, reason: str) -> None:
         """Returns when it is written down, or the disk takes too long: then it is when that
         goes on."""
-        writing = asyncio.create_task(self._ended(call_id, reason))
-        self.writing.add(writing)
-        writing.add_done_callback(self.writing.discard)
+        writing = self._begin(self._ended(call_id, reason))
         await asyncio.wait({writing}, timeout=END_WRITTEN_SECONDS)
         if not writing.done():
             log.warning("the disk is slow: the end of an order is not written down yet")
@@ -56,6 +71,12 @@ class Bookkeeper:
             await _on_disk(partial(self._journal.ended, call_id, reason))
         except OSError as error:
             log.error("the end of an order cannot be written down", raised=places(error))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        writing = asyncio.create_task(work)
+        self.writing.add(writing)
+        writing.add_done_callback(self.writing.discard)
+        return writing
 
 
 async def _on_disk(work: Callable[[], T]) -> T:

@@ -87,6 +87,11 @@ class Journal:
         with self._alone():
             self._append([{"call_id": call_id, "ended": reason}])
 
+    def taken_back(self, call_id: str) -> None:
+        """As if it had never been ordered: nobody was called, and nobody was told its id."""
+        with self._alone():
+            self._append([{"call_id": call_id, "taken_back": True}])
+
     @contextmanager
     def _alone(self) -> Iterator[bool]:
         """Whether other processes wait, too: not every disk or system can make them."""
@@ -121,6 +126,8 @@ class Journal:
             match line:
                 case {"call_id": str(call_id), "ended": str(reason)} if call_id in orders:
                     ended[call_id] = reason
+                case {"call_id": str(call_id), "taken_back": True}:
+                    orders.pop(call_id, None)
                 case {"call_id": str(call_id), "at": float(at)} if at >= since or call_id in but:
                     with suppress(ValidationError):  # of another version
                         orders[call_id] = _ORDER.validate_python(line)

@@ -42,6 +42,10 @@ DIALLING_SECONDS = 180.0
 #: one who calls in does within a second or so, nobody can tell, and one of ours is not to be lost.
 CALLING_IN = 5
 
+#: Seconds for which an order waits until it is written down, behind others too. Whoever ordered
+#: will not wait much longer; and if nobody waits any more, nobody may be called.
+ORDERED_SECONDS = 5.0
+
 #: Seconds between looks at whether the file names calls of more than a day ago.
 FORGET_SECONDS = 3600.0
 
@@ -167,23 +171,28 @@ class Outbound:
         """The call's id, also if it was placed before under the same ``key``."""
         now = self._wall_clock()
         order = Order(uuid4().hex, telephony, to, from_, machine_detection, key, now)
-        async with self._one_at_a_time:
-            if not (self._recalled or await self._recall()):
-                return NOT_KEPT  # it may have been placed already
-            self._forget()
-            known = self._by_key(key)
-            if known is not None:
-                return known.call_id if known.same_wish(order) else KEY_REUSED
-            refusal = self._refusal(order)
-            if refusal is not None:
-                return refusal
-            try:
-                await self._books.ordered(order)
-            except OSError as error:
-                log.error("an order cannot be written down", raised=places(error))
-                return NOT_KEPT
-            self._orders[order.call_id] = order
-            self._progress[order.call_id] = _Progress(self._clock())
+        try:
+            async with asyncio.timeout(ORDERED_SECONDS), self._one_at_a_time:
+                return await self._take(order)
+        except OSError as error:
+            log.error("an order cannot be written down", raised=places(error))
+            self._forgotten_here_alone = True  # should it be written all the same
+            return NOT_KEPT
+
+    async def _take(self, order: Order) -> str | Refusal:
+        """Raises ``OSError``, and may be cancelled: then it is not placed."""
+        if not (self._recalled or await self._recall()):
+            return NOT_KEPT  # it may have been placed already
+        self._forget()
+        known = self._by_key(order.key)
+        if known is not None:
+            return known.call_id if known.same_wish(order) else KEY_REUSED
+        refusal = self._refusal(order)
+        if refusal is not None:
+            return refusal
+        await self._books.ordered(order)
+        self._orders[order.call_id] = order
+        self._progress[order.call_id] = _Progress(self._clock())
         assert self._tasks is not None, "the server is not running"
         asking = self._tasks.create_task(self._dial(order), name=order.call_id)
         self._asking.add(asking)

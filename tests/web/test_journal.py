@@ -183,6 +183,18 @@ def test_where_nobody_can_be_made_to_wait_calls_are_placed_all_the_same(
     assert "outbound.jsonl.0b.part" not in names(tmp_path)
 
 
+def test_an_order_that_was_taken_back_was_never_placed(tmp_path: Path) -> None:
+    path = tmp_path / "outbound.jsonl"
+    journal = Journal(path)
+    journal.ordered(ORDER)
+    journal.ordered(replace(ORDER, call_id="call-2"))
+    journal.taken_back("call-1")
+    journal.taken_back("unknown")
+
+    assert list(journal.read(0.0)[0]) == ["call-2"]
+    assert b"call-1" not in path.read_bytes()
+
+
 def test_half_a_line_costs_that_line_and_not_the_next(tmp_path: Path) -> None:
     path = tmp_path / "outbound.jsonl"
     journal = Journal(path)

@@ -23,7 +23,7 @@ from opusbridge.web import bookkeeper
 from opusbridge.web import outbound as room
 from opusbridge.web.calls import Calls
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
-from opusbridge.web.outbound import CALLING_IN, Caps, Dial, Outbound
+from opusbridge.web.outbound import CALLING_IN, NOT_KEPT, Caps, Dial, Outbound
 from tests.web.serving import (
     ACCOUNT,
     CALL,
@@ -335,6 +335,39 @@ async def test_a_disk_that_stands_still_does_not_keep_an_ended_call(
     assert lines[-1]["event"].startswith("the disk is slow")
     _, ended = journal.read(0.0)
     assert ended == {call_id: "not-answered"}
+
+
+async def test_an_order_that_the_disk_takes_too_late_is_refused_and_never_dialled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "ORDERED_SECONDS", 0.05)
+    journal, goes_on = Journal(tmp_path / "outbound.jsonl"), threading.Event()
+    write = journal.ordered
+
+    def stand_still(order: Order) -> None:
+        goes_on.wait(20.0)
+        write(order)
+
+    monkeypatch.setattr(journal, "ordered", stand_still)
+    provider = Provider(CALL)
+    outbound = an_outbound(journal, provider)
+    try:
+        async with outbound.running(), asyncio.timeout(2.0):
+            refused = await asyncio.gather(
+                *(outbound.place("twilio", TO, FROM, key=f"k{one}") for one in range(3))
+            )
+            late = await outbound.place("twilio", TO, FROM, key="k3")
+            goes_on.set()
+            await asyncio.wait(outbound._books.writing)
+            again = await outbound.place("twilio", TO, FROM, key="k0")
+            await provider.asked.wait()
+    finally:
+        goes_on.set()
+
+    assert [*refused, late] == [NOT_KEPT] * 4
+    assert [order.call_id for order in provider.orders] == [again]
+    orders, _ = journal.read(0.0)
+    assert list(orders) == [again]
 
 
 async def test_the_calls_of_a_whole_day_are_not_all_described_to_find_who_is_dialled(
