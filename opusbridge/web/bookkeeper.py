@@ -28,11 +28,14 @@ class Bookkeeper:
         self._journal = journal
         self.writing: set[asyncio.Task[None]] = set()
         """What is not on the disk yet."""
+        self._reading: asyncio.Task[tuple[dict[str, Order], dict[str, str]]] | None = None
         self._taking_back: asyncio.Task[None] | None = None
 
     async def read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
-        """As :meth:`Journal.read`."""
-        return await _on_disk(partial(self._journal.read, since))
+        """As :meth:`Journal.read`. Cancelled, it goes on for the next who asks."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(_on_disk(partial(self._journal.read, since)))
+        return await asyncio.shield(self._reading)
 
     async def forget(self, since: float, but: Container[str]) -> None:
         """As :meth:`Journal.forget`."""

@@ -42,6 +42,10 @@ DIALLING_SECONDS = 180.0
 #: one who calls in does within a second or so, nobody can tell, and one of ours is not to be lost.
 CALLING_IN = 5
 
+#: Seconds for which the start waits until what was placed before is read: a disk that stands still
+#: holds up no calls that come in.
+START_SECONDS = 2.0
+
 #: Seconds for which an order waits until it is written down, behind others too. Whoever ordered
 #: will not wait much longer; and if nobody waits any more, nobody may be called.
 ORDERED_SECONDS = 5.0
@@ -59,14 +63,6 @@ TOO_MANY_TO_NUMBER = Refusal(429, "too-many-calls-to-this-number")
 NOT_KEPT = Refusal(503, "cannot-be-written-down")
 NOT_YET_ANSWERED = Refusal(409, "not-yet-answered")
 NOT_HUNG_UP = Refusal(502, "not-hung-up")
-
-#: What a provider says of a call that was not answered.
-NOT_ANSWERED = {
-    "busy": "not-answered",
-    "no-answer": "not-answered",
-    "canceled": "not-answered",
-    "failed": "telephony-error",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +124,11 @@ class Outbound:
         """Calls can be placed inside. In the end what is just being asked has a second more: a
         call that was ordered may come all the same, as where nobody answers."""
         async with asyncio.TaskGroup() as self._tasks:
-            await self._recall()
+            recalling = self._tasks.create_task(self._recall())
+            await asyncio.wait({recalling}, timeout=START_SECONDS)
             forgetting = self._tasks.create_task(self._forget_on_disk())
             yield
+            recalling.cancel()
             forgetting.cancel()
             if left := self._asking | self._books.writing:
                 await asyncio.wait(left, timeout=LAST_SECONDS)
@@ -143,14 +141,17 @@ class Outbound:
         now, wall_now = self._clock(), self._wall_clock()
         since = wall_now - DAY_SECONDS
         try:
-            self._orders, ended = await self._books.read(since)
-        except OSError as error:
+            orders, ended = await self._books.read(since)
+        except Exception as error:  # noqa: BLE001  # nor may it end all the others' calls
             log.error("the calls placed before cannot be read", raised=places(error))
             return False
+        if self._recalled:
+            return True  # by another who asked meanwhile
+        self._orders = orders
         self._progress = {
             # One of the future was placed when the clock was wrong.
             call_id: _Progress(now - max(0.0, wall_now - order.at))
-            for call_id, order in self._orders.items()
+            for call_id, order in orders.items()
         }
         for call_id, reason in ended.items():
             self._progress[call_id].how = ending(reason if reason in REASONS else "unknown")

@@ -15,9 +15,17 @@ from opusbridge.web.access import MACHINE, STATUS, Access, Refusal
 from opusbridge.web.announced import Announcements
 from opusbridge.web.bodies import read_form, read_model
 from opusbridge.web.calls import Calls
-from opusbridge.web.outbound import NOT_ANSWERED, Outbound
+from opusbridge.web.outbound import Outbound
 
 log = Log("opusbridge.web")
+
+#: Twilio's words for a call that was not answered, and ours.
+NOT_ANSWERED = {
+    "busy": "not-answered",
+    "no-answer": "not-answered",
+    "canceled": "not-answered",
+    "failed": "telephony-error",
+}
 
 #: Twilio's words for what answered, as far as it is no person.
 _MACHINES = re.compile(r"machine_.*|fax")

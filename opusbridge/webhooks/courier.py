@@ -43,6 +43,9 @@ MOST_KEPT = 10_000
 #: Messages in memory alone, since a disk that stands still or is full has not taken them yet; more
 #: are dropped.
 MOST_UNWRITTEN = 1_000
+#: Seconds for which the start waits until what an earlier process left is found: a disk that stands
+#: still holds up no calls.
+START_SECONDS = 2.0
 #: Seconds to send what the last calls left, when the process ends; the rest is for the next.
 LAST_SECONDS = 2.0
 #: Seconds for what is then still on its way to the disk.
@@ -105,14 +108,14 @@ class Courier:
     async def at_work(self) -> AsyncIterator[None]:
         """In the end what waits has some seconds to leave."""
         async with self._client, asyncio.TaskGroup() as self._tasks:
-            for name in await _on_disk(self._found):
-                self._inherited[name] = None
-                self._begin(name, None)
+            inheriting = self._tasks.create_task(self._inherit())
+            await asyncio.wait({inheriting}, timeout=START_SECONDS)
             try:
                 yield
                 await _done(self._under_way.values(), LAST_SECONDS)
             finally:
                 self._ending = True
+                inheriting.cancel()
             bringing = [self._under_way[name] for name in self._under_way.keys() - self._unwritten]
             for task in bringing:
                 task.cancel()
@@ -148,6 +151,17 @@ class Courier:
         else:
             self._unwritten.add(name)
             self._begin(name, body)
+
+    async def _inherit(self) -> None:
+        try:
+            found = await _on_disk(self._found)
+        except Exception as error:  # noqa: BLE001  # the next start finds it, and calls need none of it
+            log.error("webhooks that were left cannot be found", raised=places(error))
+            return
+        for name in found:
+            if name not in self._kept and name not in self._given_up:  # if it took its time
+                self._inherited[name] = None
+                self._begin(name, None)
 
     async def _make_room(self) -> None:
         while self.waiting > MOST_KEPT and (old := self._given_up or self._inherited):

@@ -370,6 +370,39 @@ async def test_an_order_that_the_disk_takes_too_late_is_refused_and_never_dialle
     assert list(orders) == [again]
 
 
+async def test_a_disk_that_stands_still_holds_up_neither_the_start_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "START_SECONDS", 0.02)
+    monkeypatch.setattr(room, "ORDERED_SECONDS", 0.02)
+    journal, goes_on = Journal(tmp_path / "outbound.jsonl"), threading.Event()
+    journal.ordered(Order("call-1", "twilio", TO, FROM, False, "k", time.time()))
+    read, provider, asked = journal.read, Provider(CALL), list[float]()
+
+    def stand_still(since: float) -> Any:
+        asked.append(since)
+        goes_on.wait(20.0)
+        return read(since)
+
+    monkeypatch.setattr(journal, "read", stand_still)
+    try:
+        async with asyncio.timeout(2.0), an_outbound(journal, provider).running():
+            pass
+        outbound = an_outbound(journal, provider)
+        async with asyncio.timeout(5.0), outbound.running():
+            early = await outbound.place("twilio", TO, FROM, key="k")
+            goes_on.set()
+            while outbound.describe("call-1") is None:  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(0.001)
+            later = await outbound.place("twilio", TO, FROM, key="k")
+    finally:
+        goes_on.set()
+
+    assert (early, later) == (NOT_KEPT, "call-1")
+    assert provider.orders == []
+    assert len(asked) == 2, "one look for all who wait"
+
+
 async def test_the_calls_of_a_whole_day_are_not_all_described_to_find_who_is_dialled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

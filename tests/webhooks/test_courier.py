@@ -488,6 +488,53 @@ async def test_a_disk_that_stands_still_holds_nobody_up_and_what_was_left_is_sen
         assert left_in(tmp_path) == []
 
 
+async def test_a_disk_that_stands_still_does_not_hold_up_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "START_SECONDS", 0.02)
+    monkeypatch.setattr(courier, "LAST_SECONDS", 0.05)
+    (tmp_path / "call-1.json").write_bytes(BODY)
+    goes_on, find = threading.Event(), Courier._found
+
+    def stand_still(courier: Courier) -> list[str]:
+        goes_on.wait(20.0)
+        return find(courier)
+
+    monkeypatch.setattr(Courier, "_found", stand_still)
+    try:
+        async with listening(200) as listener, asyncio.timeout(5.0):
+            async with a_courier(listener, tmp_path).at_work():
+                pass
+            assert listener.heard == []
+            carrying = a_courier(listener, tmp_path)
+            async with carrying.at_work():
+                await carrying.leave("call-2", BODY)
+                await until(lambda: len(listener.heard) == 1)
+                goes_on.set()
+                await until(lambda: len(listener.heard) == 2)
+    finally:
+        goes_on.set()
+
+    heard = [headers[DELIVERY.lower()] for headers, _ in listener.heard]
+    assert heard == ["call-2", "call-1"]
+
+
+async def test_messages_that_cannot_be_found_wait_for_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(courier: Courier) -> list[str]:
+        raise PermissionError
+
+    monkeypatch.setattr(Courier, "_found", refuse)
+    structlog.reset_defaults()
+    async with listening(200) as listener:
+        with capture_logs() as lines:
+            async with a_courier(listener, tmp_path).at_work():
+                pass
+
+    assert [line["event"] for line in lines] == ["webhooks that were left cannot be found"]
+
+
 async def test_what_a_disk_does_not_take_at_all_is_dropped_and_told(
     tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
