@@ -39,7 +39,7 @@ def doctor(
         return
     logs.configure("text", "error")  # what is found is told by what is found
     overrides = {} if agent is None else {"agent": agent}
-    if not asyncio.run(_examine(console, host, port, overrides)):
+    if not asyncio.run(_examine(console, host.strip("[]"), port, overrides)):
         raise typer.Exit(1)
 
 

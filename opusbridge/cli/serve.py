@@ -25,6 +25,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve calls until SIGTERM (they may finish) or Ctrl-C (a goodbye; twice: at once)."""
+    host = host.strip("[]")  # as an IPv6 address is written in a URL
     given = {} if agent is None else {"agent": agent}
     settings = Settings.load(**given)
     settings.check_ready(host, port)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
-from httpx2 import AsyncClient, HTTPError
+from httpx2 import AsyncClient, HTTPError, InvalidURL
 from prometheus_client.parser import text_string_to_metric_families
 
 from opusbridge.config import Settings
@@ -25,7 +25,7 @@ async def check_refusals(settings: Settings, host: str, port: int) -> list[Findi
     try:
         async with AsyncClient(headers=headers, timeout=5.0, trust_env=False) as client:
             answer = await client.get(f"http://{shown}:{port}/metrics")
-    except HTTPError:
+    except (HTTPError, InvalidURL):
         return [skipped(about, f"no serve runs on {host}:{port}")]
     if answer.status_code in (401, 403):
         status = f"(status {answer.status_code}): set OPUSBRIDGE_ADMIN_TOKEN"

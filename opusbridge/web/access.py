@@ -65,6 +65,7 @@ class Access:
     def __init__(self, settings: Settings, host: str, port: int, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
+        host = host.strip("[]")
         self._local = is_loopback(host) and settings.public_url is None
         self._base_url = settings.public_url
         if self._base_url is None and self._local:

@@ -370,6 +370,9 @@ async def test_refusals_met_at_run_time_are_explained() -> None:
         (found,) = await check_refusals(settings, "0.0.0.0", port)
         (not_ours,) = await check_refusals(Settings.load(), "127.0.0.1", port)
 
+    (nowhere,) = await check_refusals(settings, "1:2", port)
+
+    assert nowhere.state is State.SKIPPED
     assert "audiocodes: bad-token, once" in found.what
     assert "OPUSBRIDGE_AUDIOCODES_TOKEN" in found.cure
     assert not_ours.state is State.SKIPPED

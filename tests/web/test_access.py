@@ -37,6 +37,13 @@ def test_on_loopback_everything_is_open_without_secrets() -> None:
         assert closed(host) == []
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_address_may_be_written_as_in_a_url(host: str) -> None:
+    access = Access(settings(), host, 8000, Metrics(CollectorRegistry()))
+
+    assert access.stream_url == "ws://[::1]:8000/twilio/media"
+
+
 def test_off_loopback_everything_is_closed_without_secrets() -> None:
     assert closed("0.0.0.0") == TELEPHONY + ADMIN_ROOMS
 
