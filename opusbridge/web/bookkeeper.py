@@ -83,5 +83,9 @@ class Bookkeeper:
 
 
 async def _on_disk(work: Callable[[], T]) -> T:
-    found: T = await DISK.result(DISK.submit("orders", work))
+    try:
+        job = DISK.submit("orders", work)
+    except RuntimeError as error:  # the system has no threads to give
+        raise OSError(str(error)) from error
+    found: T = await DISK.result(job)
     return found

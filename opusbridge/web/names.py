@@ -53,7 +53,10 @@ async def look_up(
     wish = (host, port, family, type, proto, flags)
     found = _under_way.get(wish)
     if found is None:
-        found = THREADS.submit(str(host), partial(socket.getaddrinfo, *wish)).outcome
+        try:
+            found = THREADS.submit(str(host), partial(socket.getaddrinfo, *wish)).outcome
+        except RuntimeError as error:  # the system has no threads to give
+            raise OSError(str(error)) from error
         _under_way[wish] = found
         found.add_done_callback(lambda _: _under_way.pop(wish))
     await _done(found)

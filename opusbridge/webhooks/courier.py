@@ -295,7 +295,11 @@ class Courier:
 
 
 async def _on_disk(work: Callable[[], T]) -> T:
-    found: T = await DISK.result(DISK.submit("courier", work))
+    try:
+        job = DISK.submit("courier", work)
+    except RuntimeError as error:  # the system has no threads to give
+        raise OSError(str(error)) from error
+    found: T = await DISK.result(job)
     return found
 
 

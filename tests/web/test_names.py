@@ -12,7 +12,8 @@ import httpx2
 import pytest
 
 from opusbridge.privacy import Private
-from opusbridge.web import server
+from opusbridge.tools.workers import Workers
+from opusbridge.web import names, server
 from opusbridge.web.names import look_up, new_event_loop
 from opusbridge.webhooks import courier
 from opusbridge.webhooks.courier import Courier
@@ -100,6 +101,19 @@ async def test_a_name_that_there_is_not_is_an_error_as_ever_and_asked_for_again(
             await look_up(NAME, 80)
 
     assert len(asked) == 2
+
+
+async def test_a_name_is_not_found_where_no_thread_can_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(names, "THREADS", Workers())
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    for _ in range(2):
+        with pytest.raises(OSError, match="thread"):
+            await look_up(NAME, 80)
 
 
 @pytest.mark.parametrize("fast", [True, False])

@@ -19,6 +19,7 @@ from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
 from opusbridge.sim.switchboard import Switchboard
+from opusbridge.tools.workers import Workers
 from opusbridge.web import bookkeeper
 from opusbridge.web import outbound as room
 from opusbridge.web.calls import Calls
@@ -280,6 +281,22 @@ async def test_what_was_placed_when_the_clock_was_ahead_is_kept_for_a_day(tmp_pa
         assert await outbound.place("twilio", TO, FROM, key="k") == "call-1"
         now[0] += DAY_SECONDS + 1.0
         assert await outbound.place("twilio", TO, FROM, key="k") != "call-1"
+
+
+async def test_an_order_is_refused_where_no_thread_can_be_had_to_write_it_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    provider = Provider(CALL)
+    outbound = an_outbound(Journal(tmp_path / "outbound.jsonl"), provider)
+    async with outbound.running():
+        monkeypatch.setattr(bookkeeper, "DISK", Workers(most=1))
+        monkeypatch.setattr(threading.Thread, "start", no_thread)
+        assert await outbound.place("twilio", TO, FROM) == NOT_KEPT
+
+    assert provider.orders == []
 
 
 async def test_old_orders_that_cannot_be_forgotten_for_any_reason_cost_no_call(

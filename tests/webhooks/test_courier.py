@@ -14,6 +14,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from opusbridge.privacy import Private
+from opusbridge.tools.workers import Workers
 from opusbridge.webhooks import SIGNATURE, courier, verify
 from opusbridge.webhooks.courier import DELIVERY, PAUSES_SECONDS, Courier
 
@@ -293,6 +294,23 @@ async def test_a_disk_that_has_room_again_keeps_what_nobody_takes(tmp_path: Path
         assert len(listener.heard) == 1 + len(PAUSES_SECONDS)
         assert left_in(tmp_path / "webhooks") == ["call-1.json"]
         assert carrying.waiting == 1
+
+
+async def test_where_no_thread_can_be_had_to_write_it_down_it_is_sent_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(courier, "DISK", Workers())
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    async with listening(500, 200) as listener:
+        carrying = a_courier(listener, tmp_path)
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+
+        assert len(listener.heard) == 2
+        assert carrying.waiting == 0
 
 
 @pytest.mark.parametrize("has_room", [False, True])
