@@ -101,8 +101,8 @@ def complete(
     kept = summary(described, engine, how, started_at, now)
     transcript: dict[str, Any] = {"call_id": kept["call_id"], "items": []}
     try:
-        kept |= _told(engine, now)
         transcript = engine.call.transcript.snapshot(kept["call_id"])
+        kept |= _told(engine, transcript, now)
     except Exception as error:  # noqa: BLE001  # a bug of ours costs what it spoilt, not the rest
         log.error("call broke", raised=places(error))
     folder = None
@@ -113,11 +113,13 @@ def complete(
     return CallOutcome(kept["call_id"], kept, transcript, folder, state)
 
 
-def _told(engine: Engine, now: float) -> dict[str, Any]:
-    """What else call.json has."""
+def _told(engine: Engine, transcript: dict[str, Any], now: float) -> dict[str, Any]:
+    """What else call.json has. The transcript of a long call is put together once: it takes a
+    millisecond for every hundred things said, and all other calls wait."""
+    began = {item["item_id"]: item["started_ms"] for item in transcript["items"]}
     handed = engine.call.departure.handover
     handover = {"handover": _handover(handed)} if handed else {}
-    return {**handover, **engine.tally.shown(engine.call.transcript.beginnings(), now)}
+    return {**handover, **engine.tally.shown(began, now)}
 
 
 def as_kept(outcome: CallOutcome, recorder: CallRecorder | None) -> CallOutcome:

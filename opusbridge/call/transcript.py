@@ -273,10 +273,6 @@ class Transcript:
         """As transcript.json has them, the last first."""
         return (item.written() for item in self._backwards())
 
-    def beginnings(self) -> dict[str, int | None]:
-        """When each item began to be said; ``None`` if that is not known."""
-        return {item.item_id: item.started_ms for item in self._backwards()}
-
     def snapshot(self, call_id: str) -> dict[str, Any]:
         """As transcript.json has it."""
         items = [*self.written()][::-1]

@@ -268,15 +268,6 @@ def test_a_turn_without_words_is_empty_until_they_come() -> None:
     assert only(transcript)["status"] == "completed"
 
 
-def test_when_an_item_began_may_be_asked() -> None:
-    transcript = Transcript()
-    transcript.began("item_1", 400)
-
-    transcript.item("item_2", "caller")
-
-    assert transcript.beginnings() == {"item_1": 400, "item_2": None}
-
-
 # --- Pauses of the recording ------------------------------------------------------------
 
 
