@@ -97,6 +97,7 @@ chunk_texts = st.one_of(
     st.builds(lambda text: chunk(b"12")[:-1] + ',"type":' + dumped(x=text)[5:], odd),
     st.just(dumped(type="userStream.stop", conversationId="c")),
     st.just(dumped(type="userStream.start", conversationId="c")),
+    st.builds(lambda who: dumped(type="userStream.start", participant=who), odd),
 )
 broken: Callable[[str, int], str] = lambda text, at: text[: at % (len(text) + 1)]  # noqa: E731
 happenings = st.one_of(

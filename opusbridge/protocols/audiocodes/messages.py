@@ -258,6 +258,12 @@ def sound(chunk: object) -> str:
     return chunk
 
 
+def named(participant: object) -> str | None:
+    """Who has a stream, where the message says so; a number is a name like any other."""
+    known = type(participant) in (str, int, float) and participant != ""
+    return str(participant) if known else None
+
+
 _END = '"}'
 
 

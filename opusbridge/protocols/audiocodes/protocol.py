@@ -19,7 +19,8 @@ from opusbridge.errors import LocalProtocolError, RemoteProtocolError
 from opusbridge.events import FromTelephony, MessageRejected
 from opusbridge.privacy import Private
 from opusbridge.protocols.audiocodes import messages
-from opusbridge.sound import PCMU_8K, Audio, AudioFormat, sound_bytes
+from opusbridge.protocols.audiocodes.caller_stream import CallerStream
+from opusbridge.sound import PCMU_8K, Audio, AudioFormat
 
 #: What a message means: events of the telephony side, and what was wrong with parts of it.
 Heard = list[FromTelephony | MessageRejected]
@@ -30,12 +31,6 @@ class Stage(Enum):
     ACCEPTED = auto()
     REFUSED = auto()  # we said ``session.error``; what still comes had already left
     ENDED = auto()  # VAIC said ``session.end``
-
-
-class CallerStream(Enum):
-    NEVER = auto()  # not opened yet
-    OPEN = auto()
-    STOPPED = auto()  # VAIC may open it again
 
 
 class AudioCodesProtocol:
@@ -58,16 +53,10 @@ class AudioCodesProtocol:
         self.validated = False
         #: Messages and activities that we do not know; tolerated, and worth counting.
         self.unknown_messages = 0
-        #: The caller's chunks that came after we had confirmed their end.
-        self.stray_chunks = 0
         self._stage = Stage.WAITING
         self._caller: Private[str] | None = None
         self._call_started = False
-        self._caller_stream = CallerStream.NEVER
-        self._participant: str | None = None
-        self._spare = b""
-        self._sample_bytes = 1
-        self._chunk_head = ""  # of the latest that was read
+        self._stream = CallerStream()
         self._streams_opened = 0
         self._end_told = False
         self._outbox: list[str] = []
@@ -76,6 +65,11 @@ class AudioCodesProtocol:
     def accepted(self) -> bool:
         """From ``session.accepted`` to the end of the session."""
         return self._stage is Stage.ACCEPTED
+
+    @property
+    def stray_chunks(self) -> int:
+        """Chunks of somebody else, or that came after we had confirmed the caller's end."""
+        return self._stream.stray_chunks
 
     def receive(self, text: str) -> Heard:
         """What a text frame of VAIC's means; what it demands an answer to is answered.
@@ -108,11 +102,8 @@ class AudioCodesProtocol:
 
         The same as :meth:`receive` where both find them; nothing is raised or remembered.
         """
-        if self._caller_stream is not CallerStream.OPEN or self._spare:
-            return None
-        chunk = messages.plain_chunk(text, self._chunk_head)
-        whole = chunk is not None and sound_bytes(chunk) % self._sample_bytes == 0
-        return (chunk, None) if chunk is not None and whole else None
+        chunk = self._stream.plain(text)
+        return None if chunk is None else (chunk, None)
 
     def masked(self, text: str) -> str:
         """The message without sound and keys, and without what we do not understand."""
@@ -125,8 +116,8 @@ class AudioCodesProtocol:
         """
         if self._stage in (Stage.WAITING, Stage.ACCEPTED):
             self._queue({"type": "session.error", "reason": reason})
-            self._stage = Stage.REFUSED
-            self._caller_stream, self.open_stream = CallerStream.STOPPED, None
+            self._stage, self.open_stream = Stage.REFUSED, None
+            self._stream.over()
 
     def send(self, effect: ToTelephony) -> None:
         """Put an effect into VAIC's words; :meth:`messages_to_send` then has them.
@@ -230,7 +221,7 @@ class AudioCodesProtocol:
             return self._decline("no common media format", "no-common-format", offered)
         self._stage = Stage.ACCEPTED
         self.media_format, self.audio_format = common[0], messages.MEDIA_FORMATS[common[0]]
-        self._sample_bytes = self.audio_format.sample_bytes
+        self._stream.audio_format = self.audio_format
         self._caller = Private(said.caller) if said.caller else None
         self._queue({"type": "session.accepted", "mediaFormat": self.media_format})
         return [events.CallArrived(said.conversationId, self.audio_format, self._caller)]
@@ -241,8 +232,8 @@ class AudioCodesProtocol:
         return [events.CallerHungUp(reason, offered)]
 
     def _end(self, message: dict[str, Any]) -> Heard:
-        self._stage, self._caller_stream = Stage.ENDED, CallerStream.STOPPED
-        self.open_stream = None
+        self._stage, self.open_stream = Stage.ENDED, None
+        self._stream.over()
         if self._end_told:
             return []
         # Read by hand: an end is an end, however garbled its reason.
@@ -253,41 +244,18 @@ class AudioCodesProtocol:
     # --- The caller's stream ----------------------------------------------------------------
 
     def _stream_started(self, said: messages.UserStream) -> Heard:
-        self._queue({"type": "userStream.started"} | _participant(said.participant))
-        if self._caller_stream is CallerStream.OPEN:
-            return []  # a second party's, perhaps: answered, and not listened to
-        self._caller_stream, self._participant = CallerStream.OPEN, said.participant
-        self._chunk_head, self._spare = "", b""
-        return [events.CallerStreamStarted()]
+        party = messages.named(said.participant)
+        self._queue({"type": "userStream.started"} | _participant(party))
+        return [events.CallerStreamStarted()] if self._stream.started(party) else []
 
     def _stream_stopped(self, said: messages.UserStream) -> Heard:
-        self._queue({"type": "userStream.stopped"} | _participant(said.participant))
-        if self._caller_stream is not CallerStream.OPEN or said.participant != self._participant:
-            return []
-        self._caller_stream = CallerStream.STOPPED
-        return [events.CallerStreamStopped()]
+        party = messages.named(said.participant)
+        self._queue({"type": "userStream.stopped"} | _participant(party))
+        return [events.CallerStreamStopped()] if self._stream.stopped(party) else []
 
     def _chunk(self, message: dict[str, Any], text: str) -> Heard:
-        if self._caller_stream is CallerStream.NEVER:
-            raise RemoteProtocolError(self.peer, "media-before-start")
-        heard = message.get("participant") == self._participant
-        if self._caller_stream is CallerStream.STOPPED or not heard:
-            self.stray_chunks += 1
-            return []
-        assert self.audio_format is not None
-        chunk = messages.sound(message.get("audioChunk"))
-        self._chunk_head = messages.head_of_chunk(text, chunk)
-        audio = Audio(chunk, self.audio_format)
-        if self._spare or audio.size_bytes % self.audio_format.sample_bytes:
-            return self._realigned(audio.raw, self.audio_format)
-        return [events.CallerSpoke(audio)]
-
-    def _realigned(self, raw: bytes, audio_format: AudioFormat) -> Heard:
-        """VAIC may cut a sample in two: its first byte waits for the next chunk."""
-        raw = self._spare + raw
-        whole = len(raw) - len(raw) % audio_format.sample_bytes
-        raw, self._spare = raw[:whole], raw[whole:]
-        return [events.CallerSpoke(Audio.of(raw, audio_format))] if raw else []
+        audio = self._stream.chunk(message, text)
+        return [] if audio is None else [events.CallerSpoke(audio)]
 
     # --- VAIC's activities ------------------------------------------------------------------
 
@@ -380,7 +348,7 @@ class AudioCodesProtocol:
     def _tell_speech(self, what: str) -> None:
         self._must_be_accepted()
         kind = f"userStream.speech.{what}"
-        self._queue({"type": kind} | _participant(self._participant))
+        self._queue({"type": kind} | _participant(self._stream.party))
 
     def _command(self, activity: dict[str, Any]) -> None:
         self._must_be_accepted()

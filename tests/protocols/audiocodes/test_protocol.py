@@ -467,6 +467,49 @@ def test_a_participant_is_echoed_and_a_second_one_not_listened_to() -> None:
     ]
 
 
+@pytest.mark.parametrize("at_start", [{}, {"participant": None}, {"participant": "caller"}])
+@pytest.mark.parametrize("later", [{}, {"participant": ""}, {"participant": "caller"}])
+def test_the_only_stream_is_the_callers_however_it_is_named(
+    at_start: dict[str, Any], later: dict[str, Any]
+) -> None:
+    protocol = accepted()
+    protocol.receive(changed("in-user-stream-start", **at_start))
+
+    chunk = changed("in-user-stream-chunk", **later)
+    assert protocol.receive(chunk) == [events.CallerSpoke(CHUNK)]
+    stop = changed("in-user-stream-stop", **later)
+    assert protocol.receive(stop) == [events.CallerStreamStopped()]
+    assert protocol.stray_chunks == 0
+
+
+def test_a_participant_may_be_a_number() -> None:
+    protocol = accepted()
+    protocol.receive(changed("in-user-stream-start", participant=1))
+
+    chunk = changed("in-user-stream-chunk", participant=1)
+    assert protocol.receive(chunk) == [events.CallerSpoke(CHUNK)]
+    assert protocol.receive(changed("in-user-stream-chunk", participant=2)) == []
+    stop = changed("in-user-stream-stop", participant=1)
+    assert protocol.receive(stop) == [events.CallerStreamStopped()]
+
+
+@pytest.mark.parametrize("first", [{}, {"participant": "caller"}])
+def test_of_two_streams_the_first_is_heard_named_or_not(first: dict[str, Any]) -> None:
+    protocol = accepted()
+    protocol.receive(changed("in-user-stream-start", **first))
+    of_another = f'{{"type":"userStream.chunk","participant":"callee","audioChunk":"{CHUNK.text}"}}'
+    protocol.receive(of_another)
+    assert (protocol.frame(of_another) is None) == bool(first), "whose it is, nobody has said"
+    protocol.receive(changed("in-user-stream-start", participant="callee"))
+
+    assert protocol.frame(of_another) is None
+    assert protocol.receive(of_another) == []
+    assert protocol.receive(changed("in-user-stream-stop", participant="callee")) == []
+    unnamed = FROM_VAIC["in-user-stream-chunk"]
+    assert protocol.receive(unnamed) == [events.CallerSpoke(CHUNK)]
+    assert protocol.receive(FROM_VAIC["in-user-stream-stop"]) == [events.CallerStreamStopped()]
+
+
 def test_a_sample_cut_in_two_is_put_together_again() -> None:
     protocol = listening()
     heard = b""
