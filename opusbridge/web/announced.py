@@ -76,12 +76,14 @@ class Returned:
     bridge: TwilioBridge
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Claimed:
     """What a stream gets for its token. Whoever has it releases ``model`` in the end."""
 
     model: DialledAhead
     place: Place
+    bridge: TwilioBridge | None = None
+    """The call, once there is one."""
 
 
 class Announcements:
@@ -92,7 +94,7 @@ class Announcements:
         self._dial = dial
         self._tokens = tokens
         self._waiting: dict[str, _Announcement] = {}
-        self._streaming: dict[str, TwilioBridge | None] = {}
+        self._streaming: dict[str, Claimed] = {}
         self._returning: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -109,7 +111,7 @@ class Announcements:
 
         Called again for the same call it dials nothing more, and gives another token.
         """
-        if call_sid in self._streaming:
+        if self._streams(call_sid) is not None:
             return self._tokens.issue(call_sid)
         if self._calls.draining:
             return None
@@ -121,13 +123,10 @@ class Announcements:
             return None
         return self._tokens.issue(call_sid)
 
-    def began(self, call_sid: str, bridge: TwilioBridge) -> None:
-        """The call that claimed this stream."""
-        self._streaming[call_sid] = bridge
-
     def living(self, call_sid: str) -> TwilioBridge | None:
         """The call whose stream was claimed, wherever its caller is now."""
-        return self._streaming.get(call_sid)
+        claimed = self._streams(call_sid)
+        return None if claimed is None else claimed.bridge
 
     @property
     def awaits_return(self) -> bool:
@@ -146,22 +145,31 @@ class Announcements:
         """
         if not self._tokens.redeem(call_sid, token):
             return "bad-token"
-        if call_sid in self._streaming:
-            bridge = self._streaming[call_sid]
-            if bridge is None or call_sid not in self._returning:
+        if (first := self._streams(call_sid)) is not None:
+            if first.bridge is None or call_sid not in self._returning:
                 return "already-streaming"  # the first stream wins
             self._returning.discard(call_sid)
-            return Returned(bridge)
+            return Returned(first.bridge)
         if call_sid not in self._waiting and not self._begin(call_sid, until=0.0):
             return "full"
         announcement = self._waiting.pop(call_sid)
         announcement.claimed.set()
-        self._streaming[call_sid] = None
-        return Claimed(announcement.model, announcement.place)
-
-    def stream_ended(self, call_sid: str) -> None:
-        self._streaming.pop(call_sid, None)
         self._returning.discard(call_sid)
+        claimed = self._streaming[call_sid] = Claimed(announcement.model, announcement.place)
+        return claimed
+
+    def stream_ended(self, call_sid: str, claimed: Claimed) -> None:
+        """All that had to be done after it is; the caller may have come back meanwhile."""
+        if self._streaming.get(call_sid) is claimed:
+            del self._streaming[call_sid]
+            self._returning.discard(call_sid)
+
+    def _streams(self, call_sid: str) -> Claimed | None:
+        """The call's stream, unless that is over: what a call does after its end takes seconds,
+        and keeps nobody from coming back."""
+        claimed = self._streaming.get(call_sid)
+        over = claimed is not None and claimed.bridge is not None and claimed.bridge.ended
+        return None if over else claimed
 
     def _begin(self, call_sid: str, until: float) -> bool:
         place = self._calls.reserve() if len(self._waiting) < MAX_ANNOUNCED else None

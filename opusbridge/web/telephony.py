@@ -189,11 +189,11 @@ class Telephony:
             call_id = self._outbound.placed_as("twilio", opening.call_sid)
             bridge = self._calls.twilio(seam, claimed.model.connect, call_id)
             seam.on_bad = bridge.rejected
-            self._announcements.began(opening.call_sid, bridge)
+            claimed.bridge = bridge
             await self._run(bridge, claimed.place)
         finally:
             claimed.place.release()
-            self._announcements.stream_ended(opening.call_sid)
+            self._announcements.stream_ended(opening.call_sid, claimed)
             await claimed.model.release()
 
     # --- AudioCodes -----------------------------------------------------------------------

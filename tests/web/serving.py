@@ -67,6 +67,9 @@ class PretendBridge:
         self.models: list[Socket] = []
         self.resumed: list[Socket] = []
         self.reason = ""
+        self.all_done = asyncio.Event()
+        """Clear it for a call that has more to do after its end."""
+        self.all_done.set()
         self.on_started: Callable[[Mapping[str, str]], None] | None = None
         self.socket = socket
         self._connect_model = connect_model
@@ -89,6 +92,7 @@ class PretendBridge:
             listening.cancel()
         await self.models[0].close()
         await self.socket.close()
+        await self.all_done.wait()
         return ending(self.reason)
 
     async def has_heard(self, count: int) -> list[str]:

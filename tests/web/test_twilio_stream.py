@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from opusbridge.errors import PeerGone
@@ -165,6 +167,34 @@ async def test_a_call_that_ended_may_stream_again_with_another_token() -> None:
 
         assert (await again.has_heard(2))[0] == CONNECTED
         assert len(server.dialled) == 2
+
+
+@pytest.mark.parametrize("announced", ["before", "after"])
+async def test_nobody_waits_for_what_his_call_still_does_after_its_end(announced: str) -> None:
+    async with house(**twilio()) as server:
+        token, spare = await server.announce(), await server.announce()
+        first = await server.stream()
+        await first.send(start(token))
+        over = await server.bridges.get()
+        await over.has_heard(1)
+        over.all_done.clear()
+        over.hang_up("caller-hung-up")
+        assert await close_code(first) == 1000
+        second = await server.stream()
+        await second.send(start(spare if announced == "before" else await server.announce()))
+        async with asyncio.timeout(5.0):
+            again = await server.bridges.get()
+            await again.has_heard(1)
+        assert len(server.dialled) == 2
+        over.all_done.set()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert server.calls.count == 1
+        third = await server.stream()
+        await third.send(start(await server.announce()))
+
+        assert await close_code(third) == 1008, "the second stream goes on"
+        assert not again.ended
 
 
 async def test_a_good_token_does_not_find_room_where_there_is_none() -> None:
