@@ -9,13 +9,10 @@ ends it at once, and a pause of the recording is one from that instant.
 from opusbridge import effects, events
 from opusbridge.call.call import ANSWER_SECONDS, Call
 from opusbridge.call.machines import is_due
+from opusbridge.call.media import HELD_MS
 from opusbridge.call.policy import CallPolicy
 from opusbridge.effects import Effect, Note
 from opusbridge.events import Event
-
-#: What may come together: the caller's frames of five seconds, as much as his line holds for
-#: a model that is not ready.
-MOST_KEPT = 250
 
 #: What does not wait.
 _AT_ONCE = (
@@ -45,6 +42,7 @@ class Prelude:
         self.over = self._seconds == 0
         self._offered: CallPolicy | None = None
         self._kept: list[tuple[Event, float]] = []
+        self._kept_ms = 0.0  # of the caller's sound
         self._due: float | None = None
         self._answer_at: float | None = None
         self._answered_at: float | None = None
@@ -79,9 +77,20 @@ class Prelude:
                 # His line is closed already: nothing may be said on it any more.
                 found = [one for one in found if not isinstance(one, effects.ToTelephony)]
             return found + self._call.handle(event, now)
-        if len(self._kept) < MOST_KEPT or not isinstance(event, events.CallerSpoke):
-            self._kept.append((event, now))
+        self._kept.append((event, now))
+        if isinstance(event, events.CallerSpoke):
+            self._kept_ms += event.audio.ms
+            self._let_the_oldest_go()
         return self._started(event, now) if isinstance(event, events.CallStarted) else []
+
+    def _let_the_oldest_go(self) -> None:
+        """As much of his sound is kept as his line holds for a model that is not ready: more than
+        he can say until the answer is overdue."""
+        while self._kept_ms > HELD_MS:
+            spoke = (isinstance(event, events.CallerSpoke) for event, _ in self._kept)
+            gone, _ = self._kept.pop(next(index for index, so in enumerate(spoke) if so))
+            assert isinstance(gone, events.CallerSpoke)
+            self._kept_ms -= gone.audio.ms
 
     def _started(self, event: events.CallStarted, now: float) -> list[Effect]:
         call = self._call

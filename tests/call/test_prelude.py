@@ -1,12 +1,12 @@
 """A call that waits to be told how it is to be conducted."""
 
 from dataclasses import replace
-from itertools import count
 
 import pytest
 
 from opusbridge import events
 from opusbridge.call.call import ANSWER_SECONDS, Call
+from opusbridge.call.media import HELD_MS
 from opusbridge.call.policy import (
     ARRIVAL_SECONDS,
     AUDIOCODES,
@@ -16,7 +16,7 @@ from opusbridge.call.policy import (
     ResponsePolicy,
     TelephonyTraits,
 )
-from opusbridge.call.prelude import MOST_KEPT, Prelude
+from opusbridge.call.prelude import Prelude
 from opusbridge.effects import (
     AnswerCall,
     AppendAudio,
@@ -43,7 +43,6 @@ from opusbridge.sound import PCM_24K, PCMU_8K, Audio
 SESSION = SessionConfig(
     "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
 )
-FRAME = Audio.of(b"\xff" * 160, PCMU_8K)
 STARTED = events.CallStarted(Private("+15550100001"), Private("+15550100002"))
 CONFIGURED = events.CallConfigured(True)
 READY = (events.SessionCreated("sess_1"), events.SessionConfigured(PCMU_8K, PCMU_8K))
@@ -182,18 +181,43 @@ def test_what_is_said_behind_the_silence_that_answered_is_heard_after_it() -> No
     assert call.conversation.voice.silent_at(0.27) == pytest.approx(heard_from + 1.0)
 
 
-def test_the_callers_words_are_kept_for_the_model() -> None:
+def appended(prelude: Prelude, call: Call, now: float) -> list[bytes]:
+    """What the model is given once there is one, and it is known how."""
+    prelude.handle(READY[0], now)
+    prelude.handle(CONFIGURED, now)
+    found = call.handle(READY[1], now)
+    return [one.audio.raw for one in found if isinstance(one, AppendAudio)]
+
+
+def words(first: int, count: int, ms: int = 20) -> list[events.CallerSpoke]:
+    """Frames that differ from one another."""
+    each = [one.to_bytes(2) * (4 * ms) for one in range(first, first + count)]
+    return [events.CallerSpoke(Audio.of(raw, PCMU_8K)) for raw in each]
+
+
+@pytest.mark.parametrize("ms", [5, 20, 40])
+def test_the_callers_words_are_kept_for_the_model_however_they_are_cut(ms: int) -> None:
     call, prelude = waiting()
     arrive(prelude)
-    times = count()
-    for _ in range(MOST_KEPT + 10):  # more than the longest wait can bring
-        assert prelude.handle(events.CallerSpoke(FRAME), 0.005 * next(times)) == []
-    prelude.handle(READY[0], 2.0)
-    prelude.handle(CONFIGURED, 2.5)
+    spoken = words(0, 2900 // ms, ms)
+    for index, spoke in enumerate(spoken):
+        assert prelude.handle(spoke, index * ms / 1000) == []
 
-    appended = [one for one in call.handle(READY[1], 2.6) if isinstance(one, AppendAudio)]
+    assert appended(prelude, call, 2.95) == [one.audio.raw for one in spoken]
 
-    assert len(appended) == MOST_KEPT - 2  # who calls is not forgotten for them
+
+def test_what_rings_before_the_call_starts_gives_way_to_what_is_said_then() -> None:
+    call, prelude = waiting(AUDIOCODES)
+    prelude.handle(events.CallArrived("provider-1", PCMU_8K), 0.0)
+    ringing, said = words(0, 350), words(350, 50)
+    for index, spoke in enumerate(ringing):
+        prelude.handle(spoke, 0.02 * index)
+    prelude.handle(STARTED, 7.0)
+    for index, spoke in enumerate(said):
+        prelude.handle(spoke, 7.0 + 0.02 * index)
+
+    kept = [one.audio.raw for one in [*ringing, *said][-HELD_MS // 20 :]]
+    assert appended(prelude, call, 8.0) == kept
 
 
 @pytest.mark.parametrize(
