@@ -1,7 +1,5 @@
 """AudioCodes VoiceAI Connect (Bot API, streaming mode) carried to the Realtime API."""
 
-from dataclasses import replace
-
 from opusbridge import effects, events
 from opusbridge.bridge.base import RealtimeBridge
 from opusbridge.call.engine import TelephonyProtocol
@@ -17,11 +15,6 @@ class TelephonyRealtimeBridge(RealtimeBridge):
     """
 
     traits = AUDIOCODES
-
-    def may_ring(self, seconds: float) -> None:
-        """We placed the call, and its socket may be there before anybody answers; say so before it
-        runs."""
-        self._policy = replace(self._policy, arrival_seconds=seconds)
 
     def socket_lost(self) -> None:
         """VoiceAI Connect asks to go on over another socket: ours is dead, and may not know it."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, assert_never, get_args
 
 from opusbridge import effects, events
+from opusbridge.call.arrival import Arrival
 from opusbridge.call.company import Company
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure, declined
@@ -52,7 +53,7 @@ class Call:
         self._started = False
         self._answer_at: float | None = None
         self._too_long_at: float | None = None
-        self._arrival_due: float | None = now + policy.arrival_seconds
+        self.arrival = Arrival(now, rings=policy.telephony.rings)
         self.departure = Departure()
         self._wishes = Wishes(policy, self.departure)
         self._patience = Patience()
@@ -166,7 +167,7 @@ class Call:
             case events.ToolFinished() | events.ApprovalDecided():
                 return talk.tools.told(event, now) if talk else []
             case events.HangUpRequested(reason, goodbye):
-                if talk and not self._started and self.policy.may_ring:  # nobody to take leave of
+                if talk and not self._started and self.policy.telephony.rings:  # nobody hears it
                     return [effects.HangUp(reason), *self._end(ending(reason), now)]
                 if goodbye and self.departure.with_another:
                     return self._end(ending("transferred"), now)  # he is in good hands
@@ -203,6 +204,7 @@ class Call:
     def _arrived(self, event: events.CallArrived, now: float) -> list[Effect]:
         if self.conversation is not None:
             return [] if self.departure.away else [Note("stray", "arrival")]
+        self.arrival.told(now)
         self.provider_call_id, self.caller = event.provider_call_id, event.caller
         form, transcript = event.audio_format, self.transcript
         talk = self.conversation = Conversation(self.policy, form, transcript, self.call_ms, now)
@@ -216,10 +218,11 @@ class Call:
             return self._transfer_failed(self.departure.back(talk), now)
         if talk is None or self._started:
             return [Note("stray", "start")]
-        self._started, self._arrival_due = True, None
+        self._started, dials = True, self.arrival.started(talk)
         self.introduce(event)
         self._too_long_at = now + self.policy.max_call_seconds
         found: list[Effect] = [effects.ConfigureTelephony(self.policy.barge_in)]
+        found += self._replace_model("model-lost", False, now) if dials else []
         if not self.policy.telephony.rings:
             found += self.answered(now)
         elif self.answered_at is None:
@@ -362,12 +365,14 @@ class Call:
     def _other_deadline(self) -> float | None:
         """Of all but the caller's line: only that changes with each frame of his."""
         talking = self.conversation.deadline if self.conversation else None
-        own = earliest(self._answer_at, self._arrival_due, self._too_long_at, self._rescue.deadline)
+        own = earliest(self._answer_at, self._too_long_at, self._rescue.deadline)
         company, leaving = self._company.deadline, self.departure.deadline
-        return earliest(talking, self._wishes.deadline, own, leaving, company)
+        return earliest(
+            talking, self._wishes.deadline, own, leaving, company, self.arrival.deadline
+        )
 
     def _timed_out(self, now: float) -> list[Effect]:
-        if is_due(self._arrival_due, now):
+        if self.arrival.in_vain(now):
             return self._end(self.departure.ending("no-start"), now)
         found: list[Effect] = []
         if self.departure.overdue(now):
@@ -378,9 +383,10 @@ class Call:
         if is_due(self._answer_at, now) and self.conversation is not None:
             found += [*self.conversation.voice.answer(now), *self.answered(now)]
         found += self._wishes.timed_out(self.conversation, now)
+        again = self._rescue.possible and not self._rescue.under_way
+        found += self.arrival.release_model(self.conversation, again, now)
         if self.conversation is not None:
             found += self.conversation.timed_out(now)
-            again = self._rescue.possible and not self._rescue.under_way
             found += self.departure.release_model(self.conversation, again, now)
         if self._rescue.expired(now):
             found += self._part_badly(self._rescue.reason, now)

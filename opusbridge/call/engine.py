@@ -165,7 +165,7 @@ class Engine:
     @property
     def wants_model(self) -> bool:
         """Whether there is somebody to talk to."""
-        return self.call.conversation is not None or self._prelude.arrived
+        return self.call.conversation is not None or self._prelude.started
 
     @property
     def configurable(self) -> bool:

@@ -126,10 +126,6 @@ class KeyAction:
     """What ``say`` has the model say."""
 
 
-#: A telephony socket that has not told us who calls by then never will.
-ARRIVAL_SECONDS = 10.0
-
-
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
     """How one call is conducted; durations in seconds."""
@@ -149,8 +145,6 @@ class CallPolicy:
     """Speech over the greeting cuts it; else it waits, and is answered after the greeting."""
     farewell_interruptible: bool = True
     """A caller who speaks keeps the agent from hanging up or handing over."""
-    arrival_seconds: float = ARRIVAL_SECONDS
-    """How long the call may take to start; one that we placed may ring meanwhile."""
     dtmf_gap: float = 1.5
     max_call_seconds: float = 7200.0
     warning_seconds: float = 0.0
@@ -188,11 +182,6 @@ class CallPolicy:
         detection does, and a stream may end in mid-speech, or last through his silence."""
         asked = not self.barge_in or self.no_input is not None
         return self.session.turn_detection is None and asked
-
-    @property
-    def may_ring(self) -> bool:
-        """Whether we placed the call, or may have: it is there before anybody answers."""
-        return self.arrival_seconds > ARRIVAL_SECONDS
 
     @property
     def confirms(self) -> bool:

@@ -48,9 +48,9 @@ class Prelude:
         self._answered_at: float | None = None
 
     @property
-    def arrived(self) -> bool:
-        """Somebody calls: the model is worth dialling."""
-        return any(isinstance(event, events.CallArrived) for event, _ in self._kept)
+    def started(self) -> bool:
+        """Somebody is there: the model is worth dialling."""
+        return self._due is not None
 
     @property
     def deadline(self) -> float | None:
@@ -77,6 +77,8 @@ class Prelude:
                 # His line is closed already: nothing may be said on it any more.
                 found = [one for one in found if not isinstance(one, effects.ToTelephony)]
             return found + self._call.handle(event, now)
+        if isinstance(event, events.CallArrived):
+            self._call.arrival.told(now)
         self._kept.append((event, now))
         if isinstance(event, events.CallerSpoke):
             self._kept_ms += event.audio.ms

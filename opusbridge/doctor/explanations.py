@@ -242,8 +242,8 @@ ENDINGS = {
         "switch direct speech (voice streaming) on in the bot connection",
     ),
     "no-start": Explanation(
-        "AudioCodes opened a session and did not start the call within ten seconds, or a call that "
-        "was placed was answered and over before its stream came",
+        "AudioCodes opened a session and did not start the call within three minutes, or a call "
+        "that was placed was answered and over before its stream came",
         "is it a bot connection of another kind? For a placed call see Twilio's debugger",
     ),
     "telephony-unintelligible": Explanation(

@@ -52,8 +52,6 @@ class AudioCodesBridge(Bridge, Protocol):
 
     on_started: Callable[[Mapping[str, str]], None] | None
 
-    def may_ring(self, seconds: float) -> None: ...
-
     def socket_lost(self) -> None: ...
 
 

@@ -38,10 +38,6 @@ HangUp = Callable[[str], Awaitable[None]]
 #: Seconds after which a call nobody has heard of will not come any more: ringing takes a minute.
 DIALLING_SECONDS = 180.0
 
-#: So many who call in may be taken for one that we placed, beyond those: until a call starts, which
-#: one who calls in does within a second or so, nobody can tell, and one of ours is not to be lost.
-CALLING_IN = 5
-
 #: Seconds for which the start waits until what was placed before is read: a disk that stands still
 #: holds up no calls that come in.
 START_SECONDS = 2.0
@@ -296,18 +292,12 @@ class Outbound:
                 return call_id
         return None
 
-    def may_be_placed(self, call_id: str, telephony: str) -> bool:
-        """Whether a live call may be one that we placed, by an id that we have not been told yet.
-
-        No more may be at once than are awaited, and :data:`CALLING_IN`, until :meth:`settled`.
-        """
+    def may_be_placed(self, call_id: str, telephony: str) -> None:
+        """A live call may be one that we placed, if the id of one has not been told us yet; until
+        :meth:`settled`."""
         ringing = self._ringing(telephony)
-        awaited = sum(not self._progress[one].provider_call_id for one in ringing)
-        live = Counter(self._unsettled.values())[telephony]
-        if awaited == 0 or live >= awaited + CALLING_IN:
-            return False
-        self._unsettled[call_id] = telephony
-        return True
+        if not all(self._progress[one].provider_call_id for one in ringing):
+            self._unsettled[call_id] = telephony
 
     def settled(self, call_id: str) -> None:
         """It has started, or is over: it rings no longer."""

@@ -38,7 +38,7 @@ from opusbridge.web.access import (
 from opusbridge.web.announced import Announcements, Returned
 from opusbridge.web.bodies import read_form
 from opusbridge.web.calls import AudioCodesBridge, Bridge, Calls, ConnectModel, Place
-from opusbridge.web.outbound import DIALLING_SECONDS, Outbound
+from opusbridge.web.outbound import Outbound
 from opusbridge.web.sockets import Seam, seam_over
 
 #: Seconds from a stream's upgrade to its ``start``; Twilio sends it at once.
@@ -237,8 +237,8 @@ class Telephony:
         call_id = self._outbound.placed_as("audiocodes", conversation)
         bridge = self._calls.audiocodes(seam, self._dial, call_id)
         self._conversations[conversation] = bridge
-        if call_id is not None or self._outbound.may_be_placed(bridge.call_id, "audiocodes"):
-            bridge.may_ring(DIALLING_SECONDS)
+        if call_id is None:
+            self._outbound.may_be_placed(bridge.call_id, "audiocodes")
         bridge.on_started = partial(self._started, bridge.call_id, conversation)
         seam.on_bad = bridge.rejected
         try:

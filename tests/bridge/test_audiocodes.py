@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from opusbridge import events
 from opusbridge.agent import Agent
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
+from opusbridge.call.arrival import RINGING_SECONDS
 from opusbridge.call.call import ANSWER_SECONDS
-from opusbridge.effects import EndCall
+from opusbridge.effects import EndCall, ReleaseModel
 from opusbridge.errors import Ending, ending
 from opusbridge.sim.callers import HangUp, Say, SimulatedAudioCodes, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, ToolCallReply
 from opusbridge.sim.tones import voice
+from opusbridge.tools.context import CallContext
 from opusbridge.tools.telephony import hang_up, transfer_call
 from tests.bridge.virtual import Stage, in_virtual_time, play
 
@@ -131,14 +134,14 @@ def test_a_call_that_is_to_go_on_over_another_socket_has_lost_its_own() -> None:
     assert how == ending("telephony-lost")
 
 
-class Placed(TelephonyRealtimeBridge):
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        self.may_ring(20.0)
+async def as_it_is(call: CallContext) -> None:
+    """Of an agent that might be another for each call."""
 
 
 async def nobody_answers(stage: Stage) -> None:
     says = stage.caller.texts_to_send
+    assert isinstance(stage.caller, SimulatedAudioCodes)
+    stage.caller.habits = replace(stage.caller.habits, ring_seconds=inf)
 
     def rings() -> list[str]:
         return [text for text in says() if '"name":"start"' not in text]
@@ -146,11 +149,19 @@ async def nobody_answers(stage: Stage) -> None:
     stage.caller.texts_to_send = rings  # type: ignore[method-assign]
 
 
-def test_a_call_that_we_placed_may_ring_before_it_starts() -> None:
-    stage, how = in_virtual_time(play(Placed, STEPS, agent=AGENT, during=nobody_answers))
+@pytest.mark.parametrize("configure", [False, True])
+def test_a_call_may_ring_before_it_starts_whoever_placed_it(configure: bool) -> None:
+    agent = AGENT.model_copy(update={"configure": as_it_is}) if configure else AGENT
+    stage, how = in_virtual_time(
+        play(TelephonyRealtimeBridge, STEPS, agent=agent, during=nobody_answers)
+    )
 
     assert how == ending("no-start")
-    assert stage.at(EndCall)[0] - stage.at(events.CallArrived)[0] == pytest.approx(20.0)
+    rang = stage.at(EndCall)[0] - stage.at(events.CallArrived)[0]
+    assert rang == pytest.approx(RINGING_SECONDS)
+    # Nor does a model wait for as long: it is let go, or not dialled before it is known how.
+    assert len(stage.at(ReleaseModel)) == (0 if configure else 1)
+    assert bool(stage.model_socket.sent) == (not configure)
 
 
 def test_one_that_rings_is_hung_up_at_the_providers_too() -> None:
@@ -159,7 +170,7 @@ def test_one_that_rings_is_hung_up_at_the_providers_too() -> None:
         await stage.until(lambda: bool(stage.at(events.CallArrived)))
         stage.bridge.hang_up("a wrong number")
 
-    stage, how = in_virtual_time(play(Placed, STEPS, agent=AGENT, during=during))
+    stage, how = in_virtual_time(play(TelephonyRealtimeBridge, STEPS, agent=AGENT, during=during))
 
     assert how == ending("hung-up-by-operator")
     assert '"name": "hangup"' in json.dumps([text for _, text in stage.telephony.sent])

@@ -6,12 +6,11 @@ from dataclasses import replace
 import pytest
 
 from opusbridge import events
-from opusbridge.call.call import (
-    ANSWER_SECONDS,
-    Call,
-)
+from opusbridge.call.arrival import ARRIVAL_SECONDS, RINGING_SECONDS
+from opusbridge.call.call import ANSWER_SECONDS, Call
 from opusbridge.call.farewell import (
     HANG_UP_SECONDS,
+    KEEP_MODEL_SECONDS,
     LINE_KEPT,
     LOOK_SECONDS,
     REPLY_SECONDS,
@@ -20,7 +19,6 @@ from opusbridge.call.farewell import (
 )
 from opusbridge.call.patience import MOST_BAD_MESSAGES
 from opusbridge.call.policy import (
-    ARRIVAL_SECONDS,
     AUDIOCODES,
     TWILIO,
     CallPolicy,
@@ -46,6 +44,7 @@ from opusbridge.effects import (
     Note,
     PauseRecording,
     PlayAudio,
+    ReleaseModel,
     ReplaceModel,
     ResumeRecording,
     RunTool,
@@ -238,27 +237,64 @@ def test_a_start_without_an_arrival_is_not_believed() -> None:
 
 @pytest.mark.parametrize("arrives", [True, False])
 def test_a_line_that_never_becomes_ours_is_not_waited_for(arrives: bool) -> None:
-    call = arrived() if arrives else Call(policy(), 0.0)
+    call = arrived(policy(TWILIO)) if arrives else Call(policy(), 0.0)
 
     assert wait(call, 60.0) == [(ARRIVAL_SECONDS, EndCall(ending("no-start")))]
 
 
-def test_one_that_may_ring_is_waited_for_as_long_as_it_may() -> None:
-    call = arrived(replace(policy(), arrival_seconds=15.0))
+def ringing(greet: bool = True) -> Call:
+    """At 0.0 the model is ready, and nobody has answered yet."""
+    call = arrived(policy(AUDIOCODES, greet))
+    call.handle(events.SessionCreated("sess_1"), 0.0)
+    call.handle(configured(call.policy), 0.0)
+    return call
 
-    assert wait(call, 60.0) == [(15.0, EndCall(ending("no-start")))]
+
+def test_one_that_rings_is_waited_for_as_long_as_telephones_ring() -> None:
+    call = ringing()
+
+    assert wait(call, 300.0)[-1] == (RINGING_SECONDS, EndCall(ending("no-start")))
+
+
+@pytest.mark.parametrize("greet", [True, False])
+def test_a_model_does_not_wait_for_as_long_as_that(greet: bool) -> None:
+    call = ringing(greet)
+    assert wait(call, 90.0) == [(KEEP_MODEL_SECONDS, ReleaseModel())]
+    call.handle(events.CallerSpoke(Audio.of(bytes(96_000), PCM_16K)), 90.0)  # the ringing
+
+    assert ReplaceModel("model-lost") in call.handle(events.CallStarted(), 100.0)
+    call.handle(events.SessionCreated("sess_2"), 100.5)
+    found = call.handle(configured(call.policy), 101.0)
+    assert told(found) == []
+    assert (CreateResponse in kinds(found)) == greet
+
+
+def test_one_that_is_answered_soon_has_the_model_that_was_dialled() -> None:
+    call = ringing()
+
+    found = call.handle(events.CallStarted(), KEEP_MODEL_SECONDS - 1)
+    assert CreateResponse in kinds(found)
+    assert ReplaceModel not in kinds(found)
+    assert ReleaseModel not in [type(one) for _, one in wait(call, 60.0)]
+
+
+def test_a_model_that_is_not_ready_is_not_let_go() -> None:
+    call = arrived(policy(AUDIOCODES))
+    call.handle(events.ModelLost("model-lost"), KEEP_MODEL_SECONDS - 1)
+
+    assert ReleaseModel not in [type(one) for _, one in wait(call, KEEP_MODEL_SECONDS + 1)]
 
 
 @pytest.mark.parametrize(("reason", "goodbye"), [("hung-up-by-operator", False), ("drained", True)])
 def test_one_that_rings_is_hung_up_at_once(reason: str, goodbye: bool) -> None:
-    call = arrived(replace(policy(), arrival_seconds=180.0))
+    call = arrived(policy(AUDIOCODES))
 
     found = call.handle(events.HangUpRequested(reason, goodbye), 5.0)
     assert found == [HangUp(reason), EndCall(ending(reason))]
 
 
 def test_one_that_somebody_has_answered_is_taken_leave_of() -> None:
-    call = arrived(replace(policy(), arrival_seconds=180.0))
+    call = arrived(policy(AUDIOCODES))
     call.handle(events.CallStarted(), 30.0)
 
     found = call.handle(events.HangUpRequested("hung-up-by-operator"), 31.0)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from opusbridge import events
+from opusbridge.call.arrival import ARRIVAL_SECONDS, RINGING_SECONDS
 from opusbridge.call.call import ANSWER_SECONDS, Call
 from opusbridge.call.media import HELD_MS
 from opusbridge.call.policy import (
-    ARRIVAL_SECONDS,
     AUDIOCODES,
     TWILIO,
     CallPolicy,
@@ -77,10 +77,10 @@ def test_a_call_that_nobody_configures_has_no_prelude() -> None:
 def test_it_is_asked_as_soon_as_it_is_known_who_calls_and_once() -> None:
     call, prelude = waiting()
 
-    assert not prelude.arrived
     assert prelude.handle(events.CallArrived("provider-1", PCMU_8K), 0.0) == []
-    assert prelude.arrived
+    assert not prelude.started, "as long as it may ring no model is needed"
     assert prelude.handle(STARTED, 1.0) == [ConfigureCall()]
+    assert prelude.started
     assert (call.caller, call.callee) == (STARTED.caller, STARTED.callee)
     assert prelude.handle(STARTED, 1.1) == []
     assert prelude.deadline == 4.0
@@ -265,6 +265,17 @@ def test_a_socket_that_never_says_who_calls_ends_as_any_other() -> None:
     found = prelude.handle(events.DeadlineReached(), ARRIVAL_SECONDS)
 
     assert found == [EndCall(ending("no-start"))]
+
+
+def test_one_that_rings_is_waited_for_as_long_as_telephones_ring() -> None:
+    call, prelude = waiting(AUDIOCODES)
+    prelude.handle(events.CallArrived("provider-1", PCMU_8K), 1.0)
+    while call.ended is None:
+        assert prelude.deadline is not None
+        at = prelude.deadline
+        prelude.handle(events.DeadlineReached(), at)
+
+    assert (at, call.ended) == (1.0 + RINGING_SECONDS, ending("no-start"))
 
 
 def test_an_adopted_policy_is_the_whole_calls() -> None:

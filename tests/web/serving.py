@@ -147,9 +147,6 @@ class PretendBridge:
             await self._changed.wait_for(lambda: self.ended)
         await socket.close()
 
-    def may_ring(self, seconds: float) -> None:
-        self.done.append(("may_ring",))
-
     def socket_lost(self) -> None:
         self.done.append(("socket_lost",))
         self._end("telephony-lost")
