@@ -78,6 +78,9 @@ class TelephonyProtocol(Protocol):
 
     def send(self, effect: effects.ToTelephony) -> None: ...
 
+    def call_ended(self, reason: str) -> None:
+        """We end the call: a side that does not take a closed socket for that is told so."""
+
     def messages_to_send(self) -> list[str]: ...
 
 
@@ -338,6 +341,8 @@ class Engine:
         elif kind in TO_TELEPHONY and kind not in self.telephony.by_other_means:
             self.telephony.send(effect)  # type: ignore[arg-type]  # by TO_TELEPHONY
         else:
+            if isinstance(effect, effects.EndCall) and effect.ending.reason != "telephony-lost":
+                self.telephony.call_ended(effect.ending.reason)
             if kind is effects.ReplaceModel or kind is effects.ReleaseModel:
                 # Ids and formats of the old socket mean nothing on the new one.
                 self.model = RealtimeProtocol()

@@ -159,6 +159,7 @@ def test_a_call_may_ring_before_it_starts_whoever_placed_it(configure: bool) -> 
     assert how == ending("no-start")
     rang = stage.at(EndCall)[0] - stage.at(events.CallArrived)[0]
     assert rang == pytest.approx(RINGING_SECONDS)
+    assert stage.telephony.sent[-1][1] == {"type": "session.error", "reason": "no-start"}
     # Nor does a model wait for as long: it is let go, or not dialled before it is known how.
     assert len(stage.at(ReleaseModel)) == (0 if configure else 1)
     assert bool(stage.model_socket.sent) == (not configure)

@@ -289,6 +289,18 @@ def test_a_tool_is_run_by_the_shell_and_its_output_goes_to_the_model() -> None:
     assert types(out.to_model) == ["conversation.item.create"]
 
 
+def test_a_call_that_we_end_is_ended_on_its_wire_too() -> None:
+    engine = Engine(
+        Call(CallPolicy(AUDIOCODES, SESSION), 0.0), AudioCodesProtocol(), RealtimeProtocol()
+    )
+    offer = ["raw/mulaw"]
+    initiate = said("session.initiate", conversationId="c-1", supportedMediaFormats=offer)
+    engine.telephony_said(initiate, 0.1)
+    stalled = events.PeerStalled("telephony")
+
+    assert types(engine.happened(stalled, 1.0).to_telephony) == ["session.error"]
+
+
 def test_a_telephony_socket_that_is_gone_ends_the_call() -> None:
     engine = in_conversation()
 

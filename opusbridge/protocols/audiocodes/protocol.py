@@ -59,6 +59,7 @@ class AudioCodesProtocol:
         self._stream = CallerStream()
         self._streams_opened = 0
         self._end_told = False
+        self._leaves = False  # VAIC was told to end the call, or to hand it over
         self._outbox: list[str] = []
 
     @property
@@ -149,16 +150,23 @@ class AudioCodesProtocol:
             case effects.HangUp(reason):
                 self._close_stream()
                 params = {"hangupReason": reason}
+                self._leaves = True
                 self._command({"type": "event", "name": "hangup", "activityParams": params})
             case effects.TransferCall():
                 activity = messages.transfer_activity(effect)
                 self._close_stream()
+                self._leaves = True
                 self._command(activity)
             case effects.SendDTMF(digits):
                 params = {"dtmfDigits": digits.value}
                 self._command({"type": "event", "name": "sendDtmf", "activityParams": params})
             case _:
                 assert_never(effect)
+
+    def call_ended(self, reason: str) -> None:
+        """We end the call: at a closed socket alone VAIC would dial again, to resume it."""
+        if self.accepted and not self._leaves:
+            self.refuse(reason)
 
     def messages_to_send(self) -> list[str]:
         """The texts to put on the socket, in order; taking them forgets them."""
@@ -178,7 +186,7 @@ class AudioCodesProtocol:
     def _before_acceptance(self, kind: str, message: dict[str, Any]) -> Heard:
         match kind:
             case "session.initiate":
-                return self._initiate(messages.read(messages.SessionInitiate, message))
+                return self._read_initiate(message)
             case "session.resume":
                 resume = messages.read(messages.SessionResume, message)
                 self.conversation_id = resume.conversationId
@@ -209,6 +217,14 @@ class AudioCodesProtocol:
         self.validated = True
         self._queue({"type": "connection.validated", "success": True})
         return []
+
+    def _read_initiate(self, message: dict[str, Any]) -> Heard:
+        try:
+            said = messages.read(messages.SessionInitiate, message)
+        except RemoteProtocolError as error:
+            rejected = MessageRejected(error.peer, error.kind)
+            return [rejected, *self._decline("session.initiate is malformed", "telephony-error")]
+        return self._initiate(said)
 
     def _initiate(self, said: messages.SessionInitiate) -> Heard:
         self.conversation_id = said.conversationId
@@ -301,6 +317,7 @@ class AudioCodesProtocol:
             case "answered":
                 yield events.TransferSucceeded()
             case "failed":
+                self._leaves = False
                 code = outcome.reasonCode
                 known = type(code) is str and code in messages.TRANSFER_REASONS
                 yield events.TransferFailed(code if known else "error")

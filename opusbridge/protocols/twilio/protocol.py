@@ -145,6 +145,9 @@ class TwilioProtocol:
             case _:
                 assert_never(effect)
 
+    def call_ended(self, reason: str) -> None:
+        """The stream ends with its socket."""
+
     def messages_to_send(self) -> list[str]:
         """The texts to put on the socket, in order; taking them forgets them."""
         if not self._outbox:

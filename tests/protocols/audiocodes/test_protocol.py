@@ -302,11 +302,14 @@ def test_a_caller_may_be_withheld(caller: object) -> None:
         {"caller": ["+1"]},
     ],
 )
-def test_an_initiate_that_lacks_its_facts_is_not_accepted(broken: dict[str, object]) -> None:
+def test_an_initiate_that_lacks_its_facts_is_declined(broken: dict[str, object]) -> None:
     protocol = AudioCodesProtocol()
 
-    assert refusal(protocol, changed("in-session-initiate", **broken)) == "bad-fields"
-    assert said(protocol) == []
+    assert protocol.receive(changed("in-session-initiate", **broken)) == [
+        MessageRejected("audiocodes", "bad-fields"),
+        events.CallerHungUp("telephony-error"),
+    ]
+    assert said(protocol) == [{"type": "session.error", "reason": "session.initiate is malformed"}]
     assert not protocol.accepted
 
 
@@ -479,6 +482,7 @@ def test_the_only_stream_is_the_callers_however_it_is_named(
     assert protocol.receive(chunk) == [events.CallerSpoke(CHUNK)]
     stop = changed("in-user-stream-stop", **later)
     assert protocol.receive(stop) == [events.CallerStreamStopped()]
+    assert protocol.frame(chunk) is None
     assert protocol.stray_chunks == 0
 
 
@@ -768,6 +772,44 @@ def test_a_declined_call_ends_once() -> None:
     protocol.receive(changed("in-session-initiate", supportedMediaFormats=[]))
 
     assert protocol.receive(changed("in-session-end", reasonCode="error")) == []
+
+
+def test_a_call_that_we_end_is_given_up_aloud() -> None:
+    protocol = listening()
+    protocol.call_ended("no-start")
+
+    assert said(protocol) == [{"type": "session.error", "reason": "no-start"}]
+    assert not protocol.accepted
+
+
+LEAVING = (effects.HangUp("done"), effects.TransferCall(Private("+15550100300"), "billing"))
+
+
+@pytest.mark.parametrize("leaves", LEAVING)
+def test_one_that_vaic_was_told_to_end_is_its_own_to_end(leaves: ToTelephony) -> None:
+    protocol = listening()
+    protocol.send(leaves)
+    assert [one["type"] for one in said(protocol)] == ["activities"]
+    protocol.call_ended("agent-hung-up")
+
+    assert said(protocol) == []
+
+
+def test_one_that_was_not_handed_over_is_ours_again_to_give_up() -> None:
+    protocol = listening()
+    protocol.send(LEAVING[1])
+    protocol.receive(FROM_VAIC["in-activities-transfer-failed"])
+    said(protocol)
+    protocol.call_ended("telephony-too-slow")
+
+    assert said(protocol) == [{"type": "session.error", "reason": "telephony-too-slow"}]
+
+
+def test_nobody_is_told_of_the_end_of_a_call_that_never_began() -> None:
+    protocol = AudioCodesProtocol()
+    protocol.call_ended("no-start")
+
+    assert said(protocol) == []
 
 
 # --- To VAIC --------------------------------------------------------------------------------
