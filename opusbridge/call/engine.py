@@ -32,7 +32,7 @@ Observer = Callable[[Event | Effect, float], None]
 Bystanders = Mapping[type, Sequence[Observer]]
 """By the types of what they want to see."""
 
-#: A telephony frame is about 400 bytes; a longer one than this is no telephony message.
+#: A telephony frame is about 400 bytes; one longer than this takes no short cut.
 LONGEST_TELEPHONY_TEXT = 65_536
 
 #: What the tally counts, or the invariants are about.
@@ -51,6 +51,10 @@ class TelephonyProtocol(Protocol):
     @property
     def peer(self) -> str:
         """Who sends what it receives, as the metrics name it."""
+
+    @property
+    def longest_text(self) -> int:
+        """Characters; a longer text is refused unread."""
 
     @property
     def by_other_means(self) -> frozenset[type]:
@@ -181,7 +185,7 @@ class Engine:
         return self._step([events.CallConfigured(policy is not None)], now)
 
     def telephony_said(self, text: str, now: float) -> Outgoing:
-        if len(text) > LONGEST_TELEPHONY_TEXT:
+        if len(text) > self.telephony.longest_text:
             return self._step([events.MessageRejected(self.telephony.peer, "oversized")], now)
         known = self.telephony.unknown_messages
         try:

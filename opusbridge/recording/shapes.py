@@ -47,7 +47,7 @@ MEDIA = {
     "response.audio.delta": _OF_DELTA,  # as the beta called it
 }
 
-#: A longer text of the telephony side is refused unread; its length is all that matters.
+#: A longer text of the telephony side that is no sound is refused: its length is all that matters.
 LONGEST_TELEPHONY_TEXT = 65_536
 OVERSIZED = "<oversized>"
 
@@ -151,15 +151,17 @@ class Shaper:
         return self._message(said, None if direction == "in" else text, _harmless(text))
 
     def _read(self, peer: str, direction: str, text: str) -> Sound | Said | dict[str, Any]:
-        if direction == "in" and peer == "telephony" and len(text) > LONGEST_TELEPHONY_TEXT:
-            return Said({"text": OVERSIZED, "chars": len(text)})
         try:
             said = from_json(text)
         except ValueError:
-            return self._unreadable(text)
+            said = None
+        sound = sound_in(said) if isinstance(said, dict) else None
+        long = direction == "in" and peer == "telephony" and len(text) > LONGEST_TELEPHONY_TEXT
+        if long and sound is None:
+            return Said({"text": OVERSIZED, "chars": len(text)})
         if not isinstance(said, dict):
             return self._unreadable(text)
-        return sound_in(said) or said
+        return sound or said
 
     def words(self, text: str) -> Said:
         """The same for an object of the model's that is words, whatever else is in it."""

@@ -15,7 +15,7 @@ from opusbridge.bridge.outbox import Socket
 from opusbridge.bridge.pacing import TOO_FAST, Pace
 from opusbridge.errors import PeerGone
 
-#: Both providers' messages are a few hundred bytes, 20 ms of 24 kHz about 1.4 kB.
+#: Twilio's messages are a few hundred bytes.
 MAX_FRAME_BYTES = 64 * 1024
 #: Seconds a peer that does not read may hold up our closing the socket.
 CLOSE_SECONDS = 2.0
@@ -42,6 +42,8 @@ class Seam(Socket, Protocol):
     """A telephony side's socket."""
 
     on_bad: OnBad
+    longest_text: int
+    """In bytes; a longer one is left out."""
 
     def unread(self, texts: Iterable[str]) -> None:
         """Texts that were received already; they come again, first and in this order."""
@@ -62,6 +64,7 @@ class WebSocketSeam:
     def __init__(self, socket: WebSocket, on_bad: OnBad) -> None:
         self._socket = socket
         self.on_bad = on_bad
+        self.longest_text = MAX_FRAME_BYTES
         self._gone: PeerGone | None = None
         self._unread: deque[str] = deque()
         self._pinger: Pinger | None = socket.scope["extensions"].get(PINGS)
@@ -118,7 +121,7 @@ class WebSocketSeam:
         """Whether it is of use to anybody; ``None`` stands for bytes."""
         if text is None:
             self.on_bad("binary")
-        elif _size(text) > MAX_FRAME_BYTES:
+        elif _size(text) > self.longest_text:
             self.on_bad("oversized")
         else:
             return True

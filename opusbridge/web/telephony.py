@@ -211,6 +211,7 @@ class Telephony:
         try:
             await socket.accept()
             seam = seam_over(socket, self._counting("audiocodes"))
+            seam.longest_text = vaic.LONGEST_CHUNK
             await self._audiocodes_said(seam, place)
         finally:
             place.release()

@@ -30,6 +30,7 @@ from opusbridge.errors import ending
 from opusbridge.events import Event
 from opusbridge.privacy import Private
 from opusbridge.protocols.audiocodes import AudioCodesProtocol
+from opusbridge.protocols.audiocodes.messages import LONGEST_CHUNK
 from opusbridge.protocols.realtime import RealtimeProtocol
 from opusbridge.protocols.twilio import TwilioProtocol
 from opusbridge.sound import PCM_16K, PCM_24K, PCMU_8K
@@ -149,6 +150,26 @@ def test_a_text_of_the_telephony_side_that_cannot_be_used_costs_itself(bad: str,
     assert note.kind == "bad-message"
     assert note.reason == f"twilio:{kind}"
     assert engine.telephony_said(media("VVVV"), 2.1).to_model
+
+
+def test_audiocodes_may_send_a_second_of_sound_at_once_and_nothing_else() -> None:
+    seen: list[Event | Effect] = []
+    call = Call(CallPolicy(AUDIOCODES, SESSION), 0.0)
+    protocol, show = AudioCodesProtocol(), lambda what, now: seen.append(what)
+    engine = Engine(call, protocol, RealtimeProtocol(), [show])
+    offer = ["raw/lpcm16_24"]
+    engine.telephony_said(
+        said("session.initiate", conversationId="c-1", supportedMediaFormats=offer), 0.1
+    )
+    engine.telephony_said(said("userStream.start"), 0.2)
+    chunk = said("userStream.chunk", audioChunk="AAAA" * 17_600)
+    assert len(chunk) > LONGEST_TELEPHONY_TEXT
+    for text in (chunk, chunk + " " * LONGEST_CHUNK, said("activities", activities=[chunk])):
+        engine.telephony_said(text, 1.3)
+
+    assert [what.audio.ms for what in seen if isinstance(what, events.CallerSpoke)] == [1100.0]
+    rejected = [what.kind for what in seen if isinstance(what, events.MessageRejected)]
+    assert rejected == ["oversized", "oversized"]
 
 
 def test_the_longest_text_of_the_telephony_side_is_still_read() -> None:

@@ -63,12 +63,12 @@ ANYBODYS: list[Bad] = [
     ("no-type", text()),
     ("no-type", text(event=7, type=[7])),
     ("binary", PRIVATE.encode()),
-    ("oversized", text(event="media", type="userStream.chunk", padding="x" * 70_000)),
     ("oversized", text(event="media", type="userStream.chunk", padding="x" * (2**20 - 1000))),
 ]
 
 BY_TWILIO: list[Bad] = [
     *ANYBODYS,
+    ("oversized", text(event="media", padding="x" * 70_000)),
     ("bad-fields", text(event="media", streamSid=STREAM)),
     ("bad-fields", media(7)),
     ("bad-fields", media("AAAA", timestamp="noon")),
@@ -84,6 +84,7 @@ BY_TWILIO: list[Bad] = [
 
 BY_AUDIOCODES: list[Bad] = [
     *ANYBODYS,
+    ("oversized", text(type="activities", conversationId=CALL, padding="x" * 70_000)),
     ("bad-fields", text(type="userStream.chunk", conversationId=CALL)),
     ("bad-fields", chunk(7)),
     ("bad-base64", chunk(f"{PRIVATE}!")),

@@ -354,6 +354,16 @@ def test_what_a_transfer_in_a_pause_is_for_is_not_kept(flight: Flight) -> None:
     assert b"4711" not in flight.path.read_bytes()
 
 
+def test_sound_is_sound_however_long(flight: Flight) -> None:
+    chunk = b64encode(bytes(48 * 1100)).decode()
+    text = json.dumps({"type": "userStream.chunk", "conversationId": "c", "audioChunk": chunk})
+    assert len(text) > LONGEST_TELEPHONY_TEXT
+    flight.recording.said("telephony", "in", text, 0.0)
+
+    (line,) = flight.finish()
+    assert (line["media"], line["bytes"]) == ("userStream.chunk", 48 * 1100)
+
+
 def test_a_text_too_long_to_be_read_is_told_by_its_length(flight: Flight) -> None:
     flight.recording.said("telephony", "in", "x" * (LONGEST_TELEPHONY_TEXT + 1), 0.0)
 

@@ -201,11 +201,11 @@ async def test_frames_that_are_no_messages_are_counted_and_cost_nothing_else() -
         await socket.send(INITIATE)
         bridge = await server.bridges.get()
         await bridge.has_heard(1)
-        for frame in (b"\x00", "x" * 65_537, "é" * 32_769, "x" * 65_536, "é" * 32_768):
-            await socket.send(frame)
+        for frame in (b"\x00", "x" * 1_000_001, "é" * 500_001, "x" * 1_000_000, "é" * 500_000):
+            await socket.send(frame)  # VAIC may send much sound at once
 
         heard = await bridge.has_heard(3)
-        assert [len(text) for text in heard[1:]] == [65_536, 32_768]
+        assert [len(text) for text in heard[1:]] == [1_000_000, 500_000]
         assert bridge.done == [
             ("rejected", "binary"),
             ("rejected", "oversized"),

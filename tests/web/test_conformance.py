@@ -13,6 +13,7 @@ import pytest
 
 from opusbridge.bridge.outbox import Outbox
 from opusbridge.bridge.pinging import PingSocket
+from opusbridge.protocols.audiocodes.messages import LONGEST_CHUNK
 from opusbridge.web import server as room
 from tests.web.raw import (
     BINARY,
@@ -34,7 +35,7 @@ from tests.web.serving import House, PretendBridge, house
 pytestmark = pytest.mark.usefixtures("both_sockets")
 
 INITIATE = '{"type": "session.initiate"}'
-MEGABYTE = 2**20
+MEGABYTE, LONGEST = 2**20, LONGEST_CHUNK
 
 
 async def dial(server: House) -> Raw:
@@ -177,11 +178,11 @@ FINE = {
     "binary fragments": Fine(
         frame(BINARY, b"\x00", fin=False) + frame(CONTINUATION, b"\xff"), counted=["binary"]
     ),
-    "64 KiB": Fine(text("x" * 65_536), ["x" * 65_536]),
-    "more than 64 KiB": Fine(text("x" * 65_537), counted=["oversized"]),
-    "more than 64 KiB, in umlauts": Fine(text("ü" * 32_769), counted=["oversized"]),
-    "more than 64 KiB, in fragments": Fine(
-        frame(TEXT, b"x" * 40_000, fin=False) + frame(CONTINUATION, b"x" * 40_000),
+    "the longest text": Fine(text("x" * LONGEST), ["x" * LONGEST]),
+    "a longer one": Fine(text("x" * (LONGEST + 1)), counted=["oversized"]),
+    "a longer one, in umlauts": Fine(text("ü" * (LONGEST // 2 + 1)), counted=["oversized"]),
+    "a longer one, in fragments": Fine(
+        frame(TEXT, b"x" * LONGEST, fin=False) + frame(CONTINUATION, b"x"),
         counted=["oversized"],
     ),
     "a megabyte": Fine(text("x" * MEGABYTE), counted=["oversized"]),

@@ -22,6 +22,10 @@ from opusbridge.texts import from_json
 
 PEER = "audiocodes"
 
+#: Characters of a message. How much sound VAIC puts into one is its own choice: of the best format
+#: a second takes 64 kB.
+LONGEST_TEXT, LONGEST_CHUNK = 65_536, 1_000_000
+
 #: The formats we speak, best first. The first two pass to the model and back as they are;
 #: the ``wav/`` ones are never chosen, because where their headers stand is not known.
 MEDIA_FORMATS: dict[str, AudioFormat] = {

@@ -38,6 +38,7 @@ class AudioCodesProtocol:
 
     peer: ClassVar[str] = messages.PEER
     frame_kind: ClassVar[str] = "userStream.chunk"
+    longest_text: ClassVar[int] = messages.LONGEST_CHUNK
 
     #: Effects that this wire cannot carry: there are none.
     by_other_means: ClassVar[frozenset[type]] = frozenset()
@@ -82,6 +83,8 @@ class AudioCodesProtocol:
         kind = message.get("type")
         if type(kind) is not str:
             raise RemoteProtocolError(self.peer, "no-type")
+        if kind != "userStream.chunk" and len(text) > messages.LONGEST_TEXT:
+            raise RemoteProtocolError(self.peer, "oversized")
         if self._stage is Stage.ENDED:
             raise RemoteProtocolError(self.peer, "out-of-order")
         if message.get("conversationId") != self.conversation_id:

@@ -30,6 +30,7 @@ class TwilioProtocol:
 
     peer: ClassVar[str] = messages.PEER
     frame_kind: ClassVar[str] = "media"
+    longest_text: ClassVar[int] = 65_536  # a frame is about 400 bytes
 
     #: Effects that this wire cannot carry: the shell performs them, and ``send`` refuses them.
     by_other_means: ClassVar[frozenset[type]] = frozenset(

@@ -381,6 +381,7 @@ def test_a_call_under_way_is_not_resumed_on_its_own_socket() -> None:
         ('{"type":null}', "no-type"),
         ('{"type":{"type":"session.end"}}', "no-type"),
         ('{"type":"activities"}', "bad-fields"),
+        ('{"type":"activities"}' + " " * messages.LONGEST_TEXT, "oversized"),
         ('{"type":"activities","activities":{}}', "bad-fields"),
         ('{"type":"userStream.start","participant":["caller"]}', "bad-fields"),
     ],
