@@ -4,6 +4,7 @@ certificate is made for all; and what is done to the process's logging is over w
 ``TEST_SOCKETS=fast scripts/test tests/end_to_end`` takes the lean ones for all the others.
 """
 
+import gc
 import logging
 import os
 import subprocess
@@ -35,6 +36,16 @@ def leave_logging_as_it_was() -> Iterator[None]:
 def quiet() -> None:
     """Nothing is logged but what the test asks for."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+@pytest.fixture(scope="module")
+def short_pauses() -> Iterator[None]:
+    """What there is so far is not looked at for garbage, as ``serve`` has it: behind some thousand
+    tests that takes half a second, and a call in real time has a gap of it."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

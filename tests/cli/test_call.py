@@ -18,6 +18,8 @@ from opusbridge.sim.sockets import CallRefused
 from opusbridge.tools.outcome import CallOutcome
 from tests.cli.running import run
 
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
 KEY = {"Authorization": "Bearer any"}
 
 SHORT = """

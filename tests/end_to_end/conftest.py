@@ -8,6 +8,11 @@ import pytest
 from tests.cli.running import is_setting
 
 
+@pytest.fixture(scope="module", autouse=True)
+def in_real_time(short_pauses: None) -> None:
+    """Nothing but the machine itself holds up its frames."""
+
+
 @pytest.fixture(autouse=True)
 def a_fresh_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
