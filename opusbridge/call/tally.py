@@ -221,7 +221,9 @@ class Tally:
     def _cleared(self, now: float) -> None:
         """What was to be heard later never is, unless it is sent again."""
         for turn in reversed(self.turns):
-            if turn.heard_at is None or turn.heard_at <= now:
+            if turn.heard_at is None:
+                continue  # the answer to an earlier one may be on its way still
+            if turn.heard_at <= now:
                 break
             turn.heard_at = None
 

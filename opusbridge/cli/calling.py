@@ -51,6 +51,7 @@ KEPT = (files.RECORDING, files.TRANSCRIPT, files.CALL, files.FLIGHT, timeline.PA
 #: opened as they are in earnest.
 TWILIO_SECRET = "a-secret-of-this-demo-only"
 AUDIOCODES_SECRET = "another-secret-of-this-demo-only"
+ADMIN_SECRET = "a-third-that-nobody-is-told"
 
 #: A call has ended for the caller; its files follow within two seconds, and the agent's
 #: ``on_end`` may take ten.
@@ -245,6 +246,7 @@ def _telephony(rest_url: str | None) -> dict[str, Any]:
     return {
         "twilio_auth_token": Private(TWILIO_SECRET),
         "audiocodes_token": Private(AUDIOCODES_SECRET),
+        "admin_token": Private(ADMIN_SECRET),
         **rest,
     }
 

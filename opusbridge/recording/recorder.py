@@ -280,7 +280,7 @@ class CallRecorder:
     def _hand_over(self, now: float) -> None:
         self.hand_over_at = now + self._batch_seconds
         if self._changes is not None:
-            self._follow(self._changes, now)
+            self._follow(self._changes(now))
         batch, size = self._batch, self._size()
         if not batch.flow and not batch.entries and not self._news:
             return
@@ -299,15 +299,8 @@ class CallRecorder:
         kept = sum(map(len, flow.frames)) + FLOW_BYTES * len(flow)
         return self._size_bytes + kept + ENTRY_BYTES * told
 
-    def _follow(self, changes: Callable[[float], dict[str, Any]], now: float) -> None:
-        """What is new in the transcript. If it cannot tell, that is no other call's trouble, whose
-        frame may be what had the journal sorted."""
-        try:
-            new = changes(now)
-        except Exception as error:  # noqa: BLE001  # a bug of ours; the end will tell what it can
-            log.error("a transcript is not written as it goes", error=type(error).__name__)
-            self._changes = None
-            return
+    def _follow(self, new: dict[str, Any]) -> None:
+        """What is new in the transcript."""
         if new:
             self._news = merged(self._news, new)
 

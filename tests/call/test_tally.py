@@ -228,6 +228,19 @@ def test_nor_was_one_whose_line_left_us_before_that() -> None:
     assert turn(tally)["first_audio_to_heard"] is None
 
 
+def test_a_newer_turn_without_an_answer_does_not_make_a_cleared_one_heard() -> None:
+    tally = shown(
+        (5.0, events.TurnCommitted("item_1")),
+        (5.0, effects.CreateResponse("request-1")),
+        (5.1, BEGUN),
+        (6.0, played(7.5)),
+        (6.2, events.TurnCommitted("item_2")),
+        (6.5, effects.ClearPlayout()),
+    )
+
+    assert turn(tally)["first_audio_to_heard"] is None
+
+
 def test_an_answer_that_waits_for_the_ear_when_the_call_ends_was_never_heard() -> None:
     tally = shown(
         (5.0, events.TurnCommitted("item_1")),

@@ -198,12 +198,12 @@ async def test_the_interpreters_turns_are_shorter_where_somebody_may_compute(
 
 DISKS = """
 import asyncio, sys
-from opusbridge.web import outbound
+from opusbridge.web import bookkeeper
 from opusbridge.webhooks import courier
 
 async def main():
     before = sys.getswitchinterval()
-    for disk in (outbound, courier):
+    for disk in (bookkeeper, courier):
         await disk._on_disk(lambda: None)
     assert sys.getswitchinterval() == before
 
