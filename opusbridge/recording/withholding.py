@@ -19,6 +19,7 @@ _PLAIN = frozenset(
         "event",
         "event_id",
         "id",
+        "input_audio_format",
         "item_id",
         "call_id",
         "approval_request_id",
@@ -28,6 +29,7 @@ _PLAIN = frozenset(
         "conversation_id",
         "mediaFormat",
         "object",
+        "output_audio_format",
         "role",
         "sequenceNumber",
         "status",
@@ -103,12 +105,16 @@ def _ids_in(value: Any) -> Iterator[str]:
                 yield from _ids_in(inner)
 
 
-def wordless(value: Any, key: str = "") -> Any:
-    """``value``, in JSON's own types, without its words."""
+def wordless(value: Any, key: str = "", of: str = "") -> Any:
+    """``value``, in JSON's own types, without its words.
+
+    ``key`` is that under which it stands, ``of`` that of the object in which it does.
+    """
     if key in _SPELLED and value is not None:
         return WITHHELD
     if isinstance(value, dict):
-        return WITHHELD if key in _OWN else _wordless_object(value)
+        own = key in _OWN and of != "audio"  # a session's sound goes out, too
+        return WITHHELD if own else _wordless_object(value, key)
     if isinstance(value, list):  # of objects it is one of ours: a response's output
         return [wordless(inner, "" if isinstance(inner, dict) else key) for inner in value]
     if isinstance(value, str):
@@ -117,13 +123,13 @@ def wordless(value: Any, key: str = "") -> Any:
     return WITHHELD if is_number and key in _SAID else value
 
 
-def _wordless_object(value: dict[str, Any]) -> dict[str, Any]:
+def _wordless_object(value: dict[str, Any], key: str) -> dict[str, Any]:
     # AudioCodes tells the keys as the value of an event, which may be a number.
     keys = str(value.get("name")).upper() == "DTMF"
     return {
         # Our own tokens of a request, by which its response is known.
         name: inner
         if name == "metadata"
-        else wordless(inner, "digit" if keys and name == "value" else name)
+        else wordless(inner, "digit" if keys and name == "value" else name, key)
         for name, inner in value.items()
     }

@@ -91,6 +91,18 @@ def test_a_text_in_a_list_or_under_no_known_key_is_withheld() -> None:
             {"output": [4711, True, {"id": "item_1"}]},
             {"output": [WITHHELD, True, {"id": "item_1"}]},
         ),
+        (
+            {"audio": {"output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "x"}}},
+            {
+                "audio": {
+                    "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": WITHHELD}
+                }
+            },
+        ),
+        (
+            {"input_audio_format": "pcm16", "output_audio_format": "pcm16", "voice": "x"},
+            {"input_audio_format": "pcm16", "output_audio_format": "pcm16", "voice": WITHHELD},
+        ),
     ],
 )
 def test_words_in_other_clothes_are_withheld(said: dict[str, Any], kept: dict[str, Any]) -> None:

@@ -199,6 +199,18 @@ def test_what_was_injected_in_a_pause_is_not_kept_when_it_is_told_after_it(
     assert len(told(call, "text-1")) == 1
 
 
+def test_a_call_that_changes_its_session_in_a_pause_goes_as_it_went(tmp_path: Path) -> None:
+    call = Kept(tmp_path)
+    call.shell(PAUSE)
+    call.shell(events.ModelLost("model-lost"))
+    call.dialled()
+    call.shell(RESUME)
+    call.shell(events.TextInjected(Private("It goes on.")))
+
+    as_it_went(call)
+    assert len(told(call, "It goes on.")) == 1
+
+
 def test_an_output_of_a_pause_is_not_kept_when_it_is_put_otherwise(tmp_path: Path) -> None:
     call = Kept(tmp_path)
     call.tool_called("log_in", "{}")
