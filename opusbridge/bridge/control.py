@@ -141,4 +141,4 @@ def as_digits(delivered: effects.DeliverDigits) -> Digits:
     """For the tool that waited. Raises ``RuntimeError``: another one collects already."""
     if delivered.how == "busy":
         raise RuntimeError("another tool collects digits already")
-    return Digits(delivered.digits.value, delivered.how != "timeout")
+    return Digits(delivered.digits.value, delivered.how != "timeout", delivered.secret)

@@ -6,8 +6,8 @@ becomes an input of the caller's, which the model reads.
 
 Keys of a secret collection are nobody else's: those that still come close behind it are
 swallowed too, for who types one digit too many has not stopped typing the secret. Who waits for
-digits by then gets them all the same, but they are kept as the secret is. What was typed before
-anybody asked is none of them: it was written down when it came, like any other key.
+digits by then gets them all the same, but as a secret. What was typed before anybody asked is
+none of them: it was written down when it came, like any other key.
 """
 
 from dataclasses import dataclass, field
@@ -53,10 +53,13 @@ class Pressed:
     delivery: effects.DeliverDigits | None = None
     delivered_since: float = field(default=0.0, compare=False)
     """When the first key of what is delivered was pressed."""
-    secret: bool = False
-    """What is delivered may be written down nowhere."""
     taken: bool = False
     """A collection took them: what the agent was saying has been answered."""
+
+    @property
+    def secret(self) -> bool:
+        """Whether what is delivered is one."""
+        return self.delivery is not None and self.delivery.secret
 
 
 @dataclass(slots=True)
@@ -163,9 +166,8 @@ class KeyDesk:
             left.since,
             left.action,
             left.digit,
-            delivery=_delivery(wanted, collection.digits, how),
+            delivery=_delivery(wanted, collection.digits, how, collection.secret),
             delivered_since=collection.since,
-            secret=collection.secret,
             taken=True,
         )
 
@@ -194,15 +196,17 @@ class KeyDesk:
         collection = self._collection
         if collection is not None and is_due(collection.deadline, now):
             self._over(collection, now)
+            wanted, digits = collection.wanted, collection.digits
             return Pressed(
-                delivery=_delivery(collection.wanted, collection.digits, "timeout"),
+                delivery=_delivery(wanted, digits, "timeout", collection.secret),
                 delivered_since=collection.since,
-                secret=collection.secret,
             )
         if is_due(self._keypad.deadline, now):
             return Pressed(tuple(self._keypad.take()), self._keypad.since)
         return Pressed()
 
 
-def _delivery(wanted: events.DigitsWanted, digits: str, how: str) -> effects.DeliverDigits:
-    return effects.DeliverDigits(wanted.collection_id, Private(digits), how)
+def _delivery(
+    wanted: events.DigitsWanted, digits: str, how: str, secret: bool = False
+) -> effects.DeliverDigits:
+    return effects.DeliverDigits(wanted.collection_id, Private(digits), how, secret)

@@ -21,6 +21,8 @@ class DeliverDigits:
     digits: Private[str]
     how: str
     """How it ended: ``length``, ``terminator``, ``timeout``, or ``busy``: others collect."""
+    secret: bool = False
+    """They may be written down nowhere, though perhaps they were not asked for as a secret."""
 
 
 @dataclass(frozen=True, slots=True)

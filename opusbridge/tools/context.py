@@ -26,6 +26,9 @@ class Digits:
     complete: bool
     """Whether it is as long as asked for, or was ended by the terminator. If not, the caller
     stopped typing, or never began."""
+    secret: bool = False
+    """It is to be written down nowhere, and not for the model to read: it was asked for so, or
+    typed so close behind a secret that it may be the end of that."""
 
     def __repr__(self) -> str:
         return "<Digits>"

@@ -85,6 +85,6 @@ async def collect_digits(
     except (RuntimeError, ValueError) as error:
         raise ToolFailed(str(error)) from error
     call.state[TYPED] = digits
-    if secret:
+    if secret or digits.secret:
         return {"complete": digits.complete, "typed_anything": bool(digits.value)}
     return {"complete": digits.complete, "digits": digits.value}

@@ -172,6 +172,15 @@ async def test_digits_find_whoever_waits_for_them(how: str, complete: bool) -> N
     assert len(happened) == 1
 
 
+async def test_digits_that_are_a_secrets_say_so() -> None:
+    control, _ = a_control()
+    waiting = asyncio.create_task(control.collect_digits(1, "#", 5.0, False))
+    await asyncio.sleep(0)
+    control.deliver(effects.DeliverDigits("digits-1", Private("5"), "length", secret=True))
+
+    assert await waiting == Digits("5", True, secret=True)
+
+
 async def test_who_stops_waiting_says_so() -> None:
     control, happened = a_control()
     waiting = asyncio.create_task(control.collect_digits(4, "#", 5.0, False))

@@ -77,7 +77,7 @@ def test_what_was_typed_is_delivered_and_written_unless_it_is_secret(
     call.handle(wanted(secret), 1.0)
     found = press(call, "1234", 2.0)
 
-    assert found == [DeliverDigits("digits-1", Private("1234"), "length")]
+    assert found == [DeliverDigits("digits-1", Private("1234"), "length", secret)]
     assert transcript(call) == [written]
 
 
@@ -232,7 +232,7 @@ def test_what_is_asked_for_close_behind_it_lets_nobody_hear_its_last_key() -> No
     call.happened(events.DigitsPressed(Private("5#")), 2.3)
 
     assert set(spoken(seen)) == {SILENT.raw}
-    assert DeliverDigits("digits-1", Private("5"), "terminator") in seen
+    assert DeliverDigits("digits-1", Private("5"), "terminator", secret=True) in seen
     assert transcript(call.call) == ["Keypad: [secret]"] * 2
 
 

@@ -90,10 +90,11 @@ async def test_typed_digits_are_the_models_to_read_and_the_tools_to_use() -> Non
     assert call.state == {TYPED: Digits("123", False)}
 
 
-async def test_of_a_secret_the_model_learns_only_that_it_was_typed() -> None:
-    call = CallContext("call-1", control=Line(Digits("4711", True)))
+@pytest.mark.parametrize("asked", [True, False], ids=["asked-for", "close-behind-one"])
+async def test_of_a_secret_the_model_learns_only_that_it_was_typed(asked: bool) -> None:
+    call = CallContext("call-1", control=Line(Digits("4711", True, secret=not asked)))
 
-    result = await collect_digits.run('{"length": 4, "secret": true}', call)
+    result = await collect_digits.run(json.dumps({"length": 4, "secret": asked}), call)
 
     assert json.loads(result) == {"complete": True, "typed_anything": True}
     assert call.state[TYPED].value == "4711"
