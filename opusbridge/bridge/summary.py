@@ -1,5 +1,6 @@
 """What an operator sees of a call while it lasts, and what call.json keeps of it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -99,18 +100,25 @@ def complete(
 ) -> CallOutcome:
     """Have the call's files completed, which need not wait until every socket is closed."""
     kept = summary(described, engine, how, started_at, now)
-    transcript: dict[str, Any] = {"call_id": kept["call_id"], "items": []}
-    try:
-        transcript = engine.call.transcript.snapshot(kept["call_id"])
-        kept |= _told(engine, transcript, now)
-    except Exception as error:  # noqa: BLE001  # a bug of ours costs what it spoilt, not the rest
-        log.error("call broke", raised=places(error))
+    call_id = kept["call_id"]
+    words = _unless_it_breaks(lambda: engine.call.transcript.snapshot(call_id))
+    transcript = words or {"call_id": call_id, "items": []}
+    kept |= _unless_it_breaks(lambda: _told(engine, transcript, now)) or {}
     folder = None
     if recorder is not None:
         told = kept if recorder.keeps_words else without_words(kept)
-        recorder.finish(told, transcript, now)
+        recorder.finish(told, words, now)
         folder = recorder.folder
-    return CallOutcome(kept["call_id"], kept, transcript, folder, state)
+    return CallOutcome(call_id, kept, transcript, folder, state)
+
+
+def _unless_it_breaks(tell: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """A bug of ours costs what it spoilt, not the rest."""
+    try:
+        return tell()
+    except Exception as error:  # noqa: BLE001
+        log.error("call broke", raised=places(error))
+        return None
 
 
 def _told(engine: Engine, transcript: dict[str, Any], now: float) -> dict[str, Any]:

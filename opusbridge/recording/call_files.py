@@ -90,10 +90,13 @@ class CallFiles:
         batch: Batch,
         dropped: int,
         call: dict[str, Any],
-        transcript: dict[str, Any],
+        transcript: dict[str, Any] | None,
         now: float,
     ) -> Iterator[None]:
-        """The last batch, in the same parts, and everything that completes the files."""
+        """The last batch, in the same parts, and everything that completes the files.
+
+        ``transcript``: all of it, or ``None``: what was told of it before must do.
+        """
         # Each, even where a bug of ours has spoilt another; the last first.
         with ExitStack() as rest:
             rest.callback(self._sum_up, call, transcript)
@@ -109,10 +112,13 @@ class CallFiles:
         if self._flight:
             self._try(self._flight.finish)
 
-    def _sum_up(self, call: dict[str, Any], transcript: dict[str, Any]) -> None:
+    def _sum_up(self, call: dict[str, Any], transcript: dict[str, Any] | None) -> None:
         self._try(partial(files.make_folder, self._folder))
         if self._record:
-            self._try(partial(files.write_json, self._folder / files.TRANSCRIPT, transcript))
+            write = self._transcript.write
+            if transcript is not None:
+                write = partial(files.write_json, self._folder / files.TRANSCRIPT, transcript)
+            self._try(write)
         self._try(partial(files.write_json, self._folder / files.CALL, call))
         self.nothing_kept = self.failed > 0 and not files.any_in(self._folder)
 

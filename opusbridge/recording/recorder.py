@@ -217,11 +217,11 @@ class CallRecorder:
         if self._flight:
             self._put(self._take_entry, (now, SHELL, "in", (event, policy)), now)
 
-    def finish(self, call: dict[str, Any], transcript: dict[str, Any], now: float) -> None:
+    def finish(self, call: dict[str, Any], transcript: dict[str, Any] | None, now: float) -> None:
         """The call is over: complete all its files.
 
         Writes ``call.json`` and ``transcript.json`` from these values, which must not be
-        changed afterwards.
+        changed afterwards. ``None``: what was told of the transcript as the call went must do.
         """
         self.journal.sort(now)
         self._done = done = Future[None]()

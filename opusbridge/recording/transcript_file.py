@@ -57,9 +57,12 @@ class TranscriptFile:
             self._put_away_until(begin)
 
     def write_if_due(self) -> None:
+        """As :meth:`write`, but not too often, and only what is new."""
+        if self._unwritten and self._clock() >= self._due_at:
+            self.write()
+
+    def write(self) -> None:
         """Raises OSError; what could not be written will be with what comes next."""
-        if not self._unwritten or self._clock() < self._due_at:
-            return
         text = self._whole()
         rest_seconds = len(text) / BYTES_PER_SECOND if len(text) > SMALL_BYTES else 0.0
         self._due_at = self._clock() + rest_seconds

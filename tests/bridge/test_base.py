@@ -18,6 +18,7 @@ from opusbridge.bridge import base
 from opusbridge.bridge.base import FLUSH_SECONDS
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.outbox import MOST_WAITING
+from opusbridge.call.tally import Tally
 from opusbridge.call.transcript import Transcript
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
@@ -469,8 +470,9 @@ def test_a_call_that_is_cancelled_from_outside_leaves_the_gauge(bridge: type[Any
 
 @both_bridges
 @pytest.mark.slow
-def test_a_call_whose_words_cannot_be_told_is_told_without_them(
-    bridge: type[AnyBridge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("of", ["its-words", "its-figures"])
+def test_what_of_a_call_cannot_be_told_at_its_end_costs_nothing_else(
+    bridge: type[AnyBridge], of: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(*_: Any) -> Any:
         raise ZeroDivisionError
@@ -480,7 +482,8 @@ def test_a_call_whose_words_cannot_be_told_is_told_without_them(
             tmp_path, None, now, record=True, flight=True, writer=Writer(), call_id=call_id
         )
 
-    monkeypatch.setattr(Transcript, "snapshot", breaks)
+    owner, name = (Transcript, "snapshot") if of == "its-words" else (Tally, "shown")
+    monkeypatch.setattr(owner, name, breaks)
     told: list[CallOutcome] = []
 
     async def on_end(outcome: CallOutcome) -> None:
@@ -488,14 +491,17 @@ def test_a_call_whose_words_cannot_be_told_is_told_without_them(
 
     agent = Agent(name="a", instructions="b", on_end=on_end)
     lines = logged()
-    steps: list[Step] = [Wait(0.3), HangUp()]
+    steps: list[Step] = [Wait(0.3), said(), WaitForAgent(), Wait(2.0), HangUp()]
     _, how = in_virtual_time(play(bridge, steps, agent=agent, recorder=recorder))
 
     assert how == ending("caller-hung-up")
+    words = orjson.loads((tmp_path / "transcript.json").read_bytes())
+    assert {item["speaker"] for item in words["items"]} == {"caller", "agent"}
     kept = orjson.loads((tmp_path / "call.json").read_bytes())
     assert kept["ending"]["reason"] == "caller-hung-up"
+    assert ("usage" in kept) is (of == "its-words")
     assert told[0].call == kept
-    assert told[0].transcript["items"] == []
+    assert told[0].transcript["items"] == ([] if of == "its-words" else words["items"])
     assert [line["raised"] for line in lines if line["event"] == "call broke"] != []
 
 

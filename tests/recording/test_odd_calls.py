@@ -13,6 +13,7 @@ import pytest
 from opusbridge import events
 from opusbridge.recording.reading import read_flight
 from opusbridge.recording.recorder import CallRecorder
+from opusbridge.recording.transcript_file import SMALL_BYTES
 from opusbridge.recording.writer import Writer
 from opusbridge.sound import PCM_24K, PCMU_8K, AudioFormat
 
@@ -62,6 +63,22 @@ async def test_what_is_heard_after_the_call_is_over_changes_none_of_its_files(
     assert writer.close()
     assert writer.broken == 0
     assert {name: (call.folder / name).read_bytes() for name in FILES} == kept
+
+
+async def test_a_transcript_that_cannot_be_told_at_the_end_stays_as_it_was_told_before(
+    tmp_path: Path, writer: Writer
+) -> None:
+    call = recorder(tmp_path / "call", writer, PCMU_8K)
+    news = [said("a"), said("b") | {"order": ["a", "b"]}]
+    news[0]["items"]["a"]["text"] = "Hallo " * SMALL_BYTES  # so long that "b" has to wait
+    call.follow(lambda now: news.pop(0) if news else {})
+    for at in (1.0, 2.0):
+        call.hand_over_if_due(START + at)
+    call.finish({"call_id": "call"}, None, START + 2.0)
+    await call.closed()
+
+    kept = json.loads((call.folder / "transcript.json").read_text())
+    assert [item["item_id"] for item in kept["items"]] == ["a", "b"]
 
 
 async def test_a_call_that_begins_with_something_else_is_recorded_in_its_own_format(
