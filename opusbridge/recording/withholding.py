@@ -41,9 +41,11 @@ _PLAIN = frozenset(
 #: Keys under which words are told letter by letter, as numbers: of a transcription.
 _SPELLED = frozenset({"bytes", "logprobs"})
 #: Keys under which a number is what somebody said or typed, or a tool was given or gave.
-_SAID = frozenset({"arguments", "delta", "digit", "output", "text", "transcript"})
+_SAID = frozenset({"arguments", "delta", "digit", "error", "output", "text", "transcript"})
 #: Of them those under which an object is somebody's own, with names that he gave.
 _OWN = frozenset({"arguments", "output"})
+#: What of an error is the wire's; all else in it may be what a tool gave instead of its output.
+_OF_ERRORS = frozenset({"code", "retry_after"})
 #: Keys of ids that say what a message is about; the item before it is somebody else.
 _ABOUT = frozenset({"id", "item_id", "call_id", "approval_request_id", "response_id"})
 
@@ -113,14 +115,16 @@ def wordless(value: Any, key: str = "", of: str = "") -> Any:
     if key in _SPELLED and value is not None:
         return WITHHELD
     if isinstance(value, dict):
-        own = key in _OWN and of != "audio"  # a session's sound goes out, too
-        return WITHHELD if own else _wordless_object(value, key)
-    if isinstance(value, list):  # of objects it is one of ours: a response's output
-        return [wordless(inner, "" if isinstance(inner, dict) else key) for inner in value]
+        # What is put out may also be a session's sound, or items, of a response.
+        own = key in _OWN and of not in ("audio", "response")
+        return WITHHELD if own or of == "error" else _wordless_object(value, key)
+    if isinstance(value, list):
+        return [wordless(inner, key, of) for inner in value]
     if isinstance(value, str):
         return value if key in _PLAIN else WITHHELD
+    said = key in _SAID or (of == "error" and key not in _OF_ERRORS)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return WITHHELD if is_number and key in _SAID else value
+    return WITHHELD if is_number and said else value
 
 
 def _wordless_object(value: dict[str, Any], key: str) -> dict[str, Any]:

@@ -88,9 +88,26 @@ def test_a_text_in_a_list_or_under_no_known_key_is_withheld() -> None:
         ({"text": 4711, "audio_end_ms": 4711}, {"text": WITHHELD, "audio_end_ms": 4711}),
         ({"output": {"4711": True}, "arguments": {}}, {"output": WITHHELD, "arguments": WITHHELD}),
         (
-            {"output": [4711, True, {"id": "item_1"}]},
-            {"output": [WITHHELD, True, {"id": "item_1"}]},
+            {"output": [4711, True, {"pin": 4711}], "arguments": [[{"4711": True}]]},
+            {"output": [WITHHELD, True, WITHHELD], "arguments": [[WITHHELD]]},
         ),
+        (
+            {"error": {"type": "x", "code": 5, "retry_after": 2.5, "pin": 4711, "n": [4711]}},
+            {
+                "error": {
+                    "type": "x",
+                    "code": 5,
+                    "retry_after": 2.5,
+                    "pin": WITHHELD,
+                    "n": [WITHHELD],
+                }
+            },
+        ),
+        (
+            {"error": {"type": "x", "data": {"4711": True}, "content": [{"4711": True}]}},
+            {"error": {"type": "x", "data": WITHHELD, "content": [WITHHELD]}},
+        ),
+        ({"error": 4711}, {"error": WITHHELD}),
         (
             {"audio": {"output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "x"}}},
             {

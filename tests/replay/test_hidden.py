@@ -142,12 +142,13 @@ def test_what_a_transfer_asked_for_in_a_pause_is_for_is_not_kept_when_it_leaves_
     assert "It goes on." in call.path.read_text()
 
 
+@pytest.mark.parametrize("error", [None, {"type": "http", "code": 5, "data": {"hunter2": 1}}])
 def test_what_an_mcp_tool_gave_in_a_pause_is_not_kept_when_it_is_told_again(
-    tmp_path: Path,
+    tmp_path: Path, error: dict[str, Any] | None
 ) -> None:
     call = Kept(tmp_path)
     call.shell(PAUSE)
-    mcp_used(call, "hunter2")
+    mcp_used(call, "hunter2", error=error)
     call.shell(RESUME)
     mcp_used(call, "four", "mcp_2")
     call.shell(events.ModelLost("model-lost"))
