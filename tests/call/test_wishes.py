@@ -288,12 +288,14 @@ def test_back_from_hold_the_agent_speaks_first() -> None:
 
 
 def test_music_ends_with_the_hold_and_words_do_not() -> None:
-    for words, cleared in (("", 1), ("We are about to find it.", 0)):
+    said = "We are about to find it."
+    for files, cleared in (([""], 1), (["", ""], 1), ([said], 0), (["", said], 0)):
         call = started()
         call.handle(HOLD, 1.0)
-        call.handle(play(words), 1.1)
+        for words in files:
+            call.handle(play(words), 1.1)
 
-        assert len(of(ClearPlayout, call.handle(UNHOLD, 1.3))) == cleared, words
+        assert len(of(ClearPlayout, call.handle(UNHOLD, 1.3))) == cleared, files
 
 
 def test_what_was_not_listened_to_on_hold_is_no_hole_of_the_line() -> None:
