@@ -177,6 +177,11 @@ class Conversation:
         return self.response.at_rest and not (self.tools.owing or self.repair.owing)
 
     @property
+    def took_leave(self) -> bool:
+        """The same of an agent that leaves, and has said goodbye beside the tools that run yet."""
+        return self.response.at_rest and not (self.tools.owing_words or self.repair.owing)
+
+    @property
     def quiet(self) -> bool:
         """Whether nobody owes anybody anything. While there is no session nobody can know."""
         return self.model.ready and self.at_rest and not self.response.caller_turn_under_way
@@ -255,9 +260,7 @@ class Conversation:
         found = self.tools.item_done(event, now)
         self.response.sound_complete(event.response_id)
         if event.kind == "message":
-            item = self.transcript.item(event.item_id, "agent")
-            if item.status == "in_progress":
-                item.status = event.status
+            self.transcript.item(event.item_id, "agent").done(event.status)
             if event.written:
                 self.voice.not_played(event.item_id)
         return found if self.barge_in.closed else found + self.voice.never_played(event.item_id)

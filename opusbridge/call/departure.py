@@ -215,7 +215,7 @@ class Departure:
         voice, self._look_at = talk.voice, now + LOOK_SECONDS
         if not farewell.due(now, talk.at_rest, voice.audible(now), voice.silent_at(now)):
             return []
-        if (how := farewell.unsaid(talk.at_rest)) is not None:
+        if (how := farewell.unsaid(talk.took_leave)) is not None:
             said_for_it = self.part(how, ("goodbye",), talk, True, now)
             return [Note("hold", "goodbye"), *said_for_it]
         self._farewell = self._look_at = None

@@ -78,9 +78,9 @@ class Farewell:
             return False
         return now >= silent_at + (GRACE_SECONDS if audible else TAIL_SECONDS)
 
-    def unsaid(self, at_rest: bool) -> Ending | None:
+    def unsaid(self, took_leave: bool) -> Ending | None:
         """How the call will have ended if, once due, this lacks the goodbye that was awaited."""
-        return self.hanging_up if self.awaits_reply and not at_rest else None
+        return self.hanging_up if self.awaits_reply and not took_leave else None
 
     @property
     def hanging_up(self) -> Ending | None:

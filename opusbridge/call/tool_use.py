@@ -61,6 +61,11 @@ class ToolWork:
         return self._desk.owing(self._goodbye)
 
     @property
+    def owing_words(self) -> bool:
+        """The same of any beside which the agent has said nothing."""
+        return self._desk.owing_words
+
+    @property
     def _goodbye(self) -> str | None:
         """The response that took leave of the caller: its tools get no reply."""
         return self._spoke if self._barge_in.leaving else None

@@ -74,6 +74,15 @@ class ToolDesk:
         )
 
     @property
+    def owing_words(self) -> bool:
+        """Whether one does for any since whose response began the agent has said nothing."""
+        return any(
+            batch.silent and (batch.will_want_reply or batch.wants_reply)
+            for batch in self._batches.values()
+            if batch.running
+        )
+
+    @property
     def busy(self) -> bool:
         """Whether any calls are not answered for yet."""
         return bool(self._batches)

@@ -92,6 +92,11 @@ class TranscriptItem:
     def committed(self) -> None:
         self.status = "failed" if self.untranscribed else "completed"
 
+    def done(self, status: str) -> None:
+        """Of the agent's: the model makes no more of it."""
+        if self.status == "in_progress":
+            self.status = status
+
     def split(self) -> tuple[str, str, str]:
         """All its words, those heard and those not."""
         ordered = [part for _, part in sorted(self.parts.items())]

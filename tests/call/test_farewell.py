@@ -43,7 +43,7 @@ def test_a_goodbye_that_is_not_said_in_time_is_missed_before_a_hang_up_and_no_ot
     transfer = TransferCall(Private("+15550100300"), "billing")
     handing_over = Farewell(transfer, 10.0, by_agent=True, awaits_reply=True)
 
-    assert hanging_up.unsaid(at_rest=False) == ending("agent-hung-up")
-    assert hanging_up.unsaid(at_rest=True) is None
-    assert farewell().unsaid(at_rest=False) is None
-    assert handing_over.unsaid(at_rest=False) is None
+    assert hanging_up.unsaid(took_leave=False) == ending("agent-hung-up")
+    assert hanging_up.unsaid(took_leave=True) is None
+    assert farewell().unsaid(took_leave=False) is None
+    assert handing_over.unsaid(took_leave=False) is None

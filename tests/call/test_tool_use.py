@@ -5,6 +5,7 @@ import pytest
 from opusbridge import events
 from opusbridge.call.call import Call
 from opusbridge.call.conversation import Conversation
+from opusbridge.call.farewell import LOOK_SECONDS, REPLY_SECONDS
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, ToolTraits
 from opusbridge.call.transcript import Transcript
 from opusbridge.effects import (
@@ -30,6 +31,7 @@ TOOLS = {
     "never": ToolTraits(reply="never"),
     "slow": ToolTraits(say_first="Say: one moment."),
     "slow_and_shy": ToolTraits(reply="if_silent", say_first="Say: one moment."),
+    "hang_up": ToolTraits(reply="if_silent"),
     "never_filled": ToolTraits(reply="never", filler_after=2.0),
     "filled": ToolTraits(filler_after=2.0),
     "filled_later": ToolTraits(filler_after=3.0),
@@ -39,6 +41,7 @@ CLIPS = {
     "filler:filled": Clip(8_000, bytes(48_000)),
     "filler:never_filled": Clip(8_000, bytes(48_000)),
     "one-moment": Clip(8_000, bytes(8_000)),
+    "goodbye": Clip(8_000, bytes(8_000)),
 }
 POLICY = CallPolicy(TWILIO, SESSION, tools=TOOLS, clips=CLIPS)
 RESULT = Private("{}")
@@ -481,18 +484,55 @@ def test_its_filler_is_played_all_the_same() -> None:
 
 @pytest.mark.parametrize("name", ["never", "usual"])
 def test_the_goodbye_waits_for_the_tools_that_are_answered(name: str) -> None:
-    call = at_work()
-    call.handle(events.TurnCommitted("item_2"), 1.0)
-    call.handle(events.ResponseCreated("resp_2", "request-2"), 1.0)
-    call.handle(says("resp_2"), 1.0)
-    for one in (name, "hang_up"):
-        call.handle(calls(one, "resp_2"), 1.0)
-    call.handle(events.HangUpRequested("agent-hung-up"), 1.1)
-    call.handle(events.ToolFinished("call_hang_up", RESULT), 1.1)
-    call.handle(done("resp_2"), 1.2)
+    call = hangs_up_beside(at_work(), name, goodbye_ms=400)
 
     hung_up = [at for at, one in wait(call, 4.0) if isinstance(one, HangUp)]
     assert bool(hung_up) is (name == "never")
+
+
+def hangs_up_beside(call: Call, *names: str, goodbye_ms: int) -> Call:
+    """``resp_2`` does, from 1.0 on, and is over; these tools of its go on."""
+    call.handle(events.TurnCommitted("item_2"), 1.0)
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 1.0)
+    if goodbye_ms:
+        call.handle(says("resp_2", goodbye_ms), 1.0)
+    for name in (*names, "hang_up"):
+        call.handle(calls(name, "resp_2"), 1.0)
+    call.handle(events.HangUpRequested("agent-hung-up"), 1.1)
+    call.handle(events.ToolFinished("call_hang_up", RESULT), 1.1)
+    call.handle(done("resp_2"), 1.2)
+    return call
+
+
+def heard_and_left(call: Call) -> tuple[list[Note], list[float]]:
+    """What was said for the agent, and when it hung up."""
+    course = wait(call, 30.0)
+    said = [one for _, one in course if isinstance(one, Note) and one.kind == "hold"]
+    return said, [at for at, one in course if isinstance(one, HangUp)]
+
+
+@pytest.mark.parametrize("goodbye_ms", [400, 5000], ids=["short", "long"])
+@pytest.mark.parametrize("names", [("usual",), ("if_silent", "usual"), ("never", "usual")])
+def test_a_goodbye_that_was_heard_is_not_said_again_however_long_its_tools_take(
+    names: tuple[str, ...], goodbye_ms: int
+) -> None:
+    said, [hung_up] = heard_and_left(hangs_up_beside(at_work(), *names, goodbye_ms=goodbye_ms))
+
+    assert said == []
+    assert hung_up == pytest.approx(1.1 + REPLY_SECONDS, abs=LOOK_SECONDS)
+
+
+def test_nor_is_it_where_a_tool_of_an_earlier_response_takes_as_long() -> None:
+    said, [_] = heard_and_left(hangs_up_beside(at_work("usual"), goodbye_ms=400))
+
+    assert said == []
+
+
+@pytest.mark.parametrize("name", ["usual", "slow"])
+def test_one_that_was_not_said_beside_its_tools_is_said_for_it(name: str) -> None:
+    said, [_] = heard_and_left(hangs_up_beside(at_work(), name, goodbye_ms=0))
+
+    assert said == [Note("hold", "goodbye")]
 
 
 # --- Pauses of the recording ------------------------------------------------------------

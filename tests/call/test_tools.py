@@ -88,6 +88,28 @@ def test_a_call_runs_until_its_output_was_sent_and_a_strange_one_never() -> None
     assert not desk.is_running("call_1")
 
 
+def test_a_reply_is_owed_in_words_until_the_agent_has_spoken_beside_the_tools() -> None:
+    desk = ToolDesk()
+    desk.called("resp_1", "call_1", "f", USUAL)
+    desk.called("resp_1", "call_2", "f", ToolTraits(reply="never"))
+    assert desk.owing_words
+    desk.finished("call_1", "output_1")
+    assert desk.owing_words
+
+    desk.agent_spoke()
+    assert not desk.owing_words
+    assert desk.owing(None)
+
+
+def test_none_is_owed_by_what_is_done_nor_where_none_is_asked_for() -> None:
+    desk = ToolDesk()
+    desk.called("resp_1", "call_1", "f", USUAL)
+    desk.finished("call_1", "output_1")
+    desk.called("resp_2", "call_2", "f", ToolTraits(reply="never"))
+
+    assert not desk.owing_words
+
+
 def test_of_a_long_call_only_the_latest_ids_are_known_and_what_runs() -> None:
     desk = ToolDesk()
     desk.called("resp_0", "slow", "f", USUAL)

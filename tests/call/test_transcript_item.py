@@ -35,6 +35,15 @@ def test_it_has_all_its_words_once_each_part_has() -> None:
     assert one.shown()["text"] == "Good morning. How can I help you?"
 
 
+def test_how_it_ended_is_told_once() -> None:
+    one = TranscriptItem("item_1", "agent")
+
+    one.done("incomplete")
+    one.done("completed")
+
+    assert one.status == "incomplete"
+
+
 def test_words_that_were_not_understood_are_none() -> None:
     one = TranscriptItem("item_1", "caller")
     one.said("", True, 0)
