@@ -258,7 +258,8 @@ class Conversation:
 
     def _item_done(self, event: events.OutputItemDone, now: float) -> list[Effect]:
         found = self.tools.item_done(event, now)
-        self.response.sound_complete(event.response_id)
+        if event.response_id == self.sounding[0] or self.tools.used_by(event.response_id):
+            self.response.sound_complete(event.response_id)
         if event.kind == "message":
             self.transcript.item(event.item_id, "agent").done(event.status)
             if event.written:

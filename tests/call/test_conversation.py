@@ -659,6 +659,35 @@ def test_an_answer_in_text_is_unsaid_and_asked_for_again() -> None:
     assert kinds(talk.timed_out(3.3)) == [CreateResponse]
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        events.OutputItemDone("resp_1", "item_2", "message", "completed", written=True),
+        events.OutputItemDone("resp_1", "item_2", "message", "completed"),
+        events.OutputItemDone("resp_1", "item_2", "function_call", "incomplete"),
+    ],
+)
+def test_one_that_nobody_heard_is_asked_for_again_though_its_end_is_never_told(
+    item: events.OutputItemDone,
+) -> None:
+    talk = answering()
+    talk.handle(item, 1.2)
+    talk.handle(CONFIGURED, 21.1)  # the session is there
+
+    assert kinds(talk.timed_out(21.2)) == [CancelResponse]
+    assert kinds(talk.timed_out(23.2)) == [CreateResponse]
+
+
+@pytest.mark.parametrize("event", [spoke(1000), called()])
+def test_one_that_was_heard_or_used_a_tool_is_not(event: events.OfResponse) -> None:
+    talk = answering()
+    talk.handle(event, 1.1)
+    talk.handle(events.OutputItemDone("resp_1", "item_2", "message", "completed"), 1.2)
+
+    assert CancelResponse not in kinds(talk.timed_out(21.2))
+    assert not talk.response.response_active
+
+
 @pytest.mark.parametrize("reason", ["content_filter", "max_output_tokens"])
 def test_an_answer_cut_short_before_it_was_heard_is_asked_for_again(reason: str) -> None:
     talk = answering()
