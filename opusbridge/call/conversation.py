@@ -129,8 +129,7 @@ class Conversation:
             case events.ModelSpoke():
                 return self._model_spoke(event, now)
             case events.ModelWords():
-                words, part = event.text.value, event.content_index
-                self.transcript.words(event.item_id, "agent", words, event.final, part)
+                self.voice.worded(event)
                 return self.response.seen(event.response_id, False, now)
             case events.ResponseWentOn():
                 return self.response.seen(event.response_id, True, now)

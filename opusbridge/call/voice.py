@@ -85,6 +85,13 @@ class AgentVoice:
             part = event.content_index
             self._transcript.heard(event.item_id, 0.0, event.audio.ms, part)
 
+    def worded(self, event: events.ModelWords) -> None:
+        """The words of what is said; or text, which nobody hears."""
+        words, part = event.text.value, event.content_index
+        self._transcript.words(event.item_id, "agent", words, event.final, part)
+        if event.written:
+            self.not_played(event.item_id)
+
     def not_played(self, item_id: str) -> None:
         """Something of it is not for the caller's ear: it came too late, or as text."""
         if item_id not in self._unplayed:

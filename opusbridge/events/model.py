@@ -117,6 +117,8 @@ class ModelWords:
     text: Private[str]
     final: bool
     """``False``: ``text`` is a further piece. ``True``: ``text`` is all of it."""
+    written: bool = False
+    """They are text, in place of sound or beside it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -659,6 +659,27 @@ def test_an_answer_in_text_is_unsaid_and_asked_for_again() -> None:
     assert kinds(talk.timed_out(3.3)) == [CreateResponse]
 
 
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_so_is_one_that_only_its_response_tells_the_end_of(status: str) -> None:
+    talk = answering()
+    text = events.ModelWords("resp_1", "item_2", 0, Private("Hi"), final=False, written=True)
+    talk.handle(text, 1.1)
+    talk.handle(replace(text, final=True), 1.2)
+
+    found = talk.handle(replace(done(status=status), empty=True), 1.3)
+    assert without_notes(found) == [DeleteItem("item_2")]
+    assert kinds(talk.timed_out(3.3)) == [CreateResponse]
+
+
+def test_text_beside_sound_is_left_with_it() -> None:
+    talk = answering()
+    text = events.ModelWords("resp_1", "item_2", 0, Private("Hi"), final=False, written=True)
+    talk.handle(text, 1.1)
+    talk.handle(spoke(1000), 1.2)
+
+    assert DeleteItem not in kinds(talk.handle(done(), 1.3))
+
+
 @pytest.mark.parametrize(
     "item",
     [

@@ -36,8 +36,11 @@ FORMATS: dict[str, AudioFormat] = {
 #: Our own types are not written by themselves: what is private would be, and in no wire's shape.
 _AS_IS = orjson.OPT_PASSTHROUGH_DATACLASS
 
-#: Pieces of what the agent says, several a second.
-_WORD_DELTAS = frozenset({"response.output_audio_transcript.delta", "response.output_text.delta"})
+#: Pieces of what the agent says, several a second; and whether they are text, which nobody hears.
+_WORD_DELTAS = {
+    "response.output_audio_transcript.delta": False,
+    "response.output_text.delta": True,
+}
 
 _AUDIO_DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
 
@@ -87,7 +90,7 @@ class RealtimeProtocol:
         if kind in _AUDIO_DELTAS:
             return self._audio_delta(message)
         kind = messages.BETA_NAMES.get(kind, kind)
-        if kind in _WORD_DELTAS and (words := _plain_words(message)) is not None:
+        if kind in _WORD_DELTAS and (words := _plain_words(kind, message)) is not None:
             return words
         model = messages.SERVER_EVENTS.get(kind)
         if model is None:
@@ -307,7 +310,7 @@ def _mcp_item(item: messages.Item, response_id: str | None) -> list[FromModel]:
     return [used, events.McpSettled(item.id)]
 
 
-def _plain_words(message: dict[str, Any]) -> list[FromModel] | None:
+def _plain_words(kind: str, message: dict[str, Any]) -> list[FromModel] | None:
     """What a piece of the agent's words means whose fields are just what they should be.
 
     ``None``: it is not so plain, and for :mod:`~.messages` to judge.
@@ -315,14 +318,16 @@ def _plain_words(message: dict[str, Any]) -> list[FromModel] | None:
     response_id, item_id = message.get("response_id"), message.get("item_id")
     index, words = message.get("content_index", 0), message.get("delta")
     if type(response_id) is type(item_id) is type(words) is str and type(index) is int:
-        part = events.ModelWords(response_id, item_id, index, Private(words), final=False)
+        plain, written = Private(words), _WORD_DELTAS[kind]
+        part = events.ModelWords(response_id, item_id, index, plain, False, written)
         return [part] if words else []
     return None
 
 
 def _words(part: messages.Part, words: str, *, final: bool) -> events.ModelWords:
+    written = isinstance(part, messages.ResponseOutputTextDelta | messages.ResponseOutputTextDone)
     return events.ModelWords(
-        part.response_id, part.item_id, part.content_index, Private(words), final
+        part.response_id, part.item_id, part.content_index, Private(words), final, written
     )
 
 

@@ -36,8 +36,8 @@ def error(code: str | None, message: str, **more: Any) -> events.ModelErred:
     return events.ModelErred(code, **more)
 
 
-def words(text: str, final: bool) -> events.ModelWords:
-    return events.ModelWords("resp_7Q", "item_a1", 0, Private(text), final)
+def words(text: str, final: bool, written: bool = False) -> events.ModelWords:
+    return events.ModelWords("resp_7Q", "item_a1", 0, Private(text), final, written)
 
 
 def done(status: str, reason: str | None = None, **more: Any) -> events.ResponseDone:
@@ -247,8 +247,8 @@ MEANINGS: dict[str, list[events.FromModel]] = {
     "server.response.output_audio_transcript.done": [
         words("Your order left the warehouse.", final=True)
     ],
-    "server.response.output_text.delta": [words("calm", final=False)],
-    "server.response.output_text.done": [words("calm and kind", final=True)],
+    "server.response.output_text.delta": [words("calm", final=False, written=True)],
+    "server.response.output_text.done": [words("calm and kind", final=True, written=True)],
     "server.response.done": [done("completed", usage=USAGE)],
     "server.response.done.turn_detected": [done("cancelled", "turn_detected", usage=USAGE)],
     "server.response.done.before-any-output": [
@@ -286,8 +286,8 @@ MEANINGS: dict[str, list[events.FromModel]] = {
     "beta.response.audio.done": [events.ModelAudioDone("resp_7Q", "item_a1", 0)],
     "beta.response.audio_transcript.delta": [words("Your order", final=False)],
     "beta.response.audio_transcript.done": [words("Your order left the warehouse.", final=True)],
-    "beta.response.text.delta": [words("calm", final=False)],
-    "beta.response.text.done": [words("calm and kind", final=True)],
+    "beta.response.text.delta": [words("calm", final=False, written=True)],
+    "beta.response.text.done": [words("calm and kind", final=True, written=True)],
 }
 
 TOOL = {

@@ -324,11 +324,12 @@ def test_an_mcp_item_that_does_not_say_what_it_is_about_costs_its_own_message() 
 
 
 @pytest.mark.parametrize(
-    "kind", ["response.output_audio_transcript.delta", "response.output_text.delta"]
+    ("kind", "written"),
+    [("response.output_audio_transcript.delta", False), ("response.output_text.delta", True)],
 )
-def test_a_piece_of_words_is_the_same_however_its_part_is_named(kind: str) -> None:
+def test_a_piece_of_words_is_the_same_however_its_part_is_named(kind: str, written: bool) -> None:
     piece: dict[str, Any] = {"response_id": "r", "item_id": "i"}
-    words = events.ModelWords("r", "i", 0, Private("some "), final=False)
+    words = events.ModelWords("r", "i", 0, Private("some "), final=False, written=written)
     named: list[dict[str, Any]] = [{}, {"content_index": 0}, {"content_index": None}]
 
     for part in named:
