@@ -4,7 +4,7 @@ A tool's use is told when it is complete, or even done; the model began it befor
 what was under way at any moment of a pause are withheld, however late they come.
 """
 
-from opusbridge.call.machines import REMEMBERED
+from opusbridge.call.tools import MOST_KNOWN
 from opusbridge.call.transcript import Transcript
 
 
@@ -17,7 +17,7 @@ class Openings:
     def began(self, item_id: str) -> None:
         """Or it has been known of for longer already."""
         self._before.setdefault(item_id, self._transcript.pauses - self._transcript.paused)
-        while len(self._before) > REMEMBERED:
+        while len(self._before) > MOST_KNOWN:
             del self._before[next(iter(self._before))]
 
     def met_a_pause(self, item_id: str | None) -> bool:

@@ -6,9 +6,9 @@ import pytest
 
 from opusbridge import events
 from opusbridge.call.conversation import Conversation
-from opusbridge.call.machines import REMEMBERED
 from opusbridge.call.mcp import MOST_SECONDS
 from opusbridge.call.policy import TWILIO, CallPolicy
+from opusbridge.call.tools import MOST_KNOWN
 from opusbridge.call.transcript import Transcript
 from opusbridge.effects import (
     AddApproval,
@@ -358,7 +358,7 @@ def test_what_the_model_began_to_ask_in_a_pause_is_withheld_though_it_is_complet
 
 
 def test_of_tools_without_end_only_the_latest_are_known_by_when_they_began() -> None:
-    talk = calling(*(f"mcp_{number}" for number in range(REMEMBERED + 1)))
+    talk = calling(*(f"mcp_{number}" for number in range(MOST_KNOWN + 1)))
     talk.transcript.pause("agent", 1200, ())
     talk.transcript.resume("agent", 1300)
     for number in (0, 1):
