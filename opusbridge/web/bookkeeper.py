@@ -43,10 +43,10 @@ class Bookkeeper:
 
     async def ordered(self, order: Order) -> None:
         """On the disk when this returns. Raises ``OSError``: then do not place it. Nor if this is
-        cancelled: should it get to the disk after all, it is taken back there.
+        cancelled: should it get to the disk after all, it is taken back there, before another.
         """
-        if self._taking_back is not None and not self._taking_back.done():
-            raise TimeoutError("the disk has not taken the last one yet")
+        if self._taking_back is not None:
+            await asyncio.wait({self._taking_back})
         writing = asyncio.create_task(_on_disk(partial(self._journal.ordered, order)))
         try:
             await asyncio.shield(writing)

@@ -387,6 +387,33 @@ async def test_an_order_that_the_disk_takes_too_late_is_refused_and_never_dialle
     assert list(orders) == [again]
 
 
+async def test_an_order_that_comes_while_one_is_taken_back_waits_for_that_in_its_own_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "ORDERED_SECONDS", 0.02)
+    journal, goes_on = Journal(tmp_path / "outbound.jsonl"), threading.Event()
+    write = journal.ordered
+
+    def stand_still(order: Order) -> None:
+        goes_on.wait(20.0)
+        write(order)
+
+    monkeypatch.setattr(journal, "ordered", stand_still)
+    outbound = an_outbound(journal, Provider(CALL))
+    try:
+        async with outbound.running(), asyncio.timeout(2.0):
+            early = await outbound.place("twilio", TO, FROM)
+            monkeypatch.setattr(room, "ORDERED_SECONDS", 2.0)
+            placing = [asyncio.create_task(outbound.place("twilio", TO, FROM)) for _ in range(3)]
+            asyncio.get_running_loop().call_later(0.02, goes_on.set)
+            late = await asyncio.gather(*placing)
+    finally:
+        goes_on.set()
+
+    assert early == NOT_KEPT
+    assert list(journal.read(0.0)[0]) == late
+
+
 async def test_a_disk_that_stands_still_holds_up_neither_the_start_nor_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
