@@ -213,22 +213,27 @@ class Courier:
                     if body is None:
                         body = await _on_disk(self._path(name).read_bytes)
                     if await self._attempt(name, body):
-                        if name not in self._homeless:
-                            await _on_disk(partial(self._path(name).unlink, missing_ok=True))
-                        self._no_longer_kept(name)
+                        await self._take_away(name)
                         return
                 except FileNotFoundError:  # another process has brought it, or somebody took it
                     self._no_longer_kept(name)
                     return
-                except OSError as error:
-                    log.error("webhook cannot be read", raised=places(error))
-                    self._no_longer_kept(name)
-                    return
+                except OSError as error:  # which the disk may get over
+                    log.error("webhook cannot be read", delivery=name, raised=places(error))
             if seconds is not None:
                 await self._pause(seconds)
             if name in self._homeless:
                 await self._written(name, self._homeless[name])
         self._give_up(name)
+
+    async def _take_away(self, name: str) -> None:
+        if name not in self._homeless:
+            try:
+                await _on_disk(partial(self._path(name).unlink, missing_ok=True))
+            except OSError as error:
+                again = "webhook delivered, but left on the disk: the next start sends it again"
+                log.error(again, delivery=name, raised=places(error))
+        self._no_longer_kept(name)
 
     def _give_up(self, name: str) -> None:
         if name in self._homeless:

@@ -1,6 +1,7 @@
 """What is to be told to a server of the user's reaches it, whatever happens meanwhile."""
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -396,6 +397,52 @@ async def test_what_another_process_brings_while_this_one_starts_is_left_to_it(
             pass
 
         assert [headers[DELIVERY.lower()] for headers, _ in listener.heard] == ["call-2"]
+
+
+@pytest.mark.parametrize("times", [1, 99])
+async def test_what_the_disk_does_not_give_for_a_moment_is_asked_for_again(
+    times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, asked = Path.read_bytes, list[str]()
+
+    def trouble(path: Path) -> bytes:
+        asked.append(path.name)
+        if len(asked) <= times:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", trouble)
+    async with listening(200) as listener:
+        carrying = a_courier(listener, tmp_path)
+        async with carrying.at_work():
+            await carrying.leave("call-1", BODY)
+
+    given_up = times > len(PAUSES_SECONDS)
+    assert listener.pauses == list(PAUSES_SECONDS[:times])
+    assert len(listener.heard) == (not given_up)
+    assert carrying.waiting == given_up
+    assert left_in(tmp_path) == ["call-1.json"] * given_up
+
+
+async def test_what_was_brought_and_cannot_be_taken_away_is_not_brought_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trouble(path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    structlog.reset_defaults()
+    async with listening(200) as listener:
+        carrying = a_courier(listener, tmp_path)
+        with capture_logs() as lines, monkeypatch.context() as disk:
+            disk.setattr(Path, "unlink", trouble)
+            async with carrying.at_work():
+                await carrying.leave("call-1", BODY)
+
+    assert (len(listener.heard), carrying.waiting) == (1, 0)
+    assert left_in(tmp_path) == ["call-1.json"]
+    assert [line["event"] for line in lines] == [
+        "webhook delivered, but left on the disk: the next start sends it again"
+    ]
 
 
 async def test_a_message_that_breaks_is_told_and_costs_no_other(tmp_path: Path) -> None:
