@@ -26,6 +26,7 @@ from opusbridge.tools.outcome import CallOutcome
 from opusbridge.web.access import MACHINE, STATUS, VOICE, Access
 from opusbridge.web.calls import ConnectModel
 from opusbridge.web.journal import Order
+from opusbridge.web.names import look_names_up_apart
 from opusbridge.web.outbound import Dial
 from opusbridge.webhooks.courier import Courier
 from opusbridge.webhooks.letters import call_ended
@@ -96,6 +97,7 @@ class Bridges:
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Calls can be made inside; in the end the last are told of."""
+        look_names_up_apart()  # also where another server than ours has the loop
         return nullcontext() if self._courier is None else self._courier.at_work()
 
     def dials(self, access: Access) -> dict[str, Dial]:

@@ -23,21 +23,14 @@ THREADS = Workers(most=MOST_NAMES, most_of_one=1, name="opusbridge-names", gives
 _under_way: dict[tuple[Any, ...], Future[Any]] = {}
 
 
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """One of uvloop, where there is it, that looks names up so.
+def look_names_up_apart() -> None:
+    """In the event loop that runs, from now on.
 
     That is for whoever asks the loop, as the HTTP client does. The model's socket leaves it to
-    uvloop, whose threads then have nobody else to look up.
+    uvloop, where that is the loop, whose threads then have nobody else to look up.
     """
-    loop: asyncio.AbstractEventLoop
-    try:
-        from uvloop import new_event_loop as fast
-    except ImportError:
-        loop = asyncio.new_event_loop()
-    else:
-        loop = fast()
+    loop = asyncio.get_running_loop()
     loop.getaddrinfo = look_up  # type: ignore[method-assign]  # its own is as good as ours
-    return loop
 
 
 async def look_up(

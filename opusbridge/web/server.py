@@ -27,7 +27,6 @@ from opusbridge.errors import ConfigurationError
 from opusbridge.web.access import Access, Refusal
 from opusbridge.web.calls import Calls
 from opusbridge.web.direct import DirectProtocol
-from opusbridge.web.names import new_event_loop
 
 #: Seconds a request may take to arrive, headers and body; uvicorn itself waits for ever.
 REQUEST_SECONDS = 10.0
@@ -97,6 +96,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run it on uvloop, where there is one."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        asyncio.run(main)
+        return
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(main)
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
 
+from opusbridge import Settings, create_app
 from opusbridge.privacy import Private
 from opusbridge.tools.workers import Workers
 from opusbridge.web import names, server
-from opusbridge.web.names import look_up, new_event_loop
+from opusbridge.web.names import look_names_up_apart, look_up
 from opusbridge.webhooks import courier
 from opusbridge.webhooks.courier import Courier
 
@@ -57,6 +59,7 @@ def test_a_webhook_whose_name_is_not_found_costs_one_thread_and_does_not_keep_th
     monkeypatch.setattr(courier, "LAST_SECONDS", 10.0)
 
     async def main() -> None:
+        look_names_up_apart()
         url = f"http://{NAME}/hook"
         carrying = Courier(url, Private("x" * 32), tmp_path, pause=no_pause)
         async with asyncio.timeout(5.0), carrying.at_work():
@@ -65,8 +68,7 @@ def test_a_webhook_whose_name_is_not_found_costs_one_thread_and_does_not_keep_th
         assert carrying.waiting == 4
         assert await look_up("other.example.com", 80, type=socket.SOCK_STREAM)
 
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(main())
+    server.run(main())
 
     assert slow.asked == [NAME, "other.example.com"]
     assert not slow.answers.is_set()
@@ -117,12 +119,16 @@ async def test_a_name_is_not_found_where_no_thread_can_be_had(
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_the_server_looks_names_up_so(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_serves_the_application_looks_names_up_so(
+    fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not fast:
         monkeypatch.setitem(sys.modules, "uvloop", None)
 
     async def main() -> None:
-        found.append(asyncio.get_running_loop().getaddrinfo)
+        app: Starlette = create_app(Settings.load())
+        async with app.router.lifespan_context(app):
+            found.append(asyncio.get_running_loop().getaddrinfo)
 
     found: list[Any] = []
     server.run(main())
