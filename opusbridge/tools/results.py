@@ -8,6 +8,7 @@ written that is still to be made: what an iterator fetches, and for how long, no
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -67,12 +68,31 @@ def _fits(result: Any) -> bool:
                 waiting += value
         elif isinstance(value, BaseModel):
             room -= 1
-            waiting += vars(value).values()
+            waiting += _said_of_model(value)
         elif is_dataclass(value):
             room -= 1
-            waiting += [getattr(value, field.name, None) for field in fields(value)]
+            waiting += _said_of_dataclass(value)
         elif isinstance(value, Iterator):
             raise ValueError("an iterator may never end")
         else:
             room -= 1
     return room >= 0
+
+
+def _said_of_model(model: BaseModel) -> list[Any]:
+    """What JSON has of it, but for what is computed only then."""
+    said = _names_said(type(model))
+    found = [value for name, value in vars(model).items() if name in said]
+    return [*found, *model.model_extra.values()] if model.model_extra else found
+
+
+@lru_cache(256)
+def _names_said(kind: type[BaseModel]) -> frozenset[str]:
+    declared = {name for name, field in kind.model_fields.items() if not field.exclude}
+    return frozenset(declared | kind.model_computed_fields.keys())
+
+
+def _said_of_dataclass(value: Any) -> list[Any]:
+    known = getattr(type(value), "__pydantic_fields__", {})  # of pydantic's own alone
+    left_out = {name for name, field in known.items() if field.exclude}
+    return [getattr(value, one.name, None) for one in fields(value) if one.name not in left_out]

@@ -5,9 +5,11 @@ import json
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from math import inf, nan
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +17,7 @@ from typing import Annotated, Any
 import pytest
 import structlog
 from pydantic import AfterValidator, BaseModel, Field, computed_field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from opusbridge.errors import TransferRefused, WishRefused
 from opusbridge.tools import CallContext, Digits, Tool, ToolFailed, contained, registry, tool
@@ -298,6 +301,30 @@ class Receipt(BaseModel):
     note: str = ""
 
 
+class Found(BaseModel):
+    total: int
+    rows: Any = Field(default=None, exclude=True)
+
+    @cached_property
+    def row(self) -> Iterator[int]:
+        return iter([1])
+
+
+class MoreFound(Found, extra="allow"):
+    """What else there is, is said too."""
+
+
+@pydantic_dataclass
+class FoundToo:
+    total: int
+    rows: Any = Field(default=None, exclude=True)
+
+
+def looked_at(found: Found) -> Found:
+    assert list(found.row) == [1]
+    return found
+
+
 @pytest.mark.parametrize(
     ("result", "text"),
     [
@@ -306,6 +333,10 @@ class Receipt(BaseModel):
         (deque([1, "a"]), '[1,"a"]'),
         ({"a": [1, Size.SMALL]}, '{"a":[1,"small"]}'),
         (Receipt(total=1.5), '{"total":1.5,"note":""}'),
+        (Found(total=3, rows=iter("for ever")), '{"total":3}'),
+        (Found(total=3, rows="x" * (LONGEST_RESULT + 1)), '{"total":3}'),
+        ([FoundToo(total=3, rows=iter("for ever"))], '[{"total":3}]'),
+        (looked_at(Found(total=3)), '{"total":3}'),
         (float("nan"), "null"),
         ("half of a \ud83d", "half of a \ufffd"),
         ({("a", 1): "half of a \ud83d"}, '{"a,1":"half of a \ufffd"}'),
@@ -368,6 +399,7 @@ HALF = "half of a \ud83d"
         {"rows": map(str, "for ever")},
         [deque([iter("for ever")])],
         Receipts(receipts=iter("for ever")),
+        MoreFound(total=3, **{"more": iter("for ever")}),
         b"\xff",
         {"id": 10**20, "note": HALF},
         [10**20, HALF],
