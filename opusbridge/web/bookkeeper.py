@@ -38,21 +38,26 @@ class Bookkeeper:
         return await asyncio.shield(self._reading)
 
     async def forget(self, since: float, but: Container[str]) -> None:
-        """As :meth:`Journal.forget`."""
+        """As :meth:`Journal.forget`, and what is just being taken back."""
+        await self._all_taken_back()
         await _on_disk(partial(self._journal.forget, since, but))
 
     async def ordered(self, order: Order) -> None:
         """On the disk when this returns. Raises ``OSError``: then do not place it. Nor if this is
         cancelled: should it get to the disk after all, it is taken back there, before another.
         """
-        if self._taking_back is not None:
-            await asyncio.wait({self._taking_back})
+        await self._all_taken_back()
         writing = asyncio.create_task(_on_disk(partial(self._journal.ordered, order)))
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             self._taking_back = self._begin(self._take_back(order.call_id, writing))
             raise
+
+    async def _all_taken_back(self) -> None:
+        """Or not: then that is told."""
+        if self._taking_back is not None:
+            await asyncio.wait({self._taking_back})
 
     async def _take_back(self, call_id: str, writing: asyncio.Task[None]) -> None:
         try:

@@ -414,6 +414,42 @@ async def test_an_order_that_comes_while_one_is_taken_back_waits_for_that_in_its
     assert list(journal.read(0.0)[0]) == late
 
 
+async def test_the_number_of_an_order_that_was_given_up_leaves_the_disk_with_those_of_yesterday(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "ORDERED_SECONDS", 0.02)
+    path, goes_on = tmp_path / "outbound.jsonl", threading.Event()
+    hour, waits = asyncio.Semaphore(0), asyncio.Semaphore(0)
+    journal = Journal(path)
+    write = journal.ordered
+
+    def stand_still(order: Order) -> None:
+        goes_on.wait(20.0)
+        write(order)
+
+    async def pause(seconds: float) -> None:
+        waits.release()
+        await hour.acquire()
+
+    monkeypatch.setattr(journal, "ordered", stand_still)
+    outbound = an_outbound(journal, Provider(CALL), pause=pause)
+    try:
+        async with outbound.running(), asyncio.timeout(2.0):
+            await waits.acquire()
+            placing = asyncio.create_task(outbound.place("twilio", TO, FROM))
+            await asyncio.sleep(0)
+            hour.release()  # the look at the file begins while the order is being written
+            refused = await placing
+            await asyncio.sleep(0)
+            goes_on.set()
+            await waits.acquire()
+    finally:
+        goes_on.set()
+
+    assert refused == NOT_KEPT
+    assert path.read_text() == ""
+
+
 async def test_a_disk_that_stands_still_holds_up_neither_the_start_nor_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
