@@ -5,6 +5,7 @@ A disk that stands still keeps neither the process from ending nor a call.
 
 import asyncio
 from collections.abc import Callable, Container, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -29,6 +30,8 @@ class Bookkeeper:
         self.writing: set[asyncio.Task[None]] = set()
         """What is not on the disk yet."""
         self._reading: asyncio.Task[tuple[dict[str, Order], dict[str, str]]] | None = None
+        self._refused: set[str] = set()
+        """Orders that may be in the file and are not to be."""
         self._taking_back: asyncio.Task[None] | None = None
 
     async def read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
@@ -38,19 +41,21 @@ class Bookkeeper:
         return await asyncio.shield(self._reading)
 
     async def forget(self, since: float, but: Container[str]) -> None:
-        """As :meth:`Journal.forget`, and what is just being taken back."""
+        """As :meth:`Journal.forget`, and what is to be taken back."""
         await self._all_taken_back()
+        await self._taken_back(*self._refused)
         await _on_disk(partial(self._journal.forget, since, but))
 
     async def ordered(self, order: Order) -> None:
         """On the disk when this returns. Raises ``OSError``: then do not place it. Nor if this is
-        cancelled: should it get to the disk after all, it is taken back there, before another.
+        cancelled. Should it be on the disk after all, it is taken back there, before another.
         """
         await self._all_taken_back()
         writing = asyncio.create_task(_on_disk(partial(self._journal.ordered, order)))
         try:
             await asyncio.shield(writing)
-        except asyncio.CancelledError:
+        except (OSError, asyncio.CancelledError):
+            self._refused.add(order.call_id)
             self._taking_back = self._begin(self._take_back(order.call_id, writing))
             raise
 
@@ -60,11 +65,17 @@ class Bookkeeper:
             await asyncio.wait({self._taking_back})
 
     async def _take_back(self, call_id: str, writing: asyncio.Task[None]) -> None:
-        try:
+        with suppress(OSError):  # it may be there all the same
             await writing
-            await _on_disk(partial(self._journal.taken_back, call_id))
-        except OSError as error:
+        try:
+            await self._taken_back(call_id)
+        except OSError as error:  # whoever forgets old ones tries again
             log.error("an order nobody waits for is not taken back", raised=places(error))
+
+    async def _taken_back(self, *call_ids: str) -> None:
+        if call_ids:
+            await _on_disk(partial(self._journal.taken_back, *call_ids))
+            self._refused.difference_update(call_ids)
 
     async def ended(self, call_id: str, reason: str) -> None:
         """Returns when it is written down, or the disk takes too long: then it is when that

@@ -87,10 +87,10 @@ class Journal:
         with self._alone():
             self._append([{"call_id": call_id, "ended": reason}])
 
-    def taken_back(self, call_id: str) -> None:
-        """As if it had never been ordered: nobody was called, and nobody was told its id."""
+    def taken_back(self, *call_ids: str) -> None:
+        """As if they had never been ordered: nobody was called, and nobody was told their ids."""
         with self._alone():
-            self._append([{"call_id": call_id, "taken_back": True}])
+            self._append({"call_id": call_id, "taken_back": True} for call_id in call_ids)
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:

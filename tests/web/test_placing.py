@@ -1,6 +1,8 @@
 """Calls that are placed by HTTP: who may be called how often, and what is told of it."""
 
 import asyncio
+import errno
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -448,6 +450,44 @@ async def test_the_number_of_an_order_that_was_given_up_leaves_the_disk_with_tho
 
     assert refused == NOT_KEPT
     assert path.read_text() == ""
+
+
+async def test_an_order_that_is_in_the_file_though_the_disk_refused_it_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, hour, waits = tmp_path / "outbound.jsonl", asyncio.Semaphore(0), asyncio.Semaphore(0)
+    provider = Provider(CALL)
+
+    async def pause(seconds: float) -> None:
+        waits.release()
+        await hour.acquire()
+
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def full_for_a_moment(file: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        full(file)
+
+    sync = os.fsync
+    outbound = an_outbound(Journal(path), provider, pause=pause)
+    async with outbound.running(), asyncio.timeout(2.0):
+        await waits.acquire()
+        monkeypatch.setattr(os, "fsync", full)
+        refused = [await outbound.place("twilio", TO, FROM, key="k") for _ in range(2)]
+        await asyncio.wait(outbound._books.writing)
+        monkeypatch.setattr(os, "fsync", sync)
+        hour.release()
+        await waits.acquire()
+        left = path.read_text()
+        monkeypatch.setattr(os, "fsync", full_for_a_moment)
+        refused.append(await outbound.place("twilio", TO, FROM, key="k"))
+        again = await outbound.place("twilio", TO, FROM, key="k")
+
+    assert refused == [NOT_KEPT] * 3
+    assert left == ""
+    assert list(Journal(path).read(0.0)[0]) == [again]
+    assert [order.call_id for order in provider.orders] == [again]
 
 
 async def test_a_disk_that_stands_still_holds_up_neither_the_start_nor_the_end(
