@@ -5,10 +5,13 @@ nothing is on its way: whoever asks for a response against what he has already b
 has himself already said, does wrong, and no network can be blamed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+
+from opusbridge.protocols.realtime.outputs import cut_off_call, soundless
 
 #: A request may be given up after this long without an answer, a cancel without its done
 #: after this long, a response without any event after this long (``response-lifecycle`` §3.8).
@@ -69,7 +72,7 @@ class _Batches:
     def done(self, response: dict[str, Any]) -> None:
         if response["id"] != self._latest:
             return
-        came = any(_whole(item) for item in response.get("output") or ())
+        came = _came(response.get("output") or ())
         good = came and response.get("status") in ("completed", "incomplete")
         self._answered = good and self._latest not in self._unwanted
         if not self._answered:
@@ -100,9 +103,10 @@ def _outputs_only(what: set[str]) -> bool:
     return bool(what) and _OTHER not in what
 
 
-def _whole(item: dict[str, Any]) -> bool:
-    """Whether it is more than a call that was cut off, which is not run."""
-    return (item["type"], item.get("status")) != ("function_call", "incomplete")
+def _came(items: Sequence[dict[str, Any]]) -> bool:
+    """Whether that is an answer (``response-lifecycle``, rule 6): something is to be heard of it
+    or to be run, and no call was cut off."""
+    return not all(map(soundless, items)) and not any(map(cut_off_call, items))
 
 
 @dataclass(slots=True)

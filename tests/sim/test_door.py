@@ -30,9 +30,9 @@ def created(response_id: str, token: str | None = None, conversation: str | None
     return text("response.created", response=response)
 
 
-def done(response_id: str, status: str = "completed", kind: str = "message") -> str:
+def done(response_id: str, status: str = "completed", *items: dict[str, Any]) -> str:
     response = {"id": response_id, "conversation_id": "conv", "metadata": None, "status": status}
-    output = [{"type": kind, "status": status}]
+    output = items or ({"type": "message", "status": status},)
     return text("response.done", response={**response, "output": output})
 
 
@@ -173,18 +173,27 @@ def test_a_request_for_half_a_batch_is_found_out() -> None:
 
 def test_a_second_answer_to_one_batch_is_found_out() -> None:
     batch = [*called("a", "call_1"), (1.0, output("call_1")), (1.0, asked("r1"))]
-    answered = [*batch, (1.1, created("b", "r1")), (2.0, done("b"))]
+    answered = [*batch, (1.1, created("b", "r1")), (2.0, done("b", "completed", EMPTY, SPOKEN))]
 
     assert what_is_wrong(*answered, (3.0, asked("r2"))) == ["again for one batch of tool outputs"]
     for news in (COMMITTED, TYPED, output("restored")):
         assert what_is_wrong(*answered, (2.5, news), (3.0, asked("r2"))) == []
 
 
+CUT_OFF = {"type": "function_call", "status": "incomplete"}
+SPOKEN = {"type": "message", "status": "completed", "content": [{"type": "output_audio"}]}
+WRITTEN = {"type": "message", "status": "completed", "content": [{"type": "output_text"}]}
+EMPTY = {"type": "message", "status": "completed", "content": []}
+
+
 @pytest.mark.parametrize(
     "came",
     [
         [created("b", "r1"), done("b", "failed")],
-        [created("b", "r1"), done("b", "incomplete", "function_call")],
+        [created("b", "r1"), done("b", "incomplete", CUT_OFF)],
+        [created("b", "r1"), done("b", "incomplete", SPOKEN, CUT_OFF)],
+        [created("b", "r1"), done("b", "completed", WRITTEN)],
+        [created("b", "r1"), done("b", "completed", EMPTY)],
         [created("b", "r1"), text("response.cancel", response_id="b"), done("b")],
         [created("b", "r1"), text("response.cancel"), done("b")],
         [refused("r1")],

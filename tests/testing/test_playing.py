@@ -137,6 +137,18 @@ def test_an_agent_is_tested_in_three_lines(call_script: CallScript, telephony: s
     assert call.heard.endswith("left the warehouse this morning.")
 
 
+@pytest.mark.parametrize("fault", ["contentless", "written"])
+def test_what_nobody_hears_is_no_answer_to_a_tool(call_script: CallScript, fault: str) -> None:
+    befalls = f"[model]\nfaults = [{{ response = 3, kind = '{fault}' }}]\n"
+    again = "[[model.replies]]\nvoice = 'order-left'\n"
+    script = ORDER.replace("[[model", f"{befalls}\n[[model", 1).replace(
+        "[expect]", f"{again}[expect]"
+    )
+    call = call_script(script, agent=shop(look_up))
+
+    assert call.ok, call.report
+
+
 def test_what_failed_is_in_the_report_with_its_line(call_script: CallScript) -> None:
     call = call_script(ORDER.replace('["left the warehouse"]', '["is lost"]'), agent=shop(look_up))
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from opusbridge.protocols.realtime.outputs import cut_off_call
 from opusbridge.sim.model.knobs import UNHEARD
 from opusbridge.sim.model.response import Response
 
@@ -239,8 +240,7 @@ class Referee:
 
 
 def _came(response: Response) -> bool:
-    """Whether anything came of it; a call that was cut off is not run, nor is writing heard."""
+    """Whether it answers: writing is not heard, and a call that was cut off is not run."""
     if response.fault is not None and response.fault.kind in UNHEARD:
         return False
-    cut_off = ("function_call", "incomplete")
-    return any((item["type"], item.get("status")) != cut_off for item in response.items)
+    return bool(response.items) and not any(map(cut_off_call, response.items))

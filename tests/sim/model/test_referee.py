@@ -334,6 +334,25 @@ def test_a_failed_or_empty_answer_is_none() -> None:
         assert one.model.verdict(patience_seconds=0) == [], fault
 
 
+def test_an_answer_of_which_a_call_was_cut_off_is_asked_for_again() -> None:
+    both = Reply(
+        "One moment.", tool_calls=(ToolCallReply("one", '{"order": "a long one indeed"}'),)
+    )
+    one = client("incomplete=2", replies=(Reply("", tool_calls=CALLS), both, Reply("Here it is.")))
+    create(one)
+    output(one, 0)
+    output(one, 1)
+    create(one)
+    one.run(20)
+    last = one.of("response.done")[-1]["response"]
+    assert [item["status"] for item in last["output"]] == ["completed", "incomplete"]
+    (violation,) = one.model.verdict(patience_seconds=5)
+    assert violation.endswith("was never answered")
+
+    create(one)
+    assert one.model.verdict(patience_seconds=0) == []
+
+
 def test_four_failures_may_be_given_up() -> None:
     one = client("failed=1", "failed=2", "failed=3", "failed=4")
     one.speak()
