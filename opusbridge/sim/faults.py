@@ -87,12 +87,17 @@ class Faults(_Block):
     """So many attempts to open another model session are refused (429)."""
     network: tuple[Mishap, ...] = ()
 
+    def befalling(
+        self, side: Literal["telephony", "model"], call_seconds: float
+    ) -> tuple[Mishap, ...]:
+        """What befalls a side of a call that lasts so long; what comes later does nothing."""
+        return tuple(one for one in self.network if one.side == side and one.at <= call_seconds)
+
     def lateness(self, call_seconds: float) -> float:
         """How much longer than usual a frame may be on its way to the caller, at most."""
         lost = sum(
             one.seconds if one.kind in ("stall", "slow") else PINGS_UNANSWERED_SECONDS
-            for one in self.network
-            if one.side == "telephony"
+            for one in self.befalling("telephony", call_seconds)
         )
         return lost + abs(self.clock_skew) * call_seconds
 

@@ -119,7 +119,8 @@ def judged(call: SimulatedCall, said_sorry: bool, as_written: bool = False) -> l
         # The referee at the far end of a slow wire takes what is late for rash; the watch at
         # the bridge's own end ("door: …"), which knows the same rules, does not.
         found = [what for what in found if not what.startswith(_RASH)]
-    if call.faults.lateness(0.0) > 0:
+    troubled = call.faults.befalling("telephony", call.over_at)
+    if troubled:
         # An answer that the network holds back is not missing.
         found = [what for what in found if not what.startswith("caller: no answer to")]
         # And of what it still holds when the line is hung up nobody could know.
@@ -128,7 +129,7 @@ def judged(call: SimulatedCall, said_sorry: bool, as_written: bool = False) -> l
     if not as_written and not hears_everything(call):
         # What is said while the agent is heard never leaves AudioCodes: nobody can answer it.
         found = [what for what in found if "for the agent to speak" not in what]
-    if any(one.kind == "half-open" and one.side == "telephony" for one in call.faults.network):
+    if any(one.kind == "half-open" for one in troubled):
         # On a dead line he waits in vain for whomever.
         found = [what for what in found if "waited in vain for the agent" not in what]
     if any(ending.outcome is Outcome.MODEL for ending in call.endings):
@@ -145,8 +146,7 @@ def unjudged(call: SimulatedCall) -> set[str]:
         found.add("unique-marks")  # there are none
     if not call.witness.compares(call.caller):
         found |= {"cut-is-cut", "honest-truncation"}
-    over_at = min(call.endings_at, default=inf)
-    befell = {one.kind for one in call.faults.network if one.side == "model" and one.at < over_at}
+    befell = {one.kind for one in call.faults.befalling("model", call.over_at)}
     if call.given_up or befell & {"drop", "half-open"}:
         found |= {"turns-answered", "asked-again", "tools-once"}  # what a lost session owes
     if any(ending.outcome is Outcome.MODEL for ending in call.endings):
@@ -158,7 +158,7 @@ def _under_way(call: SimulatedCall) -> list[SpokenItem]:
     """What the network may still hold at the end: the last item, and those before it that came
     late enough, back to the first of which anything was heard."""
     ended_at = call.caller.ended_at or 0.0
-    since = ended_at - call.faults.lateness(ended_at)
+    since = ended_at - call.faults.lateness(call.over_at)
     cleared, found = cleared_at(call.caller), list[SpokenItem]()
     for item in reversed(call.witness.items):
         if found and item.spoken_at < since:
@@ -172,8 +172,8 @@ def _under_way(call: SimulatedCall) -> list[SpokenItem]:
 def can_be_told(call: SimulatedCall) -> bool:
     """Whether an apology must reach the caller: he did not leave, nor does his line withhold it."""
     left = any(deed.kind in ("hangs-up", "drops") for deed in call.caller.person.diary)
-    line = [mishap.kind for mishap in call.faults.network if mishap.side == "telephony"]
-    return not left and set(line) <= {"stall"}
+    line = {mishap.kind for mishap in call.faults.befalling("telephony", call.over_at)}
+    return not left and line <= {"stall"}
 
 
 def hung_up_in_stall(call: SimulatedCall) -> bool:

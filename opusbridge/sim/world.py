@@ -96,8 +96,9 @@ class SimulatedCall:
             self.world.at(begins_at + mishap.at, partial(self._befall, mishap))
 
     @property
-    def tools_run(self) -> list[str]:
-        return self.toolbox.run
+    def over_at(self) -> float:
+        """When the bridge ended it; still under way, it may end now."""
+        return min(self.endings_at, default=self.world.now)
 
     @property
     def at_rest(self) -> bool:
@@ -151,7 +152,7 @@ class SimulatedCall:
             *self.witness.door.violations,
             *self.witness.verdict(
                 self.caller,
-                self.surroundings.slowest_telephony + self.faults.lateness(self.world.now),
+                self.surroundings.slowest_telephony + self.faults.lateness(self.over_at),
                 self.caller.slowest_clear,
                 parted=self._telephony_cut
                 or any(note.kind == "hold" and note.reason == "goodbye" for note in self.notes)
@@ -164,8 +165,7 @@ class SimulatedCall:
 
     def _of_model(self) -> list[str]:
         # What the network took away nobody owes any more, nor what came up when all was over.
-        over_at = min(self.endings_at, default=self.world.now)
-        left_at = min(over_at, self.witness.handed_over_at)
+        left_at = min(self.over_at, self.witness.handed_over_at)
         return self.model.violations if self._model_lost_by_network else self.model.verdict(left_at)
 
     # --- Carrying -----------------------------------------------------------------------

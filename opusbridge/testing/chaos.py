@@ -55,7 +55,7 @@ def seeded(seed: int, chaos: bool) -> Tried:
     recording = Recording()
     call = seeded_call(seed, [recording], faults)
     call.run(LONGEST_CALL)
-    late = _late(faults, call.world.now)
+    late = _late(faults, call.over_at)
     objections = judged_seeded(call) + recording.objections(call.caller.heard, late)
     unknown = unjudged(call) | recording.unjudged(late)
     return Tried(f"seed {seed}", broken(objections), call.world.now, faults, unknown)
@@ -67,7 +67,7 @@ def scripted(script: CallScript, telephony: str, seed: int, agent: Agent, chaos:
     recording = Recording()
     one = staged(script, telephony, agent, seed=seed, faults=faults, observers=[recording])
     one.run()
-    late = _late(faults, one.call.world.now)
+    late = _late(faults, one.call.over_at)
     objections = judged(one.call, one.said_sorry())
     objections += recording.objections(one.call.caller.heard, late)
     name = f"{script.name} over {telephony}, seed {seed}"
@@ -80,7 +80,7 @@ def _late(faults: Faults, call_seconds: float) -> float:
 
     Without bound where his connection suffers: nobody on our side can know what became of it.
     """
-    if any(one.side == "telephony" and one.at < call_seconds for one in faults.network):
+    if faults.befalling("telephony", call_seconds):
         return inf
     return faults.lateness(call_seconds) + (faults.telephony_jitter or 0.0)
 

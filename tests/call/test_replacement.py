@@ -165,7 +165,7 @@ def test_a_tool_that_runs_through_a_loss_is_answered_in_the_new_session() -> Non
     assert output.tool_call_id == call.tool_call_id
     assert requests_after(told, told.at(events.ModelLost)[0]) == ["tools"]
     assert told.words_heard().endswith(ANSWER)
-    assert told.call.tools_run == ["look_up"]
+    assert told.call.toolbox.run == ["look_up"]
 
 
 def test_a_tool_that_ends_in_the_outage_has_its_output_restored_behind_its_call() -> None:

@@ -266,7 +266,7 @@ def test_a_tool_that_fails_or_does_not_exist_is_answered_too(name: str) -> None:
     simulated = call("twilio", person, replies, tools={"broken": int})  # int("{}"): ValueError
 
     assert simulated.run(60.0)
-    assert simulated.tools_run == [name]
+    assert simulated.toolbox.run == [name]
     assert "Sorry." in simulated.heard_words()
     assert simulated.verdict() == []
 

@@ -1,12 +1,14 @@
 """Bad days: what the network does is done, the promises hold, and each can be found broken."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.recording.mixing import StereoTimeline
+from opusbridge.sim import script as scripts
 from opusbridge.sim import world
 from opusbridge.sim.callers.person import Deed
 from opusbridge.sim.faults import MISHAPS, Faults, Mishap
@@ -196,9 +198,11 @@ def test_of_a_caller_who_was_handed_over_nothing_is_owed_any_more() -> None:
     assert owed.startswith("model: the output of call_")
 
 
-#: What a lost session of the model's owes nobody can judge.
+#: What a lost session of the model's owes nobody can judge; nor what became on its way of what
+#: was heard, where the line was in trouble.
 OWED = {"turns-answered", "asked-again", "tools-once"}
-WHOLE = "whole-recording"
+HEARD = {"whole-recording"}
+LATE = 'network = [{ kind = "drop", side = "telephony", at = 300.0 }]'
 
 # --- What each of them does -------------------------------------------------------------
 
@@ -233,8 +237,9 @@ def test_a_dropped_line_ends_the_call(telephony: str) -> None:
         ('network = [{ kind = "drop", side = "model", at = 6.0 }]', "twilio", OWED),
         ('network = [{ kind = "stall", side = "model", at = 6.0 }]', "twilio", set()),
         ('network = [{ kind = "drop", side = "model", at = 300.0 }]', "twilio", set()),
-        ('network = [{ kind = "stall", side = "telephony", at = 6.0 }]', "twilio", {WHOLE}),
+        ('network = [{ kind = "stall", side = "telephony", at = 6.0 }]', "twilio", HEARD),
         ('network = [{ kind = "stall", side = "telephony", at = 300.0 }]', "twilio", set()),
+        (LATE, "twilio", set()),
     ],
 )
 def test_what_nobody_can_judge_in_a_call_is_known(
@@ -246,6 +251,32 @@ def test_what_nobody_can_judge_in_a_call_is_known(
     assert tried.unjudged == unknown
     assert unknown <= set(tried.broken)
     assert not any(tried.broken.values())
+
+
+@pytest.mark.slow
+def test_trouble_that_came_after_the_end_excuses_no_recording(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(StereoTimeline, "agent", lambda *sound: None)
+    script = parse(f"{TALK}\n[faults]\n{LATE}", "faulty")
+    tried = chaos.scripted(script, "twilio", 1, RECEPTIONIST, chaos=False)
+
+    (told,) = tried.broken["whole-recording"]
+    assert "of the agent were heard and are not in the recording" in told
+
+
+@pytest.mark.slow
+def test_trouble_that_came_after_the_end_excuses_no_truncation() -> None:
+    late = Faults(network=(Mishap(kind="drop", side="telephony", at=300.0),))
+    call = staged(scripts.load("barge-in-late"), "twilio", faults=late)
+    call.run()
+    witness = call.call.witness
+    assert judged(call.call, said_sorry=False) == []
+
+    ((at, told),) = witness.truncations
+    witness.truncations[:] = [(at, replace(told, audio_end_ms=told.audio_end_ms - 2000))]
+    (wrong,) = judged(call.call, said_sorry=False)
+    assert " truncated to " in wrong
 
 
 @pytest.mark.slow
