@@ -144,7 +144,8 @@ def unjudged(call: SimulatedCall) -> set[str]:
     found = set[str]()
     if not isinstance(call.caller, SimulatedTwilio):
         found.add("unique-marks")  # there are none
-    if not call.witness.compares(call.caller):
+    troubled = call.faults.befalling("telephony", call.over_at)  # late or wrong?
+    if troubled or not call.witness.compares(call.caller):
         found |= {"cut-is-cut", "honest-truncation"}
     befell = {one.kind for one in call.faults.befalling("model", call.over_at)}
     if call.given_up or befell & {"drop", "half-open"}:

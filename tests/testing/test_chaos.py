@@ -201,7 +201,7 @@ def test_of_a_caller_who_was_handed_over_nothing_is_owed_any_more() -> None:
 #: What a lost session of the model's owes nobody can judge; nor what became on its way of what
 #: was heard, where the line was in trouble.
 OWED = {"turns-answered", "asked-again", "tools-once"}
-HEARD = {"whole-recording"}
+HEARD = {"cut-is-cut", "honest-truncation", "whole-recording"}
 LATE = 'network = [{ kind = "drop", side = "telephony", at = 300.0 }]'
 
 # --- What each of them does -------------------------------------------------------------
@@ -239,6 +239,7 @@ def test_a_dropped_line_ends_the_call(telephony: str) -> None:
         ('network = [{ kind = "drop", side = "model", at = 300.0 }]', "twilio", set()),
         ('network = [{ kind = "stall", side = "telephony", at = 6.0 }]', "twilio", HEARD),
         ('network = [{ kind = "stall", side = "telephony", at = 300.0 }]', "twilio", set()),
+        ('network = [{ kind = "drop", side = "telephony", at = 6.0 }]', "twilio", HEARD),
         (LATE, "twilio", set()),
     ],
 )
