@@ -148,7 +148,7 @@ def unjudged(call: SimulatedCall) -> set[str]:
     if troubled or not call.witness.compares(call.caller):
         found |= {"cut-is-cut", "honest-truncation"}
     befell = {one.kind for one in call.faults.befalling("model", call.over_at)}
-    if call.given_up or befell & {"drop", "half-open"}:
+    if call.given_up or call.model.session_lost or befell & {"drop", "half-open"}:
         found |= {"turns-answered", "asked-again", "tools-once"}  # what a lost session owes
     if any(ending.outcome is Outcome.MODEL for ending in call.endings):
         found.add("turns-answered")  # whoever gives up answers nothing more

@@ -48,6 +48,10 @@ class ModelParty(Party, Protocol):
     def violations(self) -> list[str]:
         """What must never be done, whatever comes of the session."""
 
+    @property
+    def session_lost(self) -> bool:
+        """By its own fault: nobody owes it anything any more."""
+
     def verdict(self, over_at: float = inf) -> list[str]:
         """That, and what was left undone by the time the bridge had left."""
 

@@ -254,6 +254,28 @@ def test_what_nobody_can_judge_in_a_call_is_known(
     assert not any(tried.broken.values())
 
 
+LEFT_ALONE = """
+[caller]
+steps = [{ wait_for_agent = true }, { say = "opening-hours" }, { wait = 4.0 }, { hang_up = true }]
+
+[model]
+usual = [{ text = "That is how it is." }]
+faults = [{ response = 2, kind = "freeze" }]
+
+[faults]
+refused_dials = 100
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["freeze", "drop"])
+def test_what_a_session_owes_that_the_model_lost_by_itself_nobody_can_judge(kind: str) -> None:
+    script = parse(LEFT_ALONE.replace("freeze", kind), "left-alone")
+    tried = chaos.scripted(script, "twilio", 1, RECEPTIONIST, chaos=False)
+
+    assert tried.unjudged == OWED
+
+
 @pytest.mark.slow
 def test_trouble_that_came_after_the_end_excuses_no_recording(
     monkeypatch: pytest.MonkeyPatch,

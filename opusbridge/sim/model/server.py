@@ -198,6 +198,11 @@ class SimulatedModel:
         return self.referee.violations
 
     @property
+    def session_lost(self) -> bool:
+        """By its own fault: it finds nothing left undone any more."""
+        return self.referee.session_lost
+
+    @property
     def conflicts(self) -> int:
         """How many creates were refused because a response was active."""
         return self.referee.conflicts
