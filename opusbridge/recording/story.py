@@ -140,6 +140,7 @@ class _Reader:
         self._latest = ""  # of them, in the conversation: one at a time is the service's law
         self._tools: dict[str, Span] = {}
         self._mcp_names: dict[str, str] = {}
+        self._mcp_responses: dict[str, str] = {}  # that called them
         self._mcp_tools: dict[str, Span] = {}
         self._echoes: dict[str, Span] = {}
 
@@ -200,6 +201,7 @@ class _Reader:
         match kind:
             case "response.output_item.added" if item.get("type") == "mcp_call":
                 self._mcp_names[item_id] = str(item.get("name") or "")
+                self._mcp_responses[item_id] = str(text.get("response_id", ""))
             case "response.mcp_call.in_progress":
                 name = self._mcp_names.get(item_id) or "mcp"
                 self._mcp_tools[item_id] = Span(t, None, "tool", name, item_id)
@@ -214,6 +216,12 @@ class _Reader:
     def _mcp_over(self, item_id: str, kind: str, t: float) -> None:
         if span := self._mcp_tools.pop(item_id, None):
             span.end, span.kind = t, kind
+
+    def _broken_off(self, response_id: str, t: float) -> None:
+        """The tools of MCP servers that ran for it are over, unless more comes of one after all."""
+        for item_id, span in self._mcp_tools.items():
+            if span.end is None and self._mcp_responses.get(item_id) == response_id:
+                span.end, span.kind = t, "lost"
 
     def _created(self, response_id: str, response: Line, t: float) -> None:
         tokens = map(str, _inner(response, "metadata").values())
@@ -231,9 +239,11 @@ class _Reader:
         self.story.responses.append(span)
 
     def _done(self, response_id: str, response: Line, t: float) -> None:
+        status = str(response.get("status"))
+        if status in ("cancelled", "failed"):
+            self._broken_off(response_id, t)
         if (span := self._responses.pop(response_id, None)) is None:
             return
-        status = str(response.get("status"))
         span.end = t
         span.kind = status if status in ("completed", "cancelled", "failed") else "incomplete"
         reason = _inner(response, "status_details").get("reason")

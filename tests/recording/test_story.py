@@ -194,7 +194,8 @@ def mcp(t: float, kind: str, item_id: str = "mcp_1") -> Line:
 
 
 def begun(t: float, **item: str) -> Line:
-    return model_said(t, "response.output_item.added", item={"type": "mcp_call", **item})
+    item = {"type": "mcp_call", **item}
+    return model_said(t, "response.output_item.added", response_id="resp_1", item=item)
 
 
 @pytest.mark.parametrize(("how", "kind"), [("completed", "tool"), ("failed", "tool-failed")])
@@ -219,6 +220,29 @@ def test_a_tool_of_an_mcp_server_that_never_ends_is_lost(over: Line) -> None:
     story = read_story([mcp(1.5, "in_progress"), over, mcp(5.0, "completed")])
 
     assert story.tools == [Span(1.5, 4.0, "lost", "mcp", "mcp_1")]
+
+
+@pytest.mark.parametrize("status", ["cancelled", "failed"])
+def test_a_tool_of_an_mcp_server_is_over_with_the_response_that_was_done(status: str) -> None:
+    story = read_story(
+        [
+            begun(1.0, id="mcp_1", name="look_up"),
+            mcp(1.2, "in_progress"),
+            done(1.5, "resp_0", status),
+            done(2.0, "resp_1", status),
+            {"t": 300.0, "note": "ended", "outcome": "caller", "reason": "caller-hung-up"},
+        ]
+    )
+
+    assert story.tools == [Span(1.2, 2.0, "lost", "look_up", "mcp_1")]
+
+
+def test_a_tool_of_an_mcp_server_may_outlive_its_response() -> None:
+    called = [begun(1.0, id="mcp_1", name="look_up"), mcp(1.2, "in_progress")]
+    for status in ("completed", "cancelled"):
+        story = read_story([*called, done(2.0, "resp_1", status), mcp(5.0, "completed")])
+
+        assert story.tools == [Span(1.2, 5.0, "tool", "look_up", "mcp_1")], status
 
 
 def test_notes_become_marks_and_unknown_ones_do_not() -> None:
