@@ -378,6 +378,7 @@ async def test_an_order_that_the_disk_takes_too_late_is_refused_and_never_dialle
             late = await outbound.place("twilio", TO, FROM, key="k3")
             goes_on.set()
             await asyncio.wait(outbound._books.writing)
+            monkeypatch.setattr(room, "ORDERED_SECONDS", 5.0)
             again = await outbound.place("twilio", TO, FROM, key="k0")
             await provider.asked.wait()
     finally:
