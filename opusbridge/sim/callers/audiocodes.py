@@ -5,6 +5,7 @@ barge-in is on, and is a strict referee: what its documents forbid is a violatio
 """
 
 from enum import Enum, auto
+from math import inf
 from random import Random
 from typing import Any, assert_never
 
@@ -15,6 +16,7 @@ from opusbridge.sim.callers.audiocodes_playing import PlayStreams
 from opusbridge.sim.callers.audiocodes_voice import Chunker
 from opusbridge.sim.callers.audiocodes_words import (
     FORMATS,
+    PATIENCE_SECONDS,
     REQUIRED,
     event_activity,
     has_null,
@@ -24,9 +26,6 @@ from opusbridge.sim.callers.audiocodes_words import (
 from opusbridge.sim.callers.caller import Caller
 from opusbridge.sim.callers.person import Action, DropLine, HangUp, Person, Press
 from opusbridge.sound import AudioFormat
-
-#: Seconds a message that must be answered may wait before it counts as a violation.
-PATIENCE_SECONDS = 10.0
 
 
 class UserStream(Enum):
@@ -73,7 +72,7 @@ class SimulatedAudioCodes(Caller):
         self._awaiting_since = 0.0
         self.play_streams = PlayStreams(self.playout, self.habits.offer, self._violation)
         self._transfer_due: float | None = None
-        self._ringing_since = 0.0
+        self._start_due = self._ringing_since = inf
 
     @property
     def media_format(self) -> AudioFormat | None:
@@ -149,6 +148,8 @@ class SimulatedAudioCodes(Caller):
             return
         if self._transfer_due is not None and now >= self._transfer_due:
             self._settle_transfer(now)
+        if now >= self._start_due:
+            self._start(now)
         if self.answered_at is not None:
             action = self.person.tick(now)
             if action is not None:
@@ -192,7 +193,7 @@ class SimulatedAudioCodes(Caller):
 
     def _mind_user_stream(self, now: float) -> None:
         match self.user_stream:
-            case UserStream.CLOSED if self._may_listen:
+            case UserStream.CLOSED if self._may_listen and self._start_due == inf:
                 self._open_user_stream(now)
             case UserStream.OPEN:
                 self._send_frame()
@@ -282,12 +283,15 @@ class SimulatedAudioCodes(Caller):
             return
         if self.habits.stream_before_start:
             self._open_user_stream(now)
-        self._ringing_since = now
-        told = start_parameters(self.conversation_id, self._caller, self._callee)
-        if self.habits.dialout_metadata is not None:
-            told["dialoutMetadata"] = self.habits.dialout_metadata
-        self._tell("start", now, parameters=told)
-        if not self.habits.connect_on_prompt:
+        self._start_due = now + self.habits.start_seconds
+        if not self.habits.start_seconds:
+            self._start(now)
+
+    def _start(self, now: float) -> None:
+        self._start_due, self._ringing_since = inf, now
+        who = self.conversation_id, self._caller, self._callee
+        self._tell("start", now, parameters=start_parameters(*who, self.habits.dialout_metadata))
+        if self.habits.start_seconds or not self.habits.connect_on_prompt:
             self.answered_at = now
 
     def _hear_in_session(self, kind: str, message: dict[str, Any], now: float) -> None:

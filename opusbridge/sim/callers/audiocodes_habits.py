@@ -29,6 +29,9 @@ class AudioCodesHabits:
     """``False``: answered at once, without ringing."""
     stream_before_start: bool = False
     """``userStream.start`` comes before the ``start`` activity."""
+    start_seconds: float = 0.0
+    """How long it rings before ``start``, at somebody who answers then; where the caller's stream
+    comes before that, the ringing is on it."""
     chunk_ms: int = 20
     odd_splits: bool = False
     """Chunks end anywhere, also in the middle of a 16-bit sample."""

@@ -1,9 +1,13 @@
 """The words of AudioCodes' Bot API, as this simulator understands them by itself."""
 
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat
+
+#: Seconds a message that must be answered may wait before it counts as a violation.
+PATIENCE_SECONDS = 10.0
 
 #: The headerless formats; what comes with a WAV header is never a wise choice.
 FORMATS: dict[str, AudioFormat] = {
@@ -113,8 +117,11 @@ def event_activity(name: str, now: float, random: Random, fields: dict[str, Any]
     }
 
 
-def start_parameters(conversation_id: str, caller: str, callee: str) -> dict[str, Any]:
+def start_parameters(
+    conversation_id: str, caller: str, callee: str, ordered_with: Mapping[str, Any] | str | None
+) -> dict[str, Any]:
     """What the ``start`` of any call tells; all of it optional, says the document."""
+    ordered = {} if ordered_with is None else {"dialoutMetadata": ordered_with}
     return {
         "vaigConversationId": conversation_id,
         "locale": "any-CI",
@@ -122,4 +129,5 @@ def start_parameters(conversation_id: str, caller: str, callee: str) -> dict[str
         "callerHost": "sip.carrier.example",
         "callee": callee,
         "calleeHost": "sbc.example",
+        **ordered,
     }

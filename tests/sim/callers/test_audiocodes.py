@@ -151,6 +151,25 @@ def test_a_bot_may_be_set_to_answer_at_once() -> None:
     assert accepted(connect_on_prompt=False).answered_at == 0.1
 
 
+@pytest.mark.parametrize("rings_on_it", [True, False])
+def test_it_may_ring_before_the_start_and_somebody_answers_then(rings_on_it: bool) -> None:
+    caller = accepted(start_seconds=40.0, stream_before_start=rings_on_it)
+    first = said(caller)
+    assert [one["type"] for one in first if one["type"] != "session.initiate"] == [
+        "userStream.start"
+    ] * rings_on_it
+    if rings_on_it:
+        hear(caller, 0.2, "userStream.started")
+    let_pass(caller, 40.0)
+    assert {one["type"] for one in said(caller)} == ({"userStream.chunk"} if rings_on_it else set())
+    assert caller.answered_at is None
+
+    let_pass(caller, 40.2)
+    told = [one for one in said(caller) if one["type"] == "activities"]
+    assert [one["activities"][0]["name"] for one in told] == ["start"]
+    assert caller.answered_at == pytest.approx(40.1, abs=0.03)
+
+
 def test_text_mode_is_offered_as_such() -> None:
     caller = dialled(expect_audio=False)
     hear(caller, 0.1, "session.error", reason="voice only")
