@@ -4,6 +4,8 @@ Who opens a socket says soon who calls, or never. Where a line rings until someb
 call may be there before that, whoever has placed it: it starts when it is answered.
 """
 
+from math import inf
+
 from opusbridge import effects
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.farewell import KEEP_MODEL_SECONDS
@@ -38,7 +40,9 @@ class Arrival:
     def started(self, talk: Conversation) -> bool:
         """Whether the model's session was let go meanwhile: then another is needed."""
         self._due = self._release_at = None
-        talk.line.dropped_ms = 0.0  # of a line with nobody on it
+        talk.line.answered()
+        if not talk.model.ready:
+            talk.model.pulse.deaf_since = inf  # to nobody: whoever is there now has not waited
         return self._released
 
     def in_vain(self, now: float) -> bool:

@@ -208,6 +208,7 @@ class Call:
         self.provider_call_id, self.caller = event.provider_call_id, event.caller
         form, transcript = event.audio_format, self.transcript
         talk = self.conversation = Conversation(self.policy, form, transcript, self.call_ms, now)
+        talk.line.rings = self.policy.telephony.rings
         if self.departure.closing is not None:
             return talk.close(now)  # there are only last words to say
         return talk.model.created() if self._session_waits else []

@@ -103,6 +103,9 @@ class Prelude:
         found: list[Effect] = [effects.ConfigureCall()]
         if call.policy.telephony.rings:
             self._answer_at = now + ANSWER_SECONDS
+            # Nobody was on the line until now.
+            self._kept = [one for one in self._kept if not isinstance(one[0], _ON_HIS_LINE)]
+            self._kept_ms = 0.0
         return found
 
     def _timed_out(self, now: float) -> list[Effect]:
@@ -119,7 +122,7 @@ class Prelude:
     def _begin(self, now: float) -> list[Effect]:
         """What the caller's line brought counts from when it came, all else from now."""
         call, kept = self._call, self._kept
-        self.over, self._kept = True, []
+        somebody, self.over, self._kept = self.started, True, []
         self._due = self._answer_at = None
         if self._offered is not None:
             call.adopt(self._offered)
@@ -127,8 +130,10 @@ class Prelude:
         for event, at in sorted(kept, key=_rank):
             found += call.handle(event, at if isinstance(event, _ON_HIS_LINE) else now)
             talk = call.conversation
-            if isinstance(event, events.CallArrived) and talk and self._answered_at is not None:
-                talk.voice.answered(self._answered_at)
+            if isinstance(event, events.CallArrived) and talk and somebody:
+                talk.line.answered()
+                if self._answered_at is not None:
+                    talk.voice.answered(self._answered_at)
         return found
 
 

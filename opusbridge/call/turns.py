@@ -59,6 +59,8 @@ class CallerLine:
         """It was heard since his last turn was over; where nobody listens, never."""
         self.voice_at = -inf
         """When it was heard last; where nobody listens, never."""
+        self.rings = False
+        """Nobody is on it yet: what it brings is no loss."""
         self._expected_ms: float | None = None
         self._speaking = False
         self._feed_at: float | None = None
@@ -82,8 +84,14 @@ class CallerLine:
             found.append(self._append(audio, ms if audio is event.audio else audio.ms))
             self._line_ms = self._appended_ms
             return found
-        self.dropped_ms += self._held.hold(audio)
+        dropped = self._held.hold(audio)
+        self.dropped_ms += 0.0 if self.rings else dropped
         return found
+
+    def answered(self) -> None:
+        """Somebody is on it from here on: what it has brought so far was not his."""
+        if self.rings:
+            self.rings, self._held = False, HeldAudio()
 
     def restarts(self) -> None:
         """The provider's clock begins anew: what it says is no hole."""
@@ -142,7 +150,7 @@ class CallerLine:
         ``unheard_ms``: what it was given last, and may not have heard any more.
         """
         if self._open:  # else a dial failed, and what was said of the session holds
-            self.dropped_ms += unheard_ms
+            self.dropped_ms += 0.0 if self.rings else unheard_ms
             self._held.most_ms = most_ms
         self._open = self._speaking = self.voiced = False
         self._feed_at = None

@@ -13,7 +13,7 @@ from opusbridge.agent import Agent
 from opusbridge.bridge.audiocodes import TelephonyRealtimeBridge
 from opusbridge.call.arrival import RINGING_SECONDS
 from opusbridge.call.call import ANSWER_SECONDS
-from opusbridge.effects import EndCall, ReleaseModel
+from opusbridge.effects import AddText, EndCall, Note, ReleaseModel
 from opusbridge.errors import Ending, ending
 from opusbridge.sim.callers import HangUp, Say, SimulatedAudioCodes, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Knobs, Reply, ReplyScript, ToolCallReply
@@ -163,6 +163,32 @@ def test_a_call_may_ring_before_it_starts_whoever_placed_it(configure: bool) -> 
     # Nor does a model wait for as long: it is let go, or not dialled before it is known how.
     assert len(stage.at(ReleaseModel)) == (0 if configure else 1)
     assert bool(stage.model_socket.sent) == (not configure)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("configure", [False, True])
+@pytest.mark.parametrize("greets", [True, False])
+def test_who_answers_late_is_greeted_as_who_answers_soon(configure: bool, greets: bool) -> None:
+    async def during(stage: Stage) -> None:
+        assert isinstance(stage.caller, SimulatedAudioCodes)
+        stage.caller.habits = replace(
+            stage.caller.habits, start_seconds=45.0, stream_before_start=True
+        )
+
+    agent = AGENT.changed({"greeting": "Say hello." if greets else None})
+    agent = agent.model_copy(update={"configure": as_it_is if configure else None})
+    said = Say(voice(1200, 8_000), 8_000, "hello")
+    steps: list[Step] = [said, WaitForAgent(), Wait(1.0), HangUp()]
+    how: dict[str, Any] = {"during": during, "dial_seconds": 1.0, "another_model": True}
+    stage, _ = in_virtual_time(play(TelephonyRealtimeBridge, steps, agent=agent, **how))
+
+    notes = {what.kind for _, what in stage.seen if isinstance(what, Note)}
+    assert not notes & {"hold", "audio-dropped"}
+    assert not stage.at(AddText)
+    (started,) = stage.at(events.CallStarted)
+    assert started - stage.at(events.CallArrived)[0] >= 45.0
+    assert stage.caller.heard
+    assert stage.verdict() == []
 
 
 def test_one_that_rings_is_hung_up_at_the_providers_too() -> None:

@@ -207,11 +207,13 @@ async def play(
     agent: Agent = AGENT,
     during: Callable[[Stage], Awaitable[None]] | None = None,
     dial_seconds: float = 0.0,
+    another_model: bool = False,
     recorder: RecorderFactory | None = None,
     seeing: bool = True,
     **settings: Any,
 ) -> tuple[Stage, Ending]:
-    """A whole call; ``during`` runs beside it. Dialling the model takes ``dial_seconds``.
+    """A whole call; ``during`` runs beside it. Dialling the model takes ``dial_seconds``; once its
+    session was closed there is ``another_model``, or none.
 
     ``seeing`` closes the short cuts for what comes in mid-flow.
     """
@@ -223,7 +225,10 @@ async def play(
 
     async def connect() -> Socket:
         await asyncio.sleep(dial_seconds)
-        return model_socket
+        if another_model and stage.model_socket.closed:
+            stage.model = SimulatedModel(knobs, Random(1), replies, now=clock())
+            stage.model_socket = PartySocket(stage.model)
+        return stage.model_socket
 
     bridge = bridge_class(
         telephony,

@@ -269,6 +269,61 @@ def test_a_model_does_not_wait_for_as_long_as_that(greet: bool) -> None:
     assert (CreateResponse in kinds(found)) == greet
 
 
+def rings(call: Call, begin: float, until: float) -> list[tuple[float, Effect]]:
+    """With the line open, so that the ringing is heard; what was done when."""
+    found: list[tuple[float, Effect]] = []
+    for at in range(round(begin * 50), round(until * 50)):
+        found += wait(call, at / 50)
+        call.handle(events.CallerSpoke(Audio.of(bytes(640), PCM_16K)), at / 50)
+    return found
+
+
+@pytest.mark.parametrize("why", ["released", "lost"])
+def test_who_answers_late_has_not_waited_and_has_missed_nothing(why: str) -> None:
+    call = ringing(greet=False)
+    rings(call, 0.0, 20.0)
+    if why == "lost":
+        call.handle(events.ModelLost("model-lost"), 20.0)
+    rings(call, 20.0, 38.0)
+
+    done = call.handle(events.CallStarted(), 38.0)
+    for at in range(125):  # 2.5 s of what he says, while a session is dialled
+        done += [one for _, one in wait(call, 38.0 + at / 50)]
+        done += call.handle(events.CallerSpoke(Audio.of(bytes([at]) * 640, PCM_16K)), 38 + at / 50)
+    done += call.handle(events.SessionCreated("sess_2"), 40.5)
+    done += call.handle(configured(call.policy), 40.5)
+
+    assert told(done) == []
+    assert not [
+        one for one in done if isinstance(one, Note) and one.kind in ("hold", "audio-dropped")
+    ]
+    heard = sum(one.audio.ms for one in done if isinstance(one, AppendAudio))
+    assert heard == pytest.approx(2500, abs=2)
+
+
+def test_one_who_answers_waits_for_as_long_as_any_other_before_he_is_asked_to_hold() -> None:
+    call = ringing()
+    wait(call, 60.0)
+    found = call.handle(events.CallStarted(), 60.0)
+    assert "hold" not in [one.kind for one in found if isinstance(one, Note)]
+
+    held: list[Effect] = []
+    while not held:
+        assert call.deadline is not None
+        due = call.deadline
+        held = [one for one in call.handle(events.DeadlineReached(), due) if one == Note("hold")]
+    assert 60.0 + call.policy.hold_after <= due < 61.0 + call.policy.hold_after
+
+
+def test_a_session_lost_while_it_rings_is_no_interruption() -> None:
+    call = ringing(greet=False)
+    call.handle(events.ModelLost("model-lost"), 1.0)
+    rings(call, 1.0, 4.0)
+    call.handle(events.SessionCreated("sess_2"), 4.0)
+
+    assert told(call.handle(configured(call.policy), 4.0)) == []
+
+
 def test_one_that_is_answered_soon_has_the_model_that_was_dialled() -> None:
     call = ringing()
 

@@ -206,7 +206,7 @@ def test_the_callers_words_are_kept_for_the_model_however_they_are_cut(ms: int) 
     assert appended(prelude, call, 2.95) == [one.audio.raw for one in spoken]
 
 
-def test_what_rings_before_the_call_starts_gives_way_to_what_is_said_then() -> None:
+def test_what_rings_before_the_call_starts_is_not_the_callers() -> None:
     call, prelude = waiting(AUDIOCODES)
     prelude.handle(events.CallArrived("provider-1", PCMU_8K), 0.0)
     ringing, said = words(0, 350), words(350, 50)
@@ -216,8 +216,36 @@ def test_what_rings_before_the_call_starts_gives_way_to_what_is_said_then() -> N
     for index, spoke in enumerate(said):
         prelude.handle(spoke, 7.0 + 0.02 * index)
 
-    kept = [one.audio.raw for one in [*ringing, *said][-HELD_MS // 20 :]]
-    assert appended(prelude, call, 8.0) == kept
+    assert appended(prelude, call, 8.0) == [one.audio.raw for one in said]
+
+
+def test_what_is_said_while_nobody_can_take_it_is_still_owned_up_to() -> None:
+    call, prelude = waiting(AUDIOCODES)
+    prelude.handle(events.CallArrived("provider-1", PCMU_8K), 0.0)
+    prelude.handle(STARTED, 0.0)
+    for index, spoke in enumerate(words(0, HELD_MS // 20)):
+        prelude.handle(spoke, 0.02 * index)
+    prelude.handle(CONFIGURED, 5.0)
+    call.handle(words(250, 1)[0], 5.0)
+
+    assert call.conversation is not None
+    assert call.conversation.line.dropped_ms == 20.0
+
+
+def test_of_a_line_that_rang_nothing_was_lost() -> None:
+    call, prelude = waiting(AUDIOCODES)
+    prelude.handle(events.CallArrived("provider-1", PCMU_8K), 0.0)
+    for index, spoke in enumerate(words(0, 350)):
+        prelude.handle(spoke, 0.02 * index)
+    prelude.handle(STARTED, 7.0)
+    prelude.handle(READY[0], 7.1)
+    prelude.handle(CONFIGURED, 7.2)
+    for index, spoke in enumerate(words(350, 20)):
+        call.handle(spoke, 7.2 + 0.02 * index)
+
+    found = call.handle(READY[1], 7.6)
+    assert len([one for one in found if isinstance(one, AppendAudio)]) == 20
+    assert not [one for one in found if isinstance(one, Note) and one.kind == "audio-dropped"]
 
 
 @pytest.mark.parametrize(
