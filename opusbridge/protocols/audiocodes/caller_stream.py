@@ -1,7 +1,8 @@
 """The caller's own stream: whether it is open, what is of it, and where its samples begin.
 
-VAIC opens and closes it. It may open another for a second party, and may name whose a
-message is with some of them and not with others: what names nobody is the caller's.
+VAIC opens and closes it. It may open others for further parties, and may name whose a
+message is with some of them and not with others: what names nobody is the caller's, unless
+his are named and somebody without a name has opened one, too.
 """
 
 from enum import Enum, auto
@@ -10,6 +11,9 @@ from typing import Any
 from opusbridge.errors import RemoteProtocolError
 from opusbridge.protocols.audiocodes import messages
 from opusbridge.sound import Audio, AudioFormat, sound_bytes
+
+#: Streams of others that are told apart; a call has a few.
+MOST_OTHERS = 16
 
 
 class State(Enum):
@@ -28,23 +32,28 @@ class CallerStream:
         self.stray_chunks = 0
         """Of somebody else, or after the end."""
         self._state = State.NEVER
-        self._another: str | None = None  # somebody else who has a stream
+        self._others: set[str | None] = set()  # who has a stream besides
+        self._named = False  # whether his chunks say whose they are
         self._spare = b""
         self._head = ""  # of the latest chunk that was read
 
     def started(self, party: str | None) -> bool:
         """Whether this opens the caller's."""
         if self._state is State.OPEN:
-            if party != self.party:
-                self._another, self._head = party, ""
+            if party != self.party and len(self._others) < MOST_OTHERS:
+                self._others.add(party)
+            self._head = ""
             return False
         self._state, self.party = State.OPEN, party
+        self._others.discard(party)
         self._head, self._spare = "", b""
         return True
 
     def stopped(self, party: str | None) -> bool:
         """Whether it was open, and is not any more."""
         if self._state is not State.OPEN or self._is_of_another(party):
+            if party is None:
+                self._others.discard(None)
             return False
         self._state = State.STOPPED
         return True
@@ -65,11 +74,13 @@ class CallerStream:
         """The whole samples of any chunk, together with what is left of the one before."""
         if self._state is State.NEVER:
             raise RemoteProtocolError(messages.PEER, "media-before-start")
-        of_another = self._is_of_another(messages.named(message.get("participant")))
+        party = messages.named(message.get("participant"))
+        of_another = self._is_of_another(party)
         if self._state is State.STOPPED or of_another:
             self.stray_chunks += 1
             return None
         assert self.audio_format is not None
+        self._named = party is not None
         chunk = messages.sound(message.get("audioChunk"))
         self._head = messages.head_of_chunk(text, chunk)
         audio = Audio(chunk, self.audio_format)
@@ -79,8 +90,8 @@ class CallerStream:
 
     def _is_of_another(self, party: str | None) -> bool:
         if party is None:
-            return False
-        return party == self._another if self.party is None else party != self.party
+            return self._named and None in self._others
+        return party in self._others or (self.party is not None and party != self.party)
 
     def _realigned(self, raw: bytes, audio_format: AudioFormat) -> Audio | None:
         """VAIC may cut a sample in two: its first byte waits for the next chunk."""

@@ -14,6 +14,7 @@ from opusbridge.errors import REASONS, LocalProtocolError, RemoteProtocolError
 from opusbridge.events import MessageRejected
 from opusbridge.privacy import Private
 from opusbridge.protocols.audiocodes import AudioCodesProtocol, messages
+from opusbridge.protocols.audiocodes.caller_stream import MOST_OTHERS
 from opusbridge.protocols.audiocodes.protocol import Heard
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, Audio, AudioFormat
 
@@ -513,6 +514,45 @@ def test_of_two_streams_the_first_is_heard_named_or_not(first: dict[str, Any]) -
     unnamed = FROM_VAIC["in-user-stream-chunk"]
     assert protocol.receive(unnamed) == [events.CallerSpoke(CHUNK)]
     assert protocol.receive(FROM_VAIC["in-user-stream-stop"]) == [events.CallerStreamStopped()]
+
+
+def test_of_a_caller_without_a_name_all_the_others_are_told_apart() -> None:
+    protocol = accepted()
+    protocol.receive(FROM_VAIC["in-user-stream-start"])
+    for party in ("agent", "supervisor"):
+        protocol.receive(changed("in-user-stream-start", participant=party))
+
+    for party in ("agent", "supervisor"):
+        assert protocol.receive(changed("in-user-stream-chunk", participant=party)) == []
+        stop = changed("in-user-stream-stop", participant=party)
+        assert [*protocol.receive(stop), *protocol.receive(stop)] == []
+        assert protocol.receive(FROM_VAIC["in-user-stream-chunk"]) == [events.CallerSpoke(CHUNK)]
+    assert protocol.stray_chunks == 2
+
+
+def test_beside_a_caller_with_a_name_one_without_is_another() -> None:
+    protocol = accepted()
+    protocol.receive(changed("in-user-stream-start", participant="caller"))
+    protocol.receive(FROM_VAIC["in-user-stream-start"])
+    chunk, named = FROM_VAIC["in-user-stream-chunk"], {"participant": "caller"}
+    assert protocol.receive(chunk) == [events.CallerSpoke(CHUNK)], "it may be his"
+
+    assert protocol.receive(changed("in-user-stream-chunk", **named)) == [events.CallerSpoke(CHUNK)]
+    assert protocol.receive(chunk) == []
+    assert protocol.frame(chunk) is None
+    assert protocol.receive(FROM_VAIC["in-user-stream-stop"]) == []
+    assert protocol.receive(FROM_VAIC["in-user-stream-stop"]) == [events.CallerStreamStopped()]
+
+
+def test_so_many_others_are_told_apart_and_no_more() -> None:
+    protocol = accepted()
+    for party in ({}, *({"participant": f"p{number}"} for number in range(MOST_OTHERS + 1))):
+        protocol.receive(changed("in-user-stream-start", **party))
+
+    last, first_of_all = f"p{MOST_OTHERS}", "p0"
+    assert protocol.receive(changed("in-user-stream-chunk", participant=first_of_all)) == []
+    heard = protocol.receive(changed("in-user-stream-chunk", participant=last))
+    assert heard == [events.CallerSpoke(CHUNK)]
 
 
 def test_a_sample_cut_in_two_is_put_together_again() -> None:
