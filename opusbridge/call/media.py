@@ -58,9 +58,15 @@ class HeldAudio:
         self._held.append(audio)
         self._ms += audio.ms
         dropped = 0.0
-        while self._ms > self.most_ms:
-            gone = self._held.pop(0).ms
-            self._of_turn = max(self._of_turn - 1, 0)
+        while (over_ms := round(self._ms - self.most_ms)) > 0:
+            oldest = self._held[0]
+            if oldest.ms > over_ms:
+                gone: float = over_ms
+                cut = over_ms * oldest.format.bytes_per_ms
+                self._held[0] = Audio.of(oldest.raw[cut:], oldest.format)
+            else:
+                gone = self._held.pop(0).ms
+                self._of_turn = max(self._of_turn - 1, 0)
             self._ms -= gone
             dropped += gone
         return dropped

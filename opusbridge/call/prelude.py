@@ -87,10 +87,13 @@ class Prelude:
 
     def _let_the_oldest_go(self) -> None:
         """As much of his sound is kept as his line holds for a model that is not ready: more than
-        he can say until the answer is overdue."""
+        he can say until the answer is overdue. Of a single piece the line keeps the end."""
         while self._kept_ms > HELD_MS:
             spoke = (isinstance(event, events.CallerSpoke) for event, _ in self._kept)
-            gone, _ = self._kept.pop(next(index for index, so in enumerate(spoke) if so))
+            oldest = next(index for index, so in enumerate(spoke) if so)
+            if oldest == len(self._kept) - 1:
+                return
+            gone, _ = self._kept.pop(oldest)
             assert isinstance(gone, events.CallerSpoke)
             self._kept_ms -= gone.audio.ms
 

@@ -27,6 +27,8 @@ HOLE_MS = 60
 LONGEST_HOLE_MS = 10_000
 #: Nothing came for this long in mid-speech: the line sends no silence of its own.
 QUIET_SECONDS = 0.75
+#: Nor before what came last is over, and this much later: where that was long, so is the next.
+LATE_SECONDS = 0.25
 #: Silence is appended in pieces of this length, in real time.
 FEED_MS = 100
 #: After this much of it at a stretch, a turn that still has not ended never will by silence.
@@ -49,6 +51,7 @@ class CallerLine:
         self._appended_ms = 0.0  # how much the session was given: its clock counts exactly this
         self._line_ms = 0.0  # of that, up to the end of the line's own last sound
         self._came_at = 0.0  # when that came
+        self._quiet_at = QUIET_SECONDS  # when nothing more has come
         self._uncommitted_ms = 0.0
         self._commit_asked = False
         self.owes_commit = False
@@ -73,8 +76,9 @@ class CallerLine:
         self.clock.came(ms, event.at_ms, now)
         found = [] if event.at_ms is None else self._fill_hole(event.at_ms, ms)
         self._came_at, self._fed_ms = now, 0
+        self._quiet_at = now + max(QUIET_SECONDS, ms / 1000 + LATE_SECONDS)
         if self._speaking:
-            self._feed_at = now + QUIET_SECONDS
+            self._feed_at = self._quiet_at
         if self.listens and max(levels_dbfs(event.audio), default=-inf) > VOICE_DBFS:
             self.voiced, self.voice_at = True, now
         audio = self._path.convert(event.audio)
@@ -115,8 +119,9 @@ class CallerLine:
             if expected is not None and at_ms - expected - self._fed_ms >= HOLE_MS:
                 return False
             self._expected_ms = at_ms + ms
+        self._quiet_at = now + max(QUIET_SECONDS, ms / 1000 + LATE_SECONDS)
         if self._speaking:
-            self._feed_at = now + QUIET_SECONDS
+            self._feed_at = self._quiet_at
         self._came_at, self._fed_ms = now, 0
         self.clock.came(ms, at_ms, now)
         self._appended_ms += ms
@@ -193,7 +198,7 @@ class CallerLine:
 
     def speech_started(self, now: float) -> None:
         self._speaking = True
-        self._feed_at = max(now, self._came_at + QUIET_SECONDS)
+        self._feed_at = max(now, self._quiet_at)
 
     def speech_stopped(self) -> None:
         self._speaking = False

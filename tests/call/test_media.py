@@ -94,11 +94,22 @@ def test_held_speech_is_bounded_and_the_oldest_gives_way() -> None:
     assert held.hold(frames[0]) == 0  # what was taken is not counted any more
 
 
-def test_a_piece_longer_than_can_be_held_is_dropped_and_owns_up_to_it() -> None:
-    held = HeldAudio()
+def test_of_a_piece_longer_than_can_be_held_the_end_is() -> None:
+    held, said = HeldAudio(), noise(48_000)
 
-    assert held.hold(Audio.of(bytes(48_000), PCMU_8K)) == 6000
-    assert held.take() == []
+    assert held.hold(Audio.of(said, PCMU_8K)) == 1000
+    assert held.take() == [Audio.of(said[-8 * HELD_MS :], PCMU_8K)]
+
+
+def test_of_the_oldest_no_more_gives_way_than_must() -> None:
+    held, said = HeldAudio(), noise(96_000)
+    held.hold(Audio.of(said[:64_000], PCM_8K))
+    held.turn_over()
+
+    assert held.hold(Audio.of(said[64_000:80_000], PCM_8K)) == 0
+    assert held.hold(Audio.of(said[80_000:80_320], PCM_8K)) == 20
+    assert held.take(of_turn=True) == [Audio.of(said[320:64_000], PCM_8K)]
+    assert b"".join(one.raw for one in held.take()) == said[64_000:80_320]
 
 
 # --- To the caller ----------------------------------------------------------------------

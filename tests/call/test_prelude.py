@@ -219,6 +219,16 @@ def test_what_rings_before_the_call_starts_is_not_the_callers() -> None:
     assert appended(prelude, call, 8.0) == [one.audio.raw for one in said]
 
 
+def test_of_a_piece_longer_than_is_kept_the_end_is() -> None:
+    call, prelude = waiting(AUDIOCODES)
+    arrive(prelude)
+    prelude.handle(words(0, 1)[0], 0.02)
+    (long,) = words(1, 1, HELD_MS + 1000)
+    prelude.handle(long, 6.0)
+
+    assert appended(prelude, call, 6.1) == [long.audio.raw[8 * 1000 :]]
+
+
 def test_what_is_said_while_nobody_can_take_it_is_still_owned_up_to() -> None:
     call, prelude = waiting(AUDIOCODES)
     prelude.handle(events.CallArrived("provider-1", PCMU_8K), 0.0)

@@ -3,6 +3,7 @@ import pytest
 from opusbridge.call.media import HELD_AFTER_LOSS_MS, HELD_MS
 from opusbridge.call.turns import (
     HOLE_MS,
+    LATE_SECONDS,
     LONGEST_HOLE_MS,
     MOST_FED_MS,
     QUIET_SECONDS,
@@ -91,8 +92,8 @@ def test_what_is_too_old_to_be_held_is_dropped_and_counted() -> None:
     assert line.spoke(frame(20), 5.02) == []
 
     opened = line.open(5.1)
-    assert opened[0] == Note("audio-dropped", "", (), HELD_MS)
-    assert appended_ms(opened[1:]) == 20
+    assert opened[0] == Note("audio-dropped", "", (), 20)
+    assert appended_ms(opened[1:]) == HELD_MS
 
 
 def test_after_a_loss_less_is_held_and_what_was_dropped_is_told_once() -> None:
@@ -121,7 +122,7 @@ def test_where_we_chose_the_moment_as_much_is_held_as_before_the_first_session()
 
     line.close()
     line.spoke(frame(3000), 9.0)
-    assert line.dropped_ms == 3000.0
+    assert line.dropped_ms == 3000.0 - HELD_AFTER_LOSS_MS
 
 
 def test_a_lost_session_has_the_caller_held_for_the_next() -> None:
@@ -158,7 +159,8 @@ def test_the_models_clock_does_not_count_what_was_dropped() -> None:
     line.spoke(frame(1000), 6.0)
     line.open(6.0)
 
-    assert line.seconds_since(1000, 6.0) == 0
+    assert line.seconds_since(HELD_MS, 6.0) == 0
+    assert line.seconds_since(HELD_MS - 1000, 6.0) == 1
 
 
 def test_a_new_session_has_a_clock_of_its_own() -> None:
@@ -294,6 +296,22 @@ def test_a_line_that_falls_silent_in_mid_speech_is_continued_with_silence() -> N
     assert line.feed(1.0 + QUIET_SECONDS - 0.01) == []
 
     assert line.feed(1.0 + QUIET_SECONDS) == [AppendAudio(Audio.of(SILENCE * 800, PCMU_8K))]
+
+
+@pytest.mark.parametrize("short_cut", [True, False])
+def test_between_long_pieces_there_is_no_silence(short_cut: bool) -> None:
+    line, fed = open_line(), 0.0
+    for now in (2.0, 4.1, 6.0):
+        while line.deadline is not None and line.deadline < now:
+            fed += appended_ms(line.feed(line.deadline))
+        if short_cut:
+            assert line.passes(8 * 2000, None, now)
+        else:
+            line.spoke(frame(2000), now)
+        line.speech_started(now)
+
+    assert fed == 0.0
+    assert line.deadline == 6.0 + 2.0 + LATE_SECONDS
 
 
 def test_silence_is_fed_in_real_time_however_late_we_are_woken() -> None:
