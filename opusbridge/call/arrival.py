@@ -25,7 +25,7 @@ class Arrival:
         self._rings = rings
         self._due: float | None = now + ARRIVAL_SECONDS
         self._release_at: float | None = None  # when it has rung for longer than most do
-        self._released = False
+        self._told = self._released = False
 
     @property
     def deadline(self) -> float | None:
@@ -33,8 +33,9 @@ class Arrival:
         return earliest(self._due, self._release_at)
 
     def told(self, now: float) -> None:
-        """It is known who calls, or is called: it may ring from here on."""
-        if self._rings:
+        """It is known who calls, or is called: it may ring from the first time on."""
+        if self._rings and not self._told:
+            self._told = True
             self._due, self._release_at = now + RINGING_SECONDS, now + KEEP_MODEL_SECONDS
 
     def started(self, talk: Conversation) -> bool:

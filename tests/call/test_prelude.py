@@ -316,6 +316,20 @@ def test_one_that_rings_is_waited_for_as_long_as_telephones_ring() -> None:
     assert (at, call.ended) == (1.0 + RINGING_SECONDS, ending("no-start"))
 
 
+def test_one_that_rings_is_waited_for_no_longer_for_a_wish_that_comes_between() -> None:
+    call, prelude = waiting(AUDIOCODES)
+    prelude.handle(events.CallArrived("provider-1", PCMU_8K), 0.0)
+    prelude.handle(events.TransferRequested(Private("sip:front@example.com")), 170.0)
+    for event in READY:
+        call.handle(event, 170.0)
+    while call.ended is None:
+        assert call.deadline is not None
+        at = call.deadline
+        call.handle(events.DeadlineReached(), at)
+
+    assert (at, call.ended) == (RINGING_SECONDS, ending("no-start"))
+
+
 def test_an_adopted_policy_is_the_whole_calls() -> None:
     call, prelude = waiting()
     arrive(prelude)
