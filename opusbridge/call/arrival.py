@@ -16,6 +16,8 @@ from opusbridge.effects import Effect, Note
 ARRIVAL_SECONDS = 10.0
 #: Nobody lets a telephone ring for longer, nor any network.
 RINGING_SECONDS = 180.0
+#: A session that cannot be let go when it should be, for it is not ready, may be so by then.
+AGAIN_SECONDS = 5.0
 
 
 class Arrival:
@@ -54,8 +56,8 @@ class Arrival:
         """The session of a call that rings for long, once, if there may be another ``again``."""
         if not is_due(self._release_at, now):
             return []
-        self._release_at = None
         if talk is None or not (again and talk.model.ready):
+            self._release_at = now + AGAIN_SECONDS
             return []
-        self._released = True
+        self._release_at, self._released = None, True
         return [*talk.lost(now), Note("model-released"), effects.ReleaseModel()]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from opusbridge import events
-from opusbridge.call.arrival import ARRIVAL_SECONDS, RINGING_SECONDS
+from opusbridge.call.arrival import AGAIN_SECONDS, ARRIVAL_SECONDS, RINGING_SECONDS
 from opusbridge.call.call import ANSWER_SECONDS, Call
 from opusbridge.call.farewell import (
     HANG_UP_SECONDS,
@@ -338,6 +338,18 @@ def test_a_model_that_is_not_ready_is_not_let_go() -> None:
     call.handle(events.ModelLost("model-lost"), KEEP_MODEL_SECONDS - 1)
 
     assert ReleaseModel not in [type(one) for _, one in wait(call, KEEP_MODEL_SECONDS + 1)]
+
+
+def test_a_model_that_is_ready_again_is_let_go_a_little_later() -> None:
+    call = ringing()
+    wait(call, KEEP_MODEL_SECONDS - 1)
+    call.handle(events.ModelLost("model-lost"), KEEP_MODEL_SECONDS - 1)
+    wait(call, KEEP_MODEL_SECONDS + 0.5)
+    call.handle(events.SessionCreated("sess_2"), KEEP_MODEL_SECONDS + 0.5)
+    call.handle(configured(call.policy), KEEP_MODEL_SECONDS + 0.5)
+
+    done = wait(call, RINGING_SECONDS - 1)
+    assert done == [(KEEP_MODEL_SECONDS + AGAIN_SECONDS, ReleaseModel())]
 
 
 @pytest.mark.parametrize(("reason", "goodbye"), [("hung-up-by-operator", False), ("drained", True)])
