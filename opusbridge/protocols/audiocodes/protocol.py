@@ -84,7 +84,7 @@ class AudioCodesProtocol:
         if type(kind) is not str:
             raise RemoteProtocolError(self.peer, "no-type")
         if kind != "userStream.chunk" and len(text) > messages.LONGEST_TEXT:
-            raise RemoteProtocolError(self.peer, "oversized")
+            return self._oversized(kind)
         if self._stage is Stage.ENDED:
             raise RemoteProtocolError(self.peer, "out-of-order")
         if message.get("conversationId") != self.conversation_id:
@@ -221,13 +221,22 @@ class AudioCodesProtocol:
         self._queue({"type": "connection.validated", "success": True})
         return []
 
+    def _oversized(self, kind: str) -> Heard:
+        error = RemoteProtocolError(self.peer, "oversized")
+        if kind != "session.initiate" or self._stage is not Stage.WAITING:
+            raise error
+        return self._decline_malformed(error)
+
     def _read_initiate(self, message: dict[str, Any]) -> Heard:
         try:
             said = messages.read(messages.SessionInitiate, message)
         except RemoteProtocolError as error:
-            rejected = MessageRejected(error.peer, error.kind)
-            return [rejected, *self._decline("session.initiate is malformed", "telephony-error")]
+            return self._decline_malformed(error)
         return self._initiate(said)
+
+    def _decline_malformed(self, error: RemoteProtocolError) -> Heard:
+        rejected = MessageRejected(error.peer, error.kind)
+        return [rejected, *self._decline("session.initiate is malformed", "telephony-error")]
 
     def _initiate(self, said: messages.SessionInitiate) -> Heard:
         self.conversation_id = said.conversationId

@@ -314,6 +314,24 @@ def test_an_initiate_that_lacks_its_facts_is_declined(broken: dict[str, object])
     assert not protocol.accepted
 
 
+def test_one_that_is_too_long_is_declined_as_well_and_the_call_is_over() -> None:
+    protocol = AudioCodesProtocol()
+
+    assert protocol.receive(changed("in-session-initiate", more="x" * messages.LONGEST_TEXT)) == [
+        MessageRejected("audiocodes", "oversized"),
+        events.CallerHungUp("telephony-error"),
+    ]
+    assert said(protocol) == [{"type": "session.error", "reason": "session.initiate is malformed"}]
+
+
+@pytest.mark.parametrize("kind", ["session.initiate", "session.resume"])
+def test_of_a_call_that_goes_on_what_is_too_long_costs_itself(kind: str) -> None:
+    protocol = accepted() if kind == "session.initiate" else AudioCodesProtocol()
+
+    assert refusal(protocol, f'{{"type":"{kind}"}}' + " " * messages.LONGEST_TEXT) == "oversized"
+    assert said(protocol) == []
+
+
 def test_a_resumed_call_is_unknown_to_a_new_socket() -> None:
     protocol = AudioCodesProtocol()
 
