@@ -346,6 +346,7 @@ class AudioCodesProtocol:
             return  # an empty chunk is not allowed, and would open a stream for nothing
         if self.open_stream is None:
             self._streams_opened += 1
+            self._leaves = False  # nobody took him
             self.open_stream = str(self._streams_opened)
             opening = {"type": "playStream.start", "streamId": self.open_stream}
             self._queue(opening | {"mediaFormat": self.media_format})

@@ -854,10 +854,15 @@ def test_one_that_vaic_was_told_to_end_is_its_own_to_end(leaves: ToTelephony) ->
     assert said(protocol) == []
 
 
-def test_one_that_was_not_handed_over_is_ours_again_to_give_up() -> None:
+@pytest.mark.parametrize("told", [True, False])
+def test_one_that_was_not_handed_over_is_ours_again_to_give_up(told: bool) -> None:
+    """Whether VAIC says so, or never says what came of it and he hears us again."""
     protocol = listening()
     protocol.send(LEAVING[1])
-    protocol.receive(FROM_VAIC["in-activities-transfer-failed"])
+    if told:
+        protocol.receive(FROM_VAIC["in-activities-transfer-failed"])
+    else:
+        protocol.send(PLAY)
     said(protocol)
     protocol.call_ended("telephony-too-slow")
 
