@@ -172,7 +172,8 @@ class Engine:
     @property
     def wants_model(self) -> bool:
         """Whether there is somebody to talk to."""
-        return self.call.conversation is not None or self._prelude.started
+        begun = self.call.conversation is not None or self._prelude.started
+        return begun and self.ended is None
 
     @property
     def configurable(self) -> bool:

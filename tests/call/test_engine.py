@@ -414,6 +414,17 @@ def test_a_caller_who_hangs_up_before_it_is_known_how_to_conduct_the_call_ends_i
     assert out.effects[-1] == effects.EndCall(ending("caller-hung-up"))
 
 
+@pytest.mark.parametrize("configure_seconds", [0.0, 3.0])
+def test_a_call_that_is_over_wants_no_model(configure_seconds: float) -> None:
+    policy = CallPolicy(AUDIOCODES, SESSION, configure_seconds=configure_seconds)
+    engine = Engine(Call(policy, 0.0), AudioCodesProtocol(), RealtimeProtocol())
+    engine.telephony_said(ON_AUDIOCODES[0], 0.0)
+    assert engine.wants_model == (configure_seconds == 0.0)
+
+    engine.telephony_said(ON_AUDIOCODES[-1], 20.0)  # before anybody answered
+    assert not engine.wants_model
+
+
 def test_a_caller_who_returns_does_so_on_a_line_of_his_own() -> None:
     engine = on_twilio()
     engine.telephony_said(START, 0.0)
