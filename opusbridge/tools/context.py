@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
@@ -26,7 +26,7 @@ class Digits:
     complete: bool
     """Whether it is as long as asked for, or was ended by the terminator. If not, the caller
     stopped typing, or never began."""
-    secret: bool = False
+    secret: bool = field(default=False, compare=False)
     """It is to be written down nowhere, and not for the model to read: it was asked for so, or
     typed so close behind a secret that it may be the end of that."""
 

@@ -51,6 +51,7 @@ class Bookkeeper:
         cancelled. Should it be on the disk after all, it is taken back there, before another.
         """
         await self._all_taken_back()
+        await self._try_to_take_back(*self._refused)
         writing = asyncio.create_task(_on_disk(partial(self._journal.ordered, order)))
         try:
             await asyncio.shield(writing)
@@ -67,15 +68,22 @@ class Bookkeeper:
     async def _take_back(self, call_id: str, writing: asyncio.Task[None]) -> None:
         with suppress(OSError):  # it may be there all the same
             await writing
+        await self._try_to_take_back(call_id)
+
+    async def _try_to_take_back(self, *call_ids: str) -> None:
         try:
-            await self._taken_back(call_id)
-        except OSError as error:  # whoever forgets old ones tries again
+            await self._taken_back(*call_ids)
+        except OSError as error:  # the next order tries again, and whoever forgets old ones
             log.error("an order nobody waits for is not taken back", raised=places(error))
 
     async def _taken_back(self, *call_ids: str) -> None:
         if call_ids:
             await _on_disk(partial(self._journal.taken_back, *call_ids))
             self._refused.difference_update(call_ids)
+
+    def leave(self) -> None:
+        """Nothing else is ordered: what is to be taken back has one try more."""
+        self._begin(self._try_to_take_back(*self._refused))
 
     async def ended(self, call_id: str, reason: str) -> None:
         """Returns when it is written down, or the disk takes too long: then it is when that

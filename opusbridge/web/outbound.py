@@ -126,6 +126,7 @@ class Outbound:
             yield
             recalling.cancel()
             forgetting.cancel()
+            self._books.leave()
             if left := self._asking | self._books.writing:
                 await asyncio.wait(left, timeout=LAST_SECONDS)
             for asking in self._asking:

@@ -491,6 +491,34 @@ async def test_an_order_that_is_in_the_file_though_the_disk_refused_it_is_taken_
     assert [order.call_id for order in provider.orders] == [again]
 
 
+async def test_what_could_not_be_taken_back_is_before_the_next_order_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, provider = tmp_path / "outbound.jsonl", Provider(CALL)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def refused(outbound: Outbound) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)  # the line is there
+            patch.setattr(Journal, "taken_back", full)
+            assert await outbound.place("twilio", TO, FROM, key="k") == NOT_KEPT
+            await asyncio.wait(outbound._books.writing)
+        assert len(Journal(path).read(0.0)[0]) == 1
+
+    async with asyncio.timeout(2.0):
+        outbound = an_outbound(Journal(path), provider)
+        async with outbound.running():
+            await refused(outbound)
+        assert list(Journal(path).read(0.0)[0]) == []
+        outbound = an_outbound(Journal(path), provider)
+        async with outbound.running():
+            await refused(outbound)
+            placed = await outbound.place("twilio", TO, FROM, key="k")
+            assert list(Journal(path).read(0.0)[0]) == [placed]
+
+
 async def test_a_disk_that_stands_still_holds_up_neither_the_start_nor_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
