@@ -207,6 +207,7 @@ class CallerLine:
     def stream_stopped(self, now: float) -> None:
         """Nothing more will come for now: do not wait to find out."""
         self.clock.stopped(now)
+        self._quiet_at = now
         if self._speaking:
             self._feed_at = now
 

@@ -332,6 +332,15 @@ def test_silence_is_fed_at_once_when_the_line_says_that_nothing_more_comes() -> 
     assert appended_ms(line.feed(1.1)) == 100
 
 
+def test_speech_reported_when_the_line_said_that_no_more_comes_is_continued_at_once() -> None:
+    line = open_line()
+    line.spoke(frame(), 1.0)
+    line.stream_stopped(1.05)
+    line.speech_started(1.2)
+
+    assert line.deadline == 1.2
+
+
 def test_a_stream_that_stops_between_turns_needs_no_silence() -> None:
     line = open_line()
     line.stream_stopped(1.1)
