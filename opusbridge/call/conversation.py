@@ -176,8 +176,8 @@ class Conversation:
         return self.response.at_rest and not (self.tools.owing or self.repair.owing)
 
     @property
-    def took_leave(self) -> bool:
-        """The same of an agent that leaves, and has said goodbye beside the tools that run yet."""
+    def owes_no_words(self) -> bool:
+        """The same of one that has said something beside the tools that run yet."""
         return self.response.at_rest and not (self.tools.owing_words or self.repair.owing)
 
     @property

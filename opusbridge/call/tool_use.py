@@ -43,6 +43,8 @@ class ToolWork:
         self._traits = policy.tools
         self._response, self._history, self._transcript = response, history, transcript
         self._barge_in, self._tell, self._call_ms = barge_in, tell, call_ms
+        self.words_of: str | None = None
+        """The last response that said more than that the caller is to wait."""
         self._desk = ToolDesk()
         self._openings = Openings(transcript)
         self._mcp = McpWork(self._desk, history, transcript, self._openings)
@@ -96,6 +98,7 @@ class ToolWork:
     def agent_spoke(self, response_id: str) -> None:
         self._spoke = response_id
         if response_id != self._preamble:
+            self.words_of = response_id
             self._desk.agent_spoke()
 
     def called(self, event: events.ToolCalled, now: float) -> list[Effect]:

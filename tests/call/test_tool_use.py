@@ -31,6 +31,7 @@ TOOLS = {
     "never": ToolTraits(reply="never"),
     "slow": ToolTraits(say_first="Say: one moment."),
     "slow_and_shy": ToolTraits(reply="if_silent", say_first="Say: one moment."),
+    "slow_and_mute": ToolTraits(reply="never", say_first="Say: one moment."),
     "hang_up": ToolTraits(reply="if_silent"),
     "never_filled": ToolTraits(reply="never", filler_after=2.0),
     "filled": ToolTraits(filler_after=2.0),
@@ -532,6 +533,59 @@ def test_nor_is_it_where_a_tool_of_an_earlier_response_takes_as_long() -> None:
 def test_one_that_was_not_said_beside_its_tools_is_said_for_it(name: str) -> None:
     said, [_] = heard_and_left(hangs_up_beside(at_work(), name, goodbye_ms=0))
 
+    assert said == [Note("hold", "goodbye")]
+
+
+def one_moment(call: Call) -> Call:
+    """Said from 1.1 to 1.9, beside a tool that goes on for long."""
+    call.handle(events.TurnCommitted("item_2"), 1.0)
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 1.0)
+    call.handle(says("resp_2", 800), 1.1)
+    call.handle(calls("usual", "resp_2"), 1.2)
+    call.handle(done("resp_2"), 1.3)
+    return call
+
+
+def test_words_of_long_before_anybody_wished_to_leave_are_no_goodbye() -> None:
+    call = one_moment(at_work())
+    wait(call, 5.0)
+    call.handle(events.HangUpRequested("agent-hung-up"), 5.0)
+
+    said, [_] = heard_and_left(call)
+    assert said == [Note("hold", "goodbye")]
+
+
+def test_those_that_are_said_after_it_are_one() -> None:
+    call = one_moment(at_work())
+    wait(call, 5.0)
+    call.handle(events.TurnCommitted("item_3"), 5.0)
+    call.handle(events.ResponseCreated("resp_3", "request-3"), 5.0)
+    call.handle(calls("hang_up", "resp_3"), 5.0)
+    call.handle(events.HangUpRequested("agent-hung-up"), 5.0)
+    call.handle(events.ToolFinished("call_hang_up", RESULT), 5.0)
+    call.handle(done("resp_3"), 5.1)
+    call.handle(events.ResponseCreated("resp_4", "request-4"), 5.2)
+    call.handle(says("resp_4"), 5.3)
+    call.handle(done("resp_4"), 5.4)
+
+    said, [hung_up] = heard_and_left(call)
+    assert said == []
+    assert hung_up == pytest.approx(5.0 + REPLY_SECONDS, abs=LOOK_SECONDS)
+
+
+def test_what_a_tool_made_it_say_first_is_none() -> None:
+    call = one_moment(at_work())
+    wait(call, 4.0)
+    call.handle(events.TurnCommitted("item_3"), 4.0)
+    call.handle(events.ResponseCreated("resp_3", "request-3"), 4.0)
+    call.handle(calls("slow_and_mute", "resp_3"), 4.0)
+    call.handle(done("resp_3"), 4.1)
+    call.handle(events.HangUpRequested("agent-hung-up"), 4.2)
+    call.handle(events.ResponseCreated("resp_4", "request-4"), 4.2)
+    call.handle(says("resp_4"), 4.3)
+    call.handle(done("resp_4"), 4.4)
+
+    said, [_] = heard_and_left(call)
     assert said == [Note("hold", "goodbye")]
 
 
