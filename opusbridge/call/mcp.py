@@ -65,16 +65,23 @@ class McpWork:
         due = (one.due for one in self._calls.values() if one.response_id == response_id)
         return max(due, default=None)
 
-    def began(self, response_id: str, item_id: str, now: float) -> None:
-        if self._desk.called(response_id, item_id, "", TRAITS):
+    def began(self, response_id: str, item_id: str, spoke: str | None, now: float) -> None:
+        """``spoke``: the last response that made sound."""
+        if self._desk.called(response_id, item_id, "", TRAITS, spoke != response_id):
             self._calls[item_id] = _Open(response_id, now + MOST_SECONDS)
 
     def asked(
-        self, event: events.ApprovalAsked, latest: str, at_ms: int, now: float
+        self,
+        event: events.ApprovalAsked,
+        latest: str,
+        spoke: str | None,
+        at_ms: int,
+        now: float,
     ) -> list[Effect]:
-        """``latest``: the response it belongs to if the event does not say."""
+        """``latest``: the response it belongs to if the event does not say; ``spoke``: the last
+        that made sound."""
         response_id = event.response_id or latest
-        if not self._desk.called(response_id, event.item_id, "", TRAITS):
+        if not self._desk.called(response_id, event.item_id, "", TRAITS, spoke != response_id):
             return []  # it is told twice, as an output and as an item
         self._requests[event.item_id] = _Open(response_id, now + MOST_SECONDS)
         wanted = f"{event.server_label}.{event.name}({event.arguments.value})"

@@ -145,7 +145,7 @@ class ToolWork:
         if event.kind != "message":
             self._openings.began(event.item_id)
         if event.kind == "mcp_call":
-            self._mcp.began(event.response_id, event.item_id, now)
+            self._mcp.began(event.response_id, event.item_id, self._spoke, now)
             self._provider_at_work(now)
         return found
 
@@ -162,7 +162,8 @@ class ToolWork:
             case events.McpListFailed(item_id):
                 return [Note("mcp", "unlisted", (item_id,))]
             case events.ApprovalAsked():
-                return self._mcp.asked(event, self._latest, self._call_ms(now), now)
+                at_ms = self._call_ms(now)
+                return self._mcp.asked(event, self._latest, self._spoke, at_ms, now)
             case events.McpUsed():
                 self._mcp.used(event, self._call_ms(now))
                 settled = self._mcp.settled(event.item_id, event.approval_request_id)

@@ -573,6 +573,22 @@ def test_those_that_are_said_after_it_are_one() -> None:
     assert hung_up == pytest.approx(5.0 + REPLY_SECONDS, abs=LOOK_SECONDS)
 
 
+@pytest.mark.parametrize("asks", [False, True])
+def test_nor_does_one_of_a_servers_that_follows_the_goodbye_make_it_say_that_twice(
+    asks: bool,
+) -> None:
+    call = hangs_up_beside(at_work(), goodbye_ms=0)
+    call.handle(events.ResponseCreated("resp_3", "request-3"), 1.3)
+    call.handle(says("resp_3"), 1.4)
+    begun = events.OutputItemAdded("resp_3", "mcp_1", "mcp_call")
+    asked = events.ApprovalAsked("mcpr_1", "crm", "note", Private("{}"), "resp_3")
+    call.handle(asked if asks else begun, 1.5)
+    call.handle(done("resp_3"), 1.6)
+
+    said, [_] = heard_and_left(call)
+    assert said == []
+
+
 def test_what_a_tool_made_it_say_first_is_none() -> None:
     call = one_moment(at_work())
     wait(call, 4.0)
