@@ -360,12 +360,12 @@ class Conversation:
             self.repair.sent(item)
         return told
 
-    def close(self, now: float) -> list[Effect]:
-        """Stop the agent for last words that are not its own; the model says no more."""
+    def close(self, now: float, heard_out: bool = False) -> list[Effect]:
+        """The model says no more: it was ``heard_out``, or stops for last words not its own."""
         self.barge_in.close()
         self.response.close()
         self.repair.give_up()
-        return self.hush(now)
+        return self.response.interrupted(now) if heard_out else self.hush(now)
 
     def hush(self, now: float, line_gone: bool = False) -> list[Effect]:
         """Silence first, and the agent says no more of this."""

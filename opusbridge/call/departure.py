@@ -224,8 +224,7 @@ class Departure:
         if isinstance(farewell.then, effects.HangUp):
             self.parting = ending(farewell.then.reason)
             self._gone_at = now + HANG_UP_SECONDS
-            talk.repair.give_up()
-            return [farewell.then]
+            return [*talk.close(now, heard_out=True), farewell.then]
         self.parting, self._gone_at = ending("transferred"), now + TRANSFER_SECONDS
         transfer = with_handover(farewell.then, talk)
         self.handover = transfer.handover

@@ -1,14 +1,15 @@
 """How our side leaves a call: the stages, and the ways back."""
 
+from opusbridge import events
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure
 from opusbridge.call.farewell import HANG_UP_SECONDS, TAIL_SECONDS, TRANSFER_SECONDS
 from opusbridge.call.policy import TWILIO, CallPolicy
 from opusbridge.call.transcript import Transcript
-from opusbridge.effects import HangUp, Note, SessionConfig, TransferCall
+from opusbridge.effects import CancelResponse, HangUp, Note, SessionConfig, TransferCall
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
-from opusbridge.sound import PCM_24K, PCMU_8K
+from opusbridge.sound import PCM_24K, PCMU_8K, Audio
 
 BY_OPERATOR = HangUp("hung-up-by-operator")
 TRANSFER = TransferCall(Private("sip:front@example.com"), "billing")
@@ -34,6 +35,20 @@ def test_nobody_parts_from_a_line_that_is_not_ours_yet() -> None:
 
     assert departure.look(talk, False, 1.0) == []
     assert departure.look(talk, True, 1.0 + TAIL_SECONDS) == [BY_OPERATOR]
+
+
+def test_nobody_speaks_behind_the_last_word_though_an_answer_is_being_made() -> None:
+    departure, talk = Departure(), conversation()
+    talk.handle(events.SessionConfigured(PCMU_8K, PCMU_8K), 0.0)
+    talk.handle(events.TurnCommitted("item_1"), 1.0)
+    talk.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+    departure.wish(BY_OPERATOR, talk, 1.0)
+
+    found = departure.look(talk, True, 1.0 + TAIL_SECONDS)
+    assert found == [CancelResponse("resp_1"), BY_OPERATOR]
+    assert talk.response.door.held_by == "ending"
+    sound = Audio.of(bytes(160), PCMU_8K)
+    assert talk.handle(events.ModelSpoke("resp_1", "item_2", 0, sound), 1.4) == []
 
 
 def test_who_parted_waits_so_long_and_no_longer_for_the_other_side() -> None:

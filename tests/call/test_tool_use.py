@@ -10,6 +10,7 @@ from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, ToolTra
 from opusbridge.call.transcript import Transcript
 from opusbridge.effects import (
     AddToolOutput,
+    CancelResponse,
     ClearPlayout,
     CreateResponse,
     Effect,
@@ -527,6 +528,18 @@ def test_nor_is_it_where_a_tool_of_an_earlier_response_takes_as_long() -> None:
     said, [_] = heard_and_left(hangs_up_beside(at_work("usual"), goodbye_ms=400))
 
     assert said == []
+
+
+def test_of_what_comes_of_it_when_the_line_is_being_closed_nobody_hears() -> None:
+    call = hangs_up_beside(at_work("usual"), goodbye_ms=400)
+    left = [at for at, one in wait(call, 11.2) if isinstance(one, HangUp)]
+    assert len(left) == 1
+
+    found = call.handle(events.ToolFinished("call_usual", RESULT), 11.3)
+    assert requests(found) == []
+    found = call.handle(events.ResponseCreated("resp_3"), 11.4)
+    assert CancelResponse("resp_3") in found
+    assert call.handle(says("resp_3"), 11.5) == []
 
 
 @pytest.mark.parametrize("name", ["usual", "slow"])
