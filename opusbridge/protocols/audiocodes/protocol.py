@@ -60,7 +60,8 @@ class AudioCodesProtocol:
         self._stream = CallerStream()
         self._streams_opened = 0
         self._end_told = False
-        self._leaves = False  # VAIC was told to end the call, or to hand it over
+        self._hangs_up = False  # VAIC was told to end the call
+        self._hands_over = False  # or to hand it over, and nobody has refused it yet
         self._outbox: list[str] = []
 
     @property
@@ -153,12 +154,12 @@ class AudioCodesProtocol:
             case effects.HangUp(reason):
                 self._close_stream()
                 params = {"hangupReason": reason}
-                self._leaves = True
+                self._hangs_up = True
                 self._command({"type": "event", "name": "hangup", "activityParams": params})
             case effects.TransferCall():
                 activity = messages.transfer_activity(effect)
                 self._close_stream()
-                self._leaves = True
+                self._hands_over = True
                 self._command(activity)
             case effects.SendDTMF(digits):
                 params = {"dtmfDigits": digits.value}
@@ -168,7 +169,7 @@ class AudioCodesProtocol:
 
     def call_ended(self, reason: str) -> None:
         """We end the call: at a closed socket alone VAIC would dial again, to resume it."""
-        if self.accepted and not self._leaves:
+        if self.accepted and not (self._hangs_up or self._hands_over):
             self.refuse(reason)
 
     def messages_to_send(self) -> list[str]:
@@ -329,7 +330,7 @@ class AudioCodesProtocol:
             case "answered":
                 yield events.TransferSucceeded()
             case "failed":
-                self._leaves = False
+                self._hands_over = False
                 code = outcome.reasonCode
                 known = type(code) is str and code in messages.TRANSFER_REASONS
                 yield events.TransferFailed(code if known else "error")
@@ -346,7 +347,7 @@ class AudioCodesProtocol:
             return  # an empty chunk is not allowed, and would open a stream for nothing
         if self.open_stream is None:
             self._streams_opened += 1
-            self._leaves = False  # nobody took him
+            self._hands_over = False  # nobody took him
             self.open_stream = str(self._streams_opened)
             opening = {"type": "playStream.start", "streamId": self.open_stream}
             self._queue(opening | {"mediaFormat": self.media_format})

@@ -855,6 +855,22 @@ def test_one_that_vaic_was_told_to_end_is_its_own_to_end(leaves: ToTelephony) ->
 
 
 @pytest.mark.parametrize("told", [True, False])
+def test_and_stays_that_though_something_comes_late(told: bool) -> None:
+    """What came of a transfer that was not waited for, or sound of ours."""
+    protocol = listening()
+    protocol.send(LEAVING[1])
+    protocol.send(LEAVING[0])
+    if told:
+        protocol.receive(FROM_VAIC["in-activities-transfer-failed"])
+    else:
+        protocol.send(PLAY)
+    said(protocol)
+    protocol.call_ended("agent-hung-up")
+
+    assert said(protocol) == []
+
+
+@pytest.mark.parametrize("told", [True, False])
 def test_one_that_was_not_handed_over_is_ours_again_to_give_up(told: bool) -> None:
     """Whether VAIC says so, or never says what came of it and he hears us again."""
     protocol = listening()
