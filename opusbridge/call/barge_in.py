@@ -54,7 +54,7 @@ class BargeIn:
         self.fell_silent_at = 0.0
         """When the caller really did, as far as turn detection says; it hears of it later."""
         self.leaving = False
-        """The agent means to end the call: having spoken, it owes its tools no reply."""
+        """The agent means to end the call: having taken leave, it owes its tools no reply."""
         self.greeting: str | None = None
         """What greets, once it was heard: the response, or the item of a stored greeting."""
         self._policy = policy

@@ -108,7 +108,7 @@ class Company:
     def _ask_to_hold(self, talk: Conversation, departure: Departure, now: float) -> list[Effect]:
         if departure.hanging_up is None:
             return [Note("hold"), *say_stored(talk, ("one-moment",), now)]
-        if departure.took_leave(talk):
+        if talk.took_leave:
             return []  # it leaves when its tools are done, and not much later if they are not
         # The agent's own goodbye does not come.
         parted = departure.part(departure.hanging_up, ("goodbye",), talk, True, now)

@@ -176,9 +176,10 @@ class Conversation:
         return self.response.at_rest and not (self.tools.owing or self.repair.owing)
 
     @property
-    def owes_no_words(self) -> bool:
-        """The same of one that has said something beside the tools that run yet."""
-        return self.response.at_rest and not (self.tools.owing_words or self.repair.owing)
+    def took_leave(self) -> bool:
+        """The same of one that leaves, and has said goodbye beside the tools that run yet."""
+        owing = self.tools.owing_words or self.repair.owing
+        return self.response.at_rest and self.tools.leave_taken and not owing
 
     @property
     def quiet(self) -> bool:

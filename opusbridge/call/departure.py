@@ -97,11 +97,6 @@ class Departure:
         """How the call will have ended if the line is to be closed after the last word."""
         return None if self._farewell is None else self._farewell.hanging_up
 
-    def took_leave(self, talk: Conversation) -> bool:
-        """Whether the agent, who means to go, said goodbye beside the tools that run yet."""
-        heard = self._farewell is not None and self._farewell.words_heard
-        return heard and talk.owes_no_words
-
     def ending(self, otherwise: str, told: bool = False) -> Ending:
         """How the call ends if the line goes now; ``otherwise`` if that is not our doing.
 
@@ -132,6 +127,7 @@ class Departure:
         self._farewell = farewell
         if talk is not None:
             talk.barge_in.leaving = by_agent
+            talk.tools.leave_taken = isinstance(then, effects.TransferCall)
         return []
 
     def _may_wish(self, then: Then, by_agent: bool, by_operator: bool) -> bool:
@@ -212,10 +208,10 @@ class Departure:
         if farewell is None or not started or self.parting is not None or self.pressing:
             return []
         voice, self._look_at = talk.voice, now + LOOK_SECONDS
-        farewell.words_heard |= voice.agent_audible(now) and voice.hears(talk.tools.words_of)
+        talk.tools.leave_taken |= voice.agent_audible(now) and voice.hears(talk.tools.words_of)
         if not farewell.due(now, talk.at_rest, voice.audible(now), voice.silent_at(now)):
             return []
-        if (how := farewell.unsaid(talk.at_rest or self.took_leave(talk))) is not None:
+        if (how := farewell.unsaid(talk.at_rest or talk.took_leave)) is not None:
             said_for_it = self.part(how, ("goodbye",), talk, True, now)
             return [Note("hold", "goodbye"), *said_for_it]
         self._farewell = self._look_at = None

@@ -71,8 +71,6 @@ class Farewell:
     """The model believes in it: it is told if nothing comes of it."""
     last_resort: bool = False
     """The model gave no answer: if nothing comes of it, nobody is there to go on."""
-    words_heard: bool = False
-    """The agent's were when this was wished, or since: those of before may be about anything."""
 
     def due(self, now: float, at_rest: bool, audible: bool, silent_at: float) -> bool:
         """``at_rest``: the model says nothing and owes nothing."""

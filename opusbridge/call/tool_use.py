@@ -45,6 +45,9 @@ class ToolWork:
         self._barge_in, self._tell, self._call_ms = barge_in, tell, call_ms
         self.words_of: str | None = None
         """The last response that said more than that the caller is to wait."""
+        self.leave_taken = False
+        """For a hang-up words are heard that were not over when it was wished: those of before
+        may be about anything. A transfer needs none."""
         self._desk = ToolDesk()
         self._openings = Openings(transcript)
         self._mcp = McpWork(self._desk, history, transcript, self._openings)
@@ -70,7 +73,7 @@ class ToolWork:
     @property
     def _goodbye(self) -> str | None:
         """The response that took leave of the caller: its tools get no reply."""
-        return self._spoke if self._barge_in.leaving else None
+        return self._spoke if self._barge_in.leaving and self.leave_taken else None
 
     @property
     def busy(self) -> bool:

@@ -841,7 +841,7 @@ def test_an_agent_that_leaves_after_it_spoke_owes_its_tools_no_reply() -> None:
     talk = answering()
     talk.handle(spoke(20), 1.1)
     talk.handle(called(), 1.2)
-    talk.barge_in.leaving = True
+    talk.barge_in.leaving = talk.tools.leave_taken = True
     talk.handle(done(), 1.3)
 
     assert kinds(talk.tools.finished("call_1", WORDS, False, 1.4)) == [AddToolOutput]

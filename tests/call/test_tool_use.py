@@ -18,6 +18,7 @@ from opusbridge.effects import (
     Note,
     PlayAudio,
     SessionConfig,
+    TransferCall,
     TurnDetection,
 )
 from opusbridge.privacy import Private
@@ -141,7 +142,7 @@ def test_nor_does_one_of_the_response_that_took_leave() -> None:
     talk = begun()
     talk.handle(says("resp_1"), 1.1)
     talk.handle(calls("usual"), 1.5)
-    talk.barge_in.leaving = True
+    talk.barge_in.leaving = talk.tools.leave_taken = True
     talk.handle(done(), 1.6)
     talk.tools.finished("call_usual", RESULT, False, 2.0)
 
@@ -566,6 +567,26 @@ def test_words_of_long_before_anybody_wished_to_leave_are_no_goodbye() -> None:
 
     said, [_] = heard_and_left(call)
     assert said == [Note("hold", "goodbye")]
+
+
+def test_nor_do_they_spare_a_tool_that_hangs_up_by_itself_its_reply() -> None:
+    call = one_moment(at_work())
+    wait(call, 5.0)
+    call.handle(events.HangUpRequested("agent-hung-up"), 5.0)
+
+    found = call.handle(events.ToolFinished("call_usual", RESULT), 5.1)
+    assert [one.why for one in requests(found)] == ["tools"]
+
+
+def test_before_a_transfer_they_do() -> None:
+    call = one_moment(at_work())
+    wait(call, 5.0)
+    wish = events.TransferRequested(Private("sip:front@example.com"), tool_call_id="call_usual")
+    call.handle(wish, 5.0)
+
+    found = call.handle(events.ToolFinished("call_usual", RESULT), 5.1)
+    assert requests(found) == []
+    assert any(isinstance(one, TransferCall) for one in found)
 
 
 def test_those_that_are_said_after_it_are_one() -> None:
