@@ -18,6 +18,7 @@ from opusbridge.sim.callers import Caller
 from opusbridge.sim.telephone import Telephone, sign
 from tests.end_to_end.hearing import RATE_HZ, Files, ear_of, files_of, find, likeness, line
 from tests.end_to_end.service import TWILIO_TOKEN, Service, service
+from tests.heart import heartbeat
 
 SCRIPT = script.load("opening-hours")
 
@@ -31,21 +32,39 @@ ALIKE = 0.9
 CLOSE_SECONDS = 0.04
 
 
+#: A machine that stands still for so long holds up sound: half of the lead of what is paced.
+STOOD_STILL_SECONDS = 0.15
+TRIES = 3
+
+
 @pytest.mark.slow
 async def test_both_sides_carry_a_whole_call_and_keep_it_as_it_was_heard(tmp_path: Path) -> None:
+    for nth in range(1, TRIES + 1):
+        late: list[float] = []
+        try:
+            await whole_calls(tmp_path / str(nth), late)
+            return
+        except AssertionError:
+            if nth == TRIES or max(late, default=0.0) < STOOD_STILL_SECONDS:
+                raise
+
+
+async def whole_calls(folder: Path, late: list[float]) -> None:
+    """``late`` is filled with how late a frame would have been, in seconds."""
     clock = asyncio.get_running_loop().time
     replies = SCRIPT.reply_script().replies
-    async with service(tmp_path, replies, replies) as at:
-        twilio, audiocodes = await asyncio.gather(
-            at.by_twilio(SCRIPT.person()), at.by_audiocodes(SCRIPT.person())
-        )
+    async with service(folder, replies, replies) as at:
+        async with heartbeat(late):
+            twilio, audiocodes = await asyncio.gather(
+                at.by_twilio(SCRIPT.person()), at.by_audiocodes(SCRIPT.person())
+            )
         await at.over()
         ended_at = max(twilio.ended_at or 0.0, audiocodes.ended_at or 0.0)
         assert clock() - ended_at < 2.0  # all files are there
 
         ids = (twilio.call_sid, audiocodes.conversation_id)
         for caller, call_id in zip((twilio, audiocodes), ids, strict=True):
-            files = files_of(tmp_path, call_id)
+            files = files_of(folder, call_id)
             assert caller.verdict() == []
             well_ended(files)
             heard_in_order(caller)

@@ -5,16 +5,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import pytest
 
 from opusbridge.tools import CallContext, tool, workers
 from opusbridge.tools.workers import SWITCH_SECONDS, Workers
+from tests.heart import FRAME_SECONDS, heartbeat
 
 #: A frame of sound: what is later than this may be heard.
-FRAME_SECONDS = 0.02
 
 
 class Gate:
@@ -221,26 +220,6 @@ def test_a_process_without_tools_keeps_its_turns_whatever_it_writes() -> None:
 # --- Nothing is late because of a tool --------------------------------------------------
 
 
-@asynccontextmanager
-async def heartbeat() -> AsyncIterator[list[float]]:
-    """How late each frame of a call beside the tools was, in seconds."""
-    late: list[float] = []
-    loop = asyncio.get_running_loop()
-
-    async def beat() -> None:
-        due = loop.time()
-        while True:
-            due += FRAME_SECONDS
-            await asyncio.sleep(due - loop.time())
-            late.append(loop.time() - due)
-
-    task = asyncio.create_task(beat())
-    try:
-        yield late
-    finally:
-        task.cancel()
-
-
 @tool
 def compute() -> int:
     """It needs the processor for half a second."""
@@ -259,7 +238,8 @@ def block() -> None:
 @pytest.mark.slow
 async def test_a_tool_that_computes_and_one_that_blocks_do_not_delay_a_frame() -> None:
     calls = [CallContext(f"call-{number}") for number in range(2)]
-    async with heartbeat() as late:
+    late: list[float] = []
+    async with heartbeat(late):
         results = await asyncio.gather(
             *(tool.run("{}", call) for call in calls for tool in (compute, block)),
             return_exceptions=True,
