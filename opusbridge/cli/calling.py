@@ -97,7 +97,7 @@ class Played:
     @property
     def result(self) -> CallResult:
         """With every expectation judged."""
-        found = self.script.expect.findings(self.evidence) if self.evidence else []
+        found = self.script.findings(self.evidence) if self.evidence else []
         return CallResult(
             self.script,
             self.telephony,

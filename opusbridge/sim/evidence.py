@@ -31,6 +31,9 @@ BREATH_SECONDS = 0.3
 #: Files that are played and have no words: what the transcript says of them nobody said.
 SOUND = "clip:file-"
 
+#: How the model is told of a tool that was not run at all; one that ran has words of its own.
+NEVER_RUN = ("there is no such tool", "wrong arguments: ")
+
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
@@ -44,6 +47,8 @@ class ToolRun:
     name: str
     arguments: Any
     """As JSON has it, or the text that was none."""
+    refused: str = ""
+    """What the model was told, if the agent has no such tool or would not have the arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +91,15 @@ class Watch:
     """An observer of one engine."""
 
     tally: Tally = field(default_factory=Tally)
-    tools: list[tuple[float, str, str]] = field(default_factory=list)
+    tools: list[tuple[float, str, str, str]] = field(default_factory=list)
+    """When, its name, what it was given, and the name of the call or of the item."""
     keys: list[tuple[float, str]] = field(default_factory=list)
     transfers: list[tuple[float, str]] = field(default_factory=list)
     conflicts: list[float] = field(default_factory=list)
     coughs: set[str] = field(default_factory=set)
     """The turns that the bridge judged to be none."""
     ending: tuple[float, str] | None = None
+    _refused: dict[str, str] = field(default_factory=dict)
     _mcp_used: set[str] = field(default_factory=set)
     _sound: dict[str, bytearray] = field(default_factory=dict)
     _spoken_at: dict[str, float] = field(default_factory=dict)
@@ -109,11 +116,13 @@ class Watch:
                 self._format = audio.format
             case events.ModelWords(_, item_id, _, text, final):
                 self._hear_words(item_id, text.value, final)
-            case effects.RunTool(_, name, arguments):
-                self.tools.append((now, name, arguments.value))
+            case effects.RunTool(tool_call_id, name, arguments):
+                self.tools.append((now, name, arguments.value, tool_call_id))
+            case events.ToolFinished(tool_call_id, output, failed=True):
+                self._refused[tool_call_id] = _never_run(output.value)
             case events.McpUsed() if what.item_id not in self._mcp_used:
                 self._mcp_used.add(what.item_id)  # it may be said more than once
-                self.tools.append((now, what.name, what.arguments.value))
+                self.tools.append((now, what.name, what.arguments.value, what.item_id))
             case events.DigitsPressed(digits):
                 self.keys.append((now, digits.value))
             case effects.TransferCall(target):
@@ -127,6 +136,12 @@ class Watch:
             case _:
                 pass
         self.tally.observe(what, now)
+
+    def tool_runs(self, begun: float) -> list[ToolRun]:
+        return [
+            ToolRun(at - begun, name, _as_json(text), self._refused.get(which, ""))
+            for at, name, text, which in self.tools
+        ]
 
     def spoken(self) -> list[tuple[SpokenItem, str]]:
         """Everything the model said, with its words."""
@@ -179,7 +194,7 @@ def seen_from_inside(
         ending=Utterance(watch.ending[0] - begun, watch.ending[1]) if watch.ending else None,
         heard=heard_words(caller, watch, transcript),
         transcript=transcript,
-        tools=[ToolRun(at - begun, name, _as_json(text)) for at, name, text in watch.tools],
+        tools=watch.tool_runs(begun),
         keys=[Utterance(at - begun, digits) for at, digits in watch.keys],
         transfers=[Utterance(at - begun, target) for at, target in watch.transfers],
         responses=asdict(counted.responses),
@@ -228,6 +243,13 @@ def _as_json(text: str) -> Any:
         return loads(text)
     except JSONDecodeError:
         return text
+
+
+def _never_run(output: str) -> str:
+    """Why, by what the model was told of a tool that failed; empty: it was run."""
+    told = _as_json(output)
+    why = told.get("error") if isinstance(told, dict) else None
+    return why if isinstance(why, str) and why.startswith(NEVER_RUN) else ""
 
 
 # --- By ear -----------------------------------------------------------------------------

@@ -149,7 +149,7 @@ class Staged:
         return seen_from_inside(self.caller, self.watch, self.transcript())
 
     def findings(self) -> list[Finding]:
-        return self.script.expect.findings(self.evidence())
+        return self.script.findings(self.evidence())
 
 
 def _surroundings(script: CallScript, policy: CallPolicy) -> Surroundings:

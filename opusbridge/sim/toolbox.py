@@ -113,11 +113,13 @@ class Toolbox:
         if name == "hang_up":
             self._happened(events.HangUpRequested("agent-hung-up"))
             return dumps({"status": "hanging up"})
-        if name == "transfer_call" and (target := self._target(arguments)) is not None:
+        if name == "transfer_call":
+            if (target := self._target(arguments)) is None:
+                raise ValueError("there is no such destination")
             asked = events.TransferRequested(Private(target), tool_call_id=self.at_work)
             self._happened(asked)
             return dumps({"status": "transferring"})
-        raise ValueError("no such tool or destination")
+        raise ValueError("there is no such tool")
 
     def _target(self, arguments: str) -> str | None:
         try:

@@ -87,7 +87,7 @@ async def call_bridge(
     caller = await dial(script, telephony, url.rstrip("/"), settings, on_event)
     result.seconds = time.perf_counter() - began
     result.evidence = seen_from_outside(caller)
-    result.findings = script.expect.findings(result.evidence)
+    result.findings = script.findings(result.evidence)
     result.problems += [f"caller: {what}" for what in caller.verdict()]
     result.problems += _declined(caller)
     if caller.person.ear.audible_at is None:

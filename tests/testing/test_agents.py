@@ -3,9 +3,10 @@
 import os
 import wave
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import Field
 
 from opusbridge import Agent, CallContext, tool
 from opusbridge.audio.wav import wav_bytes
@@ -484,3 +485,63 @@ def test_a_tool_that_is_done_holds_no_files_open() -> None:
     assert call.ok, call.report
     assert len(held) == 5
     assert held[-1] <= held[0]
+
+
+ORDER = """
+[caller]
+steps = [
+    { wait_for_agent = true },
+    { hang_up = true },
+]
+
+[[model.replies]]
+tool = "order"
+arguments = { count = %s }
+
+[[model.replies]]
+text = "Two, twenty-two euros."
+
+[expect]
+tools = [{ name = "order", times = 1 }]
+"""
+FAILING = 'transcript = [{ speaker = "tool", text = "order", status = "failed" }]'
+PLAYED = """
+[[tools]]
+name = "order"
+error = "wrong arguments: there are no such pizzas"
+"""
+
+
+@tool
+def order(count: Annotated[int, Field(le=20)]) -> str:
+    """Order pizzas."""
+    if count == 0:
+        raise ToolFailed("none is no order")
+    return "ordered"
+
+
+@pytest.mark.parametrize(
+    ("count", "tools", "told"),
+    [
+        (2, [], "order was called but never run: there is no such tool"),
+        (42, [order], "order was called but never run: wrong arguments: count: Input should be"),
+    ],
+)
+def test_a_tool_that_was_never_run_is_not_what_was_expected(
+    count: int, tools: list[Any], told: str
+) -> None:
+    agent = Agent(name="pizza", instructions="Sell.", greeting="Hello.", tools=tools)
+
+    (failure,) = call_script(ORDER % count, agent=agent).failures
+    assert failure.startswith(f"<script>:16: {told}")
+
+    call = call_script(ORDER % count + FAILING, agent=agent)
+    assert call.ok, call.report
+
+
+@pytest.mark.parametrize(("count", "more"), [(0, ""), (2, ""), (2, PLAYED)])
+def test_a_tool_that_fails_in_its_own_words_was_run(count: int, more: str) -> None:
+    agent = Agent(name="pizza", instructions="Sell.", greeting="Hello.", tools=[order])
+
+    call = call_script(ORDER % count + more, agent=agent)
+    assert call.ok, call.report

@@ -15,9 +15,10 @@ from unicodedata import category, normalize
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from opusbridge.errors import REASONS
-from opusbridge.sim.evidence import Evidence, Lapse
+from opusbridge.sim.evidence import Evidence, Lapse, ToolRun
 from opusbridge.sim.script.places import Path
 from opusbridge.sim.script.table import Table
+from opusbridge.sim.toolbox import told_of_failure
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 Limit = Annotated[float, Field(strict=True, gt=0)]
@@ -172,6 +173,11 @@ class ExpectTable(Table):
         item = {"speaker": "tool", "status": "failed", "text": use, "heard": use}
         return any(one.status == "failed" and _matches(item, one) for one in self.transcript)
 
+    def refuses(self, run: ToolRun) -> bool:
+        """Whether it was never run, and nothing here says that it fails."""
+        told = told_of_failure(run.refused)
+        return bool(run.refused) and not self.fails(f"{run.name}({run.arguments}) -> {told}")
+
 
 Judge = Callable[[ExpectTable, Evidence], Iterator[Finding]]
 
@@ -252,6 +258,7 @@ def _tools(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
             continue
         of_name = [run for run in evidence.tools if run.name == wanted.name]
         runs = [run for run in of_name if _includes(run.arguments, wanted.arguments)]
+        refused = [run for run in runs if expect.refuses(run)]
         at = of_name[-1].at if of_name else evidence.ended_at
         problem = None
         if wanted.times is not None and len(runs) != wanted.times:
@@ -261,6 +268,9 @@ def _tools(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
             problem = f"{wanted.name} was never called"
             if of_name:
                 problem += f" with these arguments, but with {of_name[-1].arguments}"
+        elif refused and (wanted.times or len(refused) == len(runs)):
+            problem = f"{wanted.name} was called but never run: {refused[-1].refused}"
+            at = refused[-1].at
         yield _found(("tools", nth), problem, at)
 
 

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
@@ -15,11 +16,12 @@ from pydantic import AfterValidator, Field, JsonValue, PrivateAttr, ValidationEr
 
 from opusbridge.errors import ConfigurationError
 from opusbridge.sim.callers.person import Person
+from opusbridge.sim.evidence import Evidence
 from opusbridge.sim.faults import Faults
 from opusbridge.sim.model.replies import ReplyScript
 from opusbridge.sim.script import mistakes
 from opusbridge.sim.script.caller import CallerTable
-from opusbridge.sim.script.expect import ExpectTable
+from opusbridge.sim.script.expect import ExpectTable, Finding
 from opusbridge.sim.script.model import ModelTable, ToolTable, TransferOutcome
 from opusbridge.sim.script.places import Path as Key
 from opusbridge.sim.script.places import nearest, places
@@ -83,6 +85,15 @@ class CallScript(Table):
     def left_undone(self, person: Person) -> list[str]:
         """What they had no time for; an ``ending`` that is written down may come early."""
         return person.left_undone() if self.expect.ending is None else []
+
+    def findings(self, evidence: Evidence) -> list[Finding]:
+        """One for each expectation; the tools of the script itself refuse nothing, whatever
+        their ``error`` says."""
+        played = {table.name for table in self.tools if table.played}
+        runs = evidence.tools and [
+            replace(run, refused="") if run.name in played else run for run in evidence.tools
+        ]
+        return self.expect.findings(replace(evidence, tools=runs))
 
     def reply_script(self) -> ReplyScript:
         """What the model says, and what it hears the caller say."""
