@@ -162,7 +162,7 @@ def _surroundings(script: CallScript, policy: CallPolicy) -> Surroundings:
 
 def _caller(script: CallScript, telephony: str, random: Random) -> Caller:
     if telephony != "twilio":
-        return audiocodes_caller(script, random)
+        return audiocodes_caller(script, f"{random.getrandbits(128):032x}", random)
     call_sid, stream_sid = (f"{kind}{random.getrandbits(128):032x}" for kind in ("CA", "MZ"))
     habits = twilio_habits(script)
     return SimulatedTwilio(script.person(), call_sid, stream_sid, PARTIES, random, habits)
@@ -173,8 +173,7 @@ def twilio_habits(script: CallScript) -> TwilioHabits:
     return TwilioHabits(transfer_outcome=script.transfer_outcome)
 
 
-def audiocodes_caller(script: CallScript, random: Random) -> SimulatedAudioCodes:
-    """Who calls, and what comes of a transfer; likewise."""
+def audiocodes_caller(script: CallScript, name: str, random: Random) -> SimulatedAudioCodes:
+    """Who calls, in the conversation of that name, and what comes of a transfer; likewise."""
     habits = AudioCodesHabits(transfer_outcome=script.transfer_outcome)
-    name = f"{random.getrandbits(128):032x}"
     return SimulatedAudioCodes(script.person(), name, random, habits)

@@ -13,6 +13,7 @@ from hashlib import sha1
 from hmac import new as new_hmac
 from random import Random
 from urllib.parse import SplitResult, urlsplit, urlunsplit
+from uuid import uuid4
 from xml.etree import ElementTree
 
 import httpx2
@@ -142,18 +143,20 @@ class Telephone:
     ) -> SimulatedTwilio:
         """A call from the webhook to its end; ``on_stream`` gets the caller before it begins.
 
+        Its names are its own, whatever ``random``: others may call the same bridge meanwhile.
+
         A stream the bridge does not open is error 31920 on the caller's ``console``, with the
         reason in ``refused``, and the call goes on with the verbs after ``</Connect>``: it is
         over.
 
         :raises TwiMLRefused: the webhook's answer will not do, or has no stream.
         """
-        call_sid = call_sid or f"CA{random.getrandbits(128):032x}"
+        call_sid = call_sid or f"CA{uuid4().hex}"
         twiml = await self.ask_webhook(call_sid)
         if twiml.stream_url is None:
             at = self._reached(self.webhook_url)
             raise TwiMLRefused(0, "no stream in it", status=200, url=at)
-        stream_sid = f"MZ{random.getrandbits(128):032x}"
+        stream_sid = f"MZ{uuid4().hex}"
         caller = SimulatedTwilio(
             person, call_sid, stream_sid, twiml.parameters, random, self.habits, self.account_sid
         )
@@ -166,7 +169,7 @@ class Telephone:
             twiml = await self._transfer(caller, given, self.account)
             if twiml.stream_url is None:
                 break
-            again, now = f"MZ{random.getrandbits(128):032x}", asyncio.get_running_loop().time()
+            again, now = f"MZ{uuid4().hex}", asyncio.get_running_loop().time()
             caller.another_stream(again, twiml.parameters, now)
             await self._stream(caller, twiml.stream_url, on_event)
         return caller
@@ -203,7 +206,7 @@ class Telephone:
             return TwiML()
         told = {
             "CallStatus": "in-progress",
-            "DialCallSid": f"CA{caller.random.getrandbits(128):032x}",
+            "DialCallSid": f"CA{uuid4().hex}",
             "DialCallStatus": DIAL_STATUS[caller.habits.transfer_outcome],
         }
         return await self._asked(dial.action, caller.call_sid, **told)

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from random import Random
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
@@ -53,7 +54,7 @@ async def dial(
         if called.refused is not None and called.begun_at is None:
             raise called.refused
         return called
-    caller = audiocodes_caller(script, random)
+    caller = audiocodes_caller(script, uuid4().hex, random)
     token = _text(settings.audiocodes_token)
     await place_call(caller, f"{base}/audiocodes", headers=bearer(token), on_event=on_event)
     return caller

@@ -107,7 +107,7 @@ def test_silence_that_is_said_makes_no_turn_and_has_no_words() -> None:
 def test_what_comes_of_a_transfer_is_the_callers_side_to_know() -> None:
     script = load("transfer-refused")
 
-    assert audiocodes_caller(script, Random(1)).habits.transfer_outcome == "busy"
+    assert audiocodes_caller(script, "a-name", Random(1)).habits.transfer_outcome == "busy"
 
 
 def test_parallel_tools_and_arguments_that_are_no_json_can_be_written() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from opusbridge.cli import calling
 from opusbridge.testing import CallResult, load_script, simulated_caller
+from opusbridge.testing.dialling import dial
 
 pytestmark = pytest.mark.slow
 
@@ -91,3 +92,31 @@ async def test_one_of_several_processes_is_called_past_the_proxy_that_knows_its_
     call = await called("greeting", tmp_path, "twilio", public_url=public, own_url=f"{public}/a")
 
     assert call.ok, call.report
+
+
+TWICE = """
+[caller]
+steps = [{ wait_for_agent = true }, { hang_up = true }]
+
+[[model.replies]]
+voice = "i-am-here"
+
+[[model.replies]]
+voice = "i-am-here"
+"""
+
+
+@pytest.mark.parametrize("telephony", ["twilio", "audiocodes"])
+async def test_two_may_call_the_same_bridge_at_once(tmp_path: Path, telephony: str) -> None:
+    script = load_script(TWICE)
+    async with calling.own_model(script) as model:
+        used = calling.own_settings(model.url, script)
+        async with calling.own_bridge(used, tmp_path, lambda *_: None) as url:
+            both = await asyncio.gather(*(dial(script, telephony, url, used) for _ in range(2)))
+
+    for caller in both:
+        assert caller.verdict() == []
+        assert caller.person.done
+    keys = ("call_sid", "stream_sid") if telephony == "twilio" else ("conversation_id",)
+    for key in keys:
+        assert len({getattr(caller, key) for caller in both}) == 2, key
