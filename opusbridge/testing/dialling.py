@@ -71,8 +71,8 @@ async def call_bridge(
 
     What happens inside that bridge cannot be seen from here: the script's expectations of
     it are not checked, only what the caller himself lives through: that somebody spoke, and
-    that the call lasted until he had said all he meant to, unless the script has an ``ending``.
-    An apology is heard, too.
+    that the call lasted until he had said all he meant to, unless it was he who ended it and
+    the script has an ``ending``. An apology is heard, too.
 
     :raises ConfigurationError: ``url`` is none.
     :raises TwiMLRefused, CallRefused: there was no call.
@@ -93,7 +93,7 @@ async def call_bridge(
     result.problems += _declined(caller)
     if caller.person.ear.audible_at is None:
         result.problems.append("the caller never heard the agent")
-    result.problems += script.left_undone(caller.person)
+    result.problems += script.left_undone(caller.person, hung_up_on=result.evidence.hung_up_on)
     return result
 
 

@@ -172,7 +172,7 @@ def test_who_was_hung_up_on_knows_of_one_reason_that_it_was_not() -> None:
     (unknown, _) = findings({"ending": "agent-hung-up"}, alone)
 
     assert (failed.verdict, failed.at) == (Verdict.FAILED, 30.0)
-    assert failed.sentence == "the caller did not hang up"
+    assert failed.sentence == "the caller did not hang up, the bridge's side ended the call"
     assert unknown.verdict is Verdict.NOT_CHECKED
 
 

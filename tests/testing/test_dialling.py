@@ -51,17 +51,20 @@ async def test_who_was_hung_up_on_knows_that_it_was_not_he(tmp_path: Path) -> No
     call = await called(HANGS_UP_ON_HIM % "caller-hung-up", tmp_path)
 
     (told,) = call.failures
-    assert told.startswith("<script>:11: the caller did not hang up (at ")
+    why = "the caller did not hang up, the bridge's side ended the call"
+    assert told.startswith(f"<script>:11: {why} (at ")
 
 
 CUT_SHORT = HANGS_UP_ON_HIM.replace("{ hang_up", '{ say = "opening-hours" }, { hang_up')
 
 
-async def test_an_ending_that_is_written_down_may_come_early(tmp_path: Path) -> None:
-    call = await called(CUT_SHORT % "agent-hung-up", tmp_path)
+@pytest.mark.parametrize("ending", ["agent-hung-up", "caller-hung-up"])
+async def test_an_ending_that_nobody_saw_excuses_no_steps(tmp_path: Path, ending: str) -> None:
+    call = await called(CUT_SHORT % ending, tmp_path)
 
-    assert call.ok, call.report
-    assert "<script>:11: not checked: ending" in call.not_checked
+    told = "the call ended before the caller had done all in the script, at step "
+    assert call.failures[-1].startswith(told)
+    assert ("<script>:11: not checked: ending" in call.not_checked) is (ending == "agent-hung-up")
 
 
 async def test_whose_line_was_lost_does_not_know_for_what_the_call_ended(tmp_path: Path) -> None:

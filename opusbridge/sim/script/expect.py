@@ -310,7 +310,8 @@ def _ending(expect: ExpectTable, evidence: Evidence) -> Iterator[Finding]:
         return
     if evidence.ending is None:
         if expect.ending == "caller-hung-up" and evidence.hung_up_on:
-            yield _found(("ending",), "the caller did not hang up", evidence.ended_at)
+            told = "the caller did not hang up, the bridge's side ended the call"
+            yield _found(("ending",), told, evidence.ended_at)
         else:
             yield _unseen("ending")
         return

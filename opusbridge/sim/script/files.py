@@ -82,9 +82,11 @@ class CallScript(Table):
         """A new person who will do as written."""
         return Person(self.caller.taken(), patience_seconds=self.caller.patience)
 
-    def left_undone(self, person: Person) -> list[str]:
-        """What they had no time for; an ``ending`` that is written down may come early."""
-        return person.left_undone() if self.expect.ending is None else []
+    def left_undone(self, person: Person, *, hung_up_on: bool = False) -> list[str]:
+        """What they had no time for; an ``ending`` that is written down may come early, unless
+        all that is known of it is that the person was ``hung_up_on``."""
+        excused = self.expect.ending is not None and not hung_up_on
+        return [] if excused else person.left_undone()
 
     def findings(self, evidence: Evidence) -> list[Finding]:
         """One for each expectation; the tools of the script itself refuse nothing, whatever
