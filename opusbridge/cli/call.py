@@ -1,6 +1,5 @@
 """``opusbridge call``: plays call scripts on real sockets, in real time."""
 
-import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -11,7 +10,7 @@ from rich.markup import escape
 
 from opusbridge import logs
 from opusbridge.agent import Agent
-from opusbridge.cli import reports
+from opusbridge.cli import cut_off, reports
 from opusbridge.cli import scripts as named
 from opusbridge.cli.calling import Side, play, play_against
 from opusbridge.cli.progress import progress
@@ -69,7 +68,7 @@ def call(
     with TemporaryDirectory() as scratch:
         for one, side in progress(pairs, console, lambda pair: f"{pair[0].name} over {pair[1]}"):
             folder = (out or Path(scratch)) / folders[one.file] / side
-            results.append(asyncio.run(_play(one, side, folder, url, settings, who)))
+            results.append(cut_off.run(_play(one, side, folder, url, settings, who)))
     reports.show(results, console, strict)
     if out is not None:
         _name_pages(results, [out / folders[one.script.file] for one in results], console)

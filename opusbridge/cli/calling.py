@@ -3,8 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -179,6 +179,14 @@ async def own_model(script: CallScript) -> AsyncIterator[ModelServer]:
         yield served
 
 
+class _Within(server.Server):
+    """Signals are for the command that it is a part of."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 @asynccontextmanager
 async def own_bridge(
     settings: Settings,
@@ -191,7 +199,7 @@ async def own_bridge(
     """The production server on a free port of loopback; yields where it is reached.
 
     When it is left, its call has ended, the call's files are complete and the agent was told;
-    otherwise ``failed`` is.
+    otherwise ``failed`` is. Where it is cancelled nobody is waited for.
     """
     listening = server.listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
@@ -210,13 +218,16 @@ async def own_bridge(
         folder_of=folder_of,
         observers_of=observers_of,
     )
-    running = server.Server(app, app.state.calls, settings.drain_seconds)
+    running = _Within(app, app.state.calls, settings.drain_seconds)
     task = asyncio.create_task(running.serve(sockets=[listening]))
     try:
         yield f"ws://127.0.0.1:{port}"
+    except asyncio.CancelledError:
+        running.cut_off()
+        raise
     finally:
         # A call is over only when its files are; the caller was gone before.
-        if not await app.state.calls.drain(AFTERWARDS_SECONDS):
+        if not running.force_exit and not await app.state.calls.drain(AFTERWARDS_SECONDS):
             failed(f"the bridge was not done with the call within {AFTERWARDS_SECONDS:g} s")
         running.should_exit = True
         await task

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from opusbridge import logs
+from opusbridge.cli import cut_off
 from opusbridge.cli.calling import KEPT, Played, Side, play
 from opusbridge.sim import script
 
@@ -28,7 +29,7 @@ def demo(
     console = Console(highlight=False, soft_wrap=True)
     sides = telephony.telephonies
     console.print(f"Calling over {' and '.join(sides)}; this takes as long as a phone call does.")
-    played = asyncio.run(_play_all(sides, out, console))
+    played = cut_off.run(_play_all(sides, out, console))
     for one in played:
         _report(one, console)
     if not all(one.result.ok for one in played):

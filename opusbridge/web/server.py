@@ -169,7 +169,7 @@ class Server(uvicorn.Server):
         self._interrupts += sig == signal.SIGINT
         if self._interrupts > 1:
             self.should_exit = self.force_exit = True
-            self._loop.call_soon_threadsafe(self._cut_off)
+            self._loop.call_soon_threadsafe(self.cut_off)
             if self._leave is not None:
                 # Not by the loop: what still goes on may be what holds it up.
                 leaving = threading.Timer(AT_ONCE_SECONDS, self._leave)
@@ -207,7 +207,9 @@ class Server(uvicorn.Server):
             _log.warning("calls cut off", calls=self._calls.count)
         self.should_exit = True
 
-    def _cut_off(self) -> None:
+    def cut_off(self) -> None:
+        """End now: nobody is waited for, nor taken leave of."""
+        self.should_exit = self.force_exit = True
         _log.warning("calls cut off", calls=self._calls.count)
         for task in self.server_state.tasks:
             task.cancel()

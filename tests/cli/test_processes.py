@@ -178,3 +178,32 @@ async def test_bench_leaves_nobody_behind_when_it_is_told_to_end(tmp_path: Path)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert [one for one in started if is_there(one)] == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("call", "plain-turns", "opening-hours", "--out", "kept", "--junit", "results.xml"),
+        ("demo", "--out", "kept"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_call_that_is_cut_off_is_over_at_once_and_not_reported(
+    words: tuple[str, ...], number: int, status: int, tmp_path: Path
+) -> None:
+    env = environment(TMPDIR=str(tmp_path))
+    with running(*words, env=env, cwd=tmp_path) as process:
+        while not list(tmp_path.glob("kept/**/flight.jsonl")):  # the call is under way
+            assert process.poll() is None
+            time.sleep(0.05)
+        told = time.monotonic()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        took = time.monotonic() - told
+
+    assert (process.returncode, err) == (status, "")
+    assert took < 5, "half a second, on a machine with nothing else to do; the calls take thirty"
+    assert "as expected" not in out
+    assert "opening-hours" not in out, "the next call is not placed"
+    assert [one.name for one in tmp_path.iterdir()] == ["kept"], "neither results nor scratch files"
