@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
-from typing import Any
+from typing import Any, TypeVar
 
 from opusbridge.tools.contained import as_failure
 
@@ -31,6 +31,8 @@ MOST_LOST = 64
 #: The interpreter's, from the first function of a user's in a thread on; a shorter one of
 #: somebody's stays.
 SWITCH_SECONDS = 0.0005
+
+T = TypeVar("T")
 
 #: A thread without work ends after this many seconds.
 IDLE_SECONDS = 10.0
@@ -173,6 +175,23 @@ class Workers:
                 self._of[job.owner] += 1
                 self._wake()
             return job
+
+
+class Disk(Workers):
+    """Threads that write and read files of ours, as many at a time as are given: nobody waits for
+    one on which a disk stands still."""
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(most, most, name=name, gives_way=False)
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """What comes of it. Raises ``OSError`` also where the system has no threads to give."""
+        try:
+            job = self.submit("", work)
+        except RuntimeError as error:
+            raise OSError(str(error)) from error
+        found: T = await self.result(job)
+        return found
 
 
 #: The process's own, for tools.

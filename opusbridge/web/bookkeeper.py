@@ -4,13 +4,12 @@ A disk that stands still keeps neither the process from ending nor a call.
 """
 
 import asyncio
-from collections.abc import Callable, Container, Coroutine
+from collections.abc import Container, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
 
 from opusbridge.logs import Log, places
-from opusbridge.tools.workers import Workers
+from opusbridge.tools.workers import Disk
 from opusbridge.web.journal import Journal, Order
 
 log = Log("opusbridge.web")
@@ -19,9 +18,7 @@ log = Log("opusbridge.web")
 END_WRITTEN_SECONDS = 1.0
 
 #: One thread: what is to be written is so in its order.
-DISK = Workers(most=1, name="opusbridge-orders", gives_way=False)
-
-T = TypeVar("T")
+DISK = Disk("opusbridge-orders", 1)
 
 
 class Bookkeeper:
@@ -37,14 +34,14 @@ class Bookkeeper:
     async def read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
         """As :meth:`Journal.read`. Cancelled, it goes on for the next who asks."""
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(_on_disk(partial(self._journal.read, since)))
+            self._reading = asyncio.create_task(DISK.do(partial(self._journal.read, since)))
         return await asyncio.shield(self._reading)
 
     async def forget(self, since: float, but: Container[str]) -> None:
         """As :meth:`Journal.forget`, and what is to be taken back."""
         await self._all_taken_back()
         await self._taken_back(*self._refused)
-        await _on_disk(partial(self._journal.forget, since, but))
+        await DISK.do(partial(self._journal.forget, since, but))
 
     async def ordered(self, order: Order) -> None:
         """On the disk when this returns. Raises ``OSError``: then do not place it. Nor if this is
@@ -52,7 +49,7 @@ class Bookkeeper:
         """
         await self._all_taken_back()
         await self._try_to_take_back(*self._refused)
-        writing = asyncio.create_task(_on_disk(partial(self._journal.ordered, order)))
+        writing = asyncio.create_task(DISK.do(partial(self._journal.ordered, order)))
         try:
             await asyncio.shield(writing)
         except (OSError, asyncio.CancelledError):
@@ -78,7 +75,7 @@ class Bookkeeper:
 
     async def _taken_back(self, *call_ids: str) -> None:
         if call_ids:
-            await _on_disk(partial(self._journal.taken_back, *call_ids))
+            await DISK.do(partial(self._journal.taken_back, *call_ids))
             self._refused.difference_update(call_ids)
 
     def leave(self) -> None:
@@ -95,7 +92,7 @@ class Bookkeeper:
 
     async def _ended(self, call_id: str, reason: str) -> None:
         try:
-            await _on_disk(partial(self._journal.ended, call_id, reason))
+            await DISK.do(partial(self._journal.ended, call_id, reason))
         except OSError as error:
             log.error("the end of an order cannot be written down", raised=places(error))
 
@@ -104,12 +101,3 @@ class Bookkeeper:
         self.writing.add(writing)
         writing.add_done_callback(self.writing.discard)
         return writing
-
-
-async def _on_disk(work: Callable[[], T]) -> T:
-    try:
-        job = DISK.submit("orders", work)
-    except RuntimeError as error:  # the system has no threads to give
-        raise OSError(str(error)) from error
-    found: T = await DISK.result(job)
-    return found

@@ -16,14 +16,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import httpx2
 
 from opusbridge.logs import Log, places
 from opusbridge.outgoing import http_client
 from opusbridge.privacy import Private
-from opusbridge.tools.workers import Workers
+from opusbridge.tools.workers import Disk
 from opusbridge.webhooks.signing import SIGNATURE, signed
 
 log = Log("opusbridge.webhooks")
@@ -57,9 +56,7 @@ DELIVERY = "Opusbridge-Delivery"
 
 #: Threads of their own, which nobody waits for: a disk that stands still keeps neither the
 #: process from ending nor a call.
-DISK = Workers(most=AT_ONCE, most_of_one=AT_ONCE, name="opusbridge-webhooks", gives_way=False)
-
-T = TypeVar("T")
+DISK = Disk("opusbridge-webhooks", AT_ONCE)
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _SUFFIX = ".json"
@@ -154,7 +151,7 @@ class Courier:
 
     async def _inherit(self) -> None:
         try:
-            found = await _on_disk(self._found)
+            found = await DISK.do(self._found)
         except Exception as error:  # noqa: BLE001  # the next start finds it, and calls need none of it
             log.error("webhooks that were left cannot be found", raised=places(error))
             return
@@ -171,7 +168,7 @@ class Courier:
             self._no_longer_kept(oldest)
             if (bringing := self._under_way.get(oldest)) is not None:
                 bringing.cancel()
-            await _on_disk(partial(self._path(oldest).unlink, missing_ok=True))
+            await DISK.do(partial(self._path(oldest).unlink, missing_ok=True))
 
     # --- One message --------------------------------------------------------------------
 
@@ -196,7 +193,7 @@ class Courier:
         """On the disk, or homeless."""
         try:
             await self._make_room()
-            await _on_disk(partial(self._write, name, body))
+            await DISK.do(partial(self._write, name, body))
         except OSError as error:
             if name not in self._homeless:  # told once
                 log.error("webhook cannot be kept", delivery=name, raised=places(error))
@@ -211,7 +208,7 @@ class Courier:
                 try:
                     body = self._homeless.get(name)
                     if body is None:
-                        body = await _on_disk(self._path(name).read_bytes)
+                        body = await DISK.do(self._path(name).read_bytes)
                     if await self._attempt(name, body):
                         await self._take_away(name)
                         return
@@ -229,7 +226,7 @@ class Courier:
     async def _take_away(self, name: str) -> None:
         if name not in self._homeless:
             try:
-                await _on_disk(partial(self._path(name).unlink, missing_ok=True))
+                await DISK.do(partial(self._path(name).unlink, missing_ok=True))
             except OSError as error:
                 again = "webhook delivered, but left on the disk: the next start sends it again"
                 log.error(again, delivery=name, raised=places(error))
@@ -297,15 +294,6 @@ class Courier:
         with open(unfinished, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(body)
         unfinished.replace(self._path(name))
-
-
-async def _on_disk(work: Callable[[], T]) -> T:
-    try:
-        job = DISK.submit("courier", work)
-    except RuntimeError as error:  # the system has no threads to give
-        raise OSError(str(error)) from error
-    found: T = await DISK.result(job)
-    return found
 
 
 async def _done(tasks: Iterable[asyncio.Task[None]], seconds: float) -> None:

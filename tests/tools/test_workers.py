@@ -203,7 +203,7 @@ from opusbridge.webhooks import courier
 async def main():
     before = sys.getswitchinterval()
     for disk in (bookkeeper, courier):
-        await disk._on_disk(lambda: None)
+        await disk.DISK.do(lambda: None)
     assert sys.getswitchinterval() == before
 
 asyncio.run(main())

@@ -5,8 +5,8 @@ import errno
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +21,7 @@ from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
 from opusbridge.sim.switchboard import Switchboard
-from opusbridge.tools.workers import Workers
+from opusbridge.tools.workers import Disk
 from opusbridge.web import bookkeeper
 from opusbridge.web import outbound as room
 from opusbridge.web.calls import Calls
@@ -294,7 +294,7 @@ async def test_an_order_is_refused_where_no_thread_can_be_had_to_write_it_down(
     provider = Provider(CALL)
     outbound = an_outbound(Journal(tmp_path / "outbound.jsonl"), provider)
     async with outbound.running():
-        monkeypatch.setattr(bookkeeper, "DISK", Workers(most=1))
+        monkeypatch.setattr(bookkeeper, "DISK", Disk("orders", 1))
         monkeypatch.setattr(threading.Thread, "start", no_thread)
         assert await outbound.place("twilio", TO, FROM) == NOT_KEPT
 
@@ -325,20 +325,32 @@ async def test_old_orders_that_cannot_be_forgotten_for_any_reason_cost_no_call(
     assert "cannot be taken out" in lines[0]["event"]
 
 
+@contextmanager
+def standing_still(
+    journal: Journal, deed: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[threading.Event]:
+    """The disk does this for the journal when it is let, or when all is over."""
+    goes_on, write = threading.Event(), getattr(journal, deed)
+
+    def stand_still(*given: object) -> None:
+        goes_on.wait(20.0)
+        write(*given)
+
+    monkeypatch.setattr(journal, deed, stand_still)
+    try:
+        yield goes_on
+    finally:
+        goes_on.set()
+
+
 async def test_a_disk_that_stands_still_does_not_keep_an_ended_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bookkeeper, "END_WRITTEN_SECONDS", 0.02)
-    journal, goes_on = Journal(tmp_path / "outbound.jsonl"), threading.Event()
-    write = journal.ended
+    journal = Journal(tmp_path / "outbound.jsonl")
 
-    def stand_still(call_id: str, reason: str) -> None:
-        goes_on.wait(20.0)
-        write(call_id, reason)
-
-    monkeypatch.setattr(journal, "ended", stand_still)
     outbound = an_outbound(journal, Provider(CALL))
-    try:
+    with standing_still(journal, "ended", monkeypatch) as goes_on:
         async with outbound.running(), asyncio.timeout(2.0):
             call_id = str(await outbound.place("twilio", TO, FROM))
             with capture_logs() as lines:
@@ -346,8 +358,6 @@ async def test_a_disk_that_stands_still_does_not_keep_an_ended_call(
             told = outbound.describe(call_id)
             goes_on.set()
             await asyncio.wait(outbound._books.writing)
-    finally:
-        goes_on.set()
 
     assert told is not None
     assert told["ending"]["reason"] == "not-answered"
@@ -360,17 +370,11 @@ async def test_an_order_that_the_disk_takes_too_late_is_refused_and_never_dialle
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "ORDERED_SECONDS", 0.05)
-    journal, goes_on = Journal(tmp_path / "outbound.jsonl"), threading.Event()
-    write = journal.ordered
+    journal = Journal(tmp_path / "outbound.jsonl")
 
-    def stand_still(order: Order) -> None:
-        goes_on.wait(20.0)
-        write(order)
-
-    monkeypatch.setattr(journal, "ordered", stand_still)
     provider = Provider(CALL)
     outbound = an_outbound(journal, provider)
-    try:
+    with standing_still(journal, "ordered", monkeypatch) as goes_on:
         async with outbound.running(), asyncio.timeout(2.0):
             refused = await asyncio.gather(
                 *(outbound.place("twilio", TO, FROM, key=f"k{one}") for one in range(3))
@@ -381,8 +385,6 @@ async def test_an_order_that_the_disk_takes_too_late_is_refused_and_never_dialle
             monkeypatch.setattr(room, "ORDERED_SECONDS", 5.0)
             again = await outbound.place("twilio", TO, FROM, key="k0")
             await provider.asked.wait()
-    finally:
-        goes_on.set()
 
     assert [*refused, late] == [NOT_KEPT] * 4
     assert [order.call_id for order in provider.orders] == [again]
@@ -394,24 +396,16 @@ async def test_an_order_that_comes_while_one_is_taken_back_waits_for_that_in_its
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "ORDERED_SECONDS", 0.02)
-    journal, goes_on = Journal(tmp_path / "outbound.jsonl"), threading.Event()
-    write = journal.ordered
+    journal = Journal(tmp_path / "outbound.jsonl")
 
-    def stand_still(order: Order) -> None:
-        goes_on.wait(20.0)
-        write(order)
-
-    monkeypatch.setattr(journal, "ordered", stand_still)
     outbound = an_outbound(journal, Provider(CALL))
-    try:
+    with standing_still(journal, "ordered", monkeypatch) as goes_on:
         async with outbound.running(), asyncio.timeout(2.0):
             early = await outbound.place("twilio", TO, FROM)
             monkeypatch.setattr(room, "ORDERED_SECONDS", 2.0)
             placing = [asyncio.create_task(outbound.place("twilio", TO, FROM)) for _ in range(3)]
             asyncio.get_running_loop().call_later(0.02, goes_on.set)
             late = await asyncio.gather(*placing)
-    finally:
-        goes_on.set()
 
     assert early == NOT_KEPT
     assert list(journal.read(0.0)[0]) == late
@@ -421,22 +415,16 @@ async def test_the_number_of_an_order_that_was_given_up_leaves_the_disk_with_tho
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "ORDERED_SECONDS", 0.02)
-    path, goes_on = tmp_path / "outbound.jsonl", threading.Event()
+    path = tmp_path / "outbound.jsonl"
     hour, waits = asyncio.Semaphore(0), asyncio.Semaphore(0)
     journal = Journal(path)
-    write = journal.ordered
-
-    def stand_still(order: Order) -> None:
-        goes_on.wait(20.0)
-        write(order)
 
     async def pause(seconds: float) -> None:
         waits.release()
         await hour.acquire()
 
-    monkeypatch.setattr(journal, "ordered", stand_still)
     outbound = an_outbound(journal, Provider(CALL), pause=pause)
-    try:
+    with standing_still(journal, "ordered", monkeypatch) as goes_on:
         async with outbound.running(), asyncio.timeout(2.0):
             await waits.acquire()
             placing = asyncio.create_task(outbound.place("twilio", TO, FROM))
@@ -446,8 +434,6 @@ async def test_the_number_of_an_order_that_was_given_up_leaves_the_disk_with_tho
             await asyncio.sleep(0)
             goes_on.set()
             await waits.acquire()
-    finally:
-        goes_on.set()
 
     assert refused == NOT_KEPT
     assert path.read_text() == ""

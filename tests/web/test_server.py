@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -181,25 +182,21 @@ async def test_it_does_not_wait_for_one_that_never_ends(monkeypatch: pytest.Monk
     assert lines[-1]["event"] == "the process ends before its calls were told of"
 
 
+def an_app(calls: Calls, port: int, **more: Any) -> FastAPI:
+    registry = CollectorRegistry()
+    more |= {"calls": calls, "metrics": Metrics(registry), "registry": registry}
+    return assemble(settings(), AGENT, host="127.0.0.1", port=port, **more)
+
+
 @pytest.mark.slow
 def test_a_whole_process_serves_until_it_is_told_to_stop() -> None:
     seen: list[int] = []
 
     async def main() -> None:
-        registry = CollectorRegistry()
-        metrics, calls = Metrics(registry), Calls(nobody, nobody)
+        calls = Calls(nobody, nobody)
         with room.listen("127.0.0.1", 0) as listening:
             port = listening.getsockname()[1]
-            app = assemble(
-                settings(),
-                AGENT,
-                host="127.0.0.1",
-                port=port,
-                calls=calls,
-                metrics=metrics,
-                registry=registry,
-                on_close=partial(note, seen),
-            )
+            app = an_app(calls, port, on_close=partial(note, seen))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(
                     room.serve(app, calls, settings(), "127.0.0.1", port, listening=listening)
@@ -228,20 +225,10 @@ def test_a_process_whose_service_broke_ends_and_says_so() -> None:
             yield
 
     async def main() -> None:
-        registry = CollectorRegistry()
-        metrics, calls = Metrics(registry), Calls(nobody, nobody)
+        calls = Calls(nobody, nobody)
         with room.listen("127.0.0.1", 0) as listening:
             port = listening.getsockname()[1]
-            app = assemble(
-                settings(),
-                AGENT,
-                host="127.0.0.1",
-                port=port,
-                calls=calls,
-                metrics=metrics,
-                registry=registry,
-                beside=beside,
-            )
+            app = an_app(calls, port, beside=beside)
             serving = room.serve(app, calls, settings(), "127.0.0.1", port, listening=listening)
             async with asyncio.timeout(10.0), asyncio.TaskGroup() as tasks:
                 tasks.create_task(serving)

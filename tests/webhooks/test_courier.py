@@ -15,7 +15,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from opusbridge.privacy import Private
-from opusbridge.tools.workers import Workers
+from opusbridge.tools.workers import Disk
 from opusbridge.webhooks import SIGNATURE, courier, verify
 from opusbridge.webhooks.courier import DELIVERY, PAUSES_SECONDS, Courier
 
@@ -303,7 +303,7 @@ async def test_where_no_thread_can_be_had_to_write_it_down_it_is_sent_all_the_sa
     def no_thread(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(courier, "DISK", Workers())
+    monkeypatch.setattr(courier, "DISK", Disk("webhooks", 4))
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     async with listening(500, 200) as listener:
         carrying = a_courier(listener, tmp_path)
@@ -515,7 +515,7 @@ async def test_only_this_user_may_read_what_waits(tmp_path: Path) -> None:
 # --- A disk that stands still -----------------------------------------------------------
 
 
-class Disk:
+class StandingDisk:
     """It writes when it is let."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,14 +530,14 @@ class Disk:
 
 
 @pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
-    still = Disk(monkeypatch)
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandingDisk]:
+    still = StandingDisk(monkeypatch)
     yield still
     still.goes_on.set()
 
 
 async def test_a_disk_that_stands_still_holds_nobody_up_and_what_was_left_is_sent_later(
-    tmp_path: Path, disk: Disk
+    tmp_path: Path, disk: StandingDisk
 ) -> None:
     async with listening(200) as listener:
         carrying = a_courier(listener, tmp_path)
@@ -601,7 +601,7 @@ async def test_messages_that_cannot_be_found_wait_for_the_next_start(
 
 
 async def test_what_a_disk_does_not_take_at_all_is_dropped_and_told(
-    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, disk: StandingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(courier, "MOST_UNWRITTEN", 1)
     monkeypatch.setattr(courier, "LAST_SECONDS", 0.01)
