@@ -78,11 +78,12 @@ class Row:
     ratio: float
     """Of that to the reference's."""
     calls_per_core: int
-    up_p50_us: float
-    up_p99_us: float
-    down_p50_us: float
-    down_p99_us: float
-    clear_p99_us: float
+    # None where nothing was measured: sound that is resampled carries no stamps.
+    up_p50_us: float | None
+    up_p99_us: float | None
+    down_p50_us: float | None
+    down_p99_us: float | None
+    clear_p99_us: float | None
     memory_kb_per_call: float
     lost: int
     damaged: int
@@ -104,8 +105,9 @@ def rows(measured: Sequence[Measured], reference: str) -> list[Row]:
 
 
 def _row(group: Sequence[Measured], cost: float, base: float) -> Row:
-    def of(name: str, which: str) -> float:
-        return float(median(getattr(one, name).get(which, 0.0) for one in group))
+    def of(name: str, which: str) -> float | None:
+        found = [one for one in (getattr(each, name) for each in group) if one.get("count")]
+        return float(median(one[which] for one in found)) if found else None
 
     return Row(
         setup=group[0].setup,

@@ -187,7 +187,7 @@ def _table(rows: Sequence[campaign.Row]) -> Table:
             f"{row.cpu_ms_per_call:.2f}",
             f"{row.ratio:.2f}",
             str(row.calls_per_core),
-            *(f"{one / 1000:.2f}" for one in times),
+            *("-" if one is None else f"{one / 1000:.2f}" for one in times),
             f"{row.memory_kb_per_call:.0f}",
         )
     return table

@@ -70,3 +70,16 @@ def test_a_lost_call_is_never_sustained() -> None:
 
     assert not one.sustained
     assert one.as_json()["sustained"] is False
+
+
+def test_what_was_not_measured_is_not_said_to_have_taken_no_time() -> None:
+    never = measured(9)
+    never.up_us = {"count": 0, "p50": 0.0, "p99": 0.0, "max": 0.0}
+    once = measured(9)
+
+    [row] = rows([never, never], "x")
+    assert (row.up_p50_us, row.up_p99_us, row.clear_p99_us) == (None, None, None)
+    assert row.down_p50_us == 500.0
+
+    [row] = rows([never, once, never], "x")
+    assert row.up_p50_us == 500.0
