@@ -166,7 +166,7 @@ class Engine:
 
     @property
     def deadline(self) -> float | None:
-        """When to call :meth:`deadline_reached`."""
+        """When :class:`~opusbridge.events.DeadlineReached` is to be told."""
         return self.call.deadline if self._prelude.over else self._prelude.deadline
 
     @property
@@ -282,9 +282,6 @@ class Engine:
         """A text of the telephony side as it may be written down, before it is handed in."""
         return self.telephony.masked(text) if self.call.secret else text
 
-    def telephony_gone(self, now: float) -> Outgoing:
-        return self._step([events.TelephonyLost()], now)
-
     def model_said(self, text: str, now: float) -> Outgoing:
         found: Sequence[Event]
         known = self.model.unknown_messages
@@ -294,15 +291,8 @@ class Engine:
             found = [events.MessageRejected(error.peer, error.kind)]
         return self._step(found, now, "model" if self.model.unknown_messages != known else None)
 
-    def model_gone(self, reason: str, permanent: bool, now: float) -> Outgoing:
-        """``reason`` is one of errors.REASONS."""
-        return self._step([events.ModelLost(reason, permanent)], now)
-
-    def deadline_reached(self, now: float) -> Outgoing:
-        return self._step([events.DeadlineReached()], now)
-
     def happened(self, event: Event, now: float) -> Outgoing:
-        """Something of the shell's: a tool finished, an operator asked for something."""
+        """Something of the shell's: a tool finished, a socket was lost, the deadline has come."""
         if type(event) is events.CallerReturns:
             # Ids and clocks of the line he left mean nothing on the one he comes back on.
             self.telephony = type(self.telephony)()

@@ -46,15 +46,6 @@ class KeptEngine:
         self._flight.said("model", "in", text, now)
         return self._kept(self._engine.model_said(text, now), now)
 
-    def telephony_gone(self, now: float) -> Outgoing:
-        return self.happened(events.TelephonyLost(), now)
-
-    def model_gone(self, reason: str, permanent: bool, now: float) -> Outgoing:
-        return self.happened(events.ModelLost(reason, permanent), now)
-
-    def deadline_reached(self, now: float) -> Outgoing:
-        return self.happened(events.DeadlineReached(), now)
-
     def happened(self, event: Event, now: float) -> Outgoing:
         self._flight.happened(event, now)
         self._told(event, now)

@@ -86,7 +86,7 @@ class SimulatedCall:
         self._alarms = (
             Alarm(world, self._caller_deadline, self._wake_caller),
             Alarm(world, lambda: self.model.deadline, self._wake_model),
-            Alarm(world, lambda: engine.deadline, self._wake_engine),
+            Alarm(world, lambda: engine.deadline, partial(self.happened, events.DeadlineReached())),
         )
         self._set_out(begins_at)
 
@@ -197,7 +197,7 @@ class SimulatedCall:
             self._telephony_line.to_bridge.send(text)
         if self.caller.closing is not None and not self._caller_gone:
             self._caller_gone = True
-            self._telephony_line.to_bridge.then(self._telephony_gone)
+            self._telephony_line.to_bridge.then(partial(self.happened, events.TelephonyLost()))
             self._perhaps_back()
         self._alarms[0].set()
 
@@ -255,7 +255,7 @@ class SimulatedCall:
         if not self._caller_gone:
             self._caller_gone = True
             self._close_caller(cut=True)
-        self._telephony_gone()
+        self.happened(events.TelephonyLost())
         self._perhaps_back()
 
     def _model_cut(self, session: int) -> None:
@@ -302,7 +302,7 @@ class SimulatedCall:
         model = dial(self.world.now) if dial is not None else None
         if model is None:
             reason = "model-lost" if self._dial is None else "model-unreachable"
-            self._perform(self.engine.model_gone(reason, self._dial is None, self.world.now))
+            self.happened(events.ModelLost(reason, self._dial is None))
             return
         self.given_up.append(self.model)
         self.model, self._model_gone = model, False
@@ -319,22 +319,14 @@ class SimulatedCall:
             self.witness.bridge_heard(text, self.world.now)
             self._perform(self.engine.model_said(text, self.world.now))
 
-    def _telephony_gone(self) -> None:
-        if self.engine.ended is None:
-            self._perform(self.engine.telephony_gone(self.world.now))
-
     def _lose_model(self, session: int) -> None:
-        if self.engine.ended is None and session == self._sessions:
-            self._perform(self.engine.model_gone("model-lost", False, self.world.now))
+        if session == self._sessions:
+            self.happened(events.ModelLost("model-lost", permanent=False))
 
     def _conduct(self) -> None:
         if self.engine.ended is None:
             policy = self._configure() if self._configure is not None else None
             self._perform(self.engine.configured(policy, self.world.now))
-
-    def _wake_engine(self) -> None:
-        if self.engine.ended is None:
-            self._perform(self.engine.deadline_reached(self.world.now))
 
     def happened(self, event: Event) -> None:
         if self.engine.ended is None:

@@ -325,7 +325,7 @@ def test_a_call_that_we_end_is_ended_on_its_wire_too() -> None:
 def test_a_telephony_socket_that_is_gone_ends_the_call() -> None:
     engine = in_conversation()
 
-    out = engine.telephony_gone(2.0)
+    out = engine.happened(events.TelephonyLost(), 2.0)
 
     assert out.effects == [effects.EndCall(ending("telephony-lost"))]
     assert engine.ended == ending("telephony-lost")
@@ -335,10 +335,10 @@ def test_a_telephony_socket_that_is_gone_ends_the_call() -> None:
 
 def test_a_model_that_is_gone_is_told_to_the_call() -> None:
     engine = in_conversation()
-    engine.model_gone("model-refused-us", True, 2.0)
+    engine.happened(events.ModelLost("model-refused-us", True), 2.0)
     assert engine.deadline is not None
 
-    out = engine.deadline_reached(engine.deadline + 1.0)
+    out = engine.happened(events.DeadlineReached(), engine.deadline + 1.0)
 
     assert effects.HangUp("model-refused-us") in out.effects
 
@@ -347,7 +347,7 @@ def test_a_new_session_is_met_with_a_new_protocol() -> None:
     engine = in_conversation()
     of_the_old_session = engine.model
 
-    out = engine.model_gone("model-lost", False, 2.0)
+    out = engine.happened(events.ModelLost("model-lost"), 2.0)
 
     assert effects.ReplaceModel("model-lost") in out.effects
     assert engine.model is not of_the_old_session

@@ -127,7 +127,9 @@ def test_whatever_comes_the_short_cut_and_the_long_way_say_the_same(
             assert same(quick.model_said(what, now)) == same(slow.model_said(what, now))
         else:
             now += float(what)
-            assert same(quick.deadline_reached(now)) == same(slow.deadline_reached(now))
+            assert same(quick.happened(events.DeadlineReached(), now)) == same(
+                slow.happened(events.DeadlineReached(), now)
+            )
         assert quick.deadline == slow.deadline
         assert reckoning(quick) == reckoning(slow)
     assert of_others(seen_fast) == of_others(seen_slow)

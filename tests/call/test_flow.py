@@ -168,7 +168,11 @@ class Both:
 
     def wakes(self) -> None:
         quick, slow = self.quick, self.slow
-        self._same(quick.deadline_reached(self.now), slow.deadline_reached(self.now), None)
+        self._same(
+            quick.happened(events.DeadlineReached(), self.now),
+            slow.happened(events.DeadlineReached(), self.now),
+            None,
+        )
         assert quick.deadline == slow.deadline
 
     def happens(self, event: events.FromShell | events.ModelLost | events.PingAnswered) -> None:

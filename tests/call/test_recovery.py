@@ -71,7 +71,7 @@ class Line:
         return self.to_model[before:]
 
     def loses(self, permanent: bool = False) -> None:
-        self._take(self.engine.model_gone("model-lost", permanent, self.now))
+        self._take(self.engine.happened(events.ModelLost("model-lost", permanent), self.now))
 
     def waits(self, seconds: float) -> None:
         until, rings = self.now + seconds, 0
@@ -79,7 +79,7 @@ class Line:
             rings += 1
             assert rings < 1000, "a deadline that stays in the past"
             self.now = max(due, self.now)
-            self._take(self.engine.deadline_reached(self.now))
+            self._take(self.engine.happened(events.DeadlineReached(), self.now))
         self.now = until
 
     def notes(self, kind: str) -> list[Note]:

@@ -215,7 +215,7 @@ def test_before_it_and_after_it_everybody_does() -> None:
     call.happened(wanted(secret=True), 1.0)
     call.happened(events.DigitsPressed(Private("1234")), 2.0)
     call.happened(events.CallerSpoke(LOUD), 2.5)
-    call.deadline_reached(3.5)
+    call.happened(events.DeadlineReached(), 3.5)
     call.happened(events.CallerSpoke(LOUD), 3.6)
 
     assert spoken(seen) == [*[LOUD.raw] * 2, *[SILENT.raw] * 2, *[LOUD.raw] * 2]

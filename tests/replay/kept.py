@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from opusbridge import events
 from opusbridge.call.call import Call
 from opusbridge.call.engine import Engine, TelephonyProtocol
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, TelephonyTraits
@@ -60,7 +61,7 @@ class Kept:
         """Nobody says anything."""
         while self.engine.deadline is not None and self.engine.deadline <= seconds:
             self.now = max(self.engine.deadline, self.now)
-            self.engine.deadline_reached(self.now)
+            self.engine.happened(events.DeadlineReached(), self.now)
         self.now = seconds
 
     def tool_called(self, name: str, arguments: str) -> None:
@@ -80,7 +81,7 @@ class Kept:
 
     def finish(self) -> str:
         """Hang up; what is in the file."""
-        self.engine.telephony_gone(self._later())
+        self.engine.happened(events.TelephonyLost(), self._later())
         self.engine.finish()
         return self.path.read_text()
 
