@@ -5,9 +5,12 @@ ever failed stays in :data:`REGRESSION_SEEDS`, whatever the numbers below come t
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from opusbridge.call.engine import Observer
+from opusbridge.sim.between import OutgoingLike
 from opusbridge.sim.seeded import judged, manner, seeded_call
 from opusbridge.testing.chaos import Recording
 
@@ -65,3 +68,46 @@ def test_the_same_seed_gives_the_same_call() -> None:
 
     assert lived(5) == lived(5)
     assert lived(5) != lived(6)
+
+
+def led_to(seed: int, observers: Sequence[Observer] = ()) -> tuple[list[Any], dict[str, int]]:
+    """All that the engine wanted done, and when; and how many texts took which short cut."""
+    call, steps = seeded_call(seed, observers), list[Any]()
+    engine: Any = call.engine
+    taken = {"passes": 0, "flows": 0, "echoes": 0}
+
+    def counted(name: str) -> None:
+        ask = getattr(engine, name)
+
+        def asked(text: str, now: float) -> object:
+            found = ask(text, now)
+            taken[name] += found is not None
+            return found
+
+        setattr(engine, name, asked)
+
+    def noting(outgoing: OutgoingLike) -> None:
+        what = ([*outgoing.to_telephony], [*outgoing.to_model], [*outgoing.effects])
+        if any(what):
+            steps.append((call.world.now, what))
+        perform(outgoing)
+
+    for name in taken:
+        counted(name)
+    perform, call._perform = call._perform, noting  # type: ignore[method-assign]
+    call.run(LONGEST_CALL)
+    return steps, taken
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [0, CHUNK, 2 * CHUNK])
+def test_the_shortest_ways_lead_where_the_general_one_leads(first: int) -> None:
+    times = dict.fromkeys(("passes", "flows", "echoes"), 0)
+    for seed in range(first, first + CHUNK):
+        quick, taken = led_to(seed)
+        slow, none = led_to(seed, [lambda what, now: None])
+
+        assert quick == slow, f"seed {seed}: {manner(seed)}"
+        assert set(none.values()) == {0}
+        times = {name: count + taken[name] for name, count in times.items()}
+    assert min(times.values()) > 100
