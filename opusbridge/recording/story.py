@@ -72,9 +72,6 @@ MARKS: dict[str, str] = {
     "ended": "end",
 }
 
-#: Notes that are drawn as stretches of time, not as marks.
-STRETCHES = frozenset({"tool-started", "tool-finished", "pending-wait"})
-
 
 @dataclass(slots=True)
 class Span:

@@ -11,14 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Share = Annotated[float, Field(strict=True, ge=-0.001, le=0.001)]
 SomeSeconds = Annotated[float, Field(strict=True, gt=0, le=600)]
 
-#: What may befall a connection, and what it means.
-MISHAPS: dict[str, str] = {
-    "drop": "the connection is lost; the telephony side's caller, or the model's session, with it",
-    "stall": "nothing arrives in either direction for some seconds, then all of it at once",
-    "half-open": "nothing arrives any more, and nobody says so until pings go unanswered",
-    "slow": "for some seconds the peer reads slower than we write",
-}
-
 #: A connection whose pings go unanswered is closed after this long (20 s and 20 s more).
 PINGS_UNANSWERED_SECONDS = 40.0
 
@@ -53,6 +45,10 @@ class Mishap(_Block):
     )
 
     kind: Literal["drop", "stall", "half-open", "slow"]
+    """``drop``: the connection is lost, and the caller or the model's session with it; ``stall``:
+    nothing arrives either way for some seconds, then all at once; ``half-open``: nothing arrives
+    any more, and nobody says so until pings go unanswered; ``slow``: for some seconds the peer
+    reads slower than is written."""
     side: Literal["telephony", "model"]
     at: Annotated[float, Field(strict=True, ge=0, le=36_000)]
     """Seconds from the beginning of the call."""

@@ -118,10 +118,6 @@ class Tool:
         return self._signature.parameters
 
     @property
-    def wants_call(self) -> bool:
-        return self._signature.call_parameter is not None
-
-    @property
     def wants_destinations(self) -> bool:
         return self._signature.marked != self._signature.parameters
 

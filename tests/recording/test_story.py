@@ -4,7 +4,7 @@ import pytest
 
 from opusbridge.effects import NOTES
 from opusbridge.recording.facts import NAMES
-from opusbridge.recording.story import MARKS, STRETCHES, Mark, Span, read_story
+from opusbridge.recording.story import MARKS, Mark, Span, read_story
 
 Line = dict[str, Any]
 
@@ -312,6 +312,10 @@ def test_what_tells_nothing_is_passed_over(line: Line) -> None:
     assert not any(
         (story.speech, story.requests, story.responses, story.waits, story.tools, story.marks)
     )
+
+
+#: Notes that are drawn as stretches of time, not as marks.
+STRETCHES = frozenset({"tool-started", "tool-finished", "pending-wait"})
 
 
 def test_every_note_that_is_drawn_can_occur() -> None:

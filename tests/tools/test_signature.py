@@ -92,7 +92,6 @@ def test_the_schema_comes_from_the_signature_and_the_docstring() -> None:
         },
     }
     assert order_pizza.timeout_seconds == 3
-    assert order_pizza.wants_call
 
 
 def test_sphinx_words_are_read_too() -> None:
@@ -125,7 +124,6 @@ def test_a_function_without_words_and_parameters_is_a_tool_too() -> None:
         "description": "",
         "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
     }
-    assert not now.wants_call
     assert repr(now) == "<Tool now>"
 
 

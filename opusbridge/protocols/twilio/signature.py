@@ -10,8 +10,7 @@ import hmac
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from hashlib import sha256
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 _SOCKET_SCHEMES = {"https": "wss", "http": "ws"}
@@ -50,19 +49,6 @@ def accepts(
     )
 
 
-def accepts_body(
-    auth_tokens: Iterable[str], urls: Iterable[str], body: bytes, header: str | None
-) -> bool:
-    """The same for a body that is not a form, such as JSON.
-
-    Twilio then signs the URL alone, to which it has added the hash of the body as
-    ``bodySHA256``; a URL without it says nothing of the body and is not accepted.
-    """
-    found = sha256(body).hexdigest()
-    fitting = [url for url in urls if hmac.compare_digest(_body_hash(url), found.encode())]
-    return accepts(auth_tokens, fitting, (), header)
-
-
 def upgrade_urls(public_url: str, path: str) -> list[str]:
     """Every spelling of a socket's URL that Twilio may have signed at its upgrade.
 
@@ -92,11 +78,6 @@ def _bases(public_url: str, scheme: str) -> list[str]:
     other = without_port if without_port != origin else f"{origin}:{_DEFAULT_PORTS[scheme]}"
     prefix = parts.path.rstrip("/")
     return [f"{scheme}://{host}{prefix}" for host in (origin, other)]
-
-
-def _body_hash(url: str) -> bytes:
-    fields = parse_qsl(url.partition("?")[2])
-    return _bytes(next((value for name, value in fields if name == "bodySHA256"), ""))
 
 
 def _bytes(text: str) -> bytes:

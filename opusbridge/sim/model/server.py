@@ -207,11 +207,6 @@ class SimulatedModel:
         """How many creates were refused because a response was active."""
         return self.referee.conflicts
 
-    @property
-    def input_ms(self) -> float:
-        """Sound appended so far."""
-        return self._turns.buffer.clock_ms
-
     def verdict(self, over_at: float = inf, patience_seconds: float = 25.0) -> list[str]:
         """What the client did wrong and what it left undone, for longer than the patience.
 
