@@ -15,9 +15,11 @@ from typing import Any
 from opusbridge.bench import stamps
 from opusbridge.bench.frames import LeanSocket, upgrade
 from opusbridge.bench.lines import Heard, Kind, TwilioLine, line
+from opusbridge.bench.metronome import Metronome
 
 FRAME_SECONDS = 0.02
-PACE_SECONDS = 0.001
+#: Callers know nothing of one another: what is sent together is to be one frame, hardly more.
+PACE_SECONDS = 0.0002
 OPEN_SECONDS = 20.0
 #: Every call's phase within the 20 ms: multiples of this never bunch.
 _GOLDEN = 0.618034
@@ -46,7 +48,7 @@ class Crowd:
         self._echoes: list[tuple[float, int, bytes]] = []
         self._lateness: array[int] | None = None
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(PACE_SECONDS, self._pace)
+        self._timer = Metronome(PACE_SECONDS, self._pace)
 
     async def grow(self, calls: int, per_second: float) -> int:
         """Place so many calls more; returns how many were refused."""
@@ -90,7 +92,7 @@ class Crowd:
     def leave(self) -> None:
         self.leaving = True
         self.hush()
-        self._timer.cancel()
+        self._timer.stop()
         for caller in self.calls:
             caller.close()
 
@@ -116,7 +118,6 @@ class Crowd:
 
     def _pace(self) -> None:
         now = time.monotonic()  # the loop's own has milliseconds only
-        self._timer = self._loop.call_later(PACE_SECONDS, self._pace)
         speaking, first, lateness = self._speaking, self._first, self._lateness
         count = len(speaking)
         # Of one round only: who is further behind than that is caught up with in the next.
