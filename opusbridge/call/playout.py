@@ -280,7 +280,7 @@ class PlayoutLedger:
         return [(one, self._heard_of(one, position)) for one in self.segments]
 
     def _heard_of(self, segment: Segment, position: int) -> float:
-        heard = self._heard_bytes(segment, position)
+        heard = segment.heard_bytes(position)
         if segment.complete and heard == segment.taken:
             return segment.received_ms
         return min(heard / self.format.bytes_per_ms, segment.received_ms)
@@ -294,9 +294,10 @@ class PlayoutLedger:
         """Whether the caller is, or is about to be, listening to the agent."""
         return bool(self._waiting) or self.heard_position(now) < self._sent
 
-    def _heard_bytes(self, segment: Segment, position: int) -> int:
-        heard = (min(max(position, begin), end) - begin for begin, end in segment.stretches)
-        return segment.heard_before + sum(heard)
+    def held_up(self, now: float) -> bool:
+        """Whether by its late echoes something is still to be heard, though the clock, which ran
+        on without them, may have taken it for heard."""
+        return bool(self._marks) and now < self._empties_at
 
     # --- Pausing ------------------------------------------------------------------------
 
@@ -316,7 +317,7 @@ class PlayoutLedger:
         position -= position % self.format.sample_bytes
         again = self.kept.unheard(position)
         for segment in self.segments:
-            segment.heard_before = self._heard_bytes(segment, position)
+            segment.heard_before = segment.heard_bytes(position)
             segment.sent, segment.stretches = segment.heard_before, []
             segment.ends_at = min(cleared_at, segment.ends_at)
         # Where the end of an utterance has left already, it is behind its sound again.
@@ -353,7 +354,7 @@ class PlayoutLedger:
     def settle(self, now: float) -> list[Segment]:
         """Those heard to their end since last asked; they leave the ledger."""
         position = self.heard_position(now)
-        done = [one for one in self.segments if one.complete and self._is_heard(one, position)]
+        done = [one for one in self.segments if one.complete and one.is_heard(position)]
         for segment in done:
             self.segments.remove(segment)
             segment.heard_ms = segment.received_ms
@@ -387,11 +388,6 @@ class PlayoutLedger:
         self._stale_marks.update(dict.fromkeys(names))
         while len(self._stale_marks) > MOST_STALE_MARKS:
             del self._stale_marks[next(iter(self._stale_marks))]
-
-    def _is_heard(self, segment: Segment, position: int) -> bool:
-        if segment.sent != segment.taken:
-            return False
-        return not segment.stretches or segment.stretches[-1][1] <= position
 
     def _bytes(self, seconds: float) -> int:
         return round(seconds * 1000 * self.format.bytes_per_ms)

@@ -50,6 +50,17 @@ class Segment:
         if self.stretches[-1][1] > begins:
             self.ends_at = heard_at(self.stretches[-1][1])
 
+    def heard_bytes(self, position: int) -> int:
+        """Of this part, once the ear has come so far in the epoch's stream."""
+        heard = (min(max(position, begin), end) - begin for begin, end in self.stretches)
+        return self.heard_before + sum(heard)
+
+    def is_heard(self, position: int) -> bool:
+        """The same: all that was taken of it?"""
+        if self.sent != self.taken:
+            return False
+        return not self.stretches or self.stretches[-1][1] <= position
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:

@@ -355,8 +355,9 @@ class AgentVoice:
         """Silence, and what to tell the model: two lists, for other things go between.
 
         The item at the ear is cut to what was heard of it, those behind it are deleted; what
-        was heard completely is left alone, since a truncation destroys its words. ``line_gone``:
-        there is nothing any more to clear.
+        was heard completely is left alone, since a truncation destroys its words. So is what was
+        taken for it and is held up; but silence there is. ``line_gone``: there is nothing any
+        more to clear.
         """
         silence: list[Effect] = []
         cleared_at = now
@@ -364,8 +365,9 @@ class AgentVoice:
             cleared_at = self._ledger.cleared_at(now)
             silenced = effects.CutPlayout if line_gone else effects.ClearPlayout
             silence = [silenced(cleared_at)]
+        held_up = self._ledger.held_up(now)
         unheard = self.stop(now, cleared_at)
-        if not unheard:
+        if not unheard and not held_up:
             return [], []
         told: list[Effect] = []
         deleted: set[str] = set()

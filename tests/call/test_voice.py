@@ -415,6 +415,28 @@ def test_what_was_heard_completely_keeps_its_words() -> None:
     assert speaking.item("item_1")["status"] == "in_progress"
 
 
+def test_what_the_far_side_held_back_and_still_plays_is_cut_though_the_clock_ran_on() -> None:
+    speaking = Speaking()
+    names = [marks(speaking.hears("item_1", sound(200), 0.0)) for _ in range(20)]
+    speaking.voice.sound_done("item_1", 0, 0.0)
+    speaking.voice.settle(5.1)  # nothing has come back for a second longer than it all takes
+    assert speaking.voice.being_heard == set()
+    for nth, (name,) in enumerate(names[:4]):
+        speaking.voice.mark_reached(name, 5.4 + 0.2 * nth)
+
+    assert speaking.voice.silent_at(6.1) > 8.0
+    assert speaking.voice.cut(6.1) == ([ClearPlayout()], [])
+    assert speaking.voice.cut(6.1) == ([], [])
+
+
+def test_the_silence_that_answers_the_phone_is_not_worth_a_cut() -> None:
+    speaking = Speaking(AUDIOCODES)
+    speaking.voice.answer(1.0)
+
+    assert speaking.voice.silent_at(1.1) > 1.1
+    assert speaking.voice.cut(1.1) == ([], [])
+
+
 def test_the_item_at_the_ear_is_truncated_and_those_behind_it_deleted() -> None:
     speaking = Speaking()
     for item_id in ("item_1", "item_2", "item_3"):
