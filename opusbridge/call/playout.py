@@ -122,18 +122,20 @@ class PlayoutLedger:
         return self.release(now)
 
     def release(self, now: float) -> list[Sent | Ended]:
-        """What may leave now: all of it where the far side buffers, else the lead's worth, in as
-        few pieces as can be, each of one response: a ping behind them tells of the first."""
+        """What may leave now: all of it where the far side buffers, in the pieces in which it
+        came, for each has a mark; else the lead's worth, in as few pieces as can be, each of one
+        response: a ping behind them tells of the first."""
         found: list[Sent | Ended] = []
+        paced = self.lead_seconds is not None
         while self._waiting and not self.paused:
             segment, raw = self._waiting[0]
             if raw is None:
                 found.append(Ended())
-            elif self.lead_seconds is not None and now < self._room_at:
+            elif paced and now < self._room_at:
                 break
             else:
                 sent = self._send(segment, Audio.of(raw, self.format), now)
-                before = found[-1] if found and sent.follows else None
+                before = found[-1] if paced and found and sent.follows else None
                 if isinstance(before, Sent) and before.response_id == sent.response_id:
                     found[-1] = before.and_then(sent)
                 else:

@@ -13,6 +13,7 @@ from opusbridge.effects import (
     DeleteItem,
     Effect,
     Note,
+    PlaceMark,
     PlayAudio,
     TellSpeechCommitted,
     TellSpeechStarted,
@@ -150,6 +151,19 @@ def test_marks_tell_what_was_heard_of_what_was_sent_again() -> None:
     line.live(6000)
 
     assert bytes(line.heard) == bytes(line.said)
+
+
+def test_each_piece_of_what_is_sent_again_is_marked_again() -> None:
+    line = Line()
+    line.begins(400)
+    for _ in range(9):
+        line.speaks(400)
+    line.live(600)
+    before = len(line.done)
+    coughs(line)
+    again = [type(one) for one in line.done[before:] if isinstance(one, PlayAudio | PlaceMark)]
+
+    assert again == 9 * [PlayAudio, PlaceMark]
 
 
 def test_the_agent_goes_on_when_the_caller_is_quiet_and_not_only_when_the_model_says_so() -> None:

@@ -694,3 +694,19 @@ def test_what_is_paused_goes_on_from_where_the_clear_will_find_it() -> None:
     again = ledger.resume(1.9, 1)
 
     assert sum(sent_ms(again)) == pytest.approx(450, abs=0.2)
+
+
+def test_where_it_is_buffered_it_leaves_in_the_pieces_in_which_it_came() -> None:
+    ledger = far()
+    ledger.kept = KeptSound()
+    for _ in range(4):
+        say(ledger, "item_1", 200, now=1.0)
+    ledger.pause(1.09)
+    segment, _ = say(ledger, "item_1", 250, now=1.5)
+    ledger.complete(segment, 1.5)
+
+    again = ledger.resume(1.9, 160)
+
+    assert sent_ms(again) == [120, 200, 200, 200, 100, 100, 50]
+    assert again[-1] == Ended()
+    assert [one.follows for one in again[:-1] if isinstance(one, Sent)] == [False] + 6 * [True]
