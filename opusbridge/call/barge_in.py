@@ -68,7 +68,7 @@ class BargeIn:
         self._turn: str | None = None  # the caller's, from its first sound to its commit
         self._doubtful: str | None = None  # the same, while it may be none
         self._passed_over: str | None = None  # a turn that wants no answer, until its commit
-        self._spared: str | None = None  # a turn that cut nothing, over the greeting
+        self._spared: str | None = None  # a turn that cut nothing: over the greeting, or on hold
         self._told_of: str | None = None  # the turn that AudioCodes is told of
         self._resumed_at = 0.0
         self._floor_taken = False
@@ -110,7 +110,7 @@ class BargeIn:
         ago = self._line.seconds_since(event.audio_start_ms, now)
         sounding_at = now - self._line.seconds_since(event.audio_start_ms + PREFIX_MS, now)
         self._transcript.began(event.item_id, self._call_ms(sounding_at))
-        spared = self._spares_greeting(now)
+        spared = self._on_hold or self._spares_greeting(now)
         # Of what is to be heard out AudioCodes must not hear that it is spoken over: it would
         # cut it.
         heard_out = spared or self._unheeded or self.closed
@@ -166,8 +166,8 @@ class BargeIn:
             return []
         self.fell_silent_at = now
         self._was_unheeded = self._unheeded
-        self._floor_taken = not self._unheeded
-        heard_out = self._unheeded or self._spares_greeting(now)
+        self._floor_taken = not (self._unheeded or self._on_hold)
+        heard_out = self._unheeded or self._on_hold or self._spares_greeting(now)
         stop = self._response.caller_began(now, doubtful=heard_out)
         held = self._response.caller_stopped(now)
         if heard_out or self.closed or not self._policy.barge_in:
@@ -183,7 +183,7 @@ class BargeIn:
         if self._policy.session.turn_detection is None:  # nobody has told that he began
             was, self._was_unheeded = self._was_unheeded, None
             unheeded = self._unheeded if was is None else was
-            self._floor_taken = not unheeded
+            self._floor_taken = not (unheeded or self._on_hold)
             self._passed_over = event.item_id if unheeded else None
         over = self._speech_over(now)
         self._line.committed()
@@ -198,7 +198,7 @@ class BargeIn:
 
     def _tells_end_of(self, item_id: str, now: float) -> bool:
         """Whether AudioCodes is told that the turn is over: by that, too, it knows of barge-in."""
-        if self.closed or self._passed_over == item_id:
+        if self.closed or self._on_hold or self._passed_over == item_id:
             return False
         if self._policy.session.turn_detection is None:  # nor has it heard that he began
             return self._told_of_speech and not self._spares_greeting(now)
@@ -236,6 +236,11 @@ class BargeIn:
     def _unheeded(self) -> bool:
         """The agent is leaving, and hears the caller no more."""
         return self.leaving and not self._policy.farewell_interruptible
+
+    @property
+    def _on_hold(self) -> bool:
+        """Nobody hears him: what comes of his speech yet began before, cuts nothing, and waits."""
+        return self._response.door.on_hold
 
     def _spares_greeting(self, now: float) -> bool:
         """The greeting is still to be heard, and not to be interrupted."""

@@ -298,3 +298,16 @@ def test_a_turn_keeps_the_line_from_its_end_on() -> None:
     found = call.handle(STOPPED, 1.9)
     assert Note("farewell-cancelled") in found
     assert HangUp not in kinds(passes(call, 3.0))
+
+
+def test_what_was_said_before_a_hold_does_not_take_the_floor_on_it() -> None:
+    call = ready()
+    talk = call.conversation
+    assert talk is not None
+    for hold, takes in ((True, False), (False, True)):
+        speaks(call, 500, 1.0)
+        talk.response.door.on_hold = hold
+        talk.barge_in.stream_stopped(1.5)
+        assert talk.barge_in.floor_taken() is takes
+        talk.barge_in.turn_committed(events.TurnCommitted(f"item_{hold}"), 1.6)
+        assert talk.barge_in.floor_taken() is takes

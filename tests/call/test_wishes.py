@@ -7,6 +7,7 @@ import pytest
 from opusbridge import events
 from opusbridge.call.call import Call
 from opusbridge.call.policy import (
+    AUDIOCODES,
     TWILIO,
     CallPolicy,
     Clip,
@@ -21,6 +22,7 @@ from opusbridge.effects import (
     AppendAudio,
     CancelResponse,
     ClearPlayout,
+    CommitAudio,
     CreateResponse,
     Effect,
     FeelPulse,
@@ -30,6 +32,8 @@ from opusbridge.effects import (
     ReplaceModel,
     SendDTMF,
     SessionConfig,
+    TellSpeechCommitted,
+    TellSpeechStarted,
     TransferCall,
     TurnDetection,
 )
@@ -253,6 +257,57 @@ def test_what_the_model_begins_by_itself_meanwhile_waits_until_he_is_back() -> N
     assert [one.why for one in call.handle(UNHOLD, 9.0) if isinstance(one, CreateResponse)] == [
         "turn+text"
     ]
+
+
+def test_a_word_from_before_the_hold_cuts_no_music_and_is_answered_when_he_is_back() -> None:
+    call = started()
+    answering(call, 0.2)
+    call.handle(HOLD, 1.0)
+    call.handle(events.ResponseDone("resp_1", "cancelled"), 1.04)
+    call.handle(play(), 1.05)
+    found = call.handle(events.SpeechStarted("item_3", 600), 1.2)
+    found += call.handle(events.SpeechStopped("item_3", 1000), 1.4)
+    found += call.handle(events.TurnCommitted("item_3"), 1.4)
+
+    assert of(ClearPlayout, found) == of(CreateResponse, found) == []
+    assert Note("barge-in") not in found
+    assert [one.why for one in call.handle(UNHOLD, 9.0) if isinstance(one, CreateResponse)] == [
+        "turn+text"
+    ]
+
+
+def test_nor_does_a_turn_that_only_its_end_tells_of() -> None:
+    session = replace(POLICY.session, turn_detection=None)
+    call = started(replace(POLICY, telephony=AUDIOCODES, session=session))
+    answering(call, 0.2)
+    for nth in range(10):
+        call.handle(events.CallerSpoke(FRAME), 0.5 + nth / 50)
+    call.handle(HOLD, 1.0)
+    call.handle(events.ResponseDone("resp_1", "cancelled"), 1.04)
+    call.handle(play(), 1.05)
+    found = call.handle(events.CallerStreamStopped(), 1.2)
+    found += call.handle(events.TurnCommitted("item_3"), 1.3)
+
+    assert of(CommitAudio, found)
+    assert of(ClearPlayout, found) == of(TellSpeechCommitted, found) == []
+    assert Note("barge-in") not in found
+    assert [one.why for one in call.handle(UNHOLD, 9.0) if isinstance(one, CreateResponse)] == [
+        "turn+text"
+    ]
+
+
+@pytest.mark.parametrize("began_at", [0.9, 1.1])
+def test_audiocodes_which_would_cut_the_music_is_not_told_of_it(began_at: float) -> None:
+    call = started(replace(POLICY, telephony=AUDIOCODES))
+    began = events.SpeechStarted("item_3", 600)
+    found = call.handle(began, began_at) if began_at < 1.0 else []
+    call.handle(HOLD, 1.0)
+    call.handle(play(), 1.05)
+    found += call.handle(began, began_at) if began_at > 1.0 else []
+    call.handle(events.SpeechStopped("item_3", 1000), 1.4)
+
+    assert len(of(TellSpeechStarted, found)) == (1 if began_at < 1.0 else 0)
+    assert of(TellSpeechCommitted, call.handle(events.TurnCommitted("item_3"), 1.4)) == []
 
 
 def test_he_is_asked_to_hold_and_not_whether_he_is_there() -> None:
