@@ -162,11 +162,13 @@ class AgentVoice:
     def stop_filler(self, now: float, kind: str = FILLER) -> list[Effect]:
         """The answer begins: what only filled the silence before it, clips of this kind, is over,
         unless something else is being heard, too."""
-        waits = self.being_heard
-        if not waits or self.paused or not all(one.startswith(CLIP + kind) for one in waits):
+        waits, paused = self.being_heard, self.paused
+        if not waits or not all(one.startswith(CLIP + kind) for one in waits):
             return []
-        cleared_at = self._ledger.cleared_at(now)
-        return [effects.ClearPlayout(cleared_at)] if self.stop(now, cleared_at) else []
+        cleared_at = now if paused else self._ledger.cleared_at(now)
+        cut = self.stop(now, cleared_at)
+        self._ledger.paused = paused  # then all is silent already, and stays so
+        return [effects.ClearPlayout(cleared_at)] if cut and not paused else []
 
     def _say(self, item_id: str, clip: Clip, words: str, now: float) -> list[Effect]:
         self._transcript.words(item_id, "agent", words, final=True)
@@ -355,9 +357,8 @@ class AgentVoice:
         """Silence, and what to tell the model: two lists, for other things go between.
 
         The item at the ear is cut to what was heard of it, those behind it are deleted; what
-        was heard completely is left alone, since a truncation destroys its words. So is what was
-        taken for it and is held up; but silence there is. ``line_gone``: there is nothing any
-        more to clear.
+        was heard completely, or taken for it and held up, is left alone, since a truncation
+        destroys its words. ``line_gone``: there is nothing any more to clear.
         """
         silence: list[Effect] = []
         cleared_at = now

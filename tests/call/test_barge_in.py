@@ -5,7 +5,7 @@ import pytest
 from opusbridge import events
 from opusbridge.call.judge import QUIET_SECONDS
 from opusbridge.call.pending import Cause, Why
-from opusbridge.call.policy import CallPolicy
+from opusbridge.call.policy import CallPolicy, Clip
 from opusbridge.effects import (
     CancelResponse,
     ClearPlayout,
@@ -493,6 +493,46 @@ def test_a_stored_sentence_is_paused_and_goes_on_like_any_other() -> None:
     assert bytes(line.heard).rstrip(b"\0") == clip.pcm.rstrip(b"\0")
     line.talk.voice.settle(line.now)
     assert line.talk.transcript.item("clip:goodbye-1", "agent").heard_ms == 1000
+
+
+def begins_over_a_filler() -> Line:
+    """The answer begins while the agent is paused, and with it a filler of six seconds."""
+    line = Line()
+    line.tell(events.TurnCommitted("item_1"))
+    filler = Clip(8_000, line.sound(2 * 6000))
+    line.perform(line.talk.voice.say("filler:typing", filler, "[sound]", line.now))
+    line.live(1000)
+    line.starts()
+    line.accepts("resp_1")
+    line.speaks(500)
+    line.speaks(500)
+    line.finishes()
+    return line
+
+
+def test_an_answer_that_begins_in_a_pause_is_not_kept_waiting_by_a_filler() -> None:
+    line = begins_over_a_filler()
+    before = len(line.heard)
+    line.live(200)
+    assert len(line.heard) == before, "the agent stays silent until the caller does"
+    line.live(400)
+    line.stops(commits=False)
+    line.live(1000)
+
+    assert bytes(line.heard[before:]) == bytes(line.said)
+    filler = line.talk.transcript.item("clip:filler:typing-1", "agent")
+    assert (filler.heard_ms, filler.ended_ms) == (1000, 1000)
+
+
+def test_and_who_means_to_speak_hears_neither() -> None:
+    line = begins_over_a_filler()
+    before = len(line.heard)
+    found = line.live(600, LOUD)
+    line.live(1000)
+
+    assert Note("barge-in") in found
+    assert DeleteItem("item_2") in found
+    assert len(line.heard) == before
 
 
 def test_last_words_are_not_told_to_be_spoken_over() -> None:
