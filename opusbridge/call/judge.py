@@ -15,7 +15,7 @@ from collections.abc import Callable
 from math import inf
 
 from opusbridge.audio.formats import levels_dbfs
-from opusbridge.call.media import HELD_MS
+from opusbridge.call.media import HELD_MS, LATE_SECONDS
 from opusbridge.sound import Audio
 
 #: Speech on the telephone is near -20 dBFS, a soft voice near -35, a quiet line under -50.
@@ -31,7 +31,7 @@ ECHO_SECONDS = 0.7
 #: A syllable fades and swells: what is loud so soon after his voice is his voice still.
 FADE_SECONDS = 0.1
 
-#: Shorter silences are within a word.
+#: Shorter silences are within a word; where frames are longer, so is what nobody knows yet.
 QUIET_SECONDS = 0.3
 
 #: Turn detection tells of a sound within two seconds of hearing it.
@@ -48,6 +48,7 @@ class Judge:
         self._recent: deque[tuple[float, Audio]] = deque()
         self._recent_ms = 0.0
         self._open = False
+        self._patience = QUIET_SECONDS  # longer than the next frame can take to come
         self._loud_at = 0.0  # his voice or an echo: not silence
         self._voice_at = -inf  # no echo, by its loudness
 
@@ -58,7 +59,7 @@ class Judge:
     @property
     def quiet_at(self) -> float:
         """From then on he has fallen silent, if he makes no further sound."""
-        return self._loud_at + QUIET_SECONDS
+        return self._loud_at + self._patience
 
     def open(self, since: float, now: float) -> None:
         """A sound began ``since``; it is loud now, says whoever told us."""
@@ -74,6 +75,7 @@ class Judge:
         """A stretch of the caller's line that ended now."""
         self._recent.append((now, audio))
         self._recent_ms += audio.ms
+        self._patience = max(QUIET_SECONDS, audio.ms / 1000 + LATE_SECONDS)
         while self._recent_ms > RECENT_MS:
             self._recent_ms -= self._recent.popleft()[1].ms
         if self._open:

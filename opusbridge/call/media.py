@@ -14,6 +14,9 @@ HELD_MS = 5_000
 #: The same after the session was lost: several turns at once would cut each other off.
 HELD_AFTER_LOSS_MS = 1_500
 
+#: A frame may come so much later than when the one before it was over, if both are as long.
+LATE_SECONDS = 0.25
+
 
 class CallerPath:
     """From the caller to the model."""

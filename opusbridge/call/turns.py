@@ -15,7 +15,7 @@ from opusbridge import effects
 from opusbridge.audio.formats import levels_dbfs, silence
 from opusbridge.call.judge import VOICE_DBFS
 from opusbridge.call.line_clock import LineClock
-from opusbridge.call.media import HELD_AFTER_LOSS_MS, CallerPath, HeldAudio
+from opusbridge.call.media import HELD_AFTER_LOSS_MS, LATE_SECONDS, CallerPath, HeldAudio
 from opusbridge.effects import Effect, Note
 from opusbridge.events import CallerSpoke
 from opusbridge.privacy import Private
@@ -25,10 +25,9 @@ from opusbridge.sound import Audio, AudioFormat
 HOLE_MS = 60
 #: A longer hole says that the timestamps are wrong, not that the caller was silent.
 LONGEST_HOLE_MS = 10_000
-#: Nothing came for this long in mid-speech: the line sends no silence of its own.
+#: Nothing came for this long in mid-speech, nor when the next was due: the line sends no silence
+#: of its own.
 QUIET_SECONDS = 0.75
-#: Nor before what came last is over, and this much later: where that was long, so is the next.
-LATE_SECONDS = 0.25
 #: Silence is appended in pieces of this length, in real time.
 FEED_MS = 100
 #: After this much of it at a stretch, a turn that still has not ended never will by silence.

@@ -21,7 +21,7 @@ from opusbridge.effects import (
     TruncateItem,
 )
 from opusbridge.privacy import Private
-from opusbridge.sound import PCMU_8K
+from opusbridge.sound import PCMU_8K, Audio
 from tests.call.lines import (
     LOUD,
     SILENCE,
@@ -293,6 +293,23 @@ def test_what_was_spoken_before_the_model_told_of_it_counts() -> None:
     found = line.starts(ago_ms=260)
 
     assert kinds(found) == [ClearPlayout, CancelResponse, TruncateItem]
+
+
+def test_where_the_line_comes_in_long_frames_the_agent_does_not_go_on_between_two() -> None:
+    line = Line(confirming(ms=700))
+    line.begins(6000)
+    found: list[Effect] = []
+    for quiet_ms in (500, 200, 0):
+        line.wait(0.05, found)
+        if quiet_ms == 0:
+            found += line.tell(events.SpeechStarted("item_9", 400))
+        line.wait(0.45, found)
+        raw = SILENCE[PCMU_8K] * (8 * quiet_ms) + LOUD[PCMU_8K] * (4 * (500 - quiet_ms))
+        spoke = events.CallerSpoke(Audio.of(raw, PCMU_8K))
+        found += line.perform(line.talk.barge_in.caller_spoke(spoke, line.now))
+
+    judged = [one.kind for one in found if isinstance(one, Note)]
+    assert judged == ["paused", "truncated", "barge-in"]
 
 
 def test_what_is_doubtful_on_audiocodes_is_told_of_once_silence_was_asked_for() -> None:

@@ -67,6 +67,16 @@ def test_every_sound_puts_off_the_silence() -> None:
     assert judge.quiet_at == now + QUIET_SECONDS
 
 
+def test_where_frames_are_long_silence_is_awaited_until_the_next_can_have_come() -> None:
+    judge = Judge(250, silent)
+    judge.hear(sound(500), 1.0)
+    judge.open(0.9, 1.05)
+    assert judge.quiet_at > 1.5 + 0.25
+
+    judge.hear(sound(20), 1.5)
+    assert judge.quiet_at == 1.5 + QUIET_SECONDS
+
+
 def test_only_what_came_since_the_sound_began_counts_of_what_came_before() -> None:
     judge = Judge(250, silent)
     now = heard(judge, 400, 1.0)

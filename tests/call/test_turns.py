@@ -1,9 +1,8 @@
 import pytest
 
-from opusbridge.call.media import HELD_AFTER_LOSS_MS, HELD_MS
+from opusbridge.call.media import HELD_AFTER_LOSS_MS, HELD_MS, LATE_SECONDS
 from opusbridge.call.turns import (
     HOLE_MS,
-    LATE_SECONDS,
     LONGEST_HOLE_MS,
     MOST_FED_MS,
     QUIET_SECONDS,
