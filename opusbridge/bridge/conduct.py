@@ -1,5 +1,9 @@
 """From settings and an agent to how one call is conducted."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from opusbridge.agent import Agent
 from opusbridge.bridge.speech import own_clip, stored_speech
 from opusbridge.call.policy import (
@@ -29,6 +33,9 @@ WARNING_SECONDS = 60.0
 CONFIGURE_SECONDS = 3.0
 #: Of a short call, no more than this.
 WARNING_SHARE = 0.25
+
+#: The session's names of what the call reckons with, and ours.
+_RECKONED = {"prefix_padding_ms": "prefix_ms", "silence_duration_ms": "silence_ms"}
 
 
 def call_policy(
@@ -122,7 +129,7 @@ def _turn_detection(settings: Settings, agent: Agent) -> TurnDetection | None:
         return None
     # A cough, or a word over what is to be heard out, must not end the response at the model.
     heard_out = not (agent.greeting_interruptible and agent.farewell_interruptible)
-    return TurnDetection(
+    detection = TurnDetection(
         kind=settings.turn_detection,
         create_response=settings.responses_by == "model",
         interrupt_response=settings.barge_in is True and not heard_out,
@@ -130,6 +137,16 @@ def _turn_detection(settings: Settings, agent: Agent) -> TurnDetection | None:
         silence_ms=settings.vad_silence_ms,
         eagerness=settings.vad_eagerness,
     )
+    return replace(detection, **_own_turns(agent))
+
+
+def _own_turns(agent: Agent) -> dict[str, Any]:
+    """What the agent's own session says of turn detection that the call reckons with, too."""
+    found: Any = agent.session
+    for key in ("audio", "input", "turn_detection"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    said = found if isinstance(found, Mapping) else {}
+    return {ours: said[its] for its, ours in _RECKONED.items() if type(said.get(its)) is int}
 
 
 def _greeting(agent: Agent) -> str | None:

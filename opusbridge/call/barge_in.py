@@ -29,9 +29,6 @@ from opusbridge.call.turns import CallerLine
 from opusbridge.call.voice import AgentVoice
 from opusbridge.effects import Effect, Note
 
-#: Turn detection counts this much before the first sound to it (openai-realtime 4.1).
-PREFIX_MS = 300
-
 #: What the agent says within this of its end, people answer before they have heard it all.
 LAST_WORDS_SECONDS = 1.5
 
@@ -61,6 +58,8 @@ class BargeIn:
         self._line, self._voice, self._response = line, voice, response
         self._model, self._transcript, self._call_ms = model, transcript, call_ms
         self._told_of_speech = policy.telephony.told_of_speech
+        detection = policy.session.turn_detection
+        self._prefix_ms = detection.prefix_ms if detection else 0
         line.listens = policy.listens
         self._was_unheeded: bool | None = None  # when the turn ended that is to be committed
         enough_ms = policy.confirm_ms if policy.barge_in else None
@@ -108,7 +107,7 @@ class BargeIn:
         self._turn = event.item_id
         self._line.speech_started(now)
         ago = self._line.seconds_since(event.audio_start_ms, now)
-        sounding_at = now - self._line.seconds_since(event.audio_start_ms + PREFIX_MS, now)
+        sounding_at = now - self._line.seconds_since(event.audio_start_ms + self._prefix_ms, now)
         self._transcript.began(event.item_id, self._call_ms(sounding_at))
         spared = self._on_hold or self._spares_greeting(now)
         # Of what is to be heard out AudioCodes must not hear that it is spoken over: it would

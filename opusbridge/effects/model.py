@@ -17,6 +17,8 @@ class TurnDetection:
     threshold: float = 0.5
     silence_ms: int = 500
     eagerness: str = "auto"
+    prefix_ms: int = 300
+    """So much before the first sound is counted to a turn; the server's own default, said aloud."""
 
 
 @dataclass(frozen=True, slots=True)

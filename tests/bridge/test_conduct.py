@@ -107,6 +107,23 @@ def test_every_knob_of_turn_detection_reaches_the_session() -> None:
     )
 
 
+def test_what_the_agent_itself_tells_turn_detection_is_what_the_call_reckons_with() -> None:
+    told = {"prefix_padding_ms": 100, "silence_duration_ms": 900, "idle_timeout_ms": 5000}
+    agent = AGENT.changed({"session": {"audio": {"input": {"turn_detection": told}}}})
+    detection = policy(agent).session.turn_detection
+
+    assert detection == TurnDetection("server_vad", False, True, prefix_ms=100, silence_ms=900)
+
+
+@pytest.mark.parametrize(
+    "audio", [None, {}, {"input": None}, {"input": {"turn_detection": {"prefix_padding_ms": "x"}}}]
+)
+def test_where_it_says_nothing_that_could_be_reckoned_with_nothing_is_changed(audio: Any) -> None:
+    agent = AGENT.changed({"session": {"audio": audio}})
+
+    assert policy(agent).session.turn_detection == policy().session.turn_detection
+
+
 def test_without_turn_detection_the_session_has_none() -> None:
     assert policy(turn_detection="none").session.turn_detection is None
 

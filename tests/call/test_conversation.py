@@ -516,14 +516,15 @@ def test_a_telephony_side_that_must_be_told_of_speech_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("detection", "ago"),
+    ("detection", "started_ms", "ago"),
     [
-        (TurnDetection("server_vad", False, True, silence_ms=500), 0.5),
-        (TurnDetection("semantic_vad", False, True), 0.0),
+        (TurnDetection("server_vad", False, True, silence_ms=500), 800, 0.5),
+        (TurnDetection("server_vad", False, True, silence_ms=500, prefix_ms=100), 600, 0.5),
+        (TurnDetection("semantic_vad", False, True), 800, 0.0),
     ],
 )
 def test_speech_ended_when_the_silence_began_that_turn_detection_waited_for(
-    detection: TurnDetection, ago: float
+    detection: TurnDetection, started_ms: int, ago: float
 ) -> None:
     talk = ready(replace(policy(), session=replace(SESSION, turn_detection=detection)))
     talk.line.spoke(events.CallerSpoke(sound(2000)), 2.0)
@@ -533,8 +534,8 @@ def test_speech_ended_when_the_silence_began_that_turn_detection_waited_for(
 
     assert found == [Note("speech-ended", "", ("item_1",), ago)]
     item = talk.transcript.item("item_1", "caller")
-    # Turn detection counts 300 ms before the first sound to the turn; the transcript does not.
-    assert (item.started_ms, item.ended_ms) == (800, round((2.0 - ago) * 1000))
+    # Turn detection counts so much before the first sound to the turn; the transcript does not.
+    assert (item.started_ms, item.ended_ms) == (started_ms, round((2.0 - ago) * 1000))
 
 
 def test_the_callers_words_are_written_down_whenever_they_come() -> None:

@@ -16,9 +16,6 @@ ClientEvent = dict[str, Any]
 #: The server's limit for a metadata value, in characters.
 METADATA_VALUE_LENGTH = 512
 
-#: The server's own default, said aloud: how much it keeps of what came before speech.
-PREFIX_PADDING_MS = 300
-
 #: The formats a session may have; PCM at 24 kHz and no other rate.
 WIRE_FORMATS: dict[AudioFormat, dict[str, Any]] = {
     PCM_24K: {"type": "audio/pcm", "rate": 24_000},
@@ -90,7 +87,7 @@ def _turn_detection(detection: effects.TurnDetection | None) -> dict[str, Any] |
     return {
         "type": "server_vad",
         "threshold": detection.threshold,
-        "prefix_padding_ms": PREFIX_PADDING_MS,
+        "prefix_padding_ms": detection.prefix_ms,
         "silence_duration_ms": detection.silence_ms,
         **switches,
     }
