@@ -124,10 +124,12 @@ class Departure:
         farewell.last_resort = by == "last resort"
         if by_agent and talk is not None and talk.barge_in.keeps_the_line:
             return self._line_kept(farewell, talk, now)
-        self._farewell = farewell
+        heard_for_it = self.hanging_up is not None  # it was wished before: so is that goodbye
+        self._farewell = farewell.instead_of(self._farewell)
         if talk is not None:
             talk.barge_in.leaving = by_agent
-            talk.tools.leave_taken = isinstance(then, effects.TransferCall)
+            talk.tools.leave_taken &= heard_for_it
+            talk.tools.leave_taken |= isinstance(then, effects.TransferCall)
         return []
 
     def _may_wish(self, then: Then, by_agent: bool, by_operator: bool) -> bool:

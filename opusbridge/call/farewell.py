@@ -72,6 +72,12 @@ class Farewell:
     last_resort: bool = False
     """The model gave no answer: if nothing comes of it, nobody is there to go on."""
 
+    def instead_of(self, earlier: "Farewell | None") -> "Farewell":
+        """An agent that wishes again has no more time for its goodbye."""
+        if earlier is not None and self.by_agent and earlier.by_agent:
+            self.asked_at = earlier.asked_at
+        return self
+
     def due(self, now: float, at_rest: bool, audible: bool, silent_at: float) -> bool:
         """``at_rest``: the model says nothing and owes nothing."""
         if self.awaits_reply and not at_rest and now < self.asked_at + REPLY_SECONDS:

@@ -12,7 +12,7 @@ from opusbridge.tools.signature import Destination
 # Both are async so that they run in the event loop, where the call lives.
 
 
-@tool
+@tool(reply="if_silent")  # to a goodbye that was said there is nothing to add
 async def hang_up(reason: str, call: CallContext) -> dict[str, str]:
     """End the call. Say goodbye first: the caller hears it out before the line closes.
 

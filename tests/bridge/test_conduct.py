@@ -268,7 +268,7 @@ def test_how_the_call_behaves_around_a_tool_is_the_tools_to_say(tmp_path: Path) 
     assert traits.say_first is not None
     assert traits.say_first.startswith("Be kind.\n\n")
     assert traits.say_first.endswith("nothing else: One moment, I am looking that up.")
-    assert how.tools["hang_up"] == ToolTraits()
+    assert how.tools["hang_up"] == ToolTraits(reply="if_silent")
     assert how.clips["filler:look_up"] == how.clips["one-moment"]
     assert how.clip_words["filler:look_up"] == how.clip_words["one-moment"]
     assert how.clips["filler:write"] == Clip(8_000, bytes(1_600))

@@ -16,6 +16,7 @@ from opusbridge.effects import (
     Effect,
     HangUp,
     Note,
+    PlaceMark,
     PlayAudio,
     SessionConfig,
     TransferCall,
@@ -23,6 +24,7 @@ from opusbridge.effects import (
 )
 from opusbridge.privacy import Private
 from opusbridge.sound import PCM_16K, PCM_24K, PCMU_8K, Audio
+from opusbridge.tools import hang_up
 from tests.call.lines import wait
 
 SESSION = SessionConfig(
@@ -34,7 +36,7 @@ TOOLS = {
     "slow": ToolTraits(say_first="Say: one moment."),
     "slow_and_shy": ToolTraits(reply="if_silent", say_first="Say: one moment."),
     "slow_and_mute": ToolTraits(reply="never", say_first="Say: one moment."),
-    "hang_up": ToolTraits(reply="if_silent"),
+    "hang_up": ToolTraits(reply=hang_up.manners.reply),
     "never_filled": ToolTraits(reply="never", filler_after=2.0),
     "filled": ToolTraits(filler_after=2.0),
     "filled_later": ToolTraits(filler_after=3.0),
@@ -66,6 +68,21 @@ def calls(name: str, response_id: str = "resp_1") -> events.ToolCalled:
 def says(response_id: str, ms: int = 400) -> events.ModelSpoke:
     sound = Audio.of(b"\x55" * 8 * ms, PCMU_8K)
     return events.ModelSpoke(response_id, f"item_{response_id}", 0, sound)
+
+
+def says_to_its_end(call: Call, response_id: str, at: float, ms: int = 400) -> list[Effect]:
+    found = call.handle(says(response_id, ms), at)
+    return found + call.handle(events.ModelAudioDone(response_id, f"item_{response_id}", 0), at)
+
+
+def heard_out(call: Call, response_id: str, at: float, ms: int = 400) -> None:
+    """It says that, and the far side tells when it was played."""
+    said = says_to_its_end(call, response_id, at, ms)
+    wait(call, at + ms / 1000)
+    for mark in (one for one in said if isinstance(one, PlaceMark)):
+        call.handle(events.MarkReached(mark.name), at + ms / 1000)
+    assert call.conversation is not None
+    assert not call.conversation.voice.audible(at + ms / 1000)
 
 
 def done(response_id: str = "resp_1", status: str = "completed") -> events.ResponseDone:
@@ -498,7 +515,7 @@ def hangs_up_beside(call: Call, *names: str, goodbye_ms: int) -> Call:
     call.handle(events.TurnCommitted("item_2"), 1.0)
     call.handle(events.ResponseCreated("resp_2", "request-2"), 1.0)
     if goodbye_ms:
-        call.handle(says("resp_2", goodbye_ms), 1.0)
+        says_to_its_end(call, "resp_2", 1.0, goodbye_ms)
     for name in (*names, "hang_up"):
         call.handle(calls(name, "resp_2"), 1.0)
     call.handle(events.HangUpRequested("agent-hung-up"), 1.1)
@@ -550,6 +567,60 @@ def test_one_that_was_not_said_beside_its_tools_is_said_for_it(name: str) -> Non
     assert said == [Note("hold", "goodbye")]
 
 
+def hung_up_on(call: Call, response_id: str, tool_call_id: str, at: float) -> list[Effect]:
+    """The response calls ``hang_up``, and is over."""
+    wanted = events.ToolCalled(response_id, f"item_{at}", tool_call_id, "hang_up", Private("{}"))
+    found = call.handle(wanted, at)
+    found += call.handle(events.HangUpRequested("agent-hung-up"), at)
+    found += call.handle(events.ToolFinished(tool_call_id, RESULT), at)
+    return found + call.handle(done(response_id), at)
+
+
+def test_nor_is_one_that_was_over_just_before_the_hang_up_was_wished() -> None:
+    call = at_work()
+    call.handle(events.TurnCommitted("item_2"), 1.0)
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 1.0)
+    heard_out(call, "resp_2", 1.0)
+
+    assert requests(hung_up_on(call, "resp_2", "call_1", 1.5)) == []
+    said, [hung_up] = heard_and_left(call)
+    assert said == []
+    assert hung_up < 2.0
+
+
+def test_who_says_goodbye_each_time_it_wishes_to_hang_up_is_made_to_say_one() -> None:
+    """Where a tool that is to be spoken of hangs up by itself."""
+    call = one_moment(at_work())
+    wait(call, 5.0)
+    call.handle(events.HangUpRequested("agent-hung-up"), 5.0)
+    assert requests(call.handle(events.ToolFinished("call_usual", RESULT), 5.0))
+    call.handle(events.ResponseCreated("resp_3", "request-3"), 5.1)
+    heard_out(call, "resp_3", 5.1)
+    wanted = events.ToolCalled("resp_3", "item_4", "call_4", "usual", Private("{}"))
+    call.handle(wanted, 5.6)
+    call.handle(done("resp_3"), 5.6)
+    call.handle(events.HangUpRequested("agent-hung-up"), 6.6)
+
+    found = call.handle(events.ToolFinished("call_4", RESULT), 6.6)
+    assert requests(found) == []
+    assert HangUp("agent-hung-up") in found
+
+
+TRANSFER = events.TransferRequested(Private("sip:front@example.com"), tool_call_id="call_usual")
+HANG_UP = events.HangUpRequested("agent-hung-up")
+
+
+@pytest.mark.parametrize("wish", [HANG_UP, TRANSFER])
+def test_whatever_the_model_wishes_again_it_has_no_more_time(wish: events.FromShell) -> None:
+    call = hangs_up_beside(at_work(), "usual", goodbye_ms=400)
+    wait(call, 6.0)
+    call.handle(wish, 6.0)
+
+    course = wait(call, 30.0)
+    [left] = [at for at, one in course if isinstance(one, HangUp | TransferCall)]
+    assert left == pytest.approx(1.1 + REPLY_SECONDS, abs=LOOK_SECONDS)
+
+
 def one_moment(call: Call) -> Call:
     """Said from 1.1 to 1.9, beside a tool that goes on for long."""
     call.handle(events.TurnCommitted("item_2"), 1.0)
@@ -581,8 +652,7 @@ def test_nor_do_they_spare_a_tool_that_hangs_up_by_itself_its_reply() -> None:
 def test_before_a_transfer_they_do() -> None:
     call = one_moment(at_work())
     wait(call, 5.0)
-    wish = events.TransferRequested(Private("sip:front@example.com"), tool_call_id="call_usual")
-    call.handle(wish, 5.0)
+    call.handle(TRANSFER, 5.0)
 
     found = call.handle(events.ToolFinished("call_usual", RESULT), 5.1)
     assert requests(found) == []
