@@ -57,7 +57,8 @@ class Control:
 
     def hang_up(self, reason: str) -> None:
         """``reason`` is the agent's own words, and not written down."""
-        self._happened(events.HangUpRequested("agent-hung-up"))
+        by = self._tool_call_id
+        self._happened(events.HangUpRequested("agent-hung-up", tool_call_id=by))
 
     def transfer(self, destination: str, reason: str, summary: str = "") -> None:
         target = self.agent.target(destination)

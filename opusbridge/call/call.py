@@ -166,14 +166,14 @@ class Call:
                 return self._timed_out(now)
             case events.ToolFinished() | events.ApprovalDecided():
                 return talk.tools.told(event, now) if talk else []
-            case events.HangUpRequested(reason, goodbye):
+            case events.HangUpRequested(reason, goodbye, by):
                 if talk and not self._started and self.policy.telephony.rings:  # nobody hears it
                     return [effects.HangUp(reason), *self._end(ending(reason), now)]
                 if goodbye and self.departure.with_another:
                     return self._end(ending("transferred"), now)  # he is in good hands
                 if goodbye:
                     return self._part(ending(reason), ("goodbye",), now)
-                return self.departure.wish(effects.HangUp(reason), talk, now)
+                return self.departure.wish(effects.HangUp(reason), talk, now, tool_call_id=by)
             case events.TransferRequested():
                 then = transfer_for(event, withheld=self.transcript.paused)
                 return self.departure.wish(then, talk, now, who_asks(event))

@@ -108,11 +108,18 @@ class Departure:
 
     # --- Wishing ------------------------------------------------------------------------
 
-    def wish(self, then: Then, talk: Conversation | None, now: float, by: str = "") -> list[Effect]:
+    def wish(
+        self,
+        then: Then,
+        talk: Conversation | None,
+        now: float,
+        by: str = "",
+        tool_call_id: str = "",
+    ) -> list[Effect]:
         """Once everything was heard; the agent's own wish gives way to the caller's speech.
 
         ``by``: a transfer is asked for by a "tool", an "operator" or the "caller", or by us: as the
-        "last resort" of a call whose model gives no answer.
+        "last resort" of a call whose model gives no answer. ``tool_call_id``: a hang-up, by this.
         """
         by_agent = gives_way(then) and by != "caller"
         by_tool = by == "tool" or then.reason == "agent-hung-up"
@@ -120,16 +127,15 @@ class Departure:
             return self._hang_up_there(then, now)
         if not self._may_wish(then, by_agent, by == "operator"):
             return []
-        farewell = Farewell(then, now, by_agent, awaits_reply=by_agent, by_tool=by_tool)
-        farewell.last_resort = by == "last resort"
+        farewell = Farewell(then, now, by_agent, by_agent, by_tool, by == "last resort")
         if by_agent and talk is not None and talk.barge_in.keeps_the_line:
             return self._line_kept(farewell, talk, now)
-        heard_for_it = self.hanging_up is not None  # it was wished before: so is that goodbye
-        self._farewell = farewell.instead_of(self._farewell)
         if talk is not None:
             talk.barge_in.leaving = by_agent
-            talk.tools.leave_taken &= heard_for_it
+            talk.tools.leave_taken &= self.hanging_up is not None  # this is the same wish, again
+            talk.tools.leave_taken |= talk.tools.said_beside(tool_call_id, now)
             talk.tools.leave_taken |= isinstance(then, effects.TransferCall)
+        self._farewell = farewell.instead_of(self._farewell)
         return []
 
     def _may_wish(self, then: Then, by_agent: bool, by_operator: bool) -> bool:

@@ -23,6 +23,9 @@ from opusbridge.privacy import Private
 
 TOO_MANY_TOOLS = '{"error": "too many tools are running"}'
 
+#: A tool that hangs up so soon was called for that.
+AT_ONCE_SECONDS = 1.0
+
 USUAL = ToolTraits()
 
 
@@ -46,8 +49,10 @@ class ToolWork:
         self.words_of: str | None = None
         """The last response that said more than that the caller is to wait."""
         self.leave_taken = False
-        """For a hang-up words are heard that were not over when it was wished: those of before
-        may be about anything. A transfer needs none."""
+        """For a hang-up words were heard that were not over when it was wished, or were said
+        beside the tool that was called for it: others of before may be about anything. A transfer
+        needs none."""
+        self._called: dict[str, tuple[str, float]] = {}  # that run: by which response, and when
         self._desk = ToolDesk()
         self._openings = Openings(transcript)
         self._mcp = McpWork(self._desk, history, transcript, self._openings)
@@ -83,6 +88,11 @@ class ToolWork:
     def is_running(self, tool_call_id: str) -> bool:
         return self._desk.is_running(tool_call_id)
 
+    def said_beside(self, tool_call_id: str, now: float) -> bool:
+        """Whether the response that called this tool just now has said something beside it."""
+        response_id, at = self._called.get(tool_call_id, ("", now))
+        return response_id == self.words_of and now <= at + AT_ONCE_SECONDS
+
     @property
     def filler(self) -> tuple[float, str] | None:
         """Of the tools that run, who fills a silence first: after how many seconds, and which."""
@@ -110,6 +120,7 @@ class ToolWork:
         silent = self._spoke != event.response_id
         if not self._desk.called(event.response_id, event.tool_call_id, event.name, traits, silent):
             return [*found, Note("stray", "tool-call", (event.tool_call_id,))]
+        self._called[event.tool_call_id] = event.response_id, now
         use = ToolUse(event.response_id, event.item_id, event.name, event.arguments)
         self._history.tool_called(event.tool_call_id, use)
         wanted = f"{event.name}({event.arguments.value})"
@@ -133,6 +144,7 @@ class ToolWork:
         """The output goes at once; the reply to it through the door."""
         if not self._desk.is_running(tool_call_id):
             return [Note("stray", "tool-output", (tool_call_id,))]
+        self._called.pop(tool_call_id, None)
         self._transcript.answered(tool_call_id, output.value, failed, self._call_ms(now))
         self._outputs += 1
         item_id = f"output-{self._outputs}"

@@ -40,6 +40,8 @@ class HangUpRequested:
     reason: str
     goodbye: bool = False
     """Say the stored goodbye first: nobody else will."""
+    tool_call_id: str = ""
+    """The agent's tool that asks, if one does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,8 @@ class Toolbox:
         if name in self._tools:
             return self._tools[name](arguments)
         if name == "hang_up":
-            self._happened(events.HangUpRequested("agent-hung-up"))
+            by = self.at_work
+            self._happened(events.HangUpRequested("agent-hung-up", tool_call_id=by))
             return dumps({"status": "hanging up"})
         if name == "transfer_call":
             if (target := self._target(arguments)) is None:

@@ -38,6 +38,14 @@ def test_wishes_become_events_and_the_agents_own_words_go_no_further() -> None:
     ]
 
 
+def test_it_is_known_which_tool_leaves() -> None:
+    control, happened = a_control()
+    control.of_tool("call_1").hang_up("they said goodbye")
+    control.of_tool("call_2").transfer("billing", "a bill")
+
+    assert [getattr(one, "tool_call_id", None) for one in happened] == ["call_1", "call_2"]
+
+
 def test_a_transfer_to_anywhere_else_is_refused() -> None:
     control, happened = a_control()
 

@@ -567,11 +567,16 @@ def test_one_that_was_not_said_beside_its_tools_is_said_for_it(name: str) -> Non
     assert said == [Note("hold", "goodbye")]
 
 
+BY_USUAL = events.HangUpRequested("agent-hung-up", tool_call_id="call_usual")
+HANG_UP_NOW = HangUp("agent-hung-up")
+
+
 def hung_up_on(call: Call, response_id: str, tool_call_id: str, at: float) -> list[Effect]:
     """The response calls ``hang_up``, and is over."""
     wanted = events.ToolCalled(response_id, f"item_{at}", tool_call_id, "hang_up", Private("{}"))
     found = call.handle(wanted, at)
-    found += call.handle(events.HangUpRequested("agent-hung-up"), at)
+    wish = events.HangUpRequested("agent-hung-up", tool_call_id=tool_call_id)
+    found += call.handle(wish, at)
     found += call.handle(events.ToolFinished(tool_call_id, RESULT), at)
     return found + call.handle(done(response_id), at)
 
@@ -592,25 +597,41 @@ def test_who_says_goodbye_each_time_it_wishes_to_hang_up_is_made_to_say_one() ->
     """Where a tool that is to be spoken of hangs up by itself."""
     call = one_moment(at_work())
     wait(call, 5.0)
-    call.handle(events.HangUpRequested("agent-hung-up"), 5.0)
+    call.handle(BY_USUAL, 5.0)
     assert requests(call.handle(events.ToolFinished("call_usual", RESULT), 5.0))
     call.handle(events.ResponseCreated("resp_3", "request-3"), 5.1)
     heard_out(call, "resp_3", 5.1)
     wanted = events.ToolCalled("resp_3", "item_4", "call_4", "usual", Private("{}"))
     call.handle(wanted, 5.6)
     call.handle(done("resp_3"), 5.6)
-    call.handle(events.HangUpRequested("agent-hung-up"), 6.6)
+    call.handle(events.HangUpRequested("agent-hung-up", tool_call_id="call_4"), 6.7)
 
-    found = call.handle(events.ToolFinished("call_4", RESULT), 6.6)
+    found = call.handle(events.ToolFinished("call_4", RESULT), 6.7)
     assert requests(found) == []
     assert HangUp("agent-hung-up") in found
 
 
+@pytest.mark.parametrize("takes", [2.0, 60.0])
+def test_nor_does_another_tool_of_its_response_bring_it_back(takes: float) -> None:
+    call = at_work()
+    call.handle(events.TurnCommitted("item_2"), 1.0)
+    call.handle(events.ResponseCreated("resp_2", "request-2"), 1.0)
+    heard_out(call, "resp_2", 1.0)
+    call.handle(calls("usual", "resp_2"), 1.5)
+    hung_up_on(call, "resp_2", "call_1", 1.5)
+
+    course = wait(call, takes)
+    found = call.handle(events.ToolFinished("call_usual", RESULT), takes)
+    assert requests([*found, *(one for _, one in course)]) == []
+    assert not held(course)
+    left = [at for at, one in course + [(takes, one) for one in found] if one == HANG_UP_NOW]
+    assert left == [pytest.approx(min(takes, 1.5 + REPLY_SECONDS), abs=LOOK_SECONDS)]
+
+
 TRANSFER = events.TransferRequested(Private("sip:front@example.com"), tool_call_id="call_usual")
-HANG_UP = events.HangUpRequested("agent-hung-up")
 
 
-@pytest.mark.parametrize("wish", [HANG_UP, TRANSFER])
+@pytest.mark.parametrize("wish", [BY_USUAL, TRANSFER])
 def test_whatever_the_model_wishes_again_it_has_no_more_time(wish: events.FromShell) -> None:
     call = hangs_up_beside(at_work(), "usual", goodbye_ms=400)
     wait(call, 6.0)
@@ -643,7 +664,7 @@ def test_words_of_long_before_anybody_wished_to_leave_are_no_goodbye() -> None:
 def test_nor_do_they_spare_a_tool_that_hangs_up_by_itself_its_reply() -> None:
     call = one_moment(at_work())
     wait(call, 5.0)
-    call.handle(events.HangUpRequested("agent-hung-up"), 5.0)
+    call.handle(BY_USUAL, 5.0)
 
     found = call.handle(events.ToolFinished("call_usual", RESULT), 5.1)
     assert [one.why for one in requests(found)] == ["tools"]
