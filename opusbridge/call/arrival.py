@@ -20,6 +20,11 @@ RINGING_SECONDS = 180.0
 AGAIN_SECONDS = 5.0
 
 
+def declined(offered: tuple[str, ...] | None) -> list[Effect]:
+    """Of a call that was over before it began: what nobody could tell from its ending alone."""
+    return [] if offered is None else [Note("declined", "no-common-format", offered)]
+
+
 class Arrival:
     """``now`` is in seconds, as everywhere; ``rings``: whether the line does."""
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any, assert_never, get_args
 
 from opusbridge import effects, events
-from opusbridge.call.arrival import Arrival
+from opusbridge.call.arrival import Arrival, declined
 from opusbridge.call.company import Company
 from opusbridge.call.conversation import Conversation
-from opusbridge.call.departure import Departure, declined
+from opusbridge.call.departure import Departure
 from opusbridge.call.handover import transfer_for, who_asks
 from opusbridge.call.machines import earliest, is_due
 from opusbridge.call.patience import FLOOD, Patience

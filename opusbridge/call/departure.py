@@ -42,11 +42,6 @@ from opusbridge.events import FromTelephony
 from opusbridge.privacy import Private
 
 
-def declined(offered: tuple[str, ...] | None) -> list[Effect]:
-    """Of a call that was over before it began: what nobody could tell from its ending alone."""
-    return [] if offered is None else [Note("declined", "no-common-format", offered)]
-
-
 class Departure:
     def __init__(self) -> None:
         self.closing: Ending | None = None
@@ -127,7 +122,7 @@ class Departure:
             return self._hang_up_there(then, now)
         if not self._may_wish(then, by_agent, by == "operator"):
             return []
-        farewell = Farewell(then, now, by_agent, by_agent, by_tool, by == "last resort")
+        farewell = Farewell(then, now, by_agent, by_tool, by == "last resort")
         if by_agent and talk is not None and talk.barge_in.keeps_the_line:
             return self._line_kept(farewell, talk, now)
         if talk is not None:
@@ -184,7 +179,7 @@ class Departure:
         if self.closing is not None or (self.parting is not None and not waits):
             return []
         self.closing, self.unsaid = how, clips
-        self._farewell = Farewell(effects.HangUp(how.reason), now, False, awaits_reply=False)
+        self._farewell = Farewell(effects.HangUp(how.reason), now)
         if talk is None:
             return []
         heard = started and not self.away and not self._transferring
@@ -194,7 +189,9 @@ class Departure:
         """Of a caller who says nothing: the stored goodbye, which gives way as the agent's own."""
         if not talk.policy.farewell_interruptible:
             return self.part(ending(UNHEARD.reason), ("goodbye",), talk, True, now)
-        return say_stored(talk, ("goodbye",), now) + self.wish(UNHEARD, talk, now)
+        found = say_stored(talk, ("goodbye",), now) + self.wish(UNHEARD, talk, now)
+        talk.tools.leave_taken = True
+        return found
 
     def press(self, digits: Private[str], talk: Conversation, now: float) -> list[Effect]:
         """Keys for the other end: at once, or, where they take the line, when all was heard."""
@@ -208,18 +205,19 @@ class Departure:
     def look(self, talk: Conversation, started: bool, now: float) -> list[Effect]:
         """Has the last word been heard? ``started``: the line is ours to part from."""
         self._look_at = None
-        farewell = self._farewell
+        farewell, voice = self._farewell, talk.voice
+        if farewell is not None and voice.agent_audible(now):
+            talk.tools.leave_taken |= voice.hears(talk.tools.words_of)
         if self._keys.digits and not self.under_way:
             return self._look_for_keys(talk, now)
         if farewell is not None and self.with_another and isinstance(farewell.then, effects.HangUp):
             return self._hang_up_there(farewell.then, now)
         if farewell is None or not started or self.parting is not None or self.pressing:
             return []
-        voice, self._look_at = talk.voice, now + LOOK_SECONDS
-        talk.tools.leave_taken |= voice.agent_audible(now) and voice.hears(talk.tools.words_of)
+        self._look_at = now + LOOK_SECONDS
         if not farewell.due(now, talk.at_rest, voice.audible(now), voice.silent_at(now)):
             return []
-        if (how := farewell.unsaid(talk.at_rest or talk.took_leave)) is not None:
+        if (how := farewell.unsaid(talk.took_leave)) is not None:
             said_for_it = self.part(how, ("goodbye",), talk, True, now)
             return [Note("hold", "goodbye"), *said_for_it]
         self._farewell = self._look_at = None
@@ -237,7 +235,7 @@ class Departure:
     def _hang_up_there(self, then: effects.HangUp, now: float) -> list[Effect]:
         """There is a line to close, if not to us, and nobody on ours to wait for."""
         self._farewell, self._transferring = None, False
-        self._undone = Farewell(then, now, False, awaits_reply=False)
+        self._undone = Farewell(then, now)
         self.parting, self._gone_at = ending(then.reason), now + HANG_UP_THERE_SECONDS
         return [then]
 

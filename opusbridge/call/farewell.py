@@ -63,10 +63,9 @@ class Farewell:
 
     then: Then
     asked_at: float
-    by_agent: bool
-    """The agent's own wish: a caller who speaks cancels it."""
-    awaits_reply: bool
-    """The model still says goodbye: wait for that too."""
+    by_agent: bool = False
+    """The agent's own wish: a caller who speaks cancels it. It still says goodbye: wait for that
+    too."""
     by_tool: bool = False
     """The model believes in it: it is told if nothing comes of it."""
     last_resort: bool = False
@@ -80,13 +79,13 @@ class Farewell:
 
     def due(self, now: float, at_rest: bool, audible: bool, silent_at: float) -> bool:
         """``at_rest``: the model says nothing and owes nothing."""
-        if self.awaits_reply and not at_rest and now < self.asked_at + REPLY_SECONDS:
+        if self.by_agent and not at_rest and now < self.asked_at + REPLY_SECONDS:
             return False
         return now >= silent_at + (GRACE_SECONDS if audible else TAIL_SECONDS)
 
     def unsaid(self, took_leave: bool) -> Ending | None:
         """How the call will have ended if, once due, this lacks the goodbye that was awaited."""
-        return self.hanging_up if self.awaits_reply and not took_leave else None
+        return self.hanging_up if self.by_agent and not took_leave else None
 
     @property
     def hanging_up(self) -> Ending | None:

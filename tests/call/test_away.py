@@ -632,6 +632,19 @@ def test_a_hang_up_that_is_wished_meanwhile_waits_until_he_is_back() -> None:
     assert HangUp("hung-up-by-operator") in comes_back(call, 2.0, "error")
 
 
+def test_a_goodbye_that_was_heard_before_them_is_not_said_again() -> None:
+    call = answered(2_000)
+    call.handle(events.DTMFRequested(Private("12")), 1.0)
+    call.handle(events.HangUpRequested("agent-hung-up"), 1.1)
+    pressed = [at for at, one in passes(call, 5.0) if isinstance(one, effects.SendDTMF)]
+    assert len(pressed) == 1
+    call.handle(events.CallerHungUp("caller-hung-up"), 5.1)
+
+    found = comes_back(call, 6.0) + [one for _, one in passes(call, 20.0)]
+    assert HangUp("agent-hung-up") in found
+    assert effects.PlayAudio not in sounds(found)
+
+
 def test_nothing_is_said_to_a_line_that_is_away_for_keys() -> None:
     call = pressing()
 

@@ -438,6 +438,14 @@ def test_a_key_stops_no_agent_that_leaves_of_its_own_accord() -> None:
     assert of(HangUp, wait(call, 8.0))
 
 
+def test_the_stored_goodbye_is_said_once() -> None:
+    call, _ = started(replace(POLICY, no_input=STORED))
+
+    course = wait(call, 20.0)
+    assert len(of(HangUp, course)) == 1
+    assert Note("hold", "goodbye") not in [one for _, one in course]
+
+
 def test_who_speaks_during_the_stored_goodbye_keeps_the_line_and_is_answered() -> None:
     call, _ = started(replace(POLICY, no_input=STORED))
     wait(call, 5.0)

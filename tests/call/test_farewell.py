@@ -4,8 +4,8 @@ from opusbridge.errors import ending
 from opusbridge.privacy import Private
 
 
-def farewell(awaits_reply: bool = False) -> Farewell:
-    return Farewell(HangUp("agent-hung-up"), 10.0, by_agent=True, awaits_reply=awaits_reply)
+def farewell(by_agent: bool = False) -> Farewell:
+    return Farewell(HangUp("agent-hung-up"), 10.0, by_agent)
 
 
 def test_nobody_hangs_up_while_the_last_word_is_heard() -> None:
@@ -27,21 +27,21 @@ def test_a_mark_that_never_comes_back_does_not_keep_the_line_open() -> None:
 
 
 def test_a_goodbye_the_model_still_owes_is_waited_for_but_not_for_ever() -> None:
-    ending = farewell(awaits_reply=True)
+    ending = farewell(by_agent=True)
 
     assert not ending.due(11.0, at_rest=False, audible=False, silent_at=9.0)
     assert ending.due(11.0, at_rest=True, audible=False, silent_at=9.0)
     assert ending.due(10.0 + REPLY_SECONDS, at_rest=False, audible=False, silent_at=9.0)
 
 
-def test_who_does_not_await_a_reply_leaves_without_one() -> None:
+def test_who_awaits_no_goodbye_leaves_without_one() -> None:
     assert farewell().due(11.0, at_rest=False, audible=False, silent_at=9.0)
 
 
 def test_a_goodbye_that_is_not_said_in_time_is_missed_before_a_hang_up_and_no_other_end() -> None:
-    hanging_up = farewell(awaits_reply=True)
+    hanging_up = farewell(by_agent=True)
     transfer = TransferCall(Private("+15550100300"), "billing")
-    handing_over = Farewell(transfer, 10.0, by_agent=True, awaits_reply=True)
+    handing_over = Farewell(transfer, 10.0, by_agent=True)
 
     assert hanging_up.unsaid(took_leave=False) == ending("agent-hung-up")
     assert hanging_up.unsaid(took_leave=True) is None

@@ -5,7 +5,7 @@ import pytest
 from opusbridge import events
 from opusbridge.call.call import Call
 from opusbridge.call.conversation import Conversation
-from opusbridge.call.farewell import LOOK_SECONDS, REPLY_SECONDS
+from opusbridge.call.farewell import LOOK_SECONDS, REPLY_SECONDS, TAIL_SECONDS
 from opusbridge.call.policy import AUDIOCODES, TWILIO, CallPolicy, Clip, ToolTraits
 from opusbridge.call.transcript import Transcript
 from opusbridge.effects import (
@@ -642,12 +642,12 @@ def test_whatever_the_model_wishes_again_it_has_no_more_time(wish: events.FromSh
     assert left == pytest.approx(1.1 + REPLY_SECONDS, abs=LOOK_SECONDS)
 
 
-def one_moment(call: Call) -> Call:
+def one_moment(call: Call, name: str = "usual") -> Call:
     """Said from 1.1 to 1.9, beside a tool that goes on for long."""
     call.handle(events.TurnCommitted("item_2"), 1.0)
     call.handle(events.ResponseCreated("resp_2", "request-2"), 1.0)
     call.handle(says("resp_2", 800), 1.1)
-    call.handle(calls("usual", "resp_2"), 1.2)
+    call.handle(calls(name, "resp_2"), 1.2)
     call.handle(done("resp_2"), 1.3)
     return call
 
@@ -668,6 +668,21 @@ def test_nor_do_they_spare_a_tool_that_hangs_up_by_itself_its_reply() -> None:
 
     found = call.handle(events.ToolFinished("call_usual", RESULT), 5.1)
     assert [one.why for one in requests(found)] == ["tools"]
+
+
+@pytest.mark.parametrize("name", ["never", "if_silent"])
+def test_where_that_tool_wants_none_the_goodbye_is_said_for_it(name: str) -> None:
+    call = one_moment(at_work(), name)
+    wait(call, 5.0)
+
+    by = events.HangUpRequested("agent-hung-up", tool_call_id=f"call_{name}")
+    found = call.handle(by, 5.0)
+    found += call.handle(events.ToolFinished(f"call_{name}", RESULT), 5.0)
+    assert requests(found) == []
+    assert found.count(Note("hold", "goodbye")) == 1
+    said, [hung_up] = heard_and_left(call)
+    assert said == []
+    assert hung_up == pytest.approx(5.5 + TAIL_SECONDS, abs=LOOK_SECONDS)
 
 
 def test_before_a_transfer_they_do() -> None:
