@@ -116,13 +116,12 @@ class Departure:
         ``by``: a transfer is asked for by a "tool", an "operator" or the "caller", or by us: as the
         "last resort" of a call whose model gives no answer. ``tool_call_id``: a hang-up, by this.
         """
-        by_agent = gives_way(then) and by != "caller"
-        by_tool = by == "tool" or then.reason == "agent-hung-up"
+        farewell = Farewell(then, now, gives_way(then) and by != "caller", by)
+        by_agent = farewell.by_agent
         if self.with_another and isinstance(then, effects.HangUp):
             return self._hang_up_there(then, now)
-        if not self._may_wish(then, by_agent, by == "operator"):
+        if not self._may_wish(farewell):
             return []
-        farewell = Farewell(then, now, by_agent, by_tool, by == "last resort")
         if by_agent and talk is not None and talk.barge_in.keeps_the_line:
             return self._line_kept(farewell, talk, now)
         if talk is not None:
@@ -133,12 +132,12 @@ class Departure:
         self._farewell = farewell.instead_of(self._farewell)
         return []
 
-    def _may_wish(self, then: Then, by_agent: bool, by_operator: bool) -> bool:
-        """Whether it changes anything: the agent's own wish takes the place of nobody else's."""
-        hang_up = isinstance(then, effects.HangUp) and not by_agent
+    def _may_wish(self, farewell: Farewell) -> bool:
+        """Whether it changes anything."""
         if self.leaving:  # should the transfer fail, it is still wanted
+            hang_up = farewell.hanging_up is not None and not farewell.by_agent
             return hang_up and self._transferring and self.closing is None
-        return hang_up or by_operator or self._farewell is None or self._farewell.by_agent
+        return self._farewell is None or farewell.outweighs(self._farewell)
 
     def caller_spoke(self, talk: Conversation, now: float) -> list[Effect]:
         if self._farewell is None or not self._farewell.by_agent:

@@ -66,14 +66,34 @@ class Farewell:
     by_agent: bool = False
     """The agent's own wish: a caller who speaks cancels it. It still says goodbye: wait for that
     too."""
-    by_tool: bool = False
-    """The model believes in it: it is told if nothing comes of it."""
-    last_resort: bool = False
-    """The model gave no answer: if nothing comes of it, nobody is there to go on."""
+    by: str = ""
+    """Who asks for a transfer."""
+
+    @property
+    def by_tool(self) -> bool:
+        """The model believes in it: it is told if nothing comes of it."""
+        return self.by == "tool" or self.then.reason == "agent-hung-up"
+
+    @property
+    def last_resort(self) -> bool:
+        """The model gave no answer: if nothing comes of it, nobody is there to go on."""
+        return self.by == "last resort"
+
+    @property
+    def own(self) -> bool:
+        """The agent's, and nobody else's that gives way as it does."""
+        return self.by_agent and self.by not in ("operator", "last resort")
+
+    def outweighs(self, earlier: "Farewell") -> bool:
+        """What the agent wishes itself, and our last resort, take the place of nobody else's."""
+        if self.own or self.last_resort:
+            return earlier.own
+        hang_up = isinstance(self.then, HangUp)
+        return hang_up or self.by == "operator" or earlier.by_agent
 
     def instead_of(self, earlier: "Farewell | None") -> "Farewell":
         """An agent that wishes again has no more time for its goodbye."""
-        if earlier is not None and self.by_agent and earlier.by_agent:
+        if earlier is not None and self.own and earlier.own:
             self.asked_at = earlier.asked_at
         return self
 

@@ -1,5 +1,7 @@
 """How our side leaves a call: the stages, and the ways back."""
 
+import pytest
+
 from opusbridge import events
 from opusbridge.call.conversation import Conversation
 from opusbridge.call.departure import Departure
@@ -84,6 +86,41 @@ def test_of_a_transfer_of_our_own_that_the_caller_stopped_the_model_is_told_noth
 
     assert departure.caller_spoke(talk, 1.0) == [Note("farewell-cancelled")]
     assert not departure.wished
+
+
+AGENT_HANGS_UP = HangUp("agent-hung-up")
+ELSEWHERE = TransferCall(Private("sip:billing@example.com"), "a bill")
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "stands"),
+    [
+        (("operator", TRANSFER), ("", AGENT_HANGS_UP), True),
+        (("operator", TRANSFER), ("tool", ELSEWHERE), True),
+        (("operator", TRANSFER), ("last resort", ELSEWHERE), True),
+        (("operator", TRANSFER), ("operator", ELSEWHERE), False),
+        (("operator", TRANSFER), ("caller", ELSEWHERE), False),
+        (("operator", TRANSFER), ("", BY_OPERATOR), False),
+        (("", BY_OPERATOR), ("tool", TRANSFER), True),
+        (("", BY_OPERATOR), ("caller", TRANSFER), True),
+        (("caller", TRANSFER), ("tool", ELSEWHERE), True),
+        (("last resort", TRANSFER), ("", AGENT_HANGS_UP), True),
+        (("tool", TRANSFER), ("", AGENT_HANGS_UP), False),
+        (("", AGENT_HANGS_UP), ("last resort", TRANSFER), False),
+    ],
+)
+def test_what_the_agent_wishes_takes_the_place_of_nobody_elses_wish(
+    first: tuple[str, HangUp | TransferCall],
+    then: tuple[str, HangUp | TransferCall],
+    stands: bool,
+) -> None:
+    departure, talk = Departure(), conversation()
+    for by, wish in (first, then):
+        departure.wish(wish, talk, 0.0, by)
+
+    done = departure.look(talk, True, 20.0) + departure.look(talk, True, 40.0)
+    left = [one for one in done if isinstance(one, HangUp | TransferCall)]
+    assert left == [first[1] if stands else then[1]]
 
 
 def test_last_words_are_announced_once() -> None:
