@@ -27,6 +27,7 @@ from opusbridge.effects import (
     Effect,
     FeelPulse,
     Handover,
+    HangUp,
     Note,
     PlayAudio,
     ReplaceModel,
@@ -351,6 +352,42 @@ def test_music_ends_with_the_hold_and_words_do_not() -> None:
             call.handle(play(words), 1.1)
 
         assert len(of(ClearPlayout, call.handle(UNHOLD, 1.3))) == cleared, files
+
+
+@pytest.mark.parametrize(
+    ("wish", "done"),
+    [
+        (events.HangUpRequested("hung-up-by-operator"), HangUp),
+        (events.TransferRequested(TARGET), TransferCall),
+        (events.DTMFRequested(Private("12")), SendDTMF),
+    ],
+)
+def test_nor_is_the_end_of_the_music_waited_for_by_who_wants_the_line(
+    wish: events.FromShell, done: type
+) -> None:
+    call = started(replace(POLICY, telephony=replace(TWILIO, transfers_return=True)))
+    call.handle(HOLD, 1.0)
+    for _ in range(3):
+        call.handle(events.PlayRequested(8_000, bytes(160_000), Private("")), 1.0)
+
+    assert ClearPlayout in [type(one) for one in call.handle(wish, 2.0)]
+    assert len(of(done, wait(call, 3.0))) == 1
+
+
+def test_but_words_are_heard_to_their_end() -> None:
+    call = started()
+    call.handle(HOLD, 1.0)
+    call.handle(play("Please hold."), 1.5)
+    call.handle(play(), 1.5)
+
+    found = call.handle(events.TransferRequested(TARGET), 1.6)
+    assert of(ClearPlayout, found) == []
+    found = wait(call, 2.05)
+    assert of(ClearPlayout, found) + of(TransferCall, found) == []
+    assert [type(one) for one in wait(call, 2.5) if not isinstance(one, Note)] == [
+        ClearPlayout,  # of the music behind them
+        TransferCall,
+    ]
 
 
 def test_what_was_not_listened_to_on_hold_is_no_hole_of_the_line() -> None:
