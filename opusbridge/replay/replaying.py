@@ -48,6 +48,9 @@ CONTEXT = 8
 #: Why another sound may leave.
 UNHEARD = "some of the sound, such as that of a pause, is not in the file"
 
+#: Why what comes next cannot be told.
+DAMAGED = "the file is cut off or damaged"
+
 #: Why what is made of a tool's words may be another.
 SECRET = "what looks like a secret in a tool's words is not in the file"
 
@@ -115,7 +118,7 @@ def replay(flight: Path) -> Replay:
     """
     found = salvage(flight)
     header, *lines = found.lines
-    played = _Player(header, lines).play()
+    played = _Player(header, lines, damaged=bool(found.unread)).play()
     played.unread = str(found)
     return played
 
@@ -161,9 +164,9 @@ class _Hashes:
 
 
 class _Player:
-    def __init__(self, header: Line, lines: list[Line]) -> None:
+    def __init__(self, header: Line, lines: list[Line], *, damaged: bool) -> None:
         self._moments = moments(lines)
-        self._lines = lines
+        self._lines, self._damaged = lines, damaged
         try:
             self._policy = built(CallPolicy, header["policy"])
             began_at = float(header["began_at"])
@@ -184,7 +187,7 @@ class _Player:
         played = self._played
         for number, moment in enumerate(self._moments, 1):
             if moment.number != number:
-                played.stopped = self._why_missing()
+                played.stopped = self._why_missing() or DAMAGED
                 return played
             if moment.at is not None:
                 self._nothing_left(moment)
@@ -330,6 +333,7 @@ class _Player:
         if not endings:
             self._played.stopped = "the file ends, before the call does"
             return
+        self._hidden = self._hidden or self._why_missing()  # it may be what came last
         if self._moments:
             self._nothing_left(self._moments[-1])
         now = self._engine.ended
@@ -339,12 +343,13 @@ class _Player:
             self._differ(self._moments[-1], f"the ending {was}", came)
 
     def _why_missing(self) -> str:
+        """Empty: the file does not say that anything is."""
         notes = {line.get("note") for line in self._lines}
         if "flight-full" in notes:
             return "the file had reached its limit"
         if "flight-gap" in notes:
             return "something is missing that could not be written in time"
-        return "the file is cut off or damaged"
+        return DAMAGED if self._damaged else ""
 
 
 def _same(was: Line, left: _Left) -> bool:

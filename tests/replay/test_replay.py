@@ -272,6 +272,24 @@ def test_it_is_told_why_something_is_missing(
     assert why in again.stopped
 
 
+@pytest.mark.parametrize("last", ["playStream.stop", '"wakes"'])
+def test_a_last_line_that_cannot_be_read_is_no_difference(tmp_path: Path, last: str) -> None:
+    """The file has the ending: what came just before it may be written after it."""
+    call = Kept(tmp_path, "audiocodes")
+    call.shell(events.HangUpRequested("hung-up-by-operator"))
+    call.until(20.0)
+    call.engine.finish()
+    lines = call.path.read_text().splitlines()
+    number = max(json.loads(line)["n"] for line in lines if last in line)
+    lines = [line for line in lines if json.loads(line).get("n", 0) <= number]
+    lines = [line[:40] if f'"n":{number},' in line else line for line in lines]
+    call.path.write_text("\n".join(lines))
+    again = call.replayed()
+
+    assert again.exact, again
+    assert "the file is cut off or damaged" in again.stopped
+
+
 def test_what_was_withheld_cannot_be_played(flight: Path, tmp_path: Path) -> None:
     def change(lines: Lines) -> None:
         came = [one for one in lines if one.get("dir") == "in" and "text" in one]
