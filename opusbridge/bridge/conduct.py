@@ -17,7 +17,10 @@ from opusbridge.call.policy import (
 from opusbridge.call.voice import FILLER
 from opusbridge.config import Settings
 from opusbridge.effects import SessionConfig, TurnDetection
+from opusbridge.errors import TransferRefused
 from opusbridge.manners import read_rule
+from opusbridge.privacy import Private
+from opusbridge.protocols.twilio import twiml
 from opusbridge.sound import PCM_24K
 from opusbridge.tools.registry import Tool
 
@@ -154,3 +157,9 @@ def _greeting(agent: Agent) -> str | None:
     if agent.greeting is None:
         return None
     return f"{agent.instructions}\n\nThe call was just answered. {agent.greeting}"
+
+
+def refuse_undiallable(target: Private[str]) -> None:
+    """:raises TransferRefused: Twilio cannot dial it."""
+    if not twiml.diallable(target.value):
+        raise TransferRefused("this line cannot dial that destination's address")

@@ -8,6 +8,7 @@ from itertools import chain, repeat
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.bridge.base import RealtimeBridge, RecorderFactory
+from opusbridge.bridge.conduct import refuse_undiallable
 from opusbridge.bridge.hooks import OnOutcome
 from opusbridge.bridge.metrics import CallMetrics
 from opusbridge.bridge.model import ConnectModel
@@ -133,8 +134,7 @@ class TwilioRealtimeBridge(RealtimeBridge):
     def _may_transfer(self, target: Private[str]) -> None:
         if self._rest is None:
             raise TransferRefused("this line cannot transfer calls: no account is set for it")
-        if not twiml.diallable(target.value):
-            raise TransferRefused("this line cannot dial that destination's address")
+        refuse_undiallable(target)
 
     def _may_send_keys(self) -> None:
         # Only TwiML can, and that takes the caller off the stream.

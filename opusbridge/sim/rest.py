@@ -10,6 +10,7 @@ from typing import Protocol
 
 from opusbridge import events
 from opusbridge.events import Event
+from opusbridge.protocols.twilio import twiml
 from opusbridge.sim.callers import Caller, SimulatedTwilio
 from opusbridge.sim.surroundings import Surroundings
 
@@ -54,8 +55,8 @@ class PretendRest:
     def hang_up(self) -> None:
         self._carrier.later(self._seconds, self._hang_up)
 
-    def transfer(self) -> None:
-        self._carrier.later(self._seconds, self._transfer)
+    def transfer(self, target: str) -> None:
+        self._carrier.later(self._seconds, partial(self._transfer, target))
 
     def press(self, digits: str) -> None:
         self._carrier.later(self._seconds, partial(self._press, digits))
@@ -71,11 +72,11 @@ class PretendRest:
             self._carrier.happened(events.CallerHungUp("caller-hung-up"))
         self._carrier.to_caller(self._of_twilio.hang_up_by_rest)
 
-    def _transfer(self) -> None:
+    def _transfer(self, target: str) -> None:
         caller, carrier = self._of_twilio, self._carrier
         refused = self._surroundings.transfer_fails
-        if caller.closing is not None:
-            refused = "error"  # there is no such call any more
+        if caller.closing is not None or not twiml.diallable(target):
+            refused = "error"  # there is no such call any more, or nobody there to be dialled
         if refused is not None:
             carrier.happened(events.TransferFailed(refused))
             return

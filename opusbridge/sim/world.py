@@ -355,8 +355,8 @@ class SimulatedCall:
                 self.later(self.surroundings.rest_seconds, partial(self.toolbox.asked, effect))
             case effects.HangUp():
                 self._rest.hang_up()
-            case effects.TransferCall():
-                self._rest.transfer()
+            case effects.TransferCall(target):
+                self._rest.transfer(target.value)
             case effects.SendDTMF(digits):
                 self._rest.press(digits.value)
             case effects.PingTelephony(name):

@@ -6,12 +6,13 @@ from traceback import format_exception_only
 from typing import Any
 
 from opusbridge.agent import Agent
-from opusbridge.bridge.conduct import call_policy
+from opusbridge.bridge.conduct import call_policy, refuse_undiallable
 from opusbridge.bridge.control import Control, as_digits
 from opusbridge.bridge.hooks import configured
 from opusbridge.call.policy import CallPolicy
 from opusbridge.config import Settings
 from opusbridge.effects import AskApproval
+from opusbridge.privacy import Private
 from opusbridge.sim.staged import Cast, Staged
 from opusbridge.sim.toolbox import Still, Tools, told_of_failure
 from opusbridge.testing.aside import Aside, beside
@@ -99,7 +100,9 @@ class AgentAtWork:
         heart = self._call.engine.call
         control = None
         if aside is not None:
-            control = _VirtualControl(agent, aside).of_tool(self._call.call.toolbox.at_work)
+            of_twilio = self._call.telephony == "twilio"
+            virtual = _VirtualControl(agent, aside, of_twilio=of_twilio)
+            control = virtual.of_tool(self._call.call.toolbox.at_work)
         return CallContext(
             "virtual",
             caller=heart.caller.value if heart.caller else None,
@@ -131,9 +134,14 @@ def _no_such_tool(arguments: str) -> str:
     raise ValueError("there is no such tool")
 
 
+def _anywhere(target: Private[str]) -> None:
+    """VoiceAI Connect may be asked for any transfer."""
+
+
 class _VirtualControl(Control):
-    def __init__(self, agent: Agent, aside: Aside) -> None:
-        super().__init__(agent, aside.wish, lambda target: None, lambda: None)
+    def __init__(self, agent: Agent, aside: Aside, *, of_twilio: bool) -> None:
+        may_transfer = refuse_undiallable if of_twilio else _anywhere
+        super().__init__(agent, aside.wish, may_transfer, lambda: None)
         self._aside = aside
 
     async def collect_digits(

@@ -545,3 +545,40 @@ def test_a_tool_that_fails_in_its_own_words_was_run(count: int, more: str) -> No
 
     call = call_script(ORDER % count + more, agent=agent)
     assert call.ok, call.report
+
+
+WISHED = """
+[agent]
+destinations = { desk = "tel:1234" }
+%s
+[caller]
+steps = [{ wait_for_agent = true }%s, { wait = 6.0 }, { hang_up = true }]
+
+[[model.replies]]
+text = "I put you through."
+tool = "transfer_call"
+arguments = { destination = "desk", reason = "he asked for it" }
+
+[[model.replies]]
+text = "That cannot be done."
+
+[expect]
+"""
+
+
+def transferred(agent: str, step: str, telephony: str, expect: str) -> None:
+    call = call_script(WISHED % (agent, step) + expect, telephony=telephony)
+    assert call.ok, call
+
+
+def test_what_twilio_cannot_dial_is_refused_to_the_tool_in_virtual_time_too() -> None:
+    transferred("", "", "audiocodes", 'ending = "transferred"\ntransfer = "tel:1234"')
+    refused = "transfer = ''\nheard = ['cannot be done']"
+    transferred("", "", "twilio", refused)
+
+
+def test_nor_does_a_key_lead_to_what_twilio_cannot_dial() -> None:
+    keys = 'keys = { "0" = "transfer:desk" }'
+    press = ", { press = '0' }"
+    transferred(keys, press, "audiocodes", 'ending = "transferred"')
+    transferred(keys, press, "twilio", 'ending = "caller-hung-up"')
