@@ -16,7 +16,7 @@ from opusbridge.privacy import Private
 from opusbridge.sim.staged import Cast, Staged
 from opusbridge.sim.toolbox import Still, Tools, told_of_failure
 from opusbridge.testing.aside import Aside, beside
-from opusbridge.testing.conduct import ScriptedTool, durations_for, overruns
+from opusbridge.testing.conduct import ScriptedTool, TimedTool, durations_for, overruns
 from opusbridge.tools.context import CallContext, Digits
 from opusbridge.tools.mcp import McpRequest
 from opusbridge.tools.registry import Tool, ToolRaised
@@ -74,7 +74,8 @@ class AgentAtWork:
         self._asides.append(aside)
         if isinstance(tool, ScriptedTool):
             return aside.run(_played(tool))
-        came = aside.run(self._run(tool, arguments, aside))
+        own = tool.own if isinstance(tool, TimedTool) else tool  # the world knows how long
+        came = aside.run(self._run(own, arguments, aside))
         if came is aside:
             self._limit(tool, aside)
         return came

@@ -59,6 +59,22 @@ class ScriptedTool(Tool):
         return self.table.output_text
 
 
+class TimedTool(Tool):
+    """The agent's own, which takes at least so long."""
+
+    def __init__(self, own: Tool, seconds: float) -> None:
+        super().__init__(own.function, own.manners)
+        self.own, self.seconds = own, seconds
+
+    async def run(self, arguments_json: str, call: CallContext) -> str:
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                await asyncio.sleep(self.seconds)
+                return await self.own.run(arguments_json, call)
+        except TimeoutError:
+            raise self.overran() from None
+
+
 class _PlayedAgent(Agent):
     """What a script changes about an agent is not undone by its ``configure``."""
 
@@ -137,7 +153,10 @@ def _played(script: CallScript, base: Agent, before: Agent | None = None) -> Age
     for table in script.tools:
         if table.played:
             tools[table.name] = ScriptedTool(table, tools.get(table.name))
-        elif table.name not in (*tools, *had) and base.configure is None:
+        elif table.name in tools:
+            if "seconds" in table.model_fields_set:
+                tools[table.name] = TimedTool(tools[table.name], table.seconds)
+        elif table.name not in had and base.configure is None:
             raise ConfigurationError(
                 f"{_place(script, 'tools', script.tools.index(table))}: the agent has no tool "
                 f"{table.name}: give it an output or an error"

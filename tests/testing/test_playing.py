@@ -296,6 +296,25 @@ def test_a_tool_that_takes_longer_than_it_may_has_failed_in_virtual_time_too(
     assert 3 < call.evidence.silences[0].seconds < 5
 
 
+async def test_the_agents_own_tool_takes_as_long_where_time_is_real() -> None:
+    quick = tool(timeout_seconds=0.2)(look_up.function)
+    asked = CallContext("a-call")
+
+    async def played(seconds: float) -> tuple[str, float]:
+        script = load_script(ORDER + f'[[tools]]\nname = "look_up"\nseconds = {seconds}\n')
+        (one,) = agent_for(script, shop(quick)).tools
+        began = asyncio.get_running_loop().time()
+        output = await one.run('{"order": "42"}', asked)
+        return output, asyncio.get_running_loop().time() - began
+
+    output, took = await played(0.05)
+    assert "order 42" in output
+    assert took >= 0.05
+
+    with pytest.raises(ToolFailed, match="took longer than"):
+        await played(5.0)
+
+
 def test_a_tool_of_a_tenth_of_a_second_is_run_if_nothing_else_is_declared(
     call_script: CallScript,
 ) -> None:
