@@ -1,5 +1,6 @@
 """``opusbridge call``: plays call scripts on real sockets, in real time."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -63,12 +64,10 @@ def call(
     pairs = named.pairs(loaded, telephony)
     if url is None:
         named.check(loaded, who, names=not real_model)
-    results: list[CallResult] = []
     folders = _folders(loaded)
     with TemporaryDirectory() as scratch:
-        for one, side in progress(pairs, console, lambda pair: f"{pair[0].name} over {pair[1]}"):
-            folder = (out or Path(scratch)) / folders[one.file] / side
-            results.append(cut_off.run(_play(one, side, folder, url, settings, who)))
+        kept, shown = out or Path(scratch), progress(pairs, console, _named)
+        results = cut_off.run(_play_all(shown, kept, folders, url, settings, who))
     reports.show(results, console, strict)
     if out is not None:
         _name_pages(results, [out / folders[one.script.file] for one in results], console)
@@ -125,6 +124,25 @@ def _settings(url: str | None, real_model: bool) -> Settings | None:
     if real_model and settings.openai_api_key is None:
         raise ConfigurationError("--real-model: OPENAI_API_KEY is not set")
     return settings
+
+
+def _named(pair: tuple[CallScript, str]) -> str:
+    return f"{pair[0].name} over {pair[1]}"
+
+
+async def _play_all(
+    pairs: Iterable[tuple[CallScript, str]],
+    out: Path,
+    folders: Mapping[str, Path],
+    url: str | None,
+    settings: Settings | None,
+    agent: Agent,
+) -> list[CallResult]:
+    """One after the other."""
+    return [
+        await _play(one, side, out / folders[one.file] / side, url, settings, agent)
+        for one, side in pairs
+    ]
 
 
 async def _play(

@@ -40,10 +40,8 @@ async def _until_told(work: Awaitable[T]) -> T:
     before = {one: signal.signal(one, end) for one in heeded}
     try:
         return await work
-    except asyncio.CancelledError:
-        if told:
-            raise SystemExit(128 + told[0]) from None
-        raise
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+        if told:  # too late to cancel it, perhaps
+            raise SystemExit(128 + told[0]) from None
