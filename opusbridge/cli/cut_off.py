@@ -7,6 +7,8 @@ import threading
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from opusbridge.web.names import look_names_up_apart
+
 T = TypeVar("T")
 
 
@@ -23,6 +25,7 @@ def run(work: Awaitable[T]) -> T:
 
 
 async def _until_told(work: Awaitable[T]) -> T:
+    look_names_up_apart()  # who is looking for one is not waited for
     if threading.current_thread() is not threading.main_thread():
         return await work  # signals are not for others
     loop, task = asyncio.get_running_loop(), asyncio.current_task()

@@ -2,6 +2,10 @@
 
 import asyncio
 import signal
+import socket
+import threading
+import time
+from typing import Any
 
 import pytest
 
@@ -30,3 +34,25 @@ def test_a_signal_is_what_ended_work_that_breaks_of_it() -> None:
         cut_off.run(work())
 
     assert ended.value.code == 128 + signal.SIGTERM
+
+
+def test_whoever_is_told_to_end_does_not_wait_for_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = threading.Event()
+
+    def look(*wish: Any) -> list[Any]:
+        found.wait(2.0)
+        return []
+
+    async def work() -> None:
+        wanted = asyncio.get_running_loop().getaddrinfo("voice.example.com", 443)
+        asyncio.get_running_loop().call_later(0.05, signal.raise_signal, signal.SIGTERM)
+        await wanted
+
+    monkeypatch.setattr(socket, "getaddrinfo", look)
+    began = time.monotonic()
+    try:
+        with pytest.raises(SystemExit):
+            cut_off.run(work())
+        assert time.monotonic() - began < 1.0
+    finally:
+        found.set()
