@@ -108,7 +108,7 @@ CORNERS: dict[tuple[str, str], set[str]] = {
     # It asks the model what a call would ask it, and who would be let in, and how many.
     ("doctor", "call"): {"call.policy"},
     ("doctor", "protocols"): {"protocols.realtime.protocol"},
-    ("doctor", "web"): {"web.access", "web.capacity"},
+    ("doctor", "web"): {"web.access", "web.capacity", "web.server"},
     ("cli", "call"): {"call.engine"},
     ("recording", "audio"): {"audio.formats", "audio.resampling", "audio.wav"},
     ("bridge", "recording"): {"recording.files", "recording.recorder"},

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from opusbridge.config import Settings
+from opusbridge.doctor.address import check_address
 from opusbridge.doctor.findings import Finding, State, failed, skipped
 from opusbridge.doctor.here import check_agent, check_disk, check_doors, check_settings
 from opusbridge.doctor.met import check_endings, check_refusals
@@ -22,6 +23,7 @@ async def examine(host: str, port: int, **overrides: str) -> AsyncIterator[Findi
         return
     ready = check_settings(settings, host, port)
     yield ready
+    yield await check_address(host, port)
     found, agent = check_agent(settings, "--agent" if "agent" in overrides else "OPUSBRIDGE_AGENT")
     yield found
     for one in check_doors(settings, host, port, agent):

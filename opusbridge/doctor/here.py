@@ -40,7 +40,7 @@ def check_settings(settings: Settings, host: str, port: int) -> Finding:
             http_client(url)
     except ConfigurationError as error:
         return failed("settings", str(error), "set it in the environment or in .env")
-    return fine("settings", f"serve would start on {host}:{port}")
+    return fine("settings", "serve would start with them")
 
 
 def _asked_by_http(settings: Settings) -> list[str]:

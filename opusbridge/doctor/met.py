@@ -9,6 +9,7 @@ from httpx2 import AsyncClient, HTTPError, InvalidURL
 from prometheus_client.parser import text_string_to_metric_families
 
 from opusbridge.config import Settings
+from opusbridge.doctor.address import url_of
 from opusbridge.doctor.explanations import ENDINGS, ORDINARY, REFUSALS
 from opusbridge.doctor.findings import Finding, fine, skipped, warning
 
@@ -20,11 +21,9 @@ async def check_refusals(settings: Settings, host: str, port: int) -> list[Findi
     """Of the serve that runs on this machine, since it started."""
     about, token = "refusals", settings.admin_token
     headers = {} if token is None else {"Authorization": f"Bearer {token.value}"}
-    host = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host
-    shown = f"[{host}]" if ":" in host else host
     try:
         async with AsyncClient(headers=headers, timeout=5.0, trust_env=False) as client:
-            answer = await client.get(f"http://{shown}:{port}/metrics")
+            answer = await client.get(url_of(host, port, "/metrics"))
     except (HTTPError, InvalidURL):
         return [skipped(about, f"no serve runs on {host}:{port}")]
     if answer.status_code in (401, 403):

@@ -22,6 +22,7 @@ from opusbridge.agent import Agent
 from opusbridge.bridge import which
 from opusbridge.config import Settings
 from opusbridge.doctor import outside
+from opusbridge.doctor.address import check_address
 from opusbridge.doctor.examination import examine
 from opusbridge.doctor.explanations import ENDINGS, ORDINARY, REFUSALS, TWILIO, explained
 from opusbridge.doctor.findings import Finding, State
@@ -556,6 +557,32 @@ def test_settings_that_serve_refuses_are_not_called_fine(
     assert f"OPUSBRIDGE_{name.upper()}" in found.what
 
 
+async def test_an_address_that_serve_cannot_have_is_told_with_the_cause() -> None:
+    elsewhere = await check_address("203.0.113.9", 8000)
+    assert (elsewhere.state, elsewhere.about) == (State.FAILED, "address")
+    assert "cannot listen on 203.0.113.9:8000: Cannot assign" in elsewhere.what
+
+    with listen("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    assert (await check_address("127.0.0.1", port)).state is State.FINE
+
+
+async def test_an_address_is_taken_unless_it_is_by_serve() -> None:
+    async with house() as at:
+        ours = await check_address("127.0.0.1", int(at.base.rsplit(":", 1)[1]))
+    assert ours.state is State.FINE
+    assert "runs" in ours.what
+
+    async def answer(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    async with somebody_else(answer) as url:
+        theirs = await check_address("127.0.0.1", int(url.rsplit(":", 1)[1]))
+    assert theirs.state is State.FAILED
+    assert "in use" in theirs.what
+    assert "end the program" in theirs.cure
+
+
 async def test_settings_that_cannot_be_read_are_the_first_and_last_finding() -> None:
     found = [one async for one in examine("127.0.0.1", 8000, port_of_call="Naples")]
     assert states(found) == [State.FAILED]
@@ -565,11 +592,14 @@ async def test_everything_is_looked_at_in_order(tmp_path: Path) -> None:
     async with a_model() as settings:
         given = {"realtime_url": settings.realtime_url, "openai_api_key": SECRET}
         given["data_dir"] = str(tmp_path)
-        found = [one async for one in examine("127.0.0.1", 1, **given)]
+        with listen("127.0.0.1", 0) as free:
+            port = free.getsockname()[1]
+        found = [one async for one in examine("127.0.0.1", port, **given)]
 
     assert State.FAILED not in states(found)
     assert [one.about for one in found] == [
         "settings",
+        "address",
         "agent",
         "doors",
         "files",
