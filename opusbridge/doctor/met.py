@@ -1,5 +1,6 @@
 """What went wrong lately: whom a running serve turned away, and how its calls ended."""
 
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,13 @@ from opusbridge.doctor.findings import Finding, fine, skipped, warning
 
 #: How many days of calls are looked at, today's included.
 CALL_DAYS = 7
+
+#: A call that is under way writes something to its folder at least as often; what is of a call that
+#: no ``call.json`` speaks of, and is older, will never have one.
+UNDER_WAY_SECONDS = 300.0
+
+#: For such calls, among the reasons for which calls ended.
+_UNTOLD = ""
 
 
 async def check_refusals(settings: Settings, host: str, port: int) -> list[Finding]:
@@ -85,12 +93,29 @@ def _reasons(calls: Path) -> Counter[str]:
     for back in range(CALL_DAYS):
         day = calls / (datetime.now(UTC) - timedelta(days=back)).strftime("%Y-%m-%d")
         for call in _within(day):
-            try:
-                ending = orjson.loads((call / "call.json").read_bytes())["ending"]["reason"]
-            except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
-                continue
-            found[str(ending)] += 1
+            reason = _reason(call)
+            if reason is not None:
+                found[reason] += 1
     return found
+
+
+def _reason(call: Path) -> str | None:
+    """``None``: it has not ended, or is not for us to read."""
+    try:
+        return str(orjson.loads((call / "call.json").read_bytes())["ending"]["reason"])
+    except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
+        return _UNTOLD if _left_alone(call) else None
+    except OSError:
+        return None
+
+
+def _left_alone(call: Path) -> bool:
+    """It has files, and nobody writes them any more."""
+    try:
+        written = [one.stat().st_mtime for one in call.iterdir()]
+    except OSError:
+        return False
+    return bool(written) and time.time() - max(written) > UNDER_WAY_SECONDS
 
 
 def _within(day: Path) -> list[Path]:
@@ -101,6 +126,11 @@ def _within(day: Path) -> list[Path]:
 
 
 def _ending(about: str, reason: str, times: int) -> Finding:
+    if reason == _UNTOLD:
+        calls = "one call" if times == 1 else f"{times} calls"
+        why = "the process was ended in the middle, or the disk was full"
+        cure = "end serve by SIGTERM; the system's log may tell of memory or disk"
+        return warning(about, f"{calls} left no call.json that can be read: {why}", cure)
     known = ENDINGS.get(reason)
     if known is None:
         return warning(about, f"{reason}, {_times(times)}", "see call.json and flight.jsonl")

@@ -424,6 +424,26 @@ def test_calls_that_ended_badly_are_explained(tmp_path: Path) -> None:
     assert "voice streaming" in found[0].cure
 
 
+def test_calls_whose_process_died_did_not_end_well(tmp_path: Path) -> None:
+    settings = Settings.load(data_dir=tmp_path)
+    day = tmp_path / "calls" / datetime.now(UTC).strftime("%Y-%m-%d")
+    for name, file, minutes in (
+        ("killed", "flight.jsonl", 6),
+        ("with half a file", "call.json", 6),
+        ("under way", "flight.jsonl", 0),
+    ):
+        (day / name).mkdir(parents=True)
+        (day / name / file).write_text("{")
+        then = datetime.now(UTC).timestamp() - 60 * minutes
+        os.utime(day / name / file, (then, then))
+    (day / "just begun").mkdir()
+
+    (found,) = check_endings(settings)
+
+    assert found.state is State.WARNING
+    assert found.what.startswith("2 calls left no call.json")
+
+
 # --- Here -------------------------------------------------------------------------------
 
 
