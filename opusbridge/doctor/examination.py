@@ -25,7 +25,8 @@ async def examine(host: str, port: int, **overrides: str) -> AsyncIterator[Findi
     yield ready
     yield await check_address(host, port)
     found, agent = check_agent(settings, "--agent" if "agent" in overrides else "OPUSBRIDGE_AGENT")
-    yield found
+    for one in found:
+        yield one
     for one in check_doors(settings, host, port, agent):
         yield one
     yield check_disk(settings)

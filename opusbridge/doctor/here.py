@@ -57,25 +57,37 @@ def _asked_by_http(settings: Settings) -> list[str]:
 
 def check_agent(
     settings: Settings, named_by: str = "OPUSBRIDGE_AGENT"
-) -> tuple[Finding, Agent | None]:
+) -> tuple[list[Finding], Agent | None]:
     """The agent itself as well, for what comes after; ``named_by``: what the user gave."""
     try:
         agent = Agent.load(settings.agent) if settings.agent else RECEPTIONIST
         agent.applied_to(settings)
     except ConfigurationError as error:
-        return failed("agent", str(error), f"correct the file that {named_by} names"), None
-    if mute := [tool.name for tool in agent.tools if not tool.description]:
-        what = f"{agent.name}: the model is not told what these tools are for: {', '.join(mute)}"
-        return warning("agent", what, "give each function a docstring"), agent
-    if settings.twilio_account_sid is not None and (names := undiallable(agent)):
-        what = f"{agent.name}: Twilio cannot dial these destinations: {', '.join(names)}"
-        return warning("agent", what, "name them as +DIGITS (E.164) or sip:…"), agent
-    if keys := untransferable(agent, settings):
-        what = f"{agent.name}: Twilio transfers nobody without an account: {', '.join(keys)}"
-        cure = "set OPUSBRIDGE_TWILIO_ACCOUNT_SID and OPUSBRIDGE_TWILIO_AUTH_TOKEN"
-        return warning("agent", what, cure), agent
+        return [failed("agent", str(error), f"correct the file that {named_by} names")], None
+    looked_at = (
+        (
+            [tool.name for tool in agent.tools if not tool.description],
+            "the model is not told what these tools are for",
+            "give each function a docstring",
+        ),
+        (
+            undiallable(agent, settings),
+            "Twilio cannot dial these destinations",
+            "name them as +DIGITS (E.164) or sip:…",
+        ),
+        (
+            untransferable(agent, settings),
+            "Twilio transfers nobody without an account",
+            "set OPUSBRIDGE_TWILIO_ACCOUNT_SID and OPUSBRIDGE_TWILIO_AUTH_TOKEN",
+        ),
+    )
+    found = [
+        warning("agent", f"{agent.name}: {what}: {', '.join(names)}", cure)
+        for names, what, cure in looked_at
+        if names
+    ]
     tools = len(agent.tools)
-    return fine("agent", f"{agent.name}, {tools} tool{'' if tools == 1 else 's'}"), agent
+    return found or [fine("agent", f"{agent.name}, {tools} tool{'' if tools == 1 else 's'}")], agent
 
 
 def check_doors(

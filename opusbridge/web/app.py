@@ -189,7 +189,7 @@ def _warn(settings: Settings, access: Access, agent: Agent, *, voice_closed: boo
     for tool in agent.tools:
         if not tool.description:  # its name may say enough, but that is rarely meant
             _log.warning("the model is not told what a tool is for: no docstring", tool=tool.name)
-    for name in undiallable(agent) if settings.twilio_account_sid is not None else []:
+    for name in undiallable(agent, settings):
         _log.warning("Twilio cannot dial a destination", destination=name)
     for key in untransferable(agent, settings):
         _log.warning("no account is set: Twilio transfers nobody", about=key)

@@ -454,7 +454,7 @@ def test_a_tool_the_model_is_told_nothing_of_is_worth_a_warning(tmp_path: Path) 
         'agent = Agent(name="shop", instructions="Sell.", tools=[look_up])\n'
     )
     (tmp_path / "shop.py").write_text(source)
-    found, agent = check_agent(Settings.load(agent=str(tmp_path / "shop.py")))
+    (found,), agent = check_agent(Settings.load(agent=str(tmp_path / "shop.py")))
 
     assert found.state is State.WARNING
     assert found.what == "shop: the model is not told what these tools are for: look_up"
@@ -469,11 +469,11 @@ destinations = { billing = "tel:+1-555-010-0300", branch = "tel:112" }
 """
     (tmp_path / "shop.toml").write_text(keys)
     with_twilio = {"twilio_account_sid": "AC1", "agent": str(tmp_path / "shop.toml")}
-    found, _ = check_agent(Settings.load(**with_twilio))
+    (found,), _ = check_agent(Settings.load(**with_twilio))
 
     assert found.state is State.WARNING
     assert found.what == "shop: Twilio cannot dial these destinations: branch"
-    found, _ = check_agent(Settings.load(agent=with_twilio["agent"]))
+    (found,), _ = check_agent(Settings.load(agent=with_twilio["agent"]))
     assert found.state is State.FINE
 
 
@@ -490,13 +490,30 @@ keys = { 0 = "transfer:branch", 9 = "hang_up" }
 """
     (tmp_path / "shop.toml").write_text(keys)
     agent = {"agent": str(tmp_path / "shop.toml")}
-    found, _ = check_agent(Settings.load(**agent, **taken))
+    (found,), _ = check_agent(Settings.load(**agent, **taken))
 
     assert found.state is State.WARNING
     assert found.what == "shop: Twilio transfers nobody without an account: give_up, keys.0"
     account = {"twilio_account_sid": "AC1", "twilio_auth_token": TOKEN}
-    assert check_agent(Settings.load(**agent, **account))[0].state is State.FINE
-    assert check_agent(Settings.load(**agent))[0].state is State.FINE  # nobody comes by Twilio
+    assert check_agent(Settings.load(**agent, **account))[0][0].state is State.FINE
+    assert check_agent(Settings.load(**agent))[0][0].state is State.FINE  # nobody comes by Twilio
+
+
+def test_each_of_an_agents_mistakes_is_named(tmp_path: Path) -> None:
+    source = (
+        "from opusbridge import Agent, tool\n\n"
+        "@tool\ndef look_up(order: str) -> str:\n    return order\n\n"
+        'agent = Agent(name="shop", instructions="Sell.", tools=[look_up],\n'
+        '              destinations={"branch": "tel:112"}, keys={"0": "transfer:branch"})\n'
+    )
+    (tmp_path / "shop.py").write_text(source)
+    shop = str(tmp_path / "shop.py")
+    found, _ = check_agent(
+        Settings.load(agent=shop, twilio_account_sid="AC1", allow_unauthenticated=True)
+    )
+
+    assert [one.what.rsplit(": ", 1)[1] for one in found] == ["look_up", "branch", "keys.0"]
+    assert {one.state for one in found} == {State.WARNING}
 
 
 def test_doors_that_nobody_can_use_are_named() -> None:
