@@ -63,12 +63,14 @@ def _show(console: Console, finding: Finding) -> None:
 
 def _explain(console: Console, word: str) -> None:
     found = explained(word)
-    if found is None:
+    if not found:
         raise ConfigurationError(
             "--explain: not known; it takes a code of Twilio's, such as 31920, or the reason of a "
             "refusal or an ending, such as bad-signature or model-refused-us"
         )
-    console.print(f"{escape(word)}: {escape(found.meaning)}")
-    console.print(f"→ {escape(found.cure)}")
-    if found.source:
-        console.print(found.source)
+    for what, one in found.items():
+        shown = word if len(found) == 1 else f"{word}, {what}"
+        console.print(f"{escape(shown)}: {escape(one.meaning)}")
+        console.print(f"→ {escape(one.cure)}")
+        if one.source:
+            console.print(one.source)

@@ -223,7 +223,7 @@ REFUSALS = {
             ("unknown-agent", "there is no such agent"),
             ("no-from", "no number to call from"),
             ("not-set-up", "the provider's settings are missing, or its calls are closed"),
-            ("key-used-for-another-call", "its Idempotency-Key was used for another"),
+            ("key-used-for-another-call", "its idempotency_key was used for another"),
             ("too-many-calls-today", "OPUSBRIDGE_OUTBOUND_PER_DAY"),
             ("too-many-calls-to-this-number", "OPUSBRIDGE_OUTBOUND_PER_NUMBER"),
             ("cannot-be-written-down", "the disk is full or not ours, and no call goes unwritten"),
@@ -335,7 +335,7 @@ ORDINARY = {
         "nothing, if seldom; often: a proxy between that ends long connections, or the network",
     ),
     "machine-detected": Explanation(
-        "AudioCodes met an answering machine", "nothing: whoever was called was not there"
+        "an answering machine answered", "nothing: whoever was called was not there"
     ),
     "not-answered": Explanation(
         "whoever was called did not answer, was busy or declined", "nothing: call again later"
@@ -343,8 +343,14 @@ ORDINARY = {
 }
 
 
-def explained(word: str) -> Explanation | None:
-    """What a code, a refusal or an ending means, however it was copied."""
+def explained(word: str) -> dict[str, Explanation]:
+    """What a code, a refusal and an ending mean, however the word was copied, by what it then is;
+    empty: it is none of them."""
     word = word.strip().strip("`'\"").lower()
-    # An ending that is a refusal's name as well says what either may mean.
-    return TWILIO.get(word) or ENDINGS.get(word) or ORDINARY.get(word) or REFUSALS.get(word)
+    found = {"a code of Twilio's": TWILIO.get(word)}
+    found["an ending"] = ENDINGS.get(word) or ORDINARY.get(word)
+    for slug, refusal in REFUSALS.items():
+        endpoint, _, reason = slug.rpartition(":")
+        if word in (slug, reason):
+            found[f"a refusal at {endpoint}" if endpoint else "a refusal"] = refusal
+    return {what: one for what, one in found.items() if one is not None}

@@ -103,6 +103,9 @@ def test_the_doctor_explains_a_code() -> None:
     assert known.out.startswith("31931: more than ten minutes")
     assert "https://www.twilio.com/docs/api/errors/31931" in known.out
     assert (unknown.status, "--explain" in unknown.complaint) == (2, True)
+    both = run("doctor", "--explain", "no-start").out
+    assert "no-start, an ending: AudioCodes opened" in both
+    assert "no-start, a refusal: a socket opened" in both
 
 
 # --- serve ------------------------------------------------------------------------------

@@ -695,7 +695,17 @@ def test_every_refusal_and_every_bad_ending_that_is_counted_is_explained() -> No
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_every_ending_is_explained(reason: str) -> None:
-    assert explained(reason) is (ENDINGS.get(reason) or ORDINARY[reason])
+    assert explained(reason)["an ending"] is (ENDINGS.get(reason) or ORDINARY[reason])
+
+
+def test_a_word_that_means_several_things_is_explained_as_each() -> None:
+    assert explained("no-start") == {
+        "an ending": ENDINGS["no-start"],
+        "a refusal": REFUSALS["no-start"],
+    }
+    stream = {"a refusal at twilio-media": REFUSALS["twilio-media:bad-token"]}
+    assert explained("bad-token") == {"a refusal": REFUSALS["bad-token"], **stream}
+    assert explained("twilio-media:bad-token") == stream
 
 
 def test_a_token_means_another_thing_at_another_door() -> None:
@@ -710,6 +720,6 @@ def test_a_token_means_another_thing_at_another_door() -> None:
 
 
 def test_a_word_is_understood_however_it_was_copied() -> None:
-    assert explained(" `31951` ") is TWILIO["31951"]
-    assert explained("Bad-Signature") is REFUSALS["bad-signature"]
-    assert explained("nothing of ours") is None
+    assert list(explained(" `31951` ").values()) == [TWILIO["31951"]]
+    assert list(explained("Bad-Signature").values()) == [REFUSALS["bad-signature"]]
+    assert explained("nothing of ours") == {}
