@@ -16,7 +16,7 @@ from opusbridge.doctor.findings import Finding, failed, fine, skipped, warning
 from opusbridge.errors import ConfigurationError
 from opusbridge.outgoing import http_client
 from opusbridge.receptionist import RECEPTIONIST
-from opusbridge.web.access import Access
+from opusbridge.web.access import NO_TURNS, Access
 from opusbridge.web.capacity import call_limit
 
 #: About as much as a hundred calls of ten minutes with recordings need.
@@ -94,21 +94,14 @@ def check_doors(
     settings: Settings, host: str, port: int, agent: Agent | None = None
 ) -> list[Finding]:
     """Which endpoints would turn everybody away, with this agent, and which let everybody in."""
-    access = Access(settings, host, port, Metrics(CollectorRegistry()))
+    applied = settings if agent is None else agent.applied_to(settings)
+    access = Access(applied, host, port, Metrics(CollectorRegistry()))
+    twilio = settings.twilio_auth_token is not None or settings.allow_unauthenticated
     found = [
-        warning("doors", f"{path} is closed: nobody can use it", f"set {_SECRETS[path]}")
-        for path in access.closed_endpoints()
-        if path in _SECRETS
+        _closed(path, why)
+        for path, why in access.closed_endpoints().items()
+        if path in _SECRETS and (twilio or why != NO_TURNS)
     ]
-    turns = settings if agent is None else agent.applied_to(settings)
-    if turns.turn_detection == "none" and settings.twilio_auth_token is not None:
-        found.append(
-            warning(
-                "doors",
-                "/twilio/voice is closed: only AudioCodes tells by itself when a turn is over",
-                "let OPUSBRIDGE_TURN_DETECTION, or the agent's turn_detection, be server_vad",
-            )
-        )
     if access.trusts_this_machine:
         found.append(
             warning(
@@ -131,6 +124,16 @@ def check_doors(
             fine("doors", "open to this machine only" if local else "each one asks for its secret")
         )
     return found
+
+
+def _closed(path: str, why: str) -> Finding:
+    if why == NO_TURNS:
+        return warning(
+            "doors",
+            f"{path} is closed: only AudioCodes tells by itself when a turn is over",
+            "let OPUSBRIDGE_TURN_DETECTION, or the agent's turn_detection, be server_vad",
+        )
+    return warning("doors", f"{path} is closed: nobody can use it", f"set {_SECRETS[path]}")
 
 
 def check_disk(settings: Settings) -> Finding:

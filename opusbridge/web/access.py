@@ -40,6 +40,7 @@ _PASSED_ON_PREFIX = "x-forwarded-"
 #: Why an endpoint is closed.
 NO_SECRET = "its secret is not set"
 NO_ADDRESS = "OPUSBRIDGE_PUBLIC_URL is not set"
+NO_TURNS = "turn detection is none"
 #: Why one may be opened by others than the machine itself.
 NO_ADMIN_TOKEN = "neither OPUSBRIDGE_ADMIN_TOKEN nor OPUSBRIDGE_PUBLIC_URL is set"
 
@@ -60,7 +61,8 @@ DRAINING = Refusal(503, "draining")
 
 
 class Access:
-    """The rules for one server on ``host`` and ``port``."""
+    """The rules for one server on ``host`` and ``port``, with the settings as its agent has them
+    (:meth:`~opusbridge.agent.Agent.applied_to`)."""
 
     def __init__(self, settings: Settings, host: str, port: int, metrics: Metrics) -> None:
         self._settings = settings
@@ -93,9 +95,17 @@ class Access:
         if not self._twilio_may_be_open:
             secret = self._settings.twilio_auth_token is not None or self._unauthenticated
             closed |= dict.fromkeys((VOICE, MEDIA, AFTER), NO_ADDRESS if secret else NO_SECRET)
+        if self.without_turns:
+            closed |= dict.fromkeys((VOICE, AFTER), NO_TURNS)
         if self._settings.admin_token is None and not self._local:
             closed |= dict.fromkeys(("/api", "/metrics"), NO_SECRET)
         return closed
+
+    @property
+    def without_turns(self) -> bool:
+        """Nobody detects turns, and only AudioCodes says by itself when one is over: a caller at
+        Twilio would wait for ever."""
+        return self._settings.turn_detection == "none"
 
     @property
     def only_pretend_twilio(self) -> bool:
@@ -125,6 +135,12 @@ class Access:
         if token is not None:
             return _refuse_bearer(asking, token)
         return None if self._open_without_secret(asking) else CLOSED
+
+    def refuse_call(
+        self, asking: HTTPConnection, parameters: Sequence[tuple[str, str]]
+    ) -> Refusal | None:
+        """Of a caller at Twilio, by the webhook that asks what to do with him."""
+        return CLOSED if self.without_turns else self.refuse_webhook(asking, parameters)
 
     def refuse_webhook(
         self, asking: HTTPConnection, parameters: Sequence[tuple[str, str]]

@@ -85,13 +85,11 @@ def assemble(
     """
     stored_speech(settings.language, settings.speech_dir)  # refused now, not in a call
     dial = dial or dialler(settings)
-    access = Access(settings, host, port, metrics)
+    access = Access(agent.applied_to(settings), host, port, metrics)
     announcements = Announcements(calls, dial, StreamTokens(clock, token_seconds))
-    closed = agent.applied_to(settings).turn_detection == "none"
+    closed = access.without_turns
     outbound = _outbound(settings, calls, dials(access), rest, twilio_closed=closed)
-    telephony = Telephony(
-        access, calls, announcements, dial, metrics, outbound, voice_closed=closed
-    )
+    telephony = Telephony(access, calls, announcements, dial, metrics, outbound)
 
     lag = LoopLag()
     metrics.loop_lag.set_function(lambda: lag.worst_seconds)
@@ -99,7 +97,7 @@ def assemble(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        _warn(settings, access, agent, voice_closed=closed)
+        _warn(settings, access, agent)
         try:
             async with beside(), outbound.running(), _taking(calls, announcements), lag.watched():
                 yield
@@ -179,13 +177,11 @@ def _outbound(
     return Outbound(calls, Journal(settings.data_dir / "outbound.jsonl"), ways, caps, hang_ups)
 
 
-def _warn(settings: Settings, access: Access, agent: Agent, *, voice_closed: bool) -> None:
+def _warn(settings: Settings, access: Access, agent: Agent) -> None:
     for endpoint, reason in access.closed_endpoints().items():
         _log.warning("endpoint closed", endpoint=endpoint, reason=reason)
     if access.trusts_this_machine:
         _log.warning("a proxy may let anybody into /api and /metrics", reason=NO_ADMIN_TOKEN)
-    if voice_closed:
-        _log.warning("endpoint closed", endpoint=VOICE, reason="turn detection is none")
     for tool in agent.tools:
         if not tool.description:  # its name may say enough, but that is rarely meant
             _log.warning("the model is not told what a tool is for: no docstring", tool=tool.name)

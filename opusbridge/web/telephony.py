@@ -27,7 +27,6 @@ from opusbridge.protocols.twilio.dial import ANSWERED
 from opusbridge.web.access import (
     AFTER,
     AUDIOCODES,
-    CLOSED,
     DRAINING,
     FULL,
     MEDIA,
@@ -86,7 +85,7 @@ class _Start:
 
 
 class Telephony:
-    """The endpoints of both providers. ``voice_closed``: Twilio's webhook always answers 403."""
+    """The endpoints of both providers."""
 
     def __init__(
         self,
@@ -96,8 +95,6 @@ class Telephony:
         dial: ConnectModel,
         metrics: Metrics,
         outbound: Outbound,
-        *,
-        voice_closed: bool,
     ) -> None:
         self._access = access
         self._calls = calls
@@ -105,7 +102,6 @@ class Telephony:
         self._dial = dial
         self._metrics = metrics
         self._outbound = outbound
-        self._voice_closed = voice_closed
         self._waiting_sockets = 0
         self._conversations: dict[str, AudioCodesBridge] = {}
         """AudioCodes' live calls, by its own ids of them."""
@@ -142,7 +138,7 @@ class Telephony:
         if isinstance(fields, Refusal):
             return self._access.answer(endpoint, fields)
         form = dict(fields)
-        refusal = CLOSED if self._voice_closed else self._access.refuse_webhook(request, fields)
+        refusal = self._access.refuse_call(request, fields)
         refusal = refusal or self._access.refuse_account(form.get("AccountSid", ""))
         call_sid = form.get("CallSid", "")
         if refusal is None and not 0 < len(call_sid) <= MAX_SID_LENGTH:

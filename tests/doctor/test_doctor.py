@@ -537,6 +537,9 @@ def test_a_webhook_that_is_closed_for_want_of_turn_detection_is_found(named_by: 
 
     assert (found.state, found.what.split()[0]) == (State.WARNING, "/twilio/voice")
     assert "OPUSBRIDGE_TURN_DETECTION" in found.cure
+    wide_open = Settings.load(**without, allow_unauthenticated=True)
+    closed, _ = check_doors(wide_open, "127.0.0.1", 8000, agent)
+    assert closed.what == found.what
     (fine,) = check_doors(Settings.load(**without), "127.0.0.1", 8000, agent)
     assert fine.state is State.FINE  # nobody means to use Twilio
 

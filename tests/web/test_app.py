@@ -46,6 +46,19 @@ async def test_a_tool_of_which_the_model_is_told_nothing_is_in_the_log_once_it_s
     assert (line["log_level"], line["tool"]) == ("warning", "drop")
 
 
+@pytest.mark.parametrize("secrets", [{}, {"twilio_auth_token": "t", "public_url": PUBLIC}])
+async def test_each_closed_endpoint_is_in_the_log_once(secrets: dict[str, Any]) -> None:
+    quiet = Agent(name="quiet", instructions="Be brief.", turn_detection="none")
+    app: Starlette = create_app(Settings.load(**secrets), quiet, host="0.0.0.0")
+    with capture_logs() as lines:
+        async with app.router.lifespan_context(app):
+            pass
+
+    closed = [(one["endpoint"], one["reason"]) for one in lines if "endpoint" in one]
+    assert len({endpoint for endpoint, _ in closed}) == len(closed)
+    assert ("/twilio/voice", "turn detection is none") in closed
+
+
 async def test_a_transfer_that_nobody_could_make_is_in_the_log_once_it_serves() -> None:
     there = {"branch": "+15550100300"}
     agent = Agent(name="a", instructions="b", give_up="transfer:branch", destinations=there)
