@@ -1,7 +1,7 @@
 """Calls announced by a webhook: a token to prove it, a place, and the model being dialled.
 
 Dialling when the webhook comes, not when the stream does, saves the caller a second or two
-of silence. If the stream never comes, the session is closed again.
+of silence. If the stream never comes, or the call is over before, the session is closed again.
 """
 
 import asyncio
@@ -64,7 +64,9 @@ async def _let_go(first: asyncio.Task[Socket]) -> None:
 class _Announcement:
     place: Place
     until: float
-    claimed: Flag = field(default_factory=Flag)
+    decided: Flag = field(default_factory=Flag)
+    """It was claimed or withdrawn."""
+    claimed: bool = False
     keeper: asyncio.Task[None] = field(init=False)
     model: DialledAhead = field(init=False)
 
@@ -123,6 +125,12 @@ class Announcements:
             return None
         return self._tokens.issue(call_sid)
 
+    def withdraw(self, call_sid: str) -> None:
+        """The call is over: its stream is not waited for. One that has come tells its own end."""
+        announcement = self._waiting.pop(call_sid, None)
+        if announcement is not None:
+            announcement.decided.set()
+
     def living(self, call_sid: str) -> TwilioBridge | None:
         """The call whose stream was claimed, wherever its caller is now."""
         claimed = self._streams(call_sid)
@@ -153,7 +161,8 @@ class Announcements:
         if call_sid not in self._waiting and not self._begin(call_sid, until=0.0):
             return "full"
         announcement = self._waiting.pop(call_sid)
-        announcement.claimed.set()
+        announcement.claimed = True
+        announcement.decided.set()
         self._returning.discard(call_sid)
         claimed = self._streaming[call_sid] = Claimed(announcement.model, announcement.place)
         return claimed
@@ -195,19 +204,20 @@ class Announcements:
             log.error("an announced call broke", raised=places(error))
 
     async def _wait_for(self, call_sid: str, announcement: _Announcement) -> None:
-        """Until it is claimed, or its time (which a repeated webhook prolongs) is over."""
+        """Until it is decided, or its time (which a repeated webhook prolongs) is over."""
         try:
-            while not announcement.claimed.is_set():
+            while not announcement.decided.is_set():
                 try:
                     async with asyncio.timeout_at(announcement.until):
-                        await announcement.claimed.wait()
+                        await announcement.decided.wait()
                 except TimeoutError:
                     if announcement.until <= asyncio.get_running_loop().time():
                         break
         finally:
-            if not announcement.claimed.is_set():
+            if not announcement.claimed:
                 log.info("no stream came", provider_call_id=call_sid)
-                self._waiting.pop(call_sid, None)
+                if self._waiting.get(call_sid) is announcement:  # and no later one
+                    del self._waiting[call_sid]
                 announcement.place.release()
                 await announcement.model.release()
 

@@ -36,7 +36,7 @@ from opusbridge.web.calls import Calls, ConnectModel
 from opusbridge.web.journal import Journal
 from opusbridge.web.live import Live
 from opusbridge.web.load import LoopLag
-from opusbridge.web.outbound import Caps, Dial, Outbound
+from opusbridge.web.outbound import Caps, Dial, HangUp, Outbound
 from opusbridge.web.placing import Placing
 from opusbridge.web.telephony import Telephony
 from opusbridge.web.tokens import TOKEN_SECONDS, StreamTokens
@@ -88,7 +88,7 @@ def assemble(
     access = Access(agent.applied_to(settings), host, port, metrics)
     announcements = Announcements(calls, dial, StreamTokens(clock, token_seconds))
     closed = access.without_turns
-    outbound = _outbound(settings, calls, dials(access), rest, twilio_closed=closed)
+    outbound = _outbound(settings, calls, announcements, dials(access), rest, twilio_closed=closed)
     telephony = Telephony(access, calls, announcements, dial, metrics, outbound)
 
     lag = LoopLag()
@@ -166,6 +166,7 @@ def _add_placing(app: FastAPI, placing: Placing) -> None:
 def _outbound(
     settings: Settings,
     calls: Calls,
+    announcements: Announcements,
     dials: Mapping[str, Dial],
     rest: TwilioRest | None,
     *,
@@ -173,8 +174,19 @@ def _outbound(
 ) -> Outbound:
     ways = {side: dial for side, dial in dials.items() if side != "twilio" or not twilio_closed}
     caps = Caps(settings.outbound_per_day, settings.outbound_per_number)
-    hang_ups = {} if rest is None else {"twilio": rest.hang_up}
+    hang_ups = _hang_ups(rest, announcements)
     return Outbound(calls, Journal(settings.data_dir / "outbound.jsonl"), ways, caps, hang_ups)
+
+
+def _hang_ups(rest: TwilioRest | None, announcements: Announcements) -> dict[str, HangUp]:
+    if rest is None:
+        return {}
+
+    async def hang_up(call_sid: str) -> None:
+        await rest.hang_up(call_sid)
+        announcements.withdraw(call_sid)  # it may just have been answered
+
+    return {"twilio": hang_up}
 
 
 def _warn(settings: Settings, access: Access, agent: Agent) -> None:

@@ -11,6 +11,7 @@ from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.config import Settings
 from opusbridge.errors import ending
 from opusbridge.logs import Log
+from opusbridge.protocols.twilio.dial import ENDED
 from opusbridge.web.access import MACHINE, STATUS, Access, Refusal
 from opusbridge.web.announced import Announcements
 from opusbridge.web.bodies import read_form, read_model
@@ -93,6 +94,8 @@ class Placing:
         if isinstance(form, Response):
             return form
         call_id, status = _call_of(request), form.get("CallStatus", "")
+        if status in ENDED:
+            self._announcements.withdraw(form.get("CallSid", ""))
         reason = NOT_ANSWERED.get(status)
         if status == "completed" and self._calls.describe(call_id) is None:
             reason = "no-start"  # somebody answered, and it was over before its stream came
@@ -126,6 +129,8 @@ class Placing:
                 await self._rest.hang_up(call_sid)
             except TwilioRestError as error:
                 log.warning("hang-up by REST failed", **error.facts)
+                return
+        self._announcements.withdraw(call_sid)
 
     async def _said(self, request: Request, endpoint: str) -> dict[str, str] | Response:
         fields = await read_form(request)

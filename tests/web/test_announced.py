@@ -6,7 +6,7 @@ from typing import NoReturn
 import pytest
 
 from opusbridge.errors import PeerGone
-from opusbridge.web.announced import Announcements, DialledAhead
+from opusbridge.web.announced import Announcements, Claimed, DialledAhead
 from opusbridge.web.calls import Calls
 from opusbridge.web.tokens import StreamTokens
 
@@ -106,3 +106,37 @@ async def test_an_announcement_nobody_can_keep_takes_no_place_and_dials_nobody()
     await asyncio.sleep(0)
     assert calls.welcome
     assert dialled == []
+
+
+async def test_a_call_that_is_over_before_its_stream_leaves_its_place_and_its_session() -> None:
+    calls, dialled = a_house(), list[Session]()
+    room = announcements(calls, dialled)
+    async with asyncio.timeout(5.0), room.running():
+        assert room.announce("CA1") is not None
+        room.withdraw("CA1")
+        assert await calls.drain(5.0)
+        calls.draining = False
+        await asyncio.sleep(0)
+
+        assert room.announce("CA1") is not None, "announced again, it is awaited again"
+        await asyncio.sleep(0)
+        assert not calls.welcome
+        room.withdraw("CA2")
+        await asyncio.sleep(0)
+        assert not calls.welcome, "it was another that is over"
+
+
+async def test_a_call_whose_stream_has_come_keeps_its_session_whatever_is_withdrawn() -> None:
+    calls, dialled = a_house(), list[Session]()
+    room = announcements(calls, dialled)
+    async with asyncio.timeout(5.0), room.running():
+        token = room.announce("CA1")
+        assert token is not None
+        claimed = room.claim("CA1", token)
+        room.withdraw("CA1")
+        assert isinstance(claimed, Claimed)
+        session = await claimed.model.connect()
+
+        assert not calls.welcome
+        assert session is dialled[0]
+        assert not dialled[0].closed

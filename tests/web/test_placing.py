@@ -968,6 +968,30 @@ async def test_an_answered_call_that_never_came_is_over_when_twilio_says_so(
     assert (found["state"], found["ending"]["reason"]) == ("ended", "no-start")
 
 
+@pytest.mark.parametrize("how", ["completed", "failed", "hangup", "machine"])
+async def test_its_place_and_its_model_are_not_kept_for_a_stream_that_cannot_come(
+    tmp_path: Path, how: str
+) -> None:
+    async with (
+        a_rest(200) as (rest, _),
+        a_house(tmp_path, {"twilio": Provider(CALL)}, rest=rest, max_calls=1) as server,
+    ):
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await signed(server, f"/twilio/voice?call={call_id}")
+        waiting = server.calls.welcome
+        if how == "hangup":
+            await act(server, call_id, "hangup")
+        elif how == "machine":
+            await signed(server, f"/twilio/machine?call={call_id}", AnsweredBy="fax")
+        else:
+            await signed(server, f"/twilio/status?call={call_id}", CallStatus=how)
+        async with asyncio.timeout(2.0):
+            await server.dialled[0].closed.wait()
+        welcome = server.calls.welcome
+
+    assert (waiting, welcome) == (False, True)
+
+
 async def test_one_that_is_live_ends_as_it_says_itself(tmp_path: Path) -> None:
     async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
         call_id = (await place(server, **WISH)).json()["call_id"]
