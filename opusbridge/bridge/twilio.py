@@ -99,6 +99,12 @@ class TwilioRealtimeBridge(RealtimeBridge):
 
     # --- After a transfer ---------------------------------------------------------------
 
+    @property
+    def with_us(self) -> bool:
+        """Whether the caller is on our stream, and nobody has been told that he is to leave it."""
+        departure = self._call.departure if self._call is not None and not self.ended else None
+        return departure is not None and not departure.away and departure.parting is None
+
     def dial_ended(self, fields: Mapping[str, str]) -> bool:
         """Twilio asks how to go on after a transfer, and says in ``fields`` what came of it.
 

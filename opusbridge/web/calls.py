@@ -62,6 +62,9 @@ AudioCodesBridgeFactory = Callable[[Socket, ConnectModel, str | None], AudioCode
 class TwilioBridge(Bridge, Protocol):
     """A transfer takes a call off its stream, and may bring it back on another."""
 
+    @property
+    def with_us(self) -> bool: ...
+
     def dial_ended(self, fields: Mapping[str, str]) -> bool: ...
 
     def call_over(self) -> None: ...

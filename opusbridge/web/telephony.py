@@ -121,12 +121,16 @@ class Telephony:
         form = await self._form(AFTER, request)
         if isinstance(form, Response):
             return form
-        call_sid = form["CallSid"]
+        call_sid, answered = form["CallSid"], form.get("DialCallStatus") in ANSWERED
         bridge = self._announcements.living(call_sid)
         if bridge is not None and bridge.dial_ended(form):
             token = self._announcements.announce_return(call_sid)
             document = twiml.connect_stream(self._access.stream_url, {"token": token})
-        elif bridge is not None or form.get("DialCallStatus") in ANSWERED:
+        elif bridge is not None and bridge.with_us and not answered:  # it has asked before
+            again = self._announcements.announce(call_sid)
+            assert again is not None, "a call that streams is always welcome"
+            document = twiml.connect_stream(self._access.stream_url, {"token": again})
+        elif bridge is not None or answered:
             document = twiml.hang_up()
         else:  # his call is over, with this process or another, and he is still there
             document = twiml.say_and_hang_up(NOT_PUT_THROUGH)

@@ -171,6 +171,29 @@ def test_a_refused_caller_is_told_so_by_the_same_agent_on_his_next_stream(tmp_pa
 
 
 @pytest.mark.slow
+def test_he_is_with_us_until_he_leaves_and_when_he_is_back() -> None:
+    story, seen = Story(), []
+
+    async def during(stage: Stage) -> None:
+        story.rest.stage = stage
+        await stage.until(lambda: stage.bridge.describe()["state"] == "answered")
+        seen.append(story.bridge.with_us)
+        await story.leaves(stage)
+        seen.append(story.bridge.with_us)
+        assert story.bridge.dial_ended(BUSY)
+        returning = asyncio.create_task(story.returns(stage))
+        await stage.until(lambda: stage.bridge.describe()["state"] == "answered")
+        seen.append(story.bridge.with_us)
+        assert not story.bridge.dial_ended(BUSY), "it was told so before"
+        seen.append(story.bridge.with_us)
+        await returning
+        seen.append(story.bridge.with_us)
+
+    assert story.told(during) == ending("caller-hung-up")
+    assert seen == [True, False, True, True, False]
+
+
+@pytest.mark.slow
 def test_a_transfer_that_was_answered_ends_the_call_when_twilio_says_so() -> None:
     story = Story()
 

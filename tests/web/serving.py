@@ -66,6 +66,8 @@ class PretendBridge:
         self.done: list[tuple[str, ...]] = []
         self.models: list[Socket] = []
         self.resumed: list[Socket] = []
+        self.with_us = False
+        """As if it had been transferred, until it comes back."""
         self.reason = ""
         self.all_done = asyncio.Event()
         """Clear it for a call that has more to do after its end."""
@@ -135,13 +137,14 @@ class PretendBridge:
 
     def dial_ended(self, fields: Mapping[str, str]) -> bool:
         self.done.append(("dial_ended", fields["DialCallStatus"]))
-        return fields["DialCallStatus"] == "busy"
+        return fields["DialCallStatus"] == "busy" and not self.with_us
 
     def call_over(self) -> None:
         self.done.append(("call_over",))
 
     async def resume(self, socket: Socket) -> None:
         self.resumed.append(socket)
+        self.with_us = True
         await self._tell()
         async with self._changed:
             await self._changed.wait_for(lambda: self.ended)

@@ -106,6 +106,22 @@ async def test_the_first_stream_that_continues_a_call_wins() -> None:
         assert len(bridge.resumed) == 1
 
 
+async def test_who_is_back_is_not_hung_up_where_twilio_asks_once_more() -> None:
+    async with house(**twilio()) as server:
+        bridge = await a_call(server)
+        first, stream = await post_after(server), await server.stream()
+        await stream.send(start(parameters(first)["token"]))
+        await bridge.has_resumed(1)
+        again = await post_after(server)
+        second = await server.stream()
+        await second.send(start(parameters(again)["token"]))
+
+        assert verbs(again) == ["Connect"]
+        assert await close_code(second) == 1008, "the first stream wins"
+        assert not bridge.ended
+        assert verbs(await post_after(server, "completed")) == ["Hangup"]
+
+
 async def test_a_token_is_good_for_its_own_call_only() -> None:
     async with house(**twilio()) as server:
         bridge = await a_call(server)
