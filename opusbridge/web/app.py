@@ -110,7 +110,7 @@ def assemble(
     app.state.sockets = which_sockets(settings)
     _add_telephony(app, telephony)
     _add_live(app, Live(access, calls, outbound, registry, lag))
-    _add_placing(app, Placing(settings, agent.name, access, calls, outbound, announcements, rest))
+    _add_placing(app, Placing(settings, agent.name, access, calls, outbound, announcements))
     return app
 
 

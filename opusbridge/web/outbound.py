@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 from uuid import uuid4
@@ -26,6 +25,7 @@ from opusbridge.web.access import DRAINING, FULL, Refusal
 from opusbridge.web.bookkeeper import Bookkeeper
 from opusbridge.web.calls import RECENT_CALLS, Calls
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
+from opusbridge.web.progress import MACHINE, OPERATOR, Progress, described
 
 log = Log("opusbridge.web")
 
@@ -69,17 +69,6 @@ class Caps:
     per_number: int
 
 
-@dataclass(slots=True)
-class _Progress:
-    placed_at: float
-    """By the clock that nobody sets."""
-    provider_call_id: str = ""
-    picked_up: bool = False
-    hanging_up: bool = False
-    """By our own wish, whatever the provider calls it."""
-    how: Ending | None = None
-
-
 class Outbound:
     """``dials`` are the providers that are set up, by telephony side, and ``hang_ups`` those of
     them who can be told that a call is not wanted any more."""
@@ -102,7 +91,7 @@ class Outbound:
         self._hang_ups = hang_ups
         self._wall_clock, self._clock, self._pause = wall_clock, clock, pause
         self._orders: dict[str, Order] = {}
-        self._progress: dict[str, _Progress] = {}
+        self._progress: dict[str, Progress] = {}
         self._unsettled: dict[str, str] = {}
         """The telephony sides of live calls that may be ours, and have not started."""
         self._came_as: dict[str, str] = {}
@@ -147,7 +136,7 @@ class Outbound:
         self._orders = orders
         self._progress = {
             # One of the future was placed when the clock was wrong.
-            call_id: _Progress(now - max(0.0, wall_now - order.at))
+            call_id: Progress(now - max(0.0, wall_now - order.at))
             for call_id, order in orders.items()
         }
         for call_id, reason in ended.items():
@@ -190,7 +179,7 @@ class Outbound:
             return refusal
         await self._books.ordered(order)
         self._orders[order.call_id] = order
-        self._progress[order.call_id] = _Progress(self._clock())
+        self._progress[order.call_id] = Progress(self._clock())
         assert self._tasks is not None, "the server is not running"
         asking = self._tasks.create_task(self._dial(order), name=order.call_id)
         self._asking.add(asking)
@@ -319,22 +308,34 @@ class Outbound:
         self._calls.also_known_as(order_id, call_id)
         log.info("a placed call came under another id", call_id=call_id, order_id=order_id)
 
-    async def hang_up(self, call_id: str) -> Refusal | None:
-        """End a call that is described as dialling; ``None``: that was done."""
+    async def hang_up(self, call_id: str, reason: str = OPERATOR) -> Refusal | None:
+        """End a call that is described as dialling; ``None``: that was done. If it was not, one on
+        which a machine answered ends when its stream comes."""
         progress = self._progress[call_id]
+        if progress.leaving != MACHINE:
+            progress.leaving = reason
+        refusal = await self._hung_up(call_id, progress.provider_call_id)
+        if refusal is not None and progress.leaving != MACHINE:
+            progress.leaving = ""
+        elif refusal is None and self._calls.describe(call_id) is None:
+            await self.ended(call_id, ending(reason))  # if it has come, it tells its own end
+        return refusal
+
+    async def _hung_up(self, call_id: str, provider_call_id: str) -> Refusal | None:
         hang_up = self._hang_ups.get(self._orders[call_id].telephony)
-        if hang_up is None or not progress.provider_call_id:
+        if hang_up is None or not provider_call_id:
             return NOT_YET_ANSWERED
-        progress.hanging_up = True
         try:
-            await hang_up(progress.provider_call_id)
+            await hang_up(provider_call_id)
         except TwilioRestError as error:
-            progress.hanging_up = False
             log.warning("hang-up by REST failed", call_id=call_id, **error.facts)
             return NOT_HUNG_UP
-        if self._calls.describe(call_id) is None:  # if it has come meanwhile, it tells its own end
-            await self.ended(call_id, ending("hung-up-by-operator"))
         return None
+
+    def left_to_machine(self, call_id: str) -> bool:
+        """Whether there is no one to talk to on a call that we placed."""
+        progress = self._progress.get(call_id)
+        return progress is not None and progress.leaving == MACHINE
 
     async def ended(self, call_id: str, how: Ending) -> None:
         """The first end counts. Returns when it is written down, or the disk takes too long."""
@@ -342,8 +343,8 @@ class Outbound:
         progress = self._progress.get(call_id)
         if progress is None or progress.how is not None:
             return
-        if progress.hanging_up and self._calls.describe(call_id) is None:
-            how = ending("hung-up-by-operator")
+        if progress.leaving and self._calls.describe(call_id) is None:
+            how = ending(progress.leaving)
         progress.how = how
         await self._books.ended(call_id, how.reason)
 
@@ -359,15 +360,7 @@ class Outbound:
         gone = self._clock() > progress.placed_at + DIALLING_SECONDS
         if found is None and how is None and gone:
             how = ending("unknown")
-        told = found or {
-            "call_id": call_id,
-            "telephony": order.telephony,
-            "provider_call_id": progress.provider_call_id,
-            "caller": order.from_,
-            "callee": order.to,
-            "started_at": datetime.fromtimestamp(order.at, UTC).isoformat(),
-            "state": "dialling" if how is None else "ended",
-        }
+        told = found or described(order, progress, how)
         if how is not None:
             told = {**told, "ending": shown_ending(how)}
         return {"ending": None, **told, "direction": "outbound"}

@@ -7,18 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.config import Settings
 from opusbridge.errors import ending
-from opusbridge.logs import Log
 from opusbridge.protocols.twilio.dial import ENDED
 from opusbridge.web.access import MACHINE, STATUS, Access, Refusal
 from opusbridge.web.announced import Announcements
 from opusbridge.web.bodies import read_form, read_model
 from opusbridge.web.calls import Calls
 from opusbridge.web.outbound import Outbound
-
-log = Log("opusbridge.web")
 
 #: Twilio's words for a call that was not answered, and ours.
 NOT_ANSWERED = {
@@ -59,10 +55,9 @@ class Placing:
         calls: Calls,
         outbound: Outbound,
         announcements: Announcements,
-        rest: TwilioRest | None,
     ) -> None:
         self._settings, self._agent_name, self._access = settings, agent_name, access
-        self._calls, self._outbound, self._rest = calls, outbound, rest
+        self._calls, self._outbound = calls, outbound
         self._announcements = announcements
 
     async def place(self, request: Request) -> Response:
@@ -113,24 +108,17 @@ class Placing:
         if isinstance(form, Response):
             return form
         if _MACHINES.fullmatch(form.get("AnsweredBy", "")):
-            call_sid = form.get("CallSid", "")
-            if self._outbound.expects(_call_of(request), "twilio", call_sid):
-                await self._leave(_call_of(request), call_sid)
+            call_id = _call_of(request)
+            if self._outbound.expects(call_id, "twilio", form.get("CallSid", "")):
+                await self._leave(call_id)
         return Response(status_code=204)
 
-    async def _leave(self, call_id: str, call_sid: str) -> None:
+    async def _leave(self, call_id: str) -> None:
         bridge = self._calls.live(call_id)
-        if bridge is not None:
+        if bridge is None:
+            await self._outbound.hang_up(call_id, "machine-detected")
+        else:
             bridge.say_goodbye("machine-detected", aloud=False)
-            return
-        await self._outbound.ended(call_id, ending("machine-detected"))
-        if self._rest is not None:
-            try:
-                await self._rest.hang_up(call_sid)
-            except TwilioRestError as error:
-                log.warning("hang-up by REST failed", **error.facts)
-                return
-        self._announcements.withdraw(call_sid)
 
     async def _said(self, request: Request, endpoint: str) -> dict[str, str] | Response:
         fields = await read_form(request)

@@ -112,8 +112,10 @@ class Telephony:
         form = await self._form(VOICE, request)
         if isinstance(form, Response):
             return form
-        call_sid = form["CallSid"]
-        self._outbound.expects(request.query_params.get("call", ""), "twilio", call_sid)
+        call_sid, placed = form["CallSid"], request.query_params.get("call", "")
+        expected = self._outbound.expects(placed, "twilio", call_sid)
+        if expected and self._outbound.left_to_machine(placed):
+            return Response(twiml.hang_up(), media_type="text/xml")
         return self._welcome(call_sid, form)
 
     async def after(self, request: Request) -> Response:
@@ -187,6 +189,9 @@ class Telephony:
             return await claimed.bridge.resume(seam)
         try:
             call_id = self._outbound.placed_as("twilio", opening.call_sid)
+            if call_id is not None and self._outbound.left_to_machine(call_id):
+                await seam.close()  # which ends the call: nothing follows the stream in our TwiML
+                return await self._outbound.ended(call_id, ending("machine-detected"))
             bridge = self._calls.twilio(seam, claimed.model.connect, call_id)
             seam.on_bad = bridge.rejected
             claimed.bridge = bridge

@@ -34,6 +34,7 @@ from tests.web.serving import (
     TOKEN,
     House,
     PretendBridge,
+    close_code,
     house,
     start,
     stream_signature,
@@ -1020,15 +1021,61 @@ async def test_a_machine_that_answers_is_left(tmp_path: Path) -> None:
 
 
 async def test_a_machine_that_answers_before_the_stream_is_left_too(tmp_path: Path) -> None:
-    async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
+    async with (
+        a_rest(200) as (rest, told),
+        a_house(tmp_path, {"twilio": Provider(CALL)}, rest=rest) as server,
+    ):
         call_id = (await place(server, **WISH)).json()["call_id"]
         await signed(server, f"/twilio/machine?call={call_id}", AnsweredBy="fax")
         found = await seen(server, call_id)
         big = await server.http.post("/twilio/status", content=b"x" * 70_000)
 
     assert found["ending"]["reason"] == "machine-detected"
+    assert told == [(CALL, {"Status": "completed"})]
     assert big.status_code == 413
     assert ACCOUNT not in str(found)
+
+
+async def test_a_machine_that_twilio_does_not_hang_up_on_is_left_when_its_stream_comes(
+    tmp_path: Path,
+) -> None:
+    async with (
+        a_rest(500) as (rest, _),
+        a_house(tmp_path, {"twilio": Provider(CALL)}, rest=rest) as server,
+    ):
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        answer = await signed(server, f"/twilio/voice?call={call_id}")
+        token = answer.text.split('name="token" value="')[1].split('"')[0]
+        await signed(server, f"/twilio/machine?call={call_id}", AnsweredBy="machine_start")
+        before = await seen(server, call_id)
+        again = await signed(server, f"/twilio/voice?call={call_id}")
+        stream = await server.stream()
+        await stream.send(start(token))
+        closed = await close_code(stream)
+        found = await until(server, call_id, "ended")
+
+    assert before["state"] == "dialling"
+    assert ("<Hangup" in again.text, "<Stream" in again.text) == (True, False)
+    assert closed == 1000
+    assert server.bridges.empty(), "nobody talks to it"
+    assert found["ending"]["reason"] == "machine-detected"
+
+
+async def test_one_that_was_left_to_a_machine_is_so_whatever_else_becomes_of_it(
+    tmp_path: Path,
+) -> None:
+    async with (
+        a_rest(500, 500) as (rest, _),
+        a_house(tmp_path, {"twilio": Provider(CALL)}, rest=rest) as server,
+    ):
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await signed(server, f"/twilio/machine?call={call_id}", AnsweredBy="machine_start")
+        hung_up = await act(server, call_id, "hangup")
+        await signed(server, f"/twilio/status?call={call_id}", CallStatus="completed")
+        found = await seen(server, call_id)
+
+    assert hung_up == (502, "not-hung-up")
+    assert found["ending"]["reason"] == "machine-detected"
 
 
 async def test_a_call_of_audiocodes_is_known_by_its_conversation(tmp_path: Path) -> None:
