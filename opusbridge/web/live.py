@@ -135,12 +135,13 @@ class Live:
         bridge, found = self._calls.live(call_id), self._outbound.describe(call_id)
         if found is None:
             return _error(404, "unknown-call")
-        if bridge is None and found["state"] != "dialling":
+        hang_up = isinstance(body, HangUpBody)
+        may_ring = hang_up and self._outbound.may_ring(call_id)
+        if bridge is None and found["state"] != "dialling" and not may_ring:
             return _error(409, "call-ended")
         if isinstance(body, str):
             return _error(422, "bad-body", detail=body)
         if bridge is None:
-            hang_up = isinstance(body, HangUpBody)
             refusal = await self._outbound.hang_up(call_id) if hang_up else NOT_YET_ANSWERED
             if refusal is not None:
                 return _error(refusal.status, refusal.reason)

@@ -25,7 +25,7 @@ from opusbridge.web.access import DRAINING, FULL, Refusal
 from opusbridge.web.bookkeeper import Bookkeeper
 from opusbridge.web.calls import RECENT_CALLS, Calls
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
-from opusbridge.web.progress import MACHINE, OPERATOR, Progress, described
+from opusbridge.web.progress import MACHINE, OPERATOR, Progress, Queues, described
 
 log = Log("opusbridge.web")
 
@@ -35,7 +35,8 @@ Dial = Callable[[Order], Awaitable[str | None]]
 #: Ends a call by the provider's id of it, also one that still rings.
 HangUp = Callable[[str], Awaitable[None]]
 
-#: Seconds after which a call nobody has heard of will not come any more: ringing takes a minute.
+#: Seconds after its turn to be dialled when a call nobody has heard of will not come any more:
+#: ringing takes a minute.
 DIALLING_SECONDS = 180.0
 
 #: Seconds for which the start waits until what was placed before is read: a disk that stands still
@@ -92,6 +93,7 @@ class Outbound:
         self._wall_clock, self._clock, self._pause = wall_clock, clock, pause
         self._orders: dict[str, Order] = {}
         self._progress: dict[str, Progress] = {}
+        self._queues = Queues()
         self._unsettled: dict[str, str] = {}
         """The telephony sides of live calls that may be ours, and have not started."""
         self._came_as: dict[str, str] = {}
@@ -136,7 +138,7 @@ class Outbound:
         self._orders = orders
         self._progress = {
             # One of the future was placed when the clock was wrong.
-            call_id: Progress(now - max(0.0, wall_now - order.at))
+            call_id: self._queues.placed(order.telephony, now - max(0.0, wall_now - order.at))
             for call_id, order in orders.items()
         }
         for call_id, reason in ended.items():
@@ -179,7 +181,7 @@ class Outbound:
             return refusal
         await self._books.ordered(order)
         self._orders[order.call_id] = order
-        self._progress[order.call_id] = Progress(self._clock())
+        self._progress[order.call_id] = self._queues.placed(order.telephony, self._clock())
         assert self._tasks is not None, "the server is not running"
         asking = self._tasks.create_task(self._dial(order), name=order.call_id)
         self._asking.add(asking)
@@ -215,7 +217,7 @@ class Outbound:
         return [
             call_id
             for call_id, progress in self._progress.items()
-            if progress.placed_at >= since
+            if progress.dialled_at >= since
             and telephony in (None, self._orders[call_id].telephony)
             and not progress.picked_up
             and progress.how is None
@@ -308,9 +310,17 @@ class Outbound:
         self._calls.also_known_as(order_id, call_id)
         log.info("a placed call came under another id", call_id=call_id, order_id=order_id)
 
+    def may_ring(self, call_id: str) -> bool:
+        """Whether one that nobody has heard of for long can still be called off."""
+        progress = self._progress.get(call_id)
+        if progress is None or progress.how is not None or self._calls.describe(call_id):
+            return False
+        named = bool(progress.provider_call_id)
+        return named and self._orders[call_id].telephony in self._hang_ups
+
     async def hang_up(self, call_id: str, reason: str = OPERATOR) -> Refusal | None:
-        """End a call that is described as dialling; ``None``: that was done. If it was not, one on
-        which a machine answered ends when its stream comes."""
+        """End a call that is described as dialling, or may ring; ``None``: that was done. If it was
+        not, one on which a machine answered ends when its stream comes."""
         progress = self._progress[call_id]
         if progress.leaving != MACHINE:
             progress.leaving = reason
@@ -357,7 +367,7 @@ class Outbound:
             return found
         progress = self._progress[call_id]
         how = progress.how
-        gone = self._clock() > progress.placed_at + DIALLING_SECONDS
+        gone = self._clock() > progress.dialled_at + DIALLING_SECONDS
         if found is None and how is None and gone:
             how = ending("unknown")
         told = found or described(order, progress, how)
@@ -372,7 +382,7 @@ class Outbound:
         found = [
             self.describe(call_id)
             for call_id, progress in self._progress.items()
-            if progress.placed_at >= since and progress.how is None
+            if progress.dialled_at >= since and progress.how is None
         ]
         return [told for told in found if told is not None and told["state"] == "dialling"]
 

@@ -12,16 +12,35 @@ from opusbridge.web.journal import Order
 OPERATOR = "hung-up-by-operator"
 MACHINE = "machine-detected"
 
+#: Seconds from one call to the next of a provider who takes orders at once, and dials them one
+#: after the other: Twilio's usual pace. An account may have a faster one.
+PACE_SECONDS = {"twilio": 1.0}
+
 
 @dataclass(slots=True)
 class Progress:
     placed_at: float
     """By the clock that nobody sets."""
+    dialled_at: float
+    """The same: the provider does so by then."""
     provider_call_id: str = ""
     picked_up: bool = False
     leaving: str = ""
     """Why it ends by our own wish, whatever the provider calls it."""
     how: Ending | None = None
+
+
+class Queues:
+    """When it is whose turn to be dialled, by telephony side."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, float] = {}
+
+    def placed(self, telephony: str, at: float) -> Progress:
+        """Behind all that were placed before."""
+        turn = max(at, self._next.get(telephony, at))
+        self._next[telephony] = turn + PACE_SECONDS.get(telephony, 0.0)
+        return Progress(at, turn)
 
 
 def described(order: Order, progress: Progress, how: Ending | None) -> dict[str, Any]:

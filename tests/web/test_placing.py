@@ -22,7 +22,7 @@ from opusbridge.errors import ending
 from opusbridge.privacy import Private
 from opusbridge.sim.switchboard import Switchboard
 from opusbridge.tools.workers import Disk
-from opusbridge.web import bookkeeper
+from opusbridge.web import bookkeeper, progress
 from opusbridge.web import outbound as room
 from opusbridge.web.calls import Calls
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
@@ -252,6 +252,28 @@ def an_outbound(journal: Journal, provider: Provider, **more: Any) -> Outbound:
 
     calls = Calls(no_bridge, no_bridge)
     return Outbound(calls, journal, {"twilio": provider.dial}, Caps(0, 0), {}, **more)
+
+
+async def test_an_order_that_waits_its_turn_is_dialling_until_it_has_rung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PACE_SECONDS", {"twilio": 100.0})
+    now = [50.0]
+    clocks = {"wall_clock": lambda: now[0], "clock": lambda: now[0]}
+    journal = Journal(tmp_path / "outbound.jsonl")
+    outbound = an_outbound(journal, Provider(CALL), **clocks)
+    async with outbound.running():
+        ids = [str(await outbound.place("twilio", TO, FROM)) for _ in range(3)]
+        now[0] += room.DIALLING_SECONDS + 150.0
+        told = [outbound.describe(call_id) for call_id in ids]
+        listed = outbound.dialling()
+    restarted = an_outbound(journal, Provider(CALL), **clocks)
+    async with restarted.running():
+        again = restarted.dialling()
+
+    assert [one["state"] for one in told if one] == ["ended", "ended", "dialling"]
+    assert [one["call_id"] for one in listed] == ids[2:]
+    assert [one["call_id"] for one in again] == ids[2:]
 
 
 async def test_a_clock_that_is_put_right_makes_no_order_older(tmp_path: Path) -> None:
@@ -779,6 +801,29 @@ async def test_a_call_that_still_rings_is_hung_up_at_twilios(tmp_path: Path) -> 
     by_operator = {"outcome": "completed", "reason": "hung-up-by-operator"}
     assert (found["state"], found["ending"]) == ("ended", by_operator)
     assert later["ending"] == by_operator
+
+
+async def test_one_that_nobody_has_heard_of_for_long_can_be_called_off_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = Provider(CALL)
+    async with (
+        a_rest(500, 200) as (rest, told),
+        a_house(tmp_path, {"twilio": provider}, rest=rest) as server,
+    ):
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        await provider.asked.wait()
+        monkeypatch.setattr(room, "DIALLING_SECONDS", -1.0)
+        unknown = await seen(server, call_id)
+        said = await act(server, call_id, "say", text="Hello?")
+        hung_up = [await act(server, call_id, "hangup") for _ in range(3)]
+        found = await seen(server, call_id)
+
+    assert unknown["ending"]["reason"] == "unknown"
+    assert said == (409, "call-ended")
+    assert hung_up == [(502, "not-hung-up"), (202, ""), (409, "call-ended")]
+    assert len(told) == 2
+    assert found["ending"]["reason"] == "hung-up-by-operator"
 
 
 async def test_it_is_hung_up_also_if_twilio_says_so_before_it_answers(tmp_path: Path) -> None:
