@@ -19,13 +19,13 @@ from uuid import uuid4
 from opusbridge.bridge.audiocodes_dial import DialOutError
 from opusbridge.bridge.summary import shown_ending
 from opusbridge.bridge.twilio_rest import TwilioRestError
-from opusbridge.errors import REASONS, Ending, ending
+from opusbridge.errors import Ending, ending
 from opusbridge.logs import Log, places
 from opusbridge.web.access import DRAINING, FULL, Refusal
 from opusbridge.web.bookkeeper import Bookkeeper
 from opusbridge.web.calls import RECENT_CALLS, Calls
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
-from opusbridge.web.progress import MACHINE, OPERATOR, Progress, Queues, described
+from opusbridge.web.progress import MACHINE, NOT_PLACED, OPERATOR, Progress, Queues, described
 
 log = Log("opusbridge.web")
 
@@ -142,7 +142,7 @@ class Outbound:
             for call_id, order in orders.items()
         }
         for call_id, reason in ended.items():
-            self._progress[call_id].how = ending(reason if reason in REASONS else "unknown")
+            self._progress[call_id].ended_as(reason)
         self._recalled = True
         return True
 
@@ -200,9 +200,10 @@ class Outbound:
             return DRAINING
         if self._calls.full_with(self._ringing_elsewhere()):
             return FULL
-        if 0 < self._caps.per_day <= len(self._orders):
+        called = [self._orders[one].to for one, how in self._progress.items() if how.counts]
+        if 0 < self._caps.per_day <= len(called):
             return TOO_MANY
-        to_number = sum(placed.to == order.to for placed in self._orders.values())
+        to_number = called.count(order.to)
         return TOO_MANY_TO_NUMBER if 0 < self._caps.per_number <= to_number else None
 
     def _ringing_elsewhere(self) -> int:
@@ -254,7 +255,7 @@ class Outbound:
         except (TwilioRestError, DialOutError) as error:
             log.warning("call not placed", call_id=order.call_id, **error.facts)
             if error.refused:  # otherwise it may come
-                await self.ended(order.call_id, ending("telephony-error"))
+                await self.ended(order.call_id, ending("telephony-error"), placed=False)
             return
         except Exception as error:  # noqa: BLE001  # one order's must not cost all the others
             log.error("placing a call broke", call_id=order.call_id, raised=places(error))
@@ -347,16 +348,17 @@ class Outbound:
         progress = self._progress.get(call_id)
         return progress is not None and progress.leaving == MACHINE
 
-    async def ended(self, call_id: str, how: Ending) -> None:
+    async def ended(self, call_id: str, how: Ending, *, placed: bool = True) -> None:
         """The first end counts. Returns when it is written down, or the disk takes too long."""
         call_id = self._came_as.get(call_id, call_id)
         progress = self._progress.get(call_id)
         if progress is None or progress.how is not None:
             return
+        reason = how.reason if placed else NOT_PLACED
         if progress.leaving and self._calls.describe(call_id) is None:
-            how = ending(progress.leaving)
-        progress.how = how
-        await self._books.ended(call_id, how.reason)
+            reason = progress.leaving
+        progress.ended_as(reason)
+        await self._books.ended(call_id, reason)
 
     def describe(self, call_id: str) -> dict[str, Any] | None:
         """A call for the operator, placed by us or not; ``None`` if there is none."""

@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from opusbridge.errors import Ending
+from opusbridge.errors import REASONS, Ending, ending
 from opusbridge.web.journal import Order
 
 #: Why we end one that has not come: somebody does not want it any more, or there is no one to
 #: talk to.
 OPERATOR = "hung-up-by-operator"
 MACHINE = "machine-detected"
+
+#: How the file says that the provider refused an order: no phone rang.
+NOT_PLACED = "not-placed"
 
 #: Seconds from one call to the next of a provider who takes orders at once, and dials them one
 #: after the other: Twilio's usual pace. An account may have a faster one.
@@ -28,6 +31,14 @@ class Progress:
     leaving: str = ""
     """Why it ends by our own wish, whatever the provider calls it."""
     how: Ending | None = None
+    counts: bool = True
+    """As a call of its day: not one that the provider refused."""
+
+    def ended_as(self, written: str) -> None:
+        """What the file says of its end."""
+        self.counts = written != NOT_PLACED
+        reason = written if self.counts else "telephony-error"
+        self.how = ending(reason if reason in REASONS else "unknown")
 
 
 class Queues:

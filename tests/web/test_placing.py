@@ -695,6 +695,27 @@ async def test_an_order_that_the_provider_refuses_has_ended(
     assert found["ending"] == {"outcome": "caller", "reason": "telephony-error"}
 
 
+async def test_what_the_provider_refused_is_none_of_the_calls_of_a_day(tmp_path: Path) -> None:
+    provider = Provider(gives=CALL, fails=TwilioRestError("place a call", 401))
+    limits = {"outbound_per_day": 2, "outbound_per_number": 1}
+    async with a_house(tmp_path, {"twilio": provider}, **limits) as server:
+        for _ in range(3):
+            refused = (await place(server, **WISH)).json()["call_id"]
+            await until(server, refused, "ended")
+        provider.fails = None
+        good = await place(server, **WISH)
+        once_more = await place(server, **WISH)
+    async with a_house(tmp_path, {"twilio": provider}, **limits) as server:
+        found = await seen(server, refused)
+        other = await place(server, **{**WISH, "to": "+15550100009"})
+        last = await place(server, **{**WISH, "to": "+15550100008"})
+
+    assert (good.status_code, once_more.status_code) == (202, 429)
+    assert found["ending"]["reason"] == "telephony-error"
+    assert (other.status_code, last.status_code) == (202, 429)
+    assert last.json()["error"] == "too-many-calls-today"
+
+
 async def test_an_order_that_breaks_costs_no_other(tmp_path: Path) -> None:
     provider = Provider(gives=CALL, fails=httpx2.InvalidURL("no such address"))
     async with a_house(tmp_path, {"twilio": provider}) as server:
