@@ -33,10 +33,11 @@ from opusbridge.web.access import (
 )
 from opusbridge.web.announced import Announcements
 from opusbridge.web.calls import Calls, ConnectModel
+from opusbridge.web.caps import Caps
 from opusbridge.web.journal import Journal
 from opusbridge.web.live import Live
 from opusbridge.web.load import LoopLag
-from opusbridge.web.outbound import Caps, Dial, HangUp, Outbound
+from opusbridge.web.outbound import Dial, HangUp, Outbound
 from opusbridge.web.placing import Placing
 from opusbridge.web.telephony import Telephony
 from opusbridge.web.tokens import TOKEN_SECONDS, StreamTokens

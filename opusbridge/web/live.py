@@ -101,7 +101,7 @@ class Live:
         if refused is not None:
             return refused
         orders = self._outbound
-        found = [*orders.dialling(), *self._calls.describe_all(), *orders.ended_orders()]
+        found = [*orders.dialling(), *orders.calls(), *orders.ended_orders()]
         return JSONResponse({"calls": found})
 
     async def one_call(self, request: Request) -> Response:

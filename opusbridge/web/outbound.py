@@ -11,21 +11,20 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 from uuid import uuid4
 
 from opusbridge.bridge.audiocodes_dial import DialOutError
-from opusbridge.bridge.summary import shown_ending
 from opusbridge.bridge.twilio_rest import TwilioRestError
 from opusbridge.errors import Ending, ending
 from opusbridge.logs import Log, places
 from opusbridge.web.access import DRAINING, FULL, Refusal
 from opusbridge.web.bookkeeper import Bookkeeper
 from opusbridge.web.calls import RECENT_CALLS, Calls
+from opusbridge.web.caps import Caps
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
-from opusbridge.web.progress import MACHINE, NOT_PLACED, OPERATOR, Progress, Queues, described
+from opusbridge.web.progress import MACHINE, NOT_PLACED, OPERATOR, Progress, Queues, told
 
 log = Log("opusbridge.web")
 
@@ -55,19 +54,9 @@ LAST_SECONDS = 1.0
 
 NO_PROVIDER = Refusal(422, "not-set-up")
 KEY_REUSED = Refusal(409, "key-used-for-another-call")
-TOO_MANY = Refusal(429, "too-many-calls-today")
-TOO_MANY_TO_NUMBER = Refusal(429, "too-many-calls-to-this-number")
 NOT_KEPT = Refusal(503, "cannot-be-written-down")
 NOT_YET_ANSWERED = Refusal(409, "not-yet-answered")
 NOT_HUNG_UP = Refusal(502, "not-hung-up")
-
-
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """Calls within a day; 0: no limit."""
-
-    per_day: int
-    per_number: int
 
 
 class Outbound:
@@ -201,10 +190,7 @@ class Outbound:
         if self._calls.full_with(self._ringing_elsewhere()):
             return FULL
         called = [self._orders[one].to for one, how in self._progress.items() if how.counts]
-        if 0 < self._caps.per_day <= len(called):
-            return TOO_MANY
-        to_number = called.count(order.to)
-        return TOO_MANY_TO_NUMBER if 0 < self._caps.per_number <= to_number else None
+        return self._caps.refuse(order.to, called)
 
     def _ringing_elsewhere(self) -> int:
         """How many may ring besides the live calls: those that may be they are no others."""
@@ -363,19 +349,20 @@ class Outbound:
     def describe(self, call_id: str) -> dict[str, Any] | None:
         """A call for the operator, placed by us or not; ``None`` if there is none."""
         call_id = self._came_as.get(call_id, call_id)
-        found = self._calls.describe(call_id)
-        order = self._orders.get(call_id)
-        if order is None:
-            return found
+        return self._told(call_id, self._calls.describe(call_id))
+
+    def _told(self, call_id: str, call: dict[str, Any] | None) -> dict[str, Any] | None:
+        if (order := self._orders.get(call_id)) is None:
+            return call
         progress = self._progress[call_id]
-        how = progress.how
         gone = self._clock() > progress.dialled_at + DIALLING_SECONDS
-        if found is None and how is None and gone:
-            how = ending("unknown")
-        told = found or described(order, progress, how)
-        if how is not None:
-            told = {**told, "ending": shown_ending(how)}
-        return {"ending": None, **told, "direction": "outbound"}
+        return told(order, progress, call, gone=gone)
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Those that are live, placed by us or not, then those that ended, the latest first."""
+        found = self._calls.describe_all()
+        ids = (self._came_as.get(one["call_id"], one["call_id"]) for one in found)
+        return [self._told(call_id, one) or one for call_id, one in zip(ids, found, strict=True)]
 
     def dialling(self) -> list[dict[str, Any]]:
         """Calls that were placed and are not there yet."""
@@ -386,11 +373,11 @@ class Outbound:
             for call_id, progress in self._progress.items()
             if progress.dialled_at >= since and progress.how is None
         ]
-        return [told for told in found if told is not None and told["state"] == "dialling"]
+        return [one for one in found if one is not None and one["state"] == "dialling"]
 
     def ended_orders(self) -> list[dict[str, Any]]:
         """The last that were placed and are over, and no call is known of, the latest first."""
         gone = (one for one in reversed(self._orders) if self._calls.describe(one) is None)
-        told = (self.describe(call_id) for call_id in gone)
-        over = (one for one in told if one is not None and one["state"] == "ended")
+        found = (self.describe(call_id) for call_id in gone)
+        over = (one for one in found if one is not None and one["state"] == "ended")
         return list(islice(over, RECENT_CALLS))

@@ -1,9 +1,10 @@
-"""How far a call that we placed has come, and how that is told while there is no call yet."""
+"""How far a call that we placed has come, and what operators are told of it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from opusbridge.bridge.summary import shown_ending
 from opusbridge.errors import REASONS, Ending, ending
 from opusbridge.web.journal import Order
 
@@ -54,9 +55,13 @@ class Queues:
         return Progress(at, turn)
 
 
-def described(order: Order, progress: Progress, how: Ending | None) -> dict[str, Any]:
-    """As a bridge describes its call; ``how`` it ended, if it did."""
-    return {
+def told(
+    order: Order, progress: Progress, call: dict[str, Any] | None, *, gone: bool
+) -> dict[str, Any]:
+    """An entry of ``GET /api/calls``: what its bridge says of the ``call``, if it has come. Else
+    the same keys, without one; ``gone``: nobody will hear of it any more."""
+    how = progress.how or (ending("unknown") if gone and call is None else None)
+    found = call or {
         "call_id": order.call_id,
         "telephony": order.telephony,
         "provider_call_id": progress.provider_call_id,
@@ -64,4 +69,12 @@ def described(order: Order, progress: Progress, how: Ending | None) -> dict[str,
         "callee": order.to,
         "started_at": datetime.fromtimestamp(order.at, UTC).isoformat(),
         "state": "dialling" if how is None else "ended",
+        "response_active": False,
+        "response_id": None,
+        "pending_user_input": None,
+        "recording_paused": False,
+        "turns": 0,
+        "ending": None,
     }
+    own = {} if how is None else {"ending": shown_ending(how)}
+    return {**found, **own, "direction": "outbound"}

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,6 +18,7 @@ from structlog.testing import capture_logs
 from twilio.request_validator import RequestValidator
 
 from opusbridge.bridge.audiocodes_dial import DialOutError
+from opusbridge.bridge.summary import describe
 from opusbridge.bridge.twilio_rest import TwilioRest, TwilioRestError
 from opusbridge.errors import ending
 from opusbridge.privacy import Private
@@ -25,8 +27,9 @@ from opusbridge.tools.workers import Disk
 from opusbridge.web import bookkeeper, progress
 from opusbridge.web import outbound as room
 from opusbridge.web.calls import Calls
+from opusbridge.web.caps import Caps
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
-from opusbridge.web.outbound import NOT_KEPT, Caps, Dial, Outbound
+from opusbridge.web.outbound import NOT_KEPT, Dial, Outbound
 from tests.web.serving import (
     ACCOUNT,
     CALL,
@@ -43,6 +46,7 @@ from tests.web.serving import (
 )
 
 ADMIN = "opusbridge-test-admin-0123456789"
+OTHER_CALL = "CAffffffffffffffffffffffffffffffff"
 TO, FROM = "+15550100001", "+15550100002"
 WISH = {"telephony": "twilio", "to": TO, "from": FROM}
 
@@ -116,6 +120,45 @@ async def test_an_order_is_accepted_and_seen_to_be_dialling(tmp_path: Path) -> N
     assert (found["callee"], found["caller"], found["direction"]) == (TO, FROM, "outbound")
     assert [one["call_id"] for one in listed.json()["calls"]] == [call_id]
     assert not any("5550100" in str(line) for line in lines)
+
+
+async def entries(server: House) -> dict[str, dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    answer = await server.http.get("/api/calls", headers=headers)
+    return {call["call_id"]: call for call in answer.json()["calls"]}
+
+
+async def test_an_order_is_listed_with_the_keys_of_every_call(tmp_path: Path) -> None:
+    keys = set(describe("call-1", "twilio", datetime.now(UTC), None, None))
+    async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
+        dialling, over = [(await place(server, **WISH)).json()["call_id"] for _ in range(2)]
+        await signed(server, f"/twilio/status?call={over}", CallStatus="busy")
+        found = await entries(server)
+
+    assert keys | {"direction"} == set(found[dialling]) == set(found[over])
+    assert sum(one["turns"] for one in found.values()) == 0
+
+
+async def test_a_placed_call_is_listed_as_one_of_ours_from_its_order_to_its_end(
+    tmp_path: Path,
+) -> None:
+    async with a_house(tmp_path, {"twilio": Provider(CALL)}) as server:
+        call_id = (await place(server, **WISH)).json()["call_id"]
+        found = [(await entries(server))[call_id]]
+        bridge = await answered(server, call_id)
+        found.append((await entries(server))[call_id])
+        bridge.hang_up("caller-hung-up")
+        await until(server, call_id, "ended")
+        found.append((await entries(server))[call_id])
+        stranger = await server.announce(OTHER_CALL)
+        stream = await server.stream()
+        await stream.send(start(stranger, OTHER_CALL))
+        other = (await server.bridges.get()).call_id
+        listed = await entries(server)
+
+    assert [one["state"] for one in found] == ["dialling", "live", "ended"]
+    assert [one["direction"] for one in found] == ["outbound"] * 3
+    assert "direction" not in listed[other]
 
 
 async def test_only_who_has_the_token_places_calls(tmp_path: Path) -> None:
