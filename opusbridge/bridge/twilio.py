@@ -31,6 +31,8 @@ log = Log("opusbridge.bridge")
 #: Seconds between looks whether the call of one who is away is over, as nobody may be able to tell
 #: us; the last for good.
 LOOK_SECONDS = (15.0, 15.0, 30.0, 120.0)
+#: The same of one who is away only to have keys pressed: he is back soon, or taken to be lost.
+PRESSING_LOOK_SECONDS = 5.0
 #: A call is over: so many seconds later what became of its transfer has been told, or never is.
 TOLD_SECONDS = 3.0
 #: Twilio was told to end a call, and its answer was lost: it is seen so many seconds later.
@@ -222,13 +224,14 @@ class TwilioRealtimeBridge(RealtimeBridge):
         Who looked before, for an earlier transfer, does so no more: his pauses are long by now.
         """
         assert self._call is not None
+        departure = self._call.departure
         self._looking = latest = self._looking + 1
         pauses = chain(LOOK_SECONDS, repeat(LOOK_SECONDS[-1]))
-        while self._call.departure.handing_over:
-            await asyncio.sleep(next(pauses))
+        while departure.handing_over:
+            await asyncio.sleep(PRESSING_LOOK_SECONDS if departure.pressing else next(pauses))
             if self._looking != latest:
                 return
-            if self._call.departure.away and await self._is_over(call_sid):
+            if departure.away and await self._is_over(call_sid):
                 return await self._gave_up()
 
     async def _is_over(self, call_sid: str) -> bool:

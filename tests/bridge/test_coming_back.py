@@ -500,3 +500,24 @@ def test_keys_for_the_other_end_are_pressed_and_the_call_goes_on() -> None:
     assert AFTER in twiml
     assert "transfer" not in str(stage.to_model("conversation.item.create"))
     assert stage.verdict() == []
+
+
+@pytest.mark.parametrize("answers", [200, None])
+@pytest.mark.slow
+def test_who_hangs_up_while_keys_are_pressed_is_not_taken_to_be_lost(answers: int | None) -> None:
+    story = Story(Rest(answers=answers))
+    agent = AGENT.changed({"tools": [send_dtmf]})
+
+    async def during(stage: Stage) -> None:
+        story.rest.stage = stage
+        await stage.until(lambda: bool(story.rest.asked))
+        story.rest.over = True  # and nobody asks how to go on
+        await stage.until(lambda: story.bridge.ended)
+
+    stage, how = in_virtual_time(
+        play(story.kind, STEPS, agent=agent, replies=ReplyScript([PRESS]), during=during)
+    )
+
+    assert how == ending("caller-hung-up")
+    assert story.rest.looked == 2, "the first time nobody could be asked"
+    assert stage.verdict() == []
