@@ -401,6 +401,25 @@ def test_signatures_off_loopback_need_the_public_url() -> None:
         settings.check_ready("0.0.0.0", 8000)
 
 
+def test_twilio_opens_its_streams_over_https_alone() -> None:
+    good, bad = "https://v.example.com", "http://v.example.com"
+    settings = Settings.load(openai_api_key=KEY, twilio_auth_token="token", public_url=bad)
+
+    for wrong, name in (
+        (settings, "PUBLIC_URL"),
+        (settings.replace(public_url=good, own_url=bad), "OWN_URL"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"OPUSBRIDGE_{name} is not https"):
+            wrong.check_ready("0.0.0.0", 8000)
+    for right in (
+        settings.replace(public_url="http://127.0.0.1:8000"),
+        settings.replace(twilio_auth_token=None),
+        settings.replace(own_url=good),
+        settings.replace(twilio_api_url="http://pretended:9000"),
+    ):
+        right.check_ready("0.0.0.0", 8000)
+
+
 @pytest.mark.parametrize("port", [-1, 65_536])
 def test_a_port_must_exist(port: int) -> None:
     with pytest.raises(ConfigurationError, match="port"):

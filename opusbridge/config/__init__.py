@@ -96,7 +96,8 @@ class Settings(BaseSettings):
 
     public_url: PublicURL | None = None
     """How the telephony side reaches us. Signatures and stream URLs are built from it and
-    never from request headers, which anybody can write; so it cannot be guessed."""
+    never from request headers, which anybody can write; so it cannot be guessed. Twilio opens
+    streams at ``https://`` alone."""
 
     own_url: PublicURL | None = None
     """How it reaches this very process, where several stand behind the public URL: another name,
@@ -356,6 +357,17 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 f"{PREFIX}PUBLIC_URL is not set: Twilio's signatures cannot be checked without it"
             )
+        if self.twilio_auth_token and self._no_stream_of_twilios():
+            raise ConfigurationError(
+                f"{PREFIX}{'OWN' if self.own_url else 'PUBLIC'}_URL is not https: Twilio opens no "
+                "streams there"
+            )
+
+    def _no_stream_of_twilios(self) -> bool:
+        """Whether the address of streams is one that only a pretended Twilio would go to."""
+        url = urlsplit(self.own_url or self.public_url or "")
+        pretended = urlsplit(self.twilio_api_url).scheme == "http"
+        return url.scheme == "http" and not (pretended or is_loopback(url.hostname or ""))
 
     @classmethod
     def settings_customise_sources(
