@@ -18,6 +18,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
 from typer.main import get_command
 from uvicorn.main import main as uvicorn_command
 
@@ -39,6 +40,8 @@ from opusbridge.sim.script import CallScript, ExpectTable
 from opusbridge.sim.script.caller import CallerTable, InterruptTable, StepTable
 from opusbridge.sim.script.model import FaultTable, ModelTable, ReplyTable, ToolTable
 from opusbridge.testing import virtual
+from opusbridge.web.live import HangUpBody, SayBody, TransferBody
+from opusbridge.web.placing import PlaceBody
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -373,6 +376,25 @@ def test_the_table_of_endpoints_is_what_is_served(at_home: Path) -> None:
         shown |= {(one, path) for one in [*methods, method]}
 
     assert shown == served
+
+
+def test_how_long_the_values_of_an_order_or_action_may_be_is_told() -> None:
+    endpoints = rows(OPERATIONS, "## Endpoints")
+    actions = {names(row[0])[0].rpartition("/")[2]: row[1] for row in endpoints}
+    keys = {names(row[0])[0]: row[1] for row in rows(OPERATIONS, "## Placing calls")}
+    for model in (SayBody, TransferBody, HangUpBody):
+        longest = longest_values(model)
+        assert f"at most {max(longest.values())} characters" in actions[model.action]
+        assert len(set(longest.values())) == 1
+    longest_key = longest_values(PlaceBody)["idempotency_key"]
+    assert f"1 to {longest_key} characters" in keys["idempotency_key"]
+
+
+def longest_values(model: type[BaseModel]) -> dict[str, int]:
+    """By key, of those that say it."""
+    keys = model.model_json_schema()["properties"].items()
+    ways = {key: one.get("anyOf", [one])[0] for key, one in keys}
+    return {key: one["maxLength"] for key, one in ways.items() if "maxLength" in one}
 
 
 def test_the_table_of_agent_keys_is_complete() -> None:

@@ -82,7 +82,7 @@ class Live:
         """For a balancer; being full is nothing to warn about, so it is not a refusal."""
         load = {
             "calls": self._calls.count,
-            "max_calls": self._calls.limit or None,
+            "max_calls": self._calls.limit,
             "loop_lag_ms": round(self._lag.worst_seconds * 1000, 1),
         }
         if self._calls.welcome:

@@ -120,6 +120,13 @@ async def test_a_refused_transfer_says_why() -> None:
         assert answer.json()["detail"] == "there is no such destination"
 
 
+async def test_no_limit_is_told_as_it_is_set() -> None:
+    async with house(max_calls=0) as server:
+        told = (await server.http.get("/readyz")).json()
+
+    assert told["max_calls"] == 0
+
+
 async def test_readiness_tells_a_balancer_to_look_elsewhere() -> None:
     async with house(max_calls=1) as server:
         assert (await server.http.get("/readyz")).status_code == 200
