@@ -62,12 +62,12 @@ class Asking(ABC):
         """Keep what is said from now on, if nobody else wants it withheld."""
         self._asked(events.RecordingResumeRequested(by))
 
-    def hang_up(self, reason: str = "hung-up-by-operator") -> None:
+    def hang_up(self, reason: str = "") -> None:
         """End the call once the caller has heard what is being said, or a transfer has failed; one
         that still rings, at once.
 
-        The call's ending is ``hung-up-by-operator``. ``reason`` is the asker's own: it is kept
-        nowhere, because it may name somebody.
+        The call's ending is ``hung-up-by-operator``, whatever the ``reason``: that is for whoever
+        reads the code, and kept nowhere, because it may name somebody.
         """
         with of_call(self.call_id):
             log.info("operator hangs up")

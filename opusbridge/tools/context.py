@@ -87,7 +87,10 @@ class CallContext:
         self._control: CallControl = control or _NoCall()
 
     def hang_up(self, reason: str) -> None:
-        """End the call when the caller has heard what is being said."""
+        """End the call when the caller has heard what is being said, as ``agent-hung-up``.
+
+        ``reason`` is for whoever reads the code, and kept nowhere: it may be the caller's words.
+        """
         self._control.hang_up(reason)
 
     def transfer(self, destination: str, reason: str, summary: str = "") -> None:

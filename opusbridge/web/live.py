@@ -159,7 +159,7 @@ class Live:
 
 
 def _hang_up(bridge: Bridge, body: HangUpBody) -> None:
-    bridge.hang_up(body.reason or "hung-up-by-operator")
+    bridge.hang_up()  # the reason may name somebody: it is kept nowhere
 
 
 def _transfer(bridge: Bridge, body: TransferBody) -> None:

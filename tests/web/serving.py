@@ -113,7 +113,7 @@ class PretendBridge:
             return {"call_id": self.call_id, "state": "ended", "ending": how}
         return {"call_id": self.call_id, "state": "live", "ending": None}
 
-    def hang_up(self, reason: str) -> None:
+    def hang_up(self, reason: str = "hung-up-by-operator") -> None:
         self.done.append(("hang_up", reason))
         self._end(reason)
 

@@ -49,7 +49,7 @@ async def test_one_call_is_shown_and_an_unknown_one_is_not() -> None:
         ("transfer", '{"destination": "billing"}', ("transfer", "billing", "")),
         ("hangup", "{}", ("hang_up", "hung-up-by-operator")),
         ("hangup", "", ("hang_up", "hung-up-by-operator")),
-        ("hangup", '{"reason": "test call"}', ("hang_up", "test call")),
+        ("hangup", '{"reason": "test call"}', ("hang_up", "hung-up-by-operator")),
         ("recording", '{"paused": true}', ("pause_recording",)),
         ("recording", '{"paused": false}', ("resume_recording",)),
     ],
