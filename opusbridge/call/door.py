@@ -137,14 +137,23 @@ class Door:
         return [*found, self._request(request_id, pending)]
 
     def _request(self, request_id: str, pending: PendingUserInput) -> effects.CreateResponse:
-        only = pending.causes[0] if len(pending.causes) == 1 else None
-        if only is None:
-            return effects.CreateResponse(request_id, pending.why)
-        greets = only.why is Why.GREETING
-        told = self.policy.greeting if greets else only.instructions
+        told = self._own_words(pending.causes)
         # While a tool is at work the model would call it again.
-        by_words = only.why is Why.PREAMBLE
+        by_words = pending.why == Why.PREAMBLE
         return effects.CreateResponse(request_id, pending.why, told, by_words)
+
+    def _own_words(self, causes: tuple[Cause, ...]) -> str | None:
+        """What a response to these alone is told, in place of the session's instructions."""
+        if len(causes) != 1:
+            return None
+        greets = causes[0].why is Why.GREETING
+        return self.policy.greeting if greets else causes[0].instructions
+
+    def cover(self, asked_for: tuple[Cause, ...] | None) -> tuple[Cause, ...]:
+        """Take out what a response created now answers; ``asked_for`` if the request was ours."""
+        if asked_for is not None and self._own_words(asked_for) is not None:
+            return self.waiting.cover_only(asked_for)  # it says that, and nothing else
+        return self.waiting.cover(asked_for)
 
     def _preamble_is_late(self, tools_of: str) -> None:
         """The tools it was to bridge are done: said now, it would only delay the answer."""

@@ -3,7 +3,8 @@
 A response answers what was in the conversation when it was created. Three facts decide
 whether a cause is covered by one:
 
-* a turn that the model committed is covered by every response created after the commit;
+* a turn that the model committed is covered by every response created after the commit, but
+  for one that we told what to say (``door.py``): a greeting, or words that bridge a wait;
 * what we sent ourselves is covered by our own request, if it was sent before that request;
 * and by a response the model began, if its items were acknowledged before that.
 

@@ -351,7 +351,7 @@ class ResponseLifecycle:
             disputed = request_id is not None and request_id == request.disputed
             if announced:
                 asked_for = request.asked_for if ours or disputed else None
-                slot.covering += self._waiting.cover(asked_for)
+                slot.covering += self.door.cover(asked_for)
             else:
                 causes = () if known else begun_for(self.door, ours)
                 slot.covering += self._waiting.cover_only(causes)

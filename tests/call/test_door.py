@@ -71,6 +71,24 @@ def test_words_for_the_wait_are_withdrawn_when_it_is_over() -> None:
     assert list(some.response.covering) == [other]
 
 
+@pytest.mark.parametrize("asked_for", [GREETING, PREAMBLE])
+def test_a_response_that_was_told_what_to_say_answers_nothing_else(asked_for: Cause) -> None:
+    some = door(asked_for, TURN)
+
+    assert some.cover((asked_for,)) == (asked_for,)
+    assert some.waiting.turns == (TURN,)
+
+
+@pytest.mark.parametrize("asked_for", [None, (GREETING, TURN)])
+def test_any_other_answers_the_turns_that_came_before_it(
+    asked_for: tuple[Cause, ...] | None,
+) -> None:
+    some = door(GREETING, TURN, Cause(Why.TURN, "item_2"))
+
+    some.cover(asked_for)
+    assert some.waiting.pending is None
+
+
 def test_each_request_has_an_id_of_its_own() -> None:
     some = door(TURN)
     some.settle(1.0)

@@ -130,6 +130,22 @@ def test_two_turns_in_the_gap_between_create_and_created_are_answered_by_that_re
     assert some.at_rest
 
 
+@pytest.mark.parametrize("barge_in", [False, True])
+def test_a_caller_who_speaks_before_the_greeting_is_begun_is_answered_after_it(
+    barge_in: bool,
+) -> None:
+    some = ready(barge_in=barge_in, greeting="Say hello.")
+    some.user_input(Cause(Why.GREETING, "greeting"), 0.0)
+    some.caller_began(0.1, doubtful=True)  # or the greeting is not to be interrupted
+    some.caller_stopped(0.2)
+    some.turn_committed("item_1", 0.2, spared=True)
+
+    some.created("resp_1", "request-1", 0.3)
+
+    assert waiting(some) == ["item_1"]
+    assert requests(some.done("resp_1", 3.0, heard=True)) == ["request-2"]
+
+
 def test_a_tool_result_and_a_turn_at_the_same_moment_bring_one_response() -> None:
     some = answering()
     some.done("resp_1", 2.0)
