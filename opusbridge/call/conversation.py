@@ -299,7 +299,7 @@ class Conversation:
             event.response_id,
             now,
             status=event.status,
-            empty=not goes_on and (event.empty or event.status == "incomplete"),
+            empty=not goes_on and (event.empty or event.status in ("completed", "incomplete")),
             cut_off=event.cut_off,
             heard=heard,
             permanent=permanent,

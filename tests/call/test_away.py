@@ -76,6 +76,15 @@ def comes_back(call: Call, at: float, reason: str = "busy") -> list[Effect]:
     return call.handle(events.CallStarted(), at + 0.5)
 
 
+def answers(call: Call, nth: int, at: float) -> list[Effect]:
+    """The nth request, with a word; what is done when that is over."""
+    response_id = f"resp_{nth}"
+    call.handle(events.ResponseCreated(response_id, f"request-{nth}"), at)
+    word = Audio.of(bytes(160), PCMU_8K)
+    call.handle(events.ModelSpoke(response_id, f"item_{response_id}", 0, word), at)
+    return call.handle(events.ResponseDone(response_id, "completed"), at + 0.1)
+
+
 def sounds(found: list[Effect]) -> list[type]:
     return [type(one) for one in found if isinstance(one, effects.ToTelephony)]
 
@@ -223,8 +232,7 @@ def test_the_word_that_he_comes_back_may_overtake_the_end_of_his_line() -> None:
 def test_who_came_back_may_be_transferred_again() -> None:
     call = away()
     comes_back(call, 20.0)
-    call.handle(events.ResponseCreated("resp_1", "request-1"), 20.6)
-    call.handle(events.ResponseDone("resp_1", "completed"), 21.0)
+    answers(call, 1, 20.6)
 
     found = call.handle(events.TransferRequested(TARGET), 22.0)
     assert effects.TransferCall(TARGET, "") in found
@@ -501,14 +509,12 @@ def test_they_wait_for_what_is_to_be_told_again() -> None:
         item_id="text-1",
     )
     call.handle(refused, 0.6)
-    call.handle(events.ResponseCreated("resp_1", "request-1"), 0.7)
-    call.handle(events.ResponseDone("resp_1", "completed"), 0.8)
+    answers(call, 1, 0.7)
     call.handle(events.DTMFRequested(Private("12")), 1.0)
 
     assert effects.SendDTMF not in [type(one) for _, one in passes(call, 5.0)]
-    call.handle(events.ResponseCreated("resp_2", "request-2"), 5.0)
-    found = call.handle(events.ResponseDone("resp_2", "completed"), 5.1)
-    assert effects.SendDTMF(Private("12")) in found
+    answers(call, 2, 5.0)
+    assert effects.SendDTMF(Private("12")) in [one for _, one in passes(call, 6.0)]
 
 
 def in_a_turn() -> Call:
@@ -524,10 +530,9 @@ def test_keys_wait_for_the_end_of_his_turn_and_for_the_answer() -> None:
     assert effects.SendDTMF not in [type(one) for _, one in passes(call, 2.0)]
     call.handle(events.TurnCommitted("item_1"), 2.0)
     assert effects.SendDTMF not in [type(one) for _, one in passes(call, 5.0)]
-    call.handle(events.ResponseCreated("resp_1", "request-1"), 5.1)
-    found = call.handle(events.ResponseDone("resp_1", "completed"), 5.2)
+    answers(call, 1, 5.1)
 
-    assert effects.SendDTMF(Private("12")) in found
+    assert effects.SendDTMF(Private("12")) in [one for _, one in passes(call, 6.0)]
 
 
 def test_they_wait_as_long_for_a_turn_that_begins_in_the_meantime() -> None:

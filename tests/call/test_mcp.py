@@ -449,6 +449,7 @@ def test_what_may_yet_be_approved_is_not_dropped() -> None:
     talk.handle(events.ResponseDone("resp_1", "cancelled"), 1.4)
     talk.handle(events.TurnCommitted("item_2"), 2.0)
     talk.handle(events.ResponseCreated("resp_2", "request-2"), 2.0)
+    talk.handle(speaks("resp_2"), 2.0)
     talk.handle(events.ResponseDone("resp_2", "completed"), 2.1)
     decide(talk, True, 2.2)
 

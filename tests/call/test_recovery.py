@@ -162,6 +162,7 @@ def test_a_refused_tool_output_is_told_in_words_and_an_answer_to_it_asked_for() 
     assert [note.kind for note in line.notes("repaired")] == ["repaired"]
     # The request sent with the output does not know of these words: they wait for one more.
     line.begins(told[1]["event_id"], "resp_2")
+    line.speaks("One moment.", 1, "a2", "resp_2")
     assert types(line.ends("resp_2")) == ["response.create"]
 
 

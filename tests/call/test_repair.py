@@ -28,6 +28,7 @@ SESSION = SessionConfig(
     "Be kind.", PCM_24K, turn_detection=TurnDetection("server_vad", False, True)
 )
 KEYS = AddText("text-1", "user", Private("Keypad: 123#"))
+SOUND = Audio.of(bytes(800), PCMU_8K)
 
 
 def ready() -> Conversation:
@@ -50,6 +51,7 @@ def told(found: list[Effect]) -> list[Effect]:
 def answer(talk: Conversation, request: int, at: float) -> list[Effect]:
     """All of it; and what is asked then."""
     talk.handle(events.ResponseCreated(f"resp_{request}", f"request-{request}"), at)
+    talk.handle(events.ModelSpoke(f"resp_{request}", f"answer_{request}", 0, SOUND), at)
     return told(talk.handle(events.ResponseDone(f"resp_{request}", "completed"), at))
 
 
@@ -222,8 +224,7 @@ def test_one_that_still_waits_for_its_answer_is_spoken_of(begun: bool) -> None:
 def test_one_of_which_the_rest_is_still_to_be_said_is_spoken_of(begun: bool) -> None:
     talk = looked_up()
     talk.handle(events.ResponseCreated("resp_2", "request-2"), 1.4)
-    sound = Audio.of(bytes(800), PCMU_8K)
-    talk.handle(events.ModelSpoke("resp_2", "item_3", 0, sound), 1.5)
+    talk.handle(events.ModelSpoke("resp_2", "item_3", 0, SOUND), 1.5)
     talk.handle(events.ModelWords("resp_2", "item_3", 0, Private("Your balance is"), False), 1.5)
     assert CreateResponse("request-3", "rest") in in_another_session(talk, 4.0)
     if begun:

@@ -301,7 +301,7 @@ def test_words_that_failed_are_not_said_when_the_result_is_there() -> None:
 
 
 def at_work(*names: str, audiocodes: bool = False) -> Call:
-    """Tools begun at 1.0 by a response that said nothing and is over."""
+    """Tools begun at 1.0 by a response that said nothing and is over; if any, else it spoke."""
     policy = CallPolicy(AUDIOCODES, SESSION, tools=TOOLS, clips=CLIPS) if audiocodes else POLICY
     call = Call(policy, 0.0)
     call.handle(events.CallArrived("provider-1", PCM_16K if audiocodes else PCMU_8K), 0.0)
@@ -313,6 +313,8 @@ def at_work(*names: str, audiocodes: bool = False) -> Call:
     call.handle(events.ResponseCreated("resp_1", "request-1"), 0.9)
     for name in names:
         call.handle(calls(name), 1.0)
+    if not names:
+        call.handle(says("resp_1", 20), 1.0)
     call.handle(done(), 1.0)
     return call
 
