@@ -189,6 +189,15 @@ class Door:
         if self.waiting.pending is not None:
             self.retries.count_attempt()
 
+    def never_stopped(self, unanswered: tuple[Cause, ...], now: float) -> None:
+        """A cancel, which is always answered, was not."""
+        policy = self.policy
+        self.retries.count_silence(now - policy.cancel_timeout)
+        # While the caller speaks a model that lives has nothing to say.
+        patience = policy.progress_timeout if self.turn.speaking else policy.created_timeout
+        self.retries.must_be_heard_by(now + patience)
+        self.waited_in_vain(unanswered, now)
+
     def ids(self, *more: str | None) -> tuple[str, ...]:
         """The identifiers a reader of the trace will look for."""
         known = (self.request.id, self.response.id, *more)

@@ -134,6 +134,9 @@ class ResponseMachine:
     over: list[str] = field(default_factory=list)
     freed: list[str] = field(default_factory=list)
     """Declared over by us alone: the model may think otherwise."""
+    resting: tuple[Cause, ...] | None = None
+    """What the latest of these answered, if it had said all, as it seemed, and nothing has begun
+    or stopped since."""
 
     @property
     def rung(self) -> str:
@@ -142,6 +145,7 @@ class ResponseMachine:
 
     def step(self, given: ResponseInput) -> Action:
         self.state, action = RESPONSE_TABLE[self.state, given]
+        self.resting = None
         return action
 
     def begin(self, response_id: str) -> Action:
@@ -176,6 +180,18 @@ class ResponseMachine:
         self.id = self.due = self.taken_for = self.at_work_until = None
         self.announced = self.stuck = self.sound_complete = False
         return covering
+
+    def rest(self) -> None:
+        """It has said all, as it seems, and its end is not told: it is over."""
+        self.step(ResponseInput.DONE)
+        self.resting = self.forget(self.freed)
+
+    def woken(self, response_id: str) -> tuple[Cause, ...] | None:
+        """More came of this one: what it answers, if it only rested; told once."""
+        if response_id not in self.freed[-1:]:
+            return None
+        resting, self.resting = self.resting, None
+        return resting
 
     def lost(self, heard_in_part: bool, goes_on: bool, silent: bool) -> tuple[Cause, ...]:
         """The session is, and this with it; returns what is still owed of it.

@@ -177,6 +177,10 @@ class ResponseLifecycle:
         Output of a response nobody announced means that its ``response.created`` was lost.
         """
         slot = self._response
+        resting = slot.woken(response_id) if more_to_come else None
+        if resting is not None and self.request is Request.NONE and not self.door.unwelcoming:
+            slot.covering = resting
+            return self._begin(response_id, now, unwanted=False)
         if slot.is_past(response_id):
             return []
         if response_id == slot.id and slot.announced:
@@ -303,8 +307,7 @@ class ResponseLifecycle:
         found: list[Effect] = [Note("watchdog", slot.rung, self.door.ids())]
         if active and slot.sound_complete:
             # All was said: asking again would say it twice.
-            slot.step(ResponseInput.DONE)
-            slot.forget(slot.freed)
+            slot.rest()
             self._retries.answered()
             return found
         if active:
@@ -322,12 +325,7 @@ class ResponseLifecycle:
                 return [effects.CancelResponse(slot.id)]
             case Action.FREE:
                 # The slot may be held all the same; a refusal of the next request tells.
-                self._retries.count_silence(now - self.policy.cancel_timeout)
-                # While the caller speaks a model that lives has nothing to say.
-                speaking, policy = self._turn.speaking, self.policy
-                patience = policy.progress_timeout if speaking else policy.created_timeout
-                self._retries.must_be_heard_by(now + patience)
-                self.door.waited_in_vain(slot.forget(slot.freed), now)
+                self.door.never_stopped(slot.forget(slot.freed), now)
             case _:
                 pass
         return []

@@ -710,6 +710,21 @@ def test_one_that_was_heard_or_used_a_tool_is_not(event: events.OfResponse) -> N
     assert not talk.response.response_active
 
 
+def test_an_answer_that_comes_long_after_its_first_words_is_heard() -> None:
+    talk = answering()
+    talk.handle(spoke(1000), 1.1)
+    talk.handle(events.OutputItemDone("resp_1", "item_2", "message", "completed"), 1.2)
+    talk.handle(CONFIGURED, 21.1)  # it thinks
+    talk.timed_out(21.2)
+    assert talk.at_rest
+
+    talk.handle(events.OutputItemAdded("resp_1", "item_3", "message"), 22.0)
+    assert PlayAudio in kinds(talk.handle(spoke(1000, item_id="item_3"), 22.1))
+    talk.handle(events.OutputItemDone("resp_1", "item_3", "message", "completed"), 22.2)
+    assert DeleteItem not in kinds(talk.handle(done(), 22.3))
+    assert talk.at_rest
+
+
 @pytest.mark.parametrize("reason", ["content_filter", "max_output_tokens"])
 def test_an_answer_cut_short_before_it_was_heard_is_asked_for_again(reason: str) -> None:
     talk = answering()

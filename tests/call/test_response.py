@@ -1,6 +1,6 @@
 """The response lifecycle, story by story: the rules, and the races they are there for."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -957,6 +957,77 @@ def test_a_response_that_only_lacks_its_done_is_freed_and_not_asked_again() -> N
     found = some.timed_out(23.0)
     assert found == [Note("watchdog", "response", ("resp_1",))]
     assert some.at_rest
+
+
+def resting(barge_in: bool = True) -> ResponseLifecycle:
+    """``resp_1`` said something to its end, and was freed at 23.0 for want of more."""
+    some = answering(barge_in=barge_in)
+    some.seen("resp_1", False, 3.0)
+    some.sound_complete("resp_1")
+    some.timed_out(23.0)
+    assert some.at_rest
+    return some
+
+
+def test_a_response_that_was_freed_and_has_more_to_say_goes_on() -> None:
+    some = resting()
+
+    assert some.seen("resp_1", True, 24.0) == []
+    assert some.may_play("resp_1")
+    assert some.done("resp_1", 26.0, heard=True) == []
+    assert some.at_rest
+
+
+def test_what_it_answers_is_asked_again_if_it_fails_then() -> None:
+    some = resting()
+    some.seen("resp_1", True, 24.0)
+
+    assert notes(some.done("resp_1", 26.0, status="failed")) == ["retry"]
+    assert waiting(some) == ["item_1"]
+
+
+def test_late_news_of_what_it_has_said_is_nothing_more() -> None:
+    some = resting()
+
+    assert some.seen("resp_1", False, 24.0) == []
+    assert some.at_rest
+
+
+def asks_for_something_else(some: ResponseLifecycle) -> None:
+    add(some, KEYS, 23.5)
+
+
+def is_spoken_over(some: ResponseLifecycle) -> None:
+    speaks_a_turn(some, "item_2", 23.5)
+
+
+def was_over(some: ResponseLifecycle) -> None:
+    some.done("resp_1", 23.5, heard=True)
+
+
+def another_began(some: ResponseLifecycle) -> None:
+    some.created("resp_2", None, 23.5)
+
+
+@pytest.mark.parametrize("what", [asks_for_something_else, is_spoken_over, was_over, another_began])
+def test_it_does_not_go_on_where_something_else_came_between(
+    what: Callable[[ResponseLifecycle], None],
+) -> None:
+    some = resting()
+    what(some)
+
+    assert some.seen("resp_1", True, 24.0) == []
+    assert not some.may_play("resp_1")
+
+
+def test_nor_in_the_middle_of_what_nobody_was_to_hear_the_beginning_of() -> None:
+    some = resting()
+    some.door.on_hold = True
+    some.seen("resp_1", True, 24.0)
+    some.door.on_hold = False
+
+    some.seen("resp_1", True, 24.1)
+    assert not some.may_play("resp_1")
 
 
 def test_a_response_that_goes_on_after_a_part_was_complete_does_not_only_lack_its_done() -> None:
