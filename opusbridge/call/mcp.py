@@ -7,8 +7,9 @@ it, the example ``examples/realtime/mcp_approval.rb`` of openai/openai-ruby asks
 it is asked to, through the one door, if it has said nothing since.
 
 An approval is open until the tool that it was for is done, which may be after the response is
-over. What the provider never finishes is given up, and spoken of; but of a response that was cut
-short nobody wants to hear any more, and its tools are dropped with it.
+over. If another response runs it, that is the one to speak of it. What the provider never finishes
+is given up, and spoken of; but of a response that was cut short nobody wants to hear any more, and
+its tools are dropped with it.
 """
 
 from collections.abc import Callable
@@ -102,6 +103,17 @@ class McpWork:
 
     def refused(self, item_id: str) -> list[str]:
         """What is settled by that: the request, and the tools that waited for nothing else."""
+        return self._closed(item_id)
+
+    def run_by_another(self, item_id: str, approval_request_id: str | None) -> list[str]:
+        """The same if the tool was not run by the response that asked: nothing comes of these."""
+        asked, ran_in = approval_request_id or "", self._desk.response_of(item_id)
+        request = self._requests.get(asked)
+        if request is None or ran_in in (None, request.response_id):
+            return []
+        return self._closed(asked)
+
+    def _closed(self, item_id: str) -> list[str]:
         response_id = self._requests.pop(item_id).response_id
         settled = [item_id]
         if all(one.response_id != response_id for one in self._requests.values()):

@@ -181,9 +181,10 @@ class ToolWork:
                 return self._mcp.asked(event, self._latest, self._spoke, at_ms, now)
             case events.McpUsed():
                 self._mcp.used(event, self._call_ms(now))
-                settled = self._mcp.settled(event.item_id, event.approval_request_id)
+                done = event.item_id, event.approval_request_id
+                gone, settled = self._mcp.run_by_another(*done), self._mcp.settled(*done)
                 self._provider_at_work(now)
-                return self._settled(settled, event.failed, now)
+                return self._settled(settled, event.failed, now) + self._dropped(gone, now)
             case events.McpSettled(item_id):
                 settled = self._mcp.settled(item_id, None)
                 self._provider_at_work(now)

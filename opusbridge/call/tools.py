@@ -148,6 +148,9 @@ class ToolDesk:
         self._batches[response_id].running.pop(tool_call_id)
         return self._complete(response_id)
 
+    def response_of(self, tool_call_id: str) -> str | None:
+        return self._batch_of.get(tool_call_id)
+
     def is_running(self, tool_call_id: str) -> bool:
         batch = self._batches.get(self._batch_of.get(tool_call_id, ""))
         return batch is not None and tool_call_id in batch.running

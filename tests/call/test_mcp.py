@@ -221,6 +221,53 @@ def test_an_approved_tool_that_the_model_speaks_of_by_itself_is_spoken_of_once()
     assert talk.at_rest
 
 
+def run_by_another(talk: Conversation, settles: bool) -> list[Effect]:
+    """What was approved is run by ``resp_2``, which the model began itself."""
+    decide(talk, True)
+    found = talk.handle(events.ResponseCreated("resp_2", None), 3.0)
+    found += talk.handle(events.OutputItemAdded("resp_2", "mcp_2", "mcp_call"), 3.0)
+    if settles:
+        found += talk.handle(events.McpSettled("mcp_2"), 3.1)
+    return found + talk.handle(replace(USED, item_id="mcp_2"), 3.1)
+
+
+RUN_DONE = events.ResponseDone("resp_2", "completed")
+
+
+@pytest.mark.parametrize("settles", [False, True])
+@pytest.mark.parametrize("shown", [(), ("mcp_1",)], ids=["unseen", "shown"])
+def test_one_that_another_response_runs_and_speaks_of_is_spoken_of_once(
+    shown: tuple[str, ...], settles: bool
+) -> None:
+    talk = asked(*shown)
+    found = run_by_another(talk, settles)
+    found += talk.handle(speaks("resp_2"), 3.3) + talk.handle(RUN_DONE, 4.0)
+
+    assert requests(found + time_passes(talk, 100.0)) == 0
+    assert not talk.tools.busy
+
+
+@pytest.mark.parametrize("settles", [False, True])
+def test_one_that_another_response_runs_and_says_nothing_of_is_asked_about_once(
+    settles: bool,
+) -> None:
+    talk = asked("mcp_1")
+    run_by_another(talk, settles)
+
+    assert requests(talk.handle(RUN_DONE, 4.0)) == 1
+    assert not talk.tools.busy
+
+
+def test_what_else_was_asked_for_beside_it_is_waited_for() -> None:
+    talk = calling("mcp_1")
+    talk.handle(events.ApprovalAsked("mcpr_9", *USE, response_id="resp_1"), 1.2)
+    talk.handle(ASKED, 1.2)
+    talk.handle(DONE, 1.3)
+    run_by_another(talk, True)
+
+    assert talk.tools.running == 2
+
+
 def test_a_call_that_only_shows_when_it_is_done_is_known_by_its_request() -> None:
     talk = asked()
     decide(talk, True)
