@@ -109,7 +109,7 @@ class Call:
                 found += self._replace_model(reason, permanent, now)
             case events.SessionConfigured() if talk.model.ready:
                 found = self._rescue.ready() + found
-            case events.ResponseDone(status="completed"):
+            case events.ResponseDone(over, how) if how == "completed" or over == talk.sounding[0]:
                 self._rescue.answered()
             case events.SpeechStarted() | events.TurnCommitted():
                 self._company.caller_heard(talk, self.departure)
@@ -322,7 +322,8 @@ class Call:
         leaving = self.departure
         if leaving.closing is not None or (leaving.parting and not self._rescue.under_way):
             return []  # should a transfer fail, that is soon enough
-        again = not permanent and self._rescue.lost(reason, now)
+        cut_short = self.conversation is not None and self.conversation.model.cut_short
+        again = not permanent and self._rescue.lost(reason, now, cut_short)
         return self._rescue.dial(now) if again else self._part_badly(reason, now)
 
     def _transfer_failed(self, reason: str, now: float) -> list[Effect]:
@@ -367,10 +368,8 @@ class Call:
         """Of all but the caller's line: only that changes with each frame of his."""
         talking = self.conversation.deadline if self.conversation else None
         own = earliest(self._answer_at, self._too_long_at, self._rescue.deadline)
-        company, leaving = self._company.deadline, self.departure.deadline
-        return earliest(
-            talking, self._wishes.deadline, own, leaving, company, self.arrival.deadline
-        )
+        ends = self.arrival.deadline, self.departure.deadline
+        return earliest(talking, self._wishes.deadline, self._company.deadline, own, *ends)
 
     def _timed_out(self, now: float) -> list[Effect]:
         if self.arrival.in_vain(now):

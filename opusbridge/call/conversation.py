@@ -213,15 +213,15 @@ class Conversation:
     def lost(self, now: float) -> list[Effect]:
         """The session is over; what waits is kept for another."""
         most_ms = HELD_MS if self.model.renews(now) else HELD_AFTER_LOSS_MS
-        self.model.lost()
+        over = self.response.response_id
+        sounded = over == self.sounding[0]
+        begun = sounded and self.transcript.has_words(self.sounding[1])
+        self.model.lost(begun)
         self.transcript.settle()
         deaf_ms = 1000 * self.model.pulse.lost(now)
         self.line.close(0.0 if self.response.door.out_of_reach else deaf_ms, most_ms)
-        over = self.response.response_id
         self.voice.session_lost()
         turn, resumed = self.barge_in.session_lost(now)
-        sounded = over == self.sounding[0]
-        begun = sounded and self.transcript.has_words(self.sounding[1])
         self.response.lost(now, begun, self.tools.go_on_from(over), silent=not sounded)
         found = resumed + self.repair.session_lost(now)
         found += self.tools.lost(now) + self._tidied(over, now)

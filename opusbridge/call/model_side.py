@@ -39,6 +39,8 @@ class ModelSide:
         self.worn_out: str | None = None
         """One of errors.REASONS once this session will not, though another may."""
         self.history = History(transcript)
+        self.cut_short = False
+        """The session lost last was in the middle of an answer, of which words were heard."""
         self.pulse = Pulse()
         self.session_due: float | None = now + SESSION_SECONDS
         """When the first session must have taken our settings."""
@@ -134,7 +136,8 @@ class ModelSide:
         # A server that fails may still be asked; one that says nothing may not.
         return self.worn_out if replaceable or self.worn_out != "model-failed" else None
 
-    def lost(self) -> None:
+    def lost(self, cut_short: bool = False) -> None:
+        self.cut_short = cut_short
         self.ready = self._voice_refused = self.pulse.old = False
         self.renew_at, self._renews_at = inf, None
         self.worn_out, self._server_errors, self.session_due = None, 0, None

@@ -51,8 +51,13 @@ class Rescue:
         """When to ask :meth:`dial` and :meth:`expired` again."""
         return earliest(self._over_at, self._dial_at, self._ready_due)
 
-    def lost(self, reason: str, now: float) -> bool:
-        """The session is gone, or the dial for another failed. Whether to go on trying."""
+    def lost(self, reason: str, now: float, cut_short: bool = False) -> bool:
+        """The session is gone, or the dial for another failed. Whether to go on trying.
+
+        ``cut_short``: the caller was hearing an answer of the session.
+        """
+        if cut_short and not self.under_way:
+            self.answered()
         if not self.possible:
             return False
         if self.under_way and self._dial_at is not None:
@@ -97,5 +102,5 @@ class Rescue:
         self._over_at = self._dial_at = self._ready_due = None
 
     def answered(self) -> None:
-        """The model gave an answer: the next loss is the first again."""
+        """The model gave an answer, or some of it was heard: the next loss is the first again."""
         self._in_a_row = 0

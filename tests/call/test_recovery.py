@@ -267,6 +267,55 @@ def test_a_response_that_writes_to_a_tool_for_long_is_no_silent_one(kind: str) -
     assert line.notes("watchdog") == []
 
 
+def is_heard(line: Line, token: str, response_id: str) -> None:
+    """A second of it."""
+    line.begins(token, response_id)
+    line.speaks("Your order left our house.", 5, f"item_{response_id}", response_id)
+    line.waits(1.0)
+
+
+def test_sessions_lost_after_the_caller_cut_in_on_their_answers_did_give_answers() -> None:
+    line = Line()
+    token = line.asks()
+    for nth in range(5):
+        is_heard(line, token, f"resp_{nth}")
+        line.says("input_audio_buffer.speech_started", item_id=f"v{nth}", audio_start_ms=0)
+        line.ends(f"resp_{nth}", "cancelled")
+        line.loses()
+        line.session()
+        token = line.to_model[-1]["event_id"]  # what he began to say there is asked about
+
+    assert line.replaced() == 5
+    assert not line.engine.call.departure.under_way
+
+
+def test_so_did_those_lost_in_the_middle_of_them() -> None:
+    line = Line()
+    for nth in range(3):
+        is_heard(line, line.asks(f"u{nth}"), f"resp_{nth}")
+        line.loses()
+        line.session()
+        is_heard(line, line.to_model[-1]["event_id"], f"rest_{nth}")
+        line.loses()
+        line.session()
+
+    assert line.replaced() == 6
+    assert not line.engine.call.departure.under_way
+
+
+def test_one_that_cuts_off_every_answer_before_its_first_word_is_not_replaced_for_ever() -> None:
+    line = Line()
+    line.asks()
+    for nth in range(3):
+        line.begins(line.to_model[-1]["event_id"], f"resp_{nth}")
+        line.speaks("", 1, f"a{nth}", f"resp_{nth}")
+        line.loses()
+        line.session()
+
+    assert line.replaced() == 2
+    assert line.engine.call.departure.under_way
+
+
 # --- What is restored -------------------------------------------------------------------
 
 

@@ -106,6 +106,19 @@ def test_an_answer_makes_the_next_loss_the_first_again() -> None:
         rescue.answered()
 
 
+def test_so_does_the_beginning_of_one_but_no_dial_that_fails_after_it() -> None:
+    rescue = Rescue(30.0)
+    for _ in range(10):
+        assert rescue.lost("model-lost", 0.0, cut_short=True)
+        rescue.ready()
+    assert rescue.lost("model-lost", 0.0)
+    rescue.dial(0.0)
+    rescue.lost("model-unreachable", 0.1, cut_short=True)
+    rescue.ready()
+
+    assert not rescue.possible
+
+
 def test_without_a_grace_nothing_is_dialled() -> None:
     rescue = Rescue(0.0)
 
