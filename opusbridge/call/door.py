@@ -119,9 +119,7 @@ class Door:
             return [Note("gave-up", self.retries.given_up or "", self.ids())]
         if self.waiting.pending is None or self.retries.given_up or self.held_by is not None:
             return []
-        if len(self.waiting.pending.causes) > 1:
-            self.waiting.withdraw_preambles()  # whatever answers the others breaks the silence
-        pending = self.waiting.pending
+        pending = self.waiting.coalesce()
         request_id = f"request-{self._requests + 1}"
         due = now + self.policy.created_timeout
         # Not cleared here: only an accepted response covers it.
@@ -157,7 +155,7 @@ class Door:
 
     def _preamble_is_late(self, tools_of: str) -> None:
         """The tools it was to bridge are done: said now, it would only delay the answer."""
-        self.waiting.withdraw_preambles(tools_of)
+        self.waiting.withdraw_preamble(tools_of)
         self.response.covering = tuple(
             cause
             for cause in self.response.covering

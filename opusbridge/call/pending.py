@@ -106,9 +106,21 @@ class Waiting:
         began it by itself; not ``announced``: nobody knows when it was created."""
         return tuple(one for one in covered if not (announced and self._covers(one, None)))
 
-    def withdraw_preambles(self, key: str | None = None) -> None:
-        """There is something better to say; ``None``: than any of them."""
-        self._take(lambda cause: cause.why is Why.PREAMBLE and key in (None, cause.key))
+    def withdraw_preamble(self, key: str) -> None:
+        """There is something better to say."""
+        self._take(lambda cause: (cause.why, cause.key) == (Why.PREAMBLE, key))
+
+    def coalesce(self) -> PendingUserInput:
+        """What one request is to ask for of what waits, which must be something.
+
+        Whatever answers anything else breaks the silence that a preamble would, and so does the
+        latest of several; the others are withdrawn.
+        """
+        assert self.pending is not None
+        words = [cause for cause in self.pending.causes if cause.why is Why.PREAMBLE]
+        needless = words[:-1] if len(words) == len(self.pending.causes) else words
+        self._take(lambda cause: cause in needless)
+        return self.pending
 
     def _take(self, covered: Callable[[Cause], bool]) -> tuple[Cause, ...]:
         if self.pending is None:

@@ -58,6 +58,13 @@ def test_whatever_else_is_answered_makes_words_for_the_wait_needless() -> None:
     assert door(PREAMBLE, TURN).settle(1.0) == [CreateResponse("request-1", "turn")]
 
 
+def test_of_words_for_several_waits_and_nothing_else_the_latest_are_said() -> None:
+    earlier = Cause(Why.PREAMBLE, "resp_0", instructions="Say: let me see.")
+
+    told = CreateResponse("request-1", "preamble", "Say: one moment.", by_words_only=True)
+    assert door(earlier, PREAMBLE).settle(1.0) == [told]
+
+
 def test_words_for_the_wait_are_withdrawn_when_it_is_over() -> None:
     other = Cause(Why.PREAMBLE, "resp_0")
     some = door(PREAMBLE)

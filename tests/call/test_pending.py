@@ -114,6 +114,27 @@ def test_a_response_without_our_request_is_known_to_answer_only_what_was_there_b
     assert some.doubted(covered, announced=False) == covered
 
 
+def words(key: str) -> Cause:
+    return Cause(Why.PREAMBLE, key, instructions="Say: one moment.")
+
+
+@pytest.mark.parametrize(
+    ("waits", "asked"),
+    [
+        ((words("resp_1"),), (words("resp_1"),)),
+        ((words("resp_1"), words("resp_2")), (words("resp_2"),)),
+        ((words("resp_1"), TURN, words("resp_2")), (TURN,)),
+    ],
+)
+def test_words_that_bridge_a_wait_are_asked_for_once_and_beside_nothing_else(
+    waits: tuple[Cause, ...], asked: tuple[Cause, ...]
+) -> None:
+    some = waiting(*waits)
+
+    assert some.coalesce().causes == asked
+    assert causes(some) == asked
+
+
 def test_in_a_new_conversation_nothing_waits_for_its_echo() -> None:
     some = waiting(TOOLS)
     some.conversation_lost()
