@@ -1,6 +1,5 @@
 """The bridge of each new call, with everything of the process that a call needs."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
@@ -23,6 +22,7 @@ from opusbridge.recording.journal import Journal
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.tools.outcome import CallOutcome
+from opusbridge.tools.workers import Disk
 from opusbridge.web.access import MACHINE, STATUS, VOICE, Access
 from opusbridge.web.calls import ConnectModel
 from opusbridge.web.journal import Order
@@ -118,7 +118,8 @@ class Bridges:
             await self._dial_out.close()
         if self.rest is not None:
             await self.rest.close()
-        await asyncio.to_thread(self._writer.close)  # what the last calls left to write
+        # What the last calls left to write; asyncio's own threads may all be an agent's by now.
+        await Disk("opusbridge-last-files", 1).do(self._writer.close)
 
     async def _send(self, outcome: CallOutcome) -> None:
         assert self._courier is not None

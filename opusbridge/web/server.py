@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -47,6 +48,8 @@ LAST_SECONDS = 1
 AT_ONCE_SECONDS = 0.5
 #: Seconds for the log's last lines when the process is left.
 LAST_LINES_SECONDS = 0.2
+#: Seconds after the end of everything that is waited for: what will not end keeps no process.
+LEFT_BEHIND_SECONDS = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -59,14 +62,15 @@ async def serve(
     port: int,
     *,
     listening: socket.socket | None = None,
-    leave: Callable[[], None] | None = None,
+    leave: Callable[[int], None] | None = None,
 ) -> None:
     """Serve until a signal ends it. Raises :class:`ConfigurationError` if it cannot listen, and
     ``SystemExit`` in the end if the service broke: whoever started the process starts it anew.
 
     ``listening`` is from :func:`listen`, for those who must know the port beforehand. ``leave``
-    is called, in any thread, where Ctrl-C was pressed again and half a second later there is
-    still something going on.
+    is called, in any thread and with the status of the process, where Ctrl-C was pressed again
+    and half a second later there is still something going on, and where the process is still
+    there some seconds after all was over.
     """
     bound = listen(host, port) if listening is None else listening
     server = Server(app, calls, settings.drain_seconds, leave)
@@ -105,12 +109,12 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-def leave_process() -> None:
-    """Now, whatever still goes on. It was asked for, so the status is 0."""
+def leave_process(status: int) -> None:
+    """Now, whatever still goes on."""
     telling = threading.Thread(target=logging.shutdown, daemon=True)
     telling.start()
     telling.join(LAST_LINES_SECONDS)
-    os._exit(0)
+    os._exit(status)
 
 
 class Server(uvicorn.Server):
@@ -121,7 +125,7 @@ class Server(uvicorn.Server):
         app: FastAPI,
         calls: Calls,
         drain_seconds: float,
-        leave: Callable[[], None] | None = None,
+        leave: Callable[[int], None] | None = None,
     ) -> None:
         access: Access = app.state.access
         slow = Refusal(408, "slow-request")
@@ -156,9 +160,12 @@ class Server(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
+        # The end of the loop would wait for what an agent has left behind, and that may be for
+        # ever: a task that is not to be cancelled, a thread of asyncio's that stands still.
+        self._leave_in(LEFT_BEHIND_SECONDS)
         if self._interrupts and (leave := self._leave) is not None:
             # uvicorn no longer listens to signals, and the hooks of the last calls may go on.
-            signal.signal(signal.SIGINT, lambda *_: leave())
+            signal.signal(signal.SIGINT, lambda *_: leave(0))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by the signal handler, in the middle of anything.
@@ -170,14 +177,19 @@ class Server(uvicorn.Server):
         if self._interrupts > 1:
             self.should_exit = self.force_exit = True
             self._loop.call_soon_threadsafe(self.cut_off)
-            if self._leave is not None:
-                # Not by the loop: what still goes on may be what holds it up.
-                leaving = threading.Timer(AT_ONCE_SECONDS, self._leave)
-                leaving.daemon = True
-                leaving.start()
+            self._leave_in(AT_ONCE_SECONDS)
         if self._interrupts:
             self._loop.call_soon_threadsafe(self._hurry.set)
         self._loop.call_soon_threadsafe(self._told.set)
+
+    def _leave_in(self, seconds: float) -> None:
+        if self._leave is None:
+            return
+        # Not by the loop: what still goes on may be what holds it up.
+        leaving = threading.Timer(seconds, self._leave, [int(self.broke)])
+        leaving.daemon = True
+        with suppress(RuntimeError):  # the system has no threads to give
+            leaving.start()
 
     async def main_loop(self) -> None:
         async with asyncio.TaskGroup() as tasks:

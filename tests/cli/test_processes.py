@@ -155,6 +155,38 @@ async def test_ctrl_c_twice_waits_for_nobodys_hook(tmp_path: Path, after: str) -
         assert ending["reason"] in {"cancelled", "drained"}
 
 
+FORGETFUL_AGENT = """
+import asyncio, time
+from opusbridge import Agent
+
+async def on_end(outcome):
+    loop = asyncio.get_running_loop()
+    for _ in range(40):  # all of asyncio's threads
+        loop.run_in_executor(None, time.sleep, 60)
+
+agent = Agent(name="any", instructions="Be kind.", greeting="Say hello.", on_end=on_end)
+"""
+
+
+async def test_what_an_agent_left_behind_does_not_keep_the_process(tmp_path: Path) -> None:
+    (tmp_path / "forgetful.py").write_text(FORGETFUL_AGENT)
+    async with ModelServer() as model:
+        keys = {"OPENAI_API_KEY": "sk-any", "OPUSBRIDGE_REALTIME_URL": model.url}
+        env = environment(**keys, OPUSBRIDGE_LOG_FORMAT="json")
+        words = ("serve", "--port", "0", "--agent", "forgetful.py")
+        with running(*words, env=env, cwd=tmp_path) as process:
+            port, _ = listening_on(process)
+            caller = SimulatedAudioCodes(Person([WaitForAgent(), HangUp()]), "call-1", Random(1))
+            await place_call(caller, f"ws://127.0.0.1:{port}/audiocodes")
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            await asyncio.to_thread(process.wait, timeout=30)
+            took = time.monotonic() - began
+
+    assert process.returncode == 0
+    assert took < 20, "three seconds, on a machine with nothing else to do"
+
+
 def under(process_id: int) -> list[int]:
     """The processes that it has started and that are there."""
     listed = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()

@@ -1,6 +1,7 @@
 import asyncio
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -208,6 +209,41 @@ def test_a_whole_process_serves_until_it_is_told_to_stop() -> None:
     room.run(main())
 
     assert seen == [200, 0]
+
+
+@pytest.mark.slow
+def test_a_task_that_is_not_to_be_cancelled_does_not_keep_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "LEFT_BEHIND_SECONDS", 0.1)
+    left: list[int] = []
+    too_long = time.monotonic() + 5.0
+
+    async def stays() -> None:
+        while not left and time.monotonic() < too_long:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+
+    async def main() -> None:
+        staying = asyncio.create_task(stays())
+        calls = Calls(nobody, nobody)
+        with room.listen("127.0.0.1", 0) as listening:
+            port = listening.getsockname()[1]
+            where = ("127.0.0.1", port)
+            app = an_app(calls, port)
+            serving = room.serve(
+                app, calls, settings(), *where, listening=listening, leave=left.append
+            )
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(serving)
+                async with httpx2.AsyncClient(trust_env=False, verify=False) as http:
+                    await http.get(f"http://127.0.0.1:{port}/readyz")
+                signal.raise_signal(signal.SIGTERM)
+        assert not staying.done()
+
+    room.run(main())
+
+    assert left == [0]
 
 
 @pytest.mark.slow
