@@ -4,12 +4,15 @@ Every line of the process, ours and the libraries', passes one chain. Its last s
 :func:`redact`, lets through only plain values and takes out what looks like a number, a key
 or a token. Tracebacks are reduced to types and places, and so is what asyncio says of a task
 that failed, because an exception's text may quote what a caller said. Bind ``call_id`` with
-:func:`of_call`; every line below then carries it.
+:func:`of_call`; every line below then carries it. In a process that serves calls a thread writes
+the lines: whoever reads them may stand still, and the calls go on.
 """
 
 import logging
+import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, suppress
 from enum import Enum
@@ -38,12 +41,20 @@ _LIBRARIES = {
 }
 
 
+#: Characters that may wait for whoever reads standard error, some thousand lines …
+MOST_WAITING = 2**20
+#: … and seconds that the end of the process waits for him.
+LAST_LINES_SECONDS = 1.0
+
 _Format = Literal["text", "json"]
 _Level = Literal["debug", "info", "warning", "error"]
 
 
-def configure(log_format: _Format = "text", level: _Level = "info") -> None:
-    """Set up logging for the process, to standard error; a second call replaces the first."""
+def configure(log_format: _Format = "text", level: _Level = "info", *, apart: bool = False) -> None:
+    """Set up logging for the process, to standard error; a second call replaces the first.
+
+    ``apart``: lines are written in a thread of their own, for a process that serves calls.
+    """
     ours: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -62,7 +73,7 @@ def configure(log_format: _Format = "text", level: _Level = "info") -> None:
         ],
     )
     _configure_structlog(*ours, structlog.stdlib.ProcessorFormatter.wrap_for_formatter)
-    handler = _Handler(sys.stderr)
+    handler = (_Apart if apart else _Handler)(sys.stderr)
     handler.setFormatter(formatter)
     _route(handler, getattr(logging, level.upper()))
 
@@ -75,7 +86,7 @@ def configure_as_guest(log_format: _Format, level: _Level) -> None:
     if structlog.is_configured():
         return
     if not logging.getLogger().handlers:
-        configure(log_format, level)
+        configure(log_format, level, apart=True)
         return
     clean: list[Processor] = [structlog.contextvars.merge_contextvars, reduce_traceback, redact]
     _configure_structlog(*clean, _renderer(log_format, colors=False))
@@ -107,13 +118,97 @@ class _Handler(logging.StreamHandler[TextIO]):
         error = sys.exc_info()[1]
         assert error is not None
         with suppress(OSError, ValueError):  # nobody is left to tell
-            self.stream.write(f"a log line could not be written: {places(error)}\n")
+            self.put(f"a log line could not be written: {places(error)}\n")
+
+    def put(self, line: str) -> None:
+        self.stream.write(line)
+
+
+class _Apart(_Handler):
+    """Lines are made where something is logged, as the context is there, and written elsewhere.
+
+    When too many wait, those that come are lost; how many is told behind those that waited.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        self._size = self._lost = 0
+        self._writing = self._closed = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.put(self.format(record) + self.terminator)
+        except Exception:  # noqa: BLE001  # as all handlers of Python's have it
+            self.handleError(record)
+
+    def put(self, line: str) -> None:
+        with self._changed:
+            if self._size > MOST_WAITING:
+                self._lost += 1
+                return
+            self._lines.append(line)
+            self._size += len(line)
+            if self._thread is None or not self._thread.is_alive():  # or we are a fork
+                self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+                with suppress(RuntimeError):  # the system has none to give: with the next line
+                    self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._lines and not self._writing, LAST_LINES_SECONDS
+            )
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        super().close()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._lines or self._closed)
+                if not self._lines:
+                    return
+                lines, lost, self._writing = self._lines, self._lost, True
+                self._lines, self._size, self._lost = [], 0, 0
+            if lost:
+                told = f"{lost} log lines were lost: nobody read them"
+                record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, told, None, None)
+                lines.append(self.format(record) + self.terminator)
+            for line in lines:
+                with suppress(Exception):
+                    _write(line)
+
+
+def _write(line: str) -> None:
+    """To standard error, whatever it is by now; where that is a file, past Python's own buffer,
+    which the end of the process would wait for."""
+    stream = sys.stderr
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):
+        stream.write(line)
+        stream.flush()
+        return
+    rest = line.encode(errors="backslashreplace")
+    while rest:
+        rest = rest[os.write(number, rest) :]
 
 
 def _route(handler: logging.Handler, level: int) -> None:
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
+        if isinstance(old, _Apart):
+            old.close()
     root.addHandler(handler)
     root.setLevel(max(level, logging.INFO))
     logging.getLogger("opusbridge").setLevel(level)

@@ -30,7 +30,7 @@ def serve(
     settings = Settings.load(**given)
     settings.check_ready(host, port)
     _check_data_dir(settings.data_dir)
-    logs.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level, apart=True)
     with server.listen(host, port) as listening:
         bound_to = listening.getsockname()[1]  # port 0 is whatever was free
         app = create_app(settings, host=host, port=bound_to)

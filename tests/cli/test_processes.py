@@ -155,6 +155,22 @@ async def test_ctrl_c_twice_waits_for_nobodys_hook(tmp_path: Path, after: str) -
         assert ending["reason"] in {"cancelled", "drained"}
 
 
+async def test_whoever_does_not_read_the_log_stops_nobody(tmp_path: Path) -> None:
+    token = "opusbridge-test-token-0123456789"
+    keys = {"OPENAI_API_KEY": "sk-any", "OPUSBRIDGE_ADMIN_TOKEN": token}
+    env = environment(**keys, OPUSBRIDGE_LOG_FORMAT="json")
+    with running("serve", "--port", "0", env=env, cwd=tmp_path) as process:
+        port, _ = listening_on(process)
+        async with httpx2.AsyncClient(trust_env=False, timeout=5.0) as http:
+            for _ in range(600):  # a line each; a pipe holds some four hundred
+                await http.get(f"http://127.0.0.1:{port}/api/calls")
+            alive = await http.get(f"http://127.0.0.1:{port}/healthz")
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(process.wait, timeout=30)
+
+    assert (alive.status_code, process.returncode) == (200, 0)
+
+
 FORGETFUL_AGENT = """
 import asyncio, time
 from opusbridge import Agent
