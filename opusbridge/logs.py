@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager, suppress
 from enum import Enum
 from pathlib import PurePath
@@ -229,20 +229,20 @@ class Log:
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger(name)
 
     def debug(self, message: str, **facts: Any) -> None:
-        self._write(self._log.debug, message, facts)
+        self._write("debug", message, facts)
 
     def info(self, message: str, **facts: Any) -> None:
-        self._write(self._log.info, message, facts)
+        self._write("info", message, facts)
 
     def warning(self, message: str, **facts: Any) -> None:
-        self._write(self._log.warning, message, facts)
+        self._write("warning", message, facts)
 
     def error(self, message: str, **facts: Any) -> None:
-        self._write(self._log.error, message, facts)
+        self._write("error", message, facts)
 
-    def _write(self, write: Callable[..., Any], message: str, facts: Mapping[str, Any]) -> None:
+    def _write(self, level: str, message: str, facts: Mapping[str, Any]) -> None:
         with suppress(Exception):
-            write(message, **facts)
+            getattr(self._log, level)(message, **facts)
 
 
 class BadMessages:

@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "speech": {"audio"},
     "protocols": LANGUAGE,
     "call": LANGUAGE | {"audio", "protocols"},
-    "recording": LANGUAGE | {"audio", "version"},
+    "recording": LANGUAGE | {"audio", "logs", "version"},
     # A call played again: what the simulator's world does, without anybody to invent.
     "replay": LANGUAGE | {"call", "protocols", "recording"},
     "tools": {"errors", "logs", "privacy", "texts"},

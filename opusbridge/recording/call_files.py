@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from opusbridge import effects, events
+from opusbridge.logs import Log
 from opusbridge.recording import files
 from opusbridge.recording.batch import FRAME, SHELL, Batch, Columns
 from opusbridge.recording.facts import fact
@@ -30,7 +29,7 @@ YIELD_EVERY = 128
 #: What most wires call a frame.
 FRAME_KIND = "media"
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 
 class CallFiles:

@@ -15,11 +15,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from opusbridge import effects, events
 from opusbridge.effects import Effect
 from opusbridge.events import Event
+from opusbridge.logs import Log
 from opusbridge.recording.batch import SHELL, Around, Batch, Columns, Entry, Frame
 from opusbridge.recording.call_files import FRAME_KIND, CallFiles
 from opusbridge.recording.facts import FACTS
@@ -57,7 +56,7 @@ _VITAL: frozenset[type] = frozenset(
     {events.CallArrived, effects.PauseRecording, effects.ResumeRecording}
 )
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 
 class CallRecorder:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 
-import structlog
+from opusbridge.logs import Log
 
 #: Done in one go; or in parts, each after the same part of all that came together with it: the
 #: first finds the caches cold, the others what it brought there.
@@ -31,7 +31,7 @@ MOST_TOGETHER = 8
 #: millisecond of work, where a frame could else wait for its switch interval, 5 ms.
 YIELD_SECONDS = 0.0002
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 
 class Writer:

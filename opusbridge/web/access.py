@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import structlog
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.config import Settings, is_loopback
+from opusbridge.logs import Log
 from opusbridge.privacy import Private
 from opusbridge.protocols.twilio import signature
 
@@ -44,7 +44,7 @@ NO_TURNS = "turn detection is none"
 #: Why one may be opened by others than the machine itself.
 NO_ADMIN_TOKEN = "neither OPUSBRIDGE_ADMIN_TOKEN nor OPUSBRIDGE_PUBLIC_URL is set"
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
-import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from opusbridge.bridge.metrics import as_text
 from opusbridge.errors import TransferRefused
+from opusbridge.logs import Log
 from opusbridge.web.access import DRAINING, FULL, Access
 from opusbridge.web.bodies import read_model
 from opusbridge.web.calls import Bridge, Calls
@@ -21,7 +21,7 @@ from opusbridge.web.outbound import NOT_YET_ANSWERED, Outbound
 #: The model's context is finite, and nobody says more than this to a caller at once.
 MAX_SAID_LENGTH = 4000
 
-_log = structlog.get_logger(__name__)
+_log = Log(__name__)
 
 
 class ActionBody(BaseModel):

@@ -1,7 +1,9 @@
 import threading
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
+import structlog
 
 from opusbridge.recording.writer import Writer
 
@@ -78,3 +80,16 @@ def test_closing_gives_up_on_a_disk_that_never_answers() -> None:
     assert not writer.close(timeout_seconds=0.01)
     disk_answers.set()
     assert writer.close()
+
+
+def test_nor_does_a_log_that_is_broken(writer: Writer) -> None:
+    def full_disk(*_: object) -> NoReturn:
+        raise OSError("no space left on device")
+
+    structlog.configure(logger_factory=full_disk)
+    done: list[str] = []
+    writer.submit(lambda: done.remove("what was never there"), 1)
+    writer.submit(lambda: done.append("next"), 1)
+
+    assert writer.close()
+    assert done == ["next"]

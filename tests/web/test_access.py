@@ -1,6 +1,7 @@
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 from twilio.request_validator import RequestValidator
 
@@ -107,6 +108,17 @@ async def test_while_the_token_is_being_changed_either_signs() -> None:
             headers = {"X-Twilio-Signature": signed}
             answer = await server.http.post("/twilio/voice", data=form, headers=headers)
             assert answer.status_code == status
+
+
+async def test_who_is_refused_is_told_so_though_the_log_is_broken() -> None:
+    def full_disk(*_: object) -> NoReturn:
+        raise OSError("no space left on device")
+
+    async with house(**twilio()) as server:
+        structlog.configure(processors=[full_disk])
+        answer = await server.http.post("/twilio/voice", data=voice_form(CALL))
+
+    assert answer.status_code == 403
 
 
 async def test_each_closed_endpoint_is_named_once_at_the_start(
