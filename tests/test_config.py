@@ -186,6 +186,52 @@ def test_an_unknown_name_in_the_file_is_refused_even_if_empty() -> None:
     assert refusal() == "OPUSBRIDGE_ZZZZZZ, found in .env, is not a setting"
 
 
+#: As Kubernetes puts them into each container beside a Service of that name.
+SERVICE_LINKS = {
+    "OPUSBRIDGE_SERVICE_HOST": "10.0.0.5",
+    "OPUSBRIDGE_SERVICE_PORT": "8000",
+    "OPUSBRIDGE_SERVICE_PORT_HTTP": "8000",
+    "OPUSBRIDGE_PORT": "tcp://10.0.0.5:8000",
+    "OPUSBRIDGE_PORT_8000_TCP": "tcp://10.0.0.5:8000",
+    "OPUSBRIDGE_PORT_8000_TCP_PROTO": "tcp",
+    "OPUSBRIDGE_PORT_8000_TCP_PORT": "8000",
+    "OPUSBRIDGE_PORT_8000_TCP_ADDR": "10.0.0.5",
+    "OPUSBRIDGE_CANARY_SERVICE_HOST": "10.0.0.6",
+    "OPUSBRIDGE_CANARY_PORT": "udp://10.0.0.6:8000",
+}
+
+
+def test_a_service_of_our_name_in_kubernetes_is_no_misspelt_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in SERVICE_LINKS.items():
+        monkeypatch.setenv(name, value)
+
+    assert Settings.load() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OPUSBRIDGE_PORT", "8000"),
+        ("OPUSBRIDGE_SERVICE_HOSTS", "10.0.0.5"),
+        ("OPUSBRIDGE_PORT_HTTP", "tcp://10.0.0.5:8000"),
+    ],
+)
+def test_what_only_looks_like_one_is(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert refusal().startswith(f"{name}, found in the environment, is not a setting")
+
+
+def test_no_file_of_ours_has_them(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPUSBRIDGE_SERVICE_HOST=10.0.0.5\n")
+
+    assert refusal().startswith("OPUSBRIDGE_SERVICE_HOST, found in .env, is not a setting")
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [

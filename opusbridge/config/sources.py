@@ -1,7 +1,8 @@
 """Where settings come from, and what is said of a wrong one: its name, never its value."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,29 @@ PREFIX = "OPUSBRIDGE_"
 ENCODING = "utf-8-sig"
 
 
+#: What Kubernetes tells each container of every Service beside it: one of our name, or one that
+#: begins with it, brings names like ours, which nobody has written …
+_OF_A_SERVICE = re.compile(
+    r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+#: … and this where the value is an address.
+_ITS_ADDRESS = re.compile(r"(\w+_)?PORT=(tcp|udp|sctp)://.*")
+
+
 class _Named(EnvSettingsSource):
     """Texts by name: ours are taken as they are, unknown ones of our prefix are refused."""
 
     place = ""
 
     def __call__(self) -> dict[str, Any]:
-        _refuse_unknown(self.env_vars, self.settings_cls, self.place)
+        _refuse_unknown(self._written(), self.settings_cls, self.place)
         # Not through a subclass of ours only: the .env source would add other names.
         found = EnvSettingsSource.__call__(self)
         return {name: value for name, value in found.items() if value != ""}
+
+    def _written(self) -> Iterable[str]:
+        """The names that somebody has written there."""
+        return self.env_vars
 
     def prepare_field_value(
         self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
@@ -40,6 +54,9 @@ class _Named(EnvSettingsSource):
 
 class Environment(_Named):
     place = "the environment"
+
+    def _written(self) -> Iterable[str]:
+        return [one for one, value in self.env_vars.items() if not _of_a_service(one, value or "")]
 
 
 class DotEnvFile(_Named, DotEnvSettingsSource):
@@ -71,9 +88,13 @@ def _means_us(name: str) -> bool:
     return ours and name not in os.environ
 
 
-def _refuse_unknown(
-    given: Mapping[str, str | None], settings: type[BaseSettings], place: str
-) -> None:
+def _of_a_service(name: str, value: str) -> bool:
+    rest = name.upper().removeprefix(PREFIX)
+    found = _OF_A_SERVICE.fullmatch(rest) or _ITS_ADDRESS.fullmatch(f"{rest}={value}")
+    return found is not None
+
+
+def _refuse_unknown(given: Iterable[str], settings: type[BaseSettings], place: str) -> None:
     known = [variable(name) for name in settings.model_fields]
     for name in sorted(name.upper() for name in given):
         if name.startswith(PREFIX) and name not in known:
