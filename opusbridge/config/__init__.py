@@ -108,7 +108,8 @@ class Settings(BaseSettings):
     """With the auth token: hang-up and transfer go through Twilio's REST interface."""
 
     twilio_auth_token: Secret | None = None
-    """Checks Twilio's signatures. None: ``/twilio`` is closed to everybody but loopback."""
+    """Checks Twilio's signatures, and is the account's password for its REST interface. None:
+    ``/twilio`` is open on loopback only, and only while there is no public URL."""
 
     twilio_auth_token_secondary: Secret | None = None
     """Another token that Twilio may sign with, and nothing else: while the account's is being
@@ -139,7 +140,8 @@ class Settings(BaseSettings):
     """The same to one number: who did not answer three times does not want to. 0: no limit."""
 
     audiocodes_token: Secret | None = None
-    """What AudioCodes presents as bearer. None: ``/audiocodes`` is closed but to loopback."""
+    """What AudioCodes presents as bearer. None: ``/audiocodes`` is open on loopback only, and only
+    while there is no public URL."""
 
     admin_token: Secret | None = None
     """Bearer for ``/api`` and ``/metrics``. None: open on loopback only, and only
@@ -254,7 +256,7 @@ class Settings(BaseSettings):
 
     flight: Annotated[bool | Literal["whole"], BeforeValidator(lower)] = True
     """``flight.jsonl``: the second question is why. ``whole`` keeps the sound that came as well,
-    for a replay to the last sample: up to 100 kB a second."""
+    for a replay to the last sample: up to 130 kB a second."""
 
     webhook_url: HttpURL | None = None
     """Told of each call when it is over, as signed JSON: what ``call.json`` and
