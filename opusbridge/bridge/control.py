@@ -8,6 +8,7 @@ import copy
 import re
 import stat
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -73,7 +74,10 @@ class Control:
         self._happened(events.DTMFRequested(Private(digits)))
 
     def play(self, path: Path, words: str) -> None:
-        """Read each time: the file may be another's words since, under the same name."""
+        self.read(path, words)()
+
+    def read(self, path: Path, words: str) -> Callable[[], None]:
+        """Each time: the file may be another's words since, under the same name."""
         said = in_words("words", words)
         try:
             found = path.stat()
@@ -86,7 +90,7 @@ class Control:
             raise WishRefused("the file cannot be played") from None
         if len(pcm) > 2 * rate_hz * MOST_PLAYED_SECONDS:
             raise WishRefused(f"the file is longer than {MOST_PLAYED_SECONDS} s")
-        self._happened(events.PlayRequested(rate_hz, pcm, said))
+        return partial(self._happened, events.PlayRequested(rate_hz, pcm, said))
 
     def hold(self, on: bool) -> None:
         self._happened(events.HoldRequested(on, self._tool_call_id))

@@ -35,7 +35,8 @@ class Digits:
 
 
 class CallControl(Protocol):
-    """What may be asked of a call; in the event loop. Nothing but ``collect_digits`` waits."""
+    """What may be asked of a call; in the event loop. Nothing but ``collect_digits`` waits, and
+    ``play`` and ``read`` for the disk."""
 
     def hang_up(self, reason: str) -> None: ...
 
@@ -44,6 +45,10 @@ class CallControl(Protocol):
     def send_dtmf(self, digits: str) -> None: ...
 
     def play(self, path: Path, words: str) -> None: ...
+
+    def read(self, path: Path, words: str) -> Callable[[], None]:
+        """In any thread: the file, ready for what is given back to play it in the event loop."""
+        ...
 
     def hold(self, on: bool) -> None: ...
 
@@ -114,7 +119,8 @@ class CallContext:
         behind what is being said. The caller's speech cuts it like the agent's own.
 
         ``words`` are what is said in it: the model is told that it said so. Raises
-        :class:`WishRefused` for a file that cannot be used.
+        :class:`WishRefused` for a file that cannot be used. An async function's is read in the
+        event loop, which every call waits for: a disk that may be slow is for a plain one.
         """
         self._control.play(Path(path), words)
 
@@ -200,6 +206,9 @@ class _NoCall:
     def play(self, path: Path, words: str) -> None:
         pass
 
+    def read(self, path: Path, words: str) -> Callable[[], None]:
+        return lambda: None
+
     def hold(self, on: bool) -> None:
         pass
 
@@ -229,7 +238,11 @@ class _FromThread:
         _in_loop(self._loop, self._control.send_dtmf, digits)
 
     def play(self, path: Path, words: str) -> None:
-        _in_loop(self._loop, self._control.play, path, words)
+        # Here: the disk may be slow, and in the loop all calls would wait for it.
+        _in_loop(self._loop, self.read(path, words))
+
+    def read(self, path: Path, words: str) -> Callable[[], None]:
+        return self._control.read(path, words)
 
     def hold(self, on: bool) -> None:
         _in_loop(self._loop, self._control.hold, on)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.audio.wav import wav_bytes
+from opusbridge.bridge import control as control_room
 from opusbridge.bridge.control import MOST_PLAYED_BYTES, Control
 from opusbridge.errors import TransferRefused, WishRefused
 from opusbridge.privacy import Private
-from opusbridge.tools import Digits
+from opusbridge.tools import CallContext, Digits
 
 AGENT = Agent(name="a", instructions="b", destinations={"billing": "+15550100300"})
 
@@ -81,6 +83,37 @@ def test_a_file_is_played_with_its_words(tmp_path: Path) -> None:
     control.play(path, "La la.")
 
     assert happened == [events.PlayRequested(8_000, bytes(1_600), Private("La la."))]
+
+
+async def test_a_tool_in_a_thread_reads_its_file_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_in: list[threading.Thread] = []
+
+    def read(path: Path) -> tuple[int, bytes]:
+        read_in.append(threading.current_thread())
+        return 8_000, path.read_bytes()
+
+    monkeypatch.setattr(control_room, "read_clip", read)
+    (tmp_path / "music.wav").write_bytes(b"la")
+    played_in: list[threading.Thread] = []
+    control = Control(
+        AGENT,
+        lambda event: played_in.append(threading.current_thread()),
+        lambda target: None,
+        lambda: None,
+    )
+    here = threading.current_thread()
+    context = CallContext("call-1", control=control).for_thread(asyncio.get_running_loop())
+
+    await asyncio.to_thread(context.play, tmp_path / "music.wav")
+    assert here not in read_in
+    assert played_in == [here]
+    with pytest.raises(WishRefused):
+        await asyncio.to_thread(context.play, tmp_path / "none.wav")
+
+    context.play(tmp_path / "music.wav")  # as an async part of the tool's may
+    assert read_in[1:] == [here]
 
 
 def test_what_is_no_text_is_refused_to_who_said_it(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Somebody on the line, for tools that ask something of the call."""
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from opusbridge.errors import TransferRefused, WishRefused
@@ -33,6 +35,9 @@ class Line:
 
     def pause_recording(self, paused: bool) -> None:
         self._note("pause", paused)
+
+    def read(self, path: Path, words: str) -> Callable[[], None]:
+        return partial(self.play, path, words)
 
     def hold(self, on: bool) -> None:
         self._note("hold", on)
