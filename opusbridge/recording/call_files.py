@@ -116,7 +116,7 @@ class CallFiles:
         if self._record:
             write = self._transcript.write
             if transcript is not None:
-                write = partial(files.write_json, self._folder / files.TRANSCRIPT, transcript)
+                write = partial(self._transcript.complete, transcript)
             self._try(write)
         self._try(partial(files.write_json, self._folder / files.CALL, call))
         self.nothing_kept = self.failed > 0 and not files.any_in(self._folder)

@@ -8,6 +8,7 @@ user who runs the bridge may read them.
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -69,10 +70,21 @@ def as_json(value: Mapping[str, Any]) -> bytes:
 
 def write_whole(path: Path, text: bytes) -> None:
     """All of it or nothing: a reader never sees half a file."""
-    unfinished = path.with_name(path.name + ".part")
+    unfinished = _unfinished(path)
     with open_private(unfinished) as file:
         write_all(file, text)
     unfinished.replace(path)
+
+
+def take_away(path: Path) -> None:
+    """What :func:`write_whole` has left there, as far as that can be done."""
+    for one in (path, _unfinished(path)):
+        with suppress(OSError):
+            one.unlink()
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
 
 
 def plain(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ with all that was said.
 
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ BYTES_PER_SECOND = 100_000
 
 #: So many items are put away together.
 PIECE_ITEMS = 20
+
+#: So an item has it, and nothing that is said.
+_WITHHELD = b'"withheld": true'
 
 _BETWEEN = b",\n    "
 
@@ -38,6 +41,7 @@ class TranscriptFile:
         self._pauses: dict[str, Any] = {}
         self._unwritten = False
         self._due_at = 0.0
+        self._exposed = False  # the file may have what is to be withheld by now
 
     def tell(self, news: dict[str, Any]) -> None:
         """As :meth:`Transcript.changes <opusbridge.call.transcript.Transcript.changes>` has it."""
@@ -48,10 +52,12 @@ class TranscriptFile:
             self._order[begin - self._put_away :] = news["order"]
         if not items.keys() - self._texts.keys() <= set(self._order):
             self._take_back()  # something far back has changed
+        withheld = [an_id for an_id, item in items.items() if "withheld" in item]
+        self._expose(withheld)
         self._texts |= {an_id: _text(item) for an_id, item in items.items()}
         self._pauses = {"pauses": news["pauses"]} if "pauses" in news else self._pauses
         self._unwritten = True
-        if any("withheld" in item for item in items.values()):
+        if withheld:
             self._due_at = 0.0  # its words may be in the file
         if "order" in news and begin - self._put_away >= PIECE_ITEMS:
             self._put_away_until(begin)
@@ -66,8 +72,29 @@ class TranscriptFile:
         text = self._whole()
         rest_seconds = len(text) / BYTES_PER_SECOND if len(text) > SMALL_BYTES else 0.0
         self._due_at = self._clock() + rest_seconds
-        files.write_whole(self._path, text)
+        self._replace(text)
         self._unwritten = False
+
+    def complete(self, transcript: dict[str, Any]) -> None:
+        """It is this, whatever was told before. Raises OSError."""
+        items = transcript.get("items", ())
+        if withheld := [one["item_id"] for one in items if "withheld" in one]:
+            self._take_back()
+            self._expose(withheld)
+        self._replace(files.as_json(transcript))
+
+    def _expose(self, withheld: Iterable[str]) -> None:
+        told = (self._texts.get(an_id, _WITHHELD) for an_id in withheld)
+        self._exposed |= any(_WITHHELD not in text for text in told)
+
+    def _replace(self, text: bytes) -> None:
+        try:
+            files.write_whole(self._path, text)
+        except OSError:
+            if self._exposed:  # to take it away needs no room
+                files.take_away(self._path)
+            raise
+        self._exposed = False
 
     def _whole(self) -> bytes:
         frame = files.as_json({"call_id": self._call_id, "items": [], **self._pauses})

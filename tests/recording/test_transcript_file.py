@@ -1,8 +1,10 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from errno import ENOSPC
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -133,6 +135,46 @@ def test_what_could_not_be_written_is_written_with_what_comes_next(followed: Fol
     followed.path.rmdir()
 
     followed.check()
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    def write_all(file: BinaryIO, data: bytes) -> None:
+        file.write(data[:100])
+        raise OSError(ENOSPC, "no space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "write_all", write_all)
+        yield
+
+
+def test_where_the_disk_is_full_what_is_withheld_goes_with_the_file(followed: Followed) -> None:
+    followed.say(1)
+    followed.transcript.words("open", "agent", "It ends in 4711", final=True)
+    followed.follow()
+    followed.check()
+    followed.transcript.pause("agent", 10_000, ())
+    followed.follow()
+    with full_disk(), pytest.raises(OSError, match="no space"):
+        followed.file.write_if_due()
+    assert list(followed.path.parent.glob("transcript.*")) == []
+
+    followed.check()  # there is room again
+    followed.say(1)
+    with full_disk(), pytest.raises(OSError, match="no space"):
+        followed.file.write()
+    assert followed.path.exists(), "what is there has nothing to hide any more"
+
+
+def test_so_it_is_when_the_call_ends_in_the_pause(followed: Followed) -> None:
+    followed.transcript.words("open", "agent", "It ends in 4711", final=True)
+    followed.follow()
+    followed.check()
+    followed.transcript.pause("agent", 10_000, ())
+    with full_disk(), pytest.raises(OSError, match="no space"):
+        followed.file.complete(followed.transcript.snapshot("call_1"))
+
+    assert not followed.path.exists()
 
 
 def test_without_news_nothing_is_written(followed: Followed) -> None:
