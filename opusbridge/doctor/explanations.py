@@ -190,7 +190,7 @@ REFUSALS = {
         "is the right provider connected to the right path?",
     ),
     "slow-request": Explanation(
-        "a request took longer to arrive than any of ours should",
+        "a request took longer to arrive than any of ours should, or its answer to be read",
         "nothing, if seldom; often: somebody holds connections open, so put a proxy in front",
     ),
     "too-large": Explanation("a request's body was too large", "not one of ours: see who sends it"),

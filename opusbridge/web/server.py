@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import h11
 import structlog
@@ -249,49 +249,85 @@ def _websockets(app: FastAPI) -> Any:
 
 
 def patient(seconds: float, on_slow: Callable[[], None]) -> type[H11Protocol]:
-    """uvicorn's HTTP protocol, which drops a connection whose request takes longer to arrive.
+    """uvicorn's HTTP protocol, which drops a connection whose request takes longer to arrive, or
+    whose answers longer to be read.
 
-    A peer that sends a byte now and then would otherwise hold its connection for ever.
-    ``on_slow`` is called for each.
+    A peer that sends a byte now and then, or reads nothing, would otherwise hold its connection
+    for ever. ``on_slow`` is called for each that was still in use.
     """
 
-    class Patient(H11Protocol):
-        _due: asyncio.TimerHandle | None = None
-        _upgraded = False
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-            super().connection_made(transport)
-            self._time_the_request()
-
-        def handle_events(self) -> None:
-            super().handle_events()
-            self._time_the_request()
-
-        def handle_websocket_upgrade(self, event: h11.Request) -> None:
-            self._upgraded = True  # from here on another protocol has the connection
-            super().handle_websocket_upgrade(event)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._forget()
-            super().connection_lost(exc)
-
-        def _time_the_request(self) -> None:
-            arriving = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
-            if self._upgraded or not arriving:
-                self._forget()
-            elif self._due is None:
-                self._due = self.loop.call_later(seconds, self._too_slow)
-
-        def _forget(self) -> None:
-            if self._due is not None:
-                self._due.cancel()
-                self._due = None
+    class Patient(_Patient):
+        _seconds = seconds
 
         def _too_slow(self) -> None:
             on_slow()
-            self.transport.abort()
+            super()._too_slow()
 
     return Patient
+
+
+class _Patient(H11Protocol):
+    _seconds: ClassVar[float]
+    _due: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _upgraded = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._time_the_request()
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        self._time_the_request()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._upgraded = True  # from here on another protocol has the connection
+        self._forget_unread()
+        super().handle_websocket_upgrade(event)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        self._forget_unread()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self._unread or self.loop.call_later(self._seconds, self._too_slow)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._forget_unread()
+        self._end_if_closing()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._end_if_closing()
+
+    def _end_if_closing(self) -> None:
+        """What was sent may be read still, but that is not waited for without end."""
+        if self.transport.is_closing() and self._unread is None and not self._upgraded:
+            self._unread = self.loop.call_later(self._seconds, self.transport.abort)
+
+    def _time_the_request(self) -> None:
+        self._end_if_closing()
+        arriving = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        if self._upgraded or not arriving:
+            self._forget()
+        elif self._due is None:
+            self._due = self.loop.call_later(self._seconds, self._too_slow)
+
+    def _forget(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _too_slow(self) -> None:
+        self.transport.abort()
 
 
 def _worth_logging(record: logging.LogRecord) -> bool:

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx2
@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.errors import ConfigurationError
@@ -349,6 +350,54 @@ async def test_the_second_request_of_a_connection_is_timed_too(
 
         assert b"200 OK" in said
         assert server.rejected("http", "slow-request") == 1
+
+
+@asynccontextmanager
+async def who_reads_nothing(server: House) -> AsyncIterator[tuple[socket.socket, H11Protocol]]:
+    """And the server's end of the connection, with little room for answers."""
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.setblocking(False)
+        where = ("127.0.0.1", urlsplit(server.base).port)
+        await asyncio.get_running_loop().sock_connect(peer, where)
+        while not (connections := server.server.server_state.connections):  # noqa: ASYNC110  # uvicorn tells nobody
+            await asyncio.sleep(0.01)
+        (connection,) = cast("set[H11Protocol]", connections)
+        theirs = connection.transport.get_extra_info("socket")
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        yield peer, connection
+
+
+async def nobody_connected(server: House) -> None:
+    async with asyncio.timeout(5.0):
+        while server.server.server_state.connections:  # noqa: ASYNC110  # uvicorn tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_who_reads_no_answers_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "REQUEST_SECONDS", 0.3)
+    async with house() as server, who_reads_nothing(server) as (peer, connection):
+        connection.transport.set_write_buffer_limits(1000)
+        many = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 1000
+        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(peer, many))
+
+        await nobody_connected(server)
+        sending.cancel()
+        await asyncio.wait([sending])
+        assert server.rejected("http", "slow-request") == 1
+
+
+async def test_a_connection_that_was_closed_does_not_wait_for_who_reads_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "REQUEST_SECONDS", 0.2)
+    async with house() as server, who_reads_nothing(server) as (peer, connection):
+        connection.transport.set_write_buffer_limits(2**30)
+        connection.transport.write(bytes(2**20))
+        request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        await asyncio.get_running_loop().sock_sendall(peer, request)
+
+        await nobody_connected(server)
 
 
 async def test_a_call_is_not_timed_as_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
