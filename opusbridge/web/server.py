@@ -90,7 +90,7 @@ def listen(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MOST_UNREAD_BYTES // 2)
         bound.bind((host.strip("[]"), port))
         bound.listen(2048)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError, UnicodeError) as error:  # IDNA refuses it
         bound.close()
         why = getattr(error, "strerror", None) or "no such address"
         raise ConfigurationError(f"cannot listen on {host}:{port}: {why}") from None

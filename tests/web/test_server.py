@@ -433,7 +433,7 @@ def test_a_port_in_use_is_a_mistake_with_a_clear_line() -> None:
             room.listen("127.0.0.1", port)
 
 
-@pytest.mark.parametrize("host", ["256.1.1.1", "no such host"])
+@pytest.mark.parametrize("host", ["256.1.1.1", "no such host", "ü..x", "ü" * 64])
 def test_a_host_that_is_none_is_a_mistake_with_a_clear_line(host: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot listen on"):
         room.listen(host, 0)
