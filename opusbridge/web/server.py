@@ -332,5 +332,10 @@ class _Patient(H11Protocol):
 
 def _worth_logging(record: logging.LogRecord) -> bool:
     """Not a traceback for each socket that sends bad UTF-8, nor an error for each that was
-    refused: both are counted, and told in a line of ours."""
-    return not str(record.msg).startswith(("Invalid UTF-8", "ASGI callable returned without"))
+    refused: both are counted, and told in a line of ours. Nor one for what we cut off."""
+    said = str(record.msg)
+    # That of the lifespan comes as a text.
+    cut_off = said.endswith("asyncio.exceptions.CancelledError\n") or (
+        record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    )
+    return not cut_off and not said.startswith(("Invalid UTF-8", "ASGI callable returned without"))

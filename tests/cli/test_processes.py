@@ -155,6 +155,30 @@ async def test_ctrl_c_twice_waits_for_nobodys_hook(tmp_path: Path, after: str) -
         assert ending["reason"] in {"cancelled", "drained"}
 
 
+async def test_ctrl_c_twice_is_nothing_to_complain_of(tmp_path: Path) -> None:
+    async with ModelServer() as model:
+        keys = {"OPENAI_API_KEY": "sk-any", "OPUSBRIDGE_REALTIME_URL": model.url}
+        env = environment(**keys, OPUSBRIDGE_LOG_FORMAT="json")
+        with running("serve", "--port", "0", env=env, cwd=tmp_path) as process:
+            port, _ = listening_on(process)
+            caller = SimulatedAudioCodes(Person([WaitForAgent(), Wait(30.0)]), "call-1", Random(1))
+            talking = asyncio.create_task(place_call(caller, f"ws://127.0.0.1:{port}/audiocodes"))
+            while not caller.heard:
+                assert process.poll() is None
+                await asyncio.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.1)  # two at the same time are one
+            process.send_signal(signal.SIGINT)
+            _, err = await asyncio.to_thread(process.communicate, timeout=30)
+            talking.cancel()
+            await asyncio.gather(talking, return_exceptions=True)
+
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert [line for line in lines if line["level"] == "error"] == []
+    assert lines[-1]["event"] == "call ended"
+
+
 async def test_whoever_does_not_read_the_log_stops_nobody(tmp_path: Path) -> None:
     token = "opusbridge-test-token-0123456789"
     keys = {"OPENAI_API_KEY": "sk-any", "OPUSBRIDGE_ADMIN_TOKEN": token}
