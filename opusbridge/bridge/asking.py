@@ -14,7 +14,8 @@ log = Log("opusbridge.bridge")
 
 
 class Asking(ABC):
-    """Every method may be called at any time; after the end nothing comes of it."""
+    """Every method may be called at any time, from the event loop that runs the call only; after
+    the end nothing comes of it."""
 
     call_id: str
     control: Control
@@ -36,6 +37,7 @@ class Asking(ABC):
 
     @property
     def response_id(self) -> str | None:
+        """The model's id of the response that is active; ``None`` without one."""
         talk = self._call.conversation if self._call else None
         return talk.response.response_id if talk else None
 
@@ -89,16 +91,23 @@ class Asking(ABC):
         self._asked(events.TextInjected(in_words("text", text)))
 
     def send_dtmf(self, digits: str) -> None:
-        """As :meth:`CallContext.send_dtmf`; so are the next four."""
+        """Press keys (``0-9 * #``, at most 20) for the other end to hear, at once.
+
+        Raises ``ValueError`` for other keys and :class:`WishRefused` where the line cannot.
+        """
         self.control.send_dtmf(digits)
 
     def play(self, path: str | Path, words: str = "") -> None:
+        """A WAV file for the caller to hear, as :meth:`CallContext.play` takes it; it is read here
+        and now. Raises :class:`WishRefused` for one that cannot be used."""
         self.control.play(Path(path), words)
 
     def hold(self) -> None:
+        """Put the caller on hold, or for longer: until :meth:`unhold`, at most for five minutes."""
         self.control.hold(True)
 
     def unhold(self) -> None:
+        """Take the caller back; the model is told, and goes on."""
         self.control.hold(False)
 
     async def collect_digits(
@@ -108,6 +117,8 @@ class Asking(ABC):
         timeout: float = KEY_SECONDS,  # noqa: ASYNC109  # of a pause between keys
         secret: bool = False,
     ) -> Digits:
+        """What the caller types from now on, as :meth:`CallContext.collect_digits` has it;
+        nothing, and incomplete, where the call ends first."""
         control = self.control if self._call is not None else None
         call = CallContext(self.call_id, control=control)
         return await call.collect_digits(length, terminator, timeout, secret)
