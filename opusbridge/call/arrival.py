@@ -45,10 +45,15 @@ class Arrival:
             self._told = True
             self._due, self._release_at = now + RINGING_SECONDS, now + KEEP_MODEL_SECONDS
 
+    def rings_on(self, talk: Conversation) -> None:
+        """Nobody is on the line yet, if it rings: nothing is to be heard or said on it."""
+        talk.line.rings = talk.response.door.ringing = self._rings
+
     def started(self, talk: Conversation) -> bool:
         """Whether the model's session was let go meanwhile: then another is needed."""
         self._due = self._release_at = None
         talk.line.answered()
+        talk.response.door.ringing = False
         if not talk.model.ready:
             talk.model.pulse.deaf_since = inf  # to nobody: whoever is there now has not waited
         return self._released

@@ -149,7 +149,7 @@ class BargeIn:
         AudioCodes stops the stream of its own accord when barge-in is off and we begin to play:
         then it is the end of a turn only if he has said anything.
         """
-        if self._policy.session.turn_detection is not None:
+        if self._policy.session.turn_detection is not None or self._line.rings:
             return self._line.feed(now)
         ours = not self._policy.barge_in and self._voice.silent_at(now) > now
         return [] if ours and not self._line.voiced else self._turn_over(now)

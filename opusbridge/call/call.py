@@ -69,7 +69,7 @@ class Call:
             return [Note("stray", "after-end")] if late else []
         if type(event) is events.CallerSpoke:
             talk = self.conversation
-            if talk is None or self._wishes.unheard:
+            if talk is None or talk.line.rings or self._wishes.unheard:
                 return []
             if talk.barge_in.judges:
                 self.reckoned = False
@@ -208,7 +208,7 @@ class Call:
         self.provider_call_id, self.caller = event.provider_call_id, event.caller
         form, transcript = event.audio_format, self.transcript
         talk = self.conversation = Conversation(self.policy, form, transcript, self.call_ms, now)
-        talk.line.rings = self.policy.telephony.rings
+        self.arrival.rings_on(talk)
         if self.departure.closing is not None:
             return talk.close(now)  # there are only last words to say
         return talk.model.created() if self._session_waits else []
@@ -231,7 +231,7 @@ class Call:
         if self.departure.closing is not None:
             return found + say_stored(talk, self.departure.unsaid, now)
         self._company.call_ends(self._too_long_at)
-        return found + (greet(talk, now) if self.policy.greet else [])
+        return found + greet(talk, now)
 
     def introduce(self, event: events.CallStarted) -> None:
         """Who calls whom, and what else was said of it."""

@@ -23,7 +23,7 @@ class Door:
         self.turn = CallerTurn()
         self.waiting = Waiting()
         self.retries = Retries(policy.backoff)
-        self.ready = self.closed = self.on_hold = self.away = False
+        self.ready = self.closed = self.ringing = self.on_hold = self.away = False
         self._requests = 0
 
     @property
@@ -31,6 +31,7 @@ class Door:
         """What stands between waiting input and its request, or ``None``."""
         holds = {
             "ending": self.closed,
+            "ringing": self.ringing,
             "hold": self.on_hold,
             "away": self.away,
             "session": not self.ready,
@@ -45,7 +46,7 @@ class Door:
     @property
     def out_of_reach(self) -> bool:
         """The caller neither hears the model nor is heard by it."""
-        return self.on_hold or self.away
+        return self.ringing or self.on_hold or self.away
 
     @property
     def unwelcoming(self) -> bool:

@@ -28,11 +28,16 @@ def say_as_agent(talk: Conversation, clip: Clip, words: str, now: float) -> list
 
 
 def greet(talk: Conversation, now: float) -> list[Effect]:
-    """As the agent greets: with a clip of its own, or in the model's words."""
+    """As the agent greets, if it does: with a clip of its own, or in the model's words.
+
+    Then what was to be said while the phone rang.
+    """
+    if not talk.policy.greet:
+        return talk.response.settle(now)
     clip = talk.policy.clips.get("greeting")
     if clip is None:
         return talk.response.user_input(Cause(Why.GREETING, "greeting"), now)
     # The caller hears it at once, while the model may still be dialled.
     found = say_as_agent(talk, clip, talk.policy.clip_words.get("greeting", ""), now)
     talk.barge_in.greeting = next(iter(talk.voice.being_heard), None)
-    return found
+    return found + talk.response.settle(now)

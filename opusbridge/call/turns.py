@@ -62,7 +62,7 @@ class CallerLine:
         self.voice_at = -inf
         """When it was heard last; where nobody listens, never."""
         self.rings = False
-        """Nobody is on it yet: what it brings is no loss."""
+        """Nobody is on it yet: what it brings goes nowhere, and is no loss."""
         self._expected_ms: float | None = None
         self._speaking = False
         self._feed_at: float | None = None
@@ -87,12 +87,11 @@ class CallerLine:
             found.append(self._append(audio, ms if audio is event.audio else audio.ms))
             self._line_ms = self._appended_ms
             return found
-        dropped = self._held.hold(audio)
-        self.dropped_ms += 0.0 if self.rings else dropped
+        self.dropped_ms += self._held.hold(audio)
         return found
 
     def answered(self) -> None:
-        """Somebody is on it from here on: what it has brought so far was not his."""
+        """Somebody is on it from here on: a session lost before that was nothing to him."""
         if self.rings:
             self.rings, self._held = False, HeldAudio()
 
@@ -104,7 +103,7 @@ class CallerLine:
     @property
     def as_it_comes(self) -> bool:
         """Whether his sound goes on to the model as it comes; then ask :meth:`passes`."""
-        return self._open and not self.listens and self._path.as_it_comes
+        return self._open and not (self.rings or self.listens) and self._path.as_it_comes
 
     def passes(self, size_bytes: int, at_ms: int | None, now: float) -> bool:
         """The same as :meth:`spoke` of whole samples that go on as they came.
@@ -154,7 +153,7 @@ class CallerLine:
         ``unheard_ms``: what it was given last, and may not have heard any more.
         """
         if self._open:  # else a dial failed, and what was said of the session holds
-            self.dropped_ms += 0.0 if self.rings else unheard_ms
+            self.dropped_ms += unheard_ms
             self._held.most_ms = most_ms
         self._open = self._speaking = self.voiced = False
         self._feed_at = None

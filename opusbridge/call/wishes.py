@@ -67,6 +67,8 @@ class Wishes:
         return self._departure.caller_spoke(talk, now)
 
     def pressed(self, digits: Private[str], talk: Conversation | None, now: float) -> list[Effect]:
+        if talk is not None and talk.response.door.ringing:
+            return []  # nobody has pressed them
         return self._typed(self.keys.press(digits, now), talk, now)
 
     @property

@@ -242,9 +242,9 @@ def test_a_line_that_never_becomes_ours_is_not_waited_for(arrives: bool) -> None
     assert wait(call, 60.0) == [(ARRIVAL_SECONDS, EndCall(ending("no-start")))]
 
 
-def ringing(greet: bool = True) -> Call:
+def ringing(greet: bool = True, how: CallPolicy | None = None) -> Call:
     """At 0.0 the model is ready, and nobody has answered yet."""
-    call = arrived(policy(AUDIOCODES, greet))
+    call = arrived(how or policy(AUDIOCODES, greet))
     call.handle(events.SessionCreated("sess_1"), 0.0)
     call.handle(configured(call.policy), 0.0)
     return call
@@ -322,6 +322,62 @@ def test_a_session_lost_while_it_rings_is_no_interruption() -> None:
     call.handle(events.SessionCreated("sess_2"), 4.0)
 
     assert told(call.handle(configured(call.policy), 4.0)) == []
+
+
+RINGBACK = events.CallerSpoke(Audio.of(b"\x00\x40\x00\xc0" * 160, PCM_16K))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        policy(AUDIOCODES),
+        replace(policy(AUDIOCODES), confirm_ms=250),
+        replace(policy(AUDIOCODES), session=replace(SESSION, turn_detection=None)),
+        replace(policy(AUDIOCODES), keys={"9": KeyAction("transfer", TARGET)}),
+    ],
+    ids=["at once", "confirmed", "by stream", "keys that act"],
+)
+def test_nothing_of_a_line_that_rings_reaches_the_model(how: CallPolicy) -> None:
+    call = ringing(how=how)
+    found: list[Effect] = []
+    for at in range(50):
+        found += call.handle(RINGBACK, at / 50)
+        assert call.open_line is None
+    found += call.handle(events.CallerStreamStopped(), 1.0)
+    found += call.handle(NINE, 1.0)
+    found += [one for _, one in wait(call, 2.9)]
+    assert found == []
+
+    kinds_then = kinds(call.handle(events.CallStarted(), 4.0))
+    assert kinds_then == [ConfigureTelephony]
+    assert kinds(call.handle(RINGBACK, 4.1)) == [AppendAudio]
+
+
+def test_what_is_to_be_said_waits_until_somebody_has_answered() -> None:
+    call = ringing(greet=False)
+    found = call.handle(events.TextInjected(Private("hurry")), 1.0)
+    assert found == [AddText("text-1", "system", Private("hurry")), Note("pending", "ringing")]
+
+    assert CreateResponse("request-1", "text") in call.handle(events.CallStarted(), 2.0)
+
+
+def test_a_stored_greeting_goes_before_what_was_to_be_said_while_it_rang() -> None:
+    how = policy(AUDIOCODES, greet=True)
+    call = ringing(how=replace(how, clips={"greeting": CLIPS["sorry"]}))
+    call.handle(events.TextInjected(Private("hurry")), 1.0)
+
+    found = kinds(call.handle(events.CallStarted(), 2.0))
+    assert found.index(PlayAudio) < found.index(CreateResponse)
+
+
+def test_what_the_model_begins_while_it_rings_is_heard_by_nobody() -> None:
+    call = ringing(greet=False)
+    found = call.handle(events.ResponseCreated("resp_1", None), 1.0)
+    sound = Audio.of(bytes(48 * 200), PCM_24K)
+    found += call.handle(events.ModelSpoke("resp_1", "item_1", 0, sound), 1.1)
+
+    assert found == [Note("orphan", "", ("resp_1",)), CancelResponse("resp_1")]
+    assert call.answered_at is None
 
 
 def test_one_that_is_answered_soon_has_the_model_that_was_dialled() -> None:

@@ -200,7 +200,7 @@ def test_one_that_ends_before_it_is_asked_heard_him_until_then() -> None:
     assert told_by_the_next(talk) == []
 
 
-@pytest.mark.parametrize("why", ["on_hold", "away"])
+@pytest.mark.parametrize("why", ["on_hold", "away", "ringing"])
 def test_who_was_out_of_reach_said_nothing_to_it(why: str) -> None:
     talk = ready()
     setattr(talk.response.door, why, True)

@@ -105,7 +105,8 @@ def test_each_request_has_an_id_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "held_by", ["ending", "session", "response", "request", "caller", "commit", "back-off"]
+    "held_by",
+    ["ending", "ringing", "session", "response", "request", "caller", "commit", "back-off"],
 )
 def test_each_thing_that_holds_the_door_holds_it_alone(held_by: str) -> None:
     some = door(TURN)
@@ -113,6 +114,8 @@ def test_each_thing_that_holds_the_door_holds_it_alone(held_by: str) -> None:
     match held_by:
         case "ending":
             some.closed = True
+        case "ringing":
+            some.ringing = True
         case "session":
             some.ready = False
         case "response":

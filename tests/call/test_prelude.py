@@ -219,6 +219,18 @@ def test_what_rings_before_the_call_starts_is_not_the_callers() -> None:
     assert appended(prelude, call, 8.0) == [one.audio.raw for one in said]
 
 
+def test_nor_is_a_key_pressed_while_it_rings() -> None:
+    call, prelude = waiting(AUDIOCODES)
+    prelude.handle(events.CallArrived("provider-1", PCMU_8K), 0.0)
+    prelude.handle(events.DigitsPressed(Private("1#")), 1.0)
+    prelude.handle(STARTED, 7.0)
+    prelude.handle(events.DigitsPressed(Private("2#")), 7.1)
+
+    prelude.handle(CONFIGURED, 8.0)
+    typed = [item["text"] for item in call.transcript.items() if item["speaker"] == "caller"]
+    assert typed == ["Keypad: 2#"]
+
+
 def test_of_a_piece_longer_than_is_kept_the_end_is() -> None:
     call, prelude = waiting(AUDIOCODES)
     arrive(prelude)
