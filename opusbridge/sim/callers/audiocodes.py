@@ -17,9 +17,8 @@ from opusbridge.sim.callers.audiocodes_voice import Chunker
 from opusbridge.sim.callers.audiocodes_words import (
     FORMATS,
     PATIENCE_SECONDS,
-    REQUIRED,
+    checked,
     event_activity,
-    has_null,
     start_parameters,
     wrong_with,
 )
@@ -222,7 +221,7 @@ class SimulatedAudioCodes(Caller):
     # --- What the bridge sends ----------------------------------------------------------
 
     def _hear(self, text: str, now: float) -> None:
-        message = self._checked(text)
+        message = checked(text, self._violation)
         if message is None:
             return
         kind = message["type"]
@@ -238,25 +237,6 @@ class SimulatedAudioCodes(Caller):
             self._violation(f"{kind} before session.accepted")
         else:
             self._hear_in_session(kind, message, now)
-
-    def _checked(self, text: str) -> dict[str, Any] | None:
-        try:
-            message = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            self._violation("a message that is not JSON")
-            return None
-        kind = message.get("type") if isinstance(message, dict) else None
-        if not isinstance(kind, str) or kind not in REQUIRED:
-            self._violation("an unknown message type")
-            return None
-        assert isinstance(message, dict)
-        for key, expected in REQUIRED[kind].items():
-            if not isinstance(message.get(key), expected):
-                self._violation(f"{kind} without a proper {key}")
-                return None
-        if has_null(message):
-            self._violation(f"{kind} with a null field")
-        return message
 
     def _hear_validated(self, kind: str, message: dict[str, Any], now: float) -> None:
         if kind != "connection.validated":

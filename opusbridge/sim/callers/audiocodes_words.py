@@ -1,8 +1,10 @@
 """The words of AudioCodes' Bot API, as this simulator understands them by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
+
+import orjson
 
 from opusbridge.sound import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat
 
@@ -77,6 +79,27 @@ COMMANDS = frozenset(
         "resumeCallRecording",
     }
 )
+
+
+def checked(text: str, violation: Callable[[str], None]) -> dict[str, Any] | None:
+    """A message of the bot's, if it can be understood; what is wrong with it is told."""
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        violation("a message that is not JSON")
+        return None
+    kind = message.get("type") if isinstance(message, dict) else None
+    if not isinstance(kind, str) or kind not in REQUIRED:
+        violation("an unknown message type")
+        return None
+    assert isinstance(message, dict)
+    for key, expected in REQUIRED[kind].items():
+        if not isinstance(message.get(key), expected):
+            violation(f"{kind} without a proper {key}")
+            return None
+    if has_null(message):
+        violation(f"{kind} with a null field")
+    return message
 
 
 def has_null(value: Any) -> bool:
