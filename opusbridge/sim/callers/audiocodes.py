@@ -192,7 +192,7 @@ class SimulatedAudioCodes(Caller):
 
     def _mind_user_stream(self, now: float) -> None:
         match self.user_stream:
-            case UserStream.CLOSED if self._may_listen and self._start_due == inf:
+            case UserStream.CLOSED if self._may_listen and not self._rings:
                 self._open_user_stream(now)
             case UserStream.OPEN:
                 self._send_frame()
@@ -210,9 +210,14 @@ class SimulatedAudioCodes(Caller):
             self._say("userStream.stop")
             self._await("userStream.stop", now)
 
+    @property
+    def _rings(self) -> bool:
+        """Before ``start``: nobody has answered yet."""
+        return self._start_due < inf
+
     def _send_frame(self) -> None:
         assert self._chunker is not None
-        for audio in self._chunker.chunks(self.person):
+        for audio in self._chunker.chunks(self.person, rings=self._rings):
             self._outbox.append(
                 f'{{"type":"userStream.chunk","conversationId":"{self.conversation_id}",'
                 f'"audioChunk":"{audio}"}}'
@@ -309,6 +314,8 @@ class SimulatedAudioCodes(Caller):
     def _play_start(self, message: dict[str, Any], now: float) -> None:
         if not self.play_streams.start(message, now):
             return
+        if self._rings:
+            self._violation("playStream.start before start")
         if self.answered_at is None:
             self.answered_at = now
         if not self.barge_in:

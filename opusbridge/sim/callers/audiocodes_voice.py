@@ -2,10 +2,14 @@
 
 from random import Random
 
+from opusbridge.sim import tones
 from opusbridge.sim.callers.audiocodes_habits import AudioCodesHabits
-from opusbridge.sim.callers.person import Person
+from opusbridge.sim.callers.person import Person, Say, frames_in
 from opusbridge.sim.callers.sounds import as_text, noise, speech, speech_text
 from opusbridge.sound import AudioFormat
+
+#: What a line on which it rings sounds like in Europe: a second of tone, then four of none.
+RINGBACK = Say(tones.tone(425.0, 1000, 8_000) + tones.silence(4000, 8_000), 8_000, "")
 
 
 class Chunker:
@@ -26,15 +30,18 @@ class Chunker:
         """A new user stream: what was left of the old one is lost."""
         self._rest.clear()
 
-    def chunks(self, person: Person) -> list[str]:
+    def chunks(self, person: Person, *, rings: bool = False) -> list[str]:
         """What the line carried in this tick, as base64."""
         self._ticks += 1
+        said, frame = person.saying, person.frame
+        if rings:
+            said, frame = RINGBACK, self._ticks % frames_in(RINGBACK)
         if self._ready_made:
-            if person.saying is not None:
-                return [speech_text(person.saying, self.format)[person.frame]]
+            if said is not None:
+                return [speech_text(said, self.format)[frame]]
             return [self._silence_text[self._ticks % len(self._silence_text)]]
-        if person.saying is not None:
-            self._rest += speech(person.saying, self.format)[person.frame]
+        if said is not None:
+            self._rest += speech(said, self.format)[frame]
         else:
             self._rest += self._silence[self._ticks % len(self._silence)]
         found = []

@@ -170,6 +170,26 @@ def test_it_may_ring_before_the_start_and_somebody_answers_then(rings_on_it: boo
     assert caller.answered_at == pytest.approx(40.1, abs=0.03)
 
 
+@pytest.mark.parametrize("odd", [False, True])
+def test_the_ringing_is_on_the_line_until_then(odd: bool) -> None:
+    caller = accepted(start_seconds=7.0, stream_before_start=True, odd_splits=odd)
+    hear(caller, 0.1, "userStream.started")
+    loud: list[float] = []
+    for at in range(5, 500):
+        let_pass(caller, at / 50)
+        chunks = [b64decode(one["audioChunk"]) for one in said(caller, "userStream.chunk")]
+        loud += [at / 50] * any(set(one) - {0xFF} for one in chunks)
+
+    assert {round(at) for at in loud} <= {0, 1, 5, 6}, "a second of it, every five"
+    assert 1.9 < len(loud) / 50 < 2.2
+
+
+def test_nothing_may_be_played_before_the_start() -> None:
+    caller = accepted(start_seconds=7.0)
+    play(caller, 1.0, "hello", ms=20)
+    assert caller.verdict() == ["playStream.start before start"]
+
+
 def test_text_mode_is_offered_as_such() -> None:
     caller = dialled(expect_audio=False)
     hear(caller, 0.1, "session.error", reason="voice only")
