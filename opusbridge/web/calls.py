@@ -168,7 +168,7 @@ class Calls:
             self._one_less()
 
     def also_known_as(self, other_id: str, call_id: str) -> None:
-        """A live call can be asked for by this id, too, until it is forgotten."""
+        """A call can be asked for by this id, too, until it is forgotten."""
         self._others[other_id] = call_id
 
     def live(self, call_id: str) -> Bridge | None:

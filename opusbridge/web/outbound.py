@@ -8,7 +8,6 @@ by its id. How old an order is, is told by a clock that nobody sets.
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import islice
@@ -23,6 +22,7 @@ from opusbridge.web.access import DRAINING, FULL, Refusal
 from opusbridge.web.bookkeeper import Bookkeeper
 from opusbridge.web.calls import RECENT_CALLS, Calls
 from opusbridge.web.caps import Caps
+from opusbridge.web.early import EarlyCalls
 from opusbridge.web.journal import DAY_SECONDS, Journal, Order
 from opusbridge.web.progress import MACHINE, NOT_PLACED, OPERATOR, Progress, Queues, told
 
@@ -83,8 +83,7 @@ class Outbound:
         self._orders: dict[str, Order] = {}
         self._progress: dict[str, Progress] = {}
         self._queues = Queues()
-        self._unsettled: dict[str, str] = {}
-        """The telephony sides of live calls that may be ours, and have not started."""
+        self._early = EarlyCalls(DIALLING_SECONDS)
         self._came_as: dict[str, str] = {}
         """The order of a call that has another id than it."""
         self._recalled = False
@@ -194,7 +193,7 @@ class Outbound:
 
     def _ringing_elsewhere(self) -> int:
         """How many may ring besides the live calls: those that may be they are no others."""
-        live = Counter(self._unsettled.values()).items()
+        live = self._early.ringing().items()
         twice = sum(min(calls, len(self._ringing(side))) for side, calls in live)
         return len(self._ringing()) - twice
 
@@ -246,8 +245,13 @@ class Outbound:
         except Exception as error:  # noqa: BLE001  # one order's must not cost all the others
             log.error("placing a call broke", call_id=order.call_id, raised=places(error))
             return
-        if (progress := self._progress.get(order.call_id)) is not None:
-            progress.provider_call_id = progress.provider_call_id or provider_call_id or ""
+        if (progress := self._progress.get(order.call_id)) is not None and provider_call_id:
+            progress.provider_call_id = progress.provider_call_id or provider_call_id
+            call = self._early.claim(order.telephony, provider_call_id)
+            if call is not None:  # it is there already, or over
+                self.came_as(order.call_id, order.telephony, provider_call_id, call.call_id)
+                if call.how is not None:
+                    await self.ended(call.call_id, call.how)
 
     # --- What becomes of it -------------------------------------------------------------
 
@@ -271,19 +275,19 @@ class Outbound:
                 return call_id
         return None
 
-    def may_be_placed(self, call_id: str, telephony: str) -> None:
-        """A live call may be one that we placed, if the id of one has not been told us yet; until
-        :meth:`settled`."""
+    def may_be_placed(self, call_id: str, telephony: str, provider_call_id: str) -> None:
+        """A live call may be one that we placed, if the id of one has not been told us yet; it
+        rings until it is :meth:`settled`."""
         ringing = self._ringing(telephony)
         if not all(self._progress[one].provider_call_id for one in ringing):
-            self._unsettled[call_id] = telephony
+            self._early.came(call_id, telephony, provider_call_id, self._clock())
 
     def settled(self, call_id: str) -> None:
         """It has started, or is over: it rings no longer."""
-        self._unsettled.pop(call_id, None)
+        self._early.settled(call_id)
 
     def came_as(self, order_id: str, telephony: str, provider_call_id: str, call_id: str) -> None:
-        """A live call says that it is this order's: from now on it is known by both ids.
+        """A call is found to be this order's: from now on it is known by both ids.
 
         One that is known already, over, or not ours changes nothing.
         """
@@ -294,7 +298,8 @@ class Outbound:
             return
         progress.provider_call_id = provider_call_id
         self._came_as[call_id] = order_id
-        self._calls.also_known_as(order_id, call_id)
+        if self._calls.describe(call_id) is not None:  # not forgotten yet
+            self._calls.also_known_as(order_id, call_id)
         log.info("a placed call came under another id", call_id=call_id, order_id=order_id)
 
     def may_ring(self, call_id: str) -> bool:
@@ -336,6 +341,7 @@ class Outbound:
 
     async def ended(self, call_id: str, how: Ending, *, placed: bool = True) -> None:
         """The first end counts. Returns when it is written down, or the disk takes too long."""
+        self._early.over(call_id, how)
         call_id = self._came_as.get(call_id, call_id)
         progress = self._progress.get(call_id)
         if progress is None or progress.how is not None:

@@ -244,7 +244,7 @@ class Telephony:
         bridge = self._calls.audiocodes(seam, self._dial, call_id)
         self._conversations[conversation] = bridge
         if call_id is None:
-            self._outbound.may_be_placed(bridge.call_id, "audiocodes")
+            self._outbound.may_be_placed(bridge.call_id, "audiocodes", conversation)
         bridge.on_started = partial(self._started, bridge.call_id, conversation)
         seam.on_bad = bridge.rejected
         try:
@@ -255,8 +255,8 @@ class Telephony:
                 del self._conversations[conversation]
 
     def _started(self, call_id: str, conversation: str, parameters: Mapping[str, str]) -> None:
-        """The call may be faster than the answer to our order, or that may not name it: then only
-        what we gave along with the order tells whose it is."""
+        """The call may be faster than the answer to our order, or that may not name it: then what
+        we gave along with the order tells whose it is."""
         self._outbound.settled(call_id)
         order_id = ordered_as(parameters)
         if order_id is not None:

@@ -5,6 +5,7 @@ import errno
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -1241,6 +1242,63 @@ async def initiated(server: House, number: int) -> PretendBridge:
     socket = await server.upgrade("/audiocodes")
     await socket.send(f'{{"type": "session.initiate", "conversationId": "conversation-{number}"}}')
     return await server.bridges.get()
+
+
+class LateAnswer(Provider):
+    """Takes an order at once, and names its conversation when it is told to."""
+
+    def __init__(self, gives: str) -> None:
+        super().__init__(gives)
+        self.may_answer = asyncio.Event()
+
+    async def dial(self, order: Order) -> str | None:
+        await super().dial(order)
+        await self.may_answer.wait()
+        return self.gives
+
+
+async def test_one_that_rings_before_the_answer_to_the_order_is_known_by_that(
+    tmp_path: Path,
+) -> None:
+    late = LateAnswer("conversation-1")
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    async with a_house(tmp_path, {"audiocodes": late}, allow_unauthenticated=True) as server:
+        order_id = (await place(server, **{**WISH, "telephony": "audiocodes"})).json()["call_id"]
+        stranger, bridge = await initiated(server, 2), await initiated(server, 1)
+        late.may_answer.set()
+        found = await until(server, order_id, "live")
+        hung_up = await server.http.post(f"/api/calls/{order_id}/hangup", headers=headers, json={})
+        over = await until(server, order_id, "ended")
+
+    assert (found["call_id"], found["direction"]) == (bridge.call_id, "outbound")
+    assert hung_up.status_code == 202
+    assert over["ending"]["reason"] == "hung-up-by-operator"
+    assert ("hang_up", "hung-up-by-operator") not in stranger.done
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_one_that_was_over_before_the_answer_to_the_order_is_over(
+    tmp_path: Path, forgotten: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = LateAnswer("conversation-1")
+    more = {"allow_unauthenticated": True, "max_calls": 1}
+    async with a_house(tmp_path, {"audiocodes": late}, **more) as server:
+        wish = {**WISH, "telephony": "audiocodes"}
+        order_id = (await place(server, **wish)).json()["call_id"]
+        bridge = await initiated(server, 1)
+        bridge.say_goodbye("not-answered")
+        async with asyncio.timeout(5.0):
+            while server.calls.count:
+                await server.http.get("/healthz")
+        if forgotten:  # as when many have ended since
+            monkeypatch.setattr(server.calls, "_recent", OrderedDict())
+        late.may_answer.set()
+        found = await until(server, order_id, "ended")
+        next_one = await place(server, **wish)
+
+    assert found["ending"]["reason"] == "not-answered"
+    assert "not-answered" in (tmp_path / "outbound.jsonl").read_text()
+    assert next_one.status_code == 202
 
 
 async def test_a_call_that_rings_on_a_socket_takes_one_place_not_two(tmp_path: Path) -> None:
