@@ -2,7 +2,8 @@
 
 VAIC opens and closes it. It may open others for further parties, and may name whose a
 message is with some of them and not with others: what names nobody is the caller's, unless
-his are named and somebody without a name has opened one, too.
+his are named and somebody without a name has opened one, too. Who was there beside him does
+not take his place when all were closed and are opened again.
 """
 
 from enum import Enum, auto
@@ -44,6 +45,8 @@ class CallerStream:
                 self._others.add(party)
             self._head = ""
             return False
+        if None not in (party, self.party) and party in self._others:
+            return False  # somebody else, though the caller has none just now
         self._state, self.party = State.OPEN, party
         self._others.discard(party)
         self._head, self._spare = "", b""

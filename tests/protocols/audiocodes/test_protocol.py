@@ -562,6 +562,36 @@ def test_beside_a_caller_with_a_name_one_without_is_another() -> None:
     assert protocol.receive(FROM_VAIC["in-user-stream-stop"]) == [events.CallerStreamStopped()]
 
 
+def test_once_all_have_stopped_the_callers_place_is_still_his() -> None:
+    caller, another = {"participant": "caller"}, {"participant": "callee"}
+    protocol = accepted()
+    for party in (caller, another):
+        protocol.receive(changed("in-user-stream-start", **party))
+    stopped = protocol.receive(changed("in-user-stream-stop", **caller))
+    assert stopped == [events.CallerStreamStopped()]
+    assert protocol.receive(changed("in-user-stream-stop", **another)) == []
+
+    assert protocol.receive(changed("in-user-stream-start", **another)) == []
+    assert protocol.receive(changed("in-user-stream-chunk", **another)) == []
+    again = protocol.receive(changed("in-user-stream-start", **caller))
+    assert again == [events.CallerStreamStarted()]
+    chunk = protocol.receive(changed("in-user-stream-chunk", **caller))
+    assert chunk == [events.CallerSpoke(CHUNK)]
+    assert len(said(protocol)) == 6
+
+
+@pytest.mark.parametrize("name", [{}, {"participant": "caller-2"}])
+def test_who_was_never_seen_beside_him_may_be_him_under_another_name(name: dict[str, Any]) -> None:
+    protocol = accepted()
+    protocol.receive(changed("in-user-stream-start", participant="caller"))
+    if not name:  # nor is a start said twice anybody else's
+        protocol.receive(FROM_VAIC["in-user-stream-start"])
+    protocol.receive(changed("in-user-stream-stop", participant="caller"))
+
+    again = protocol.receive(changed("in-user-stream-start", **name))
+    assert again == [events.CallerStreamStarted()]
+
+
 def test_so_many_others_are_told_apart_and_no_more() -> None:
     protocol = accepted()
     for party in ({}, *({"participant": f"p{number}"} for number in range(MOST_OTHERS + 1))):
