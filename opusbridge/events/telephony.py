@@ -77,6 +77,7 @@ class NoInputReported:
     """AudioCodes' own no-input timer ran out."""
 
     times: int
+    """So far; 0 where that is not told."""
 
 
 @dataclass(frozen=True, slots=True)

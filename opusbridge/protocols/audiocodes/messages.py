@@ -91,7 +91,7 @@ class ActivitiesEnvelope(FromVAIC):
 
 class Activity(FromVAIC):
     type: str
-    name: str = ""
+    name: Annotated[str, _missing("")] = ""
     value: Any = None
     parameters: Annotated[dict[str, Any], _missing({})] = Field(default_factory=dict)
     streamId: str | None = None
@@ -103,8 +103,13 @@ class DTMF(FromVAIC):
     value: Annotated[str, Field(pattern=r"\A[0-9*#A-Da-d]+\z")]
 
 
+_TIMES = BeforeValidator(lambda value: value if type(value) is int and value > 0 else 0)
+
+
 class NoUserInput(FromVAIC):
-    value: Annotated[int, Field(ge=0)]
+    """How often so far, or 0 for what is no such number: nothing depends on it."""
+
+    value: Annotated[int, _TIMES]
 
 
 class TransferOutcome(FromVAIC):

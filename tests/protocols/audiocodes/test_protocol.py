@@ -684,9 +684,6 @@ def test_every_activity_counts_and_in_order() -> None:
         event("DTMF", value="12x"),
         event("DTMF", value=1.5),
         event("DTMF", value=True),
-        event("noUserInput"),
-        event("noUserInput", value="often"),
-        event("noUserInput", value=-1),
         event("transferStatus"),
         event("transferStatus", value={"reasonCode": "busy"}),
         event("playFinished", streamId=["7"]),
@@ -702,6 +699,17 @@ def test_a_malformed_activity_costs_only_itself(broken: object) -> None:
         MessageRejected("audiocodes", "bad-activity"),
         events.DigitsPressed(Private("2")),
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "times"),
+    [(2, 2), (True, 0), (..., 0), (None, 0), ("often", 0), (-1, 0), (1.5, 0), ({"times": 2}, 0)],
+)
+def test_how_often_nobody_has_said_anything_need_not_be_told(value: object, times: int) -> None:
+    fields = {} if value is ... else {"value": value}
+
+    heard = accepted().receive(activities(event("noUserInput", **fields)))
+    assert heard == [events.NoInputReported(times)]
 
 
 @pytest.mark.parametrize("name", ["START", "start", "Start"])
@@ -783,6 +791,7 @@ def test_a_failed_transfer_has_a_reason_from_a_closed_list(
         event("transferStatus", value={"status": "ringing"}),
         event("voiceDetected"),
         {"type": "message", "text": "hello"},
+        {"type": "message", "name": None, "text": "hello"},
         {"type": "config", "name": "start"},
     ],
 )
