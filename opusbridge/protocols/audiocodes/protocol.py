@@ -183,8 +183,9 @@ class AudioCodesProtocol:
 
     def _must_not_be_of_another_call(self, message: dict[str, Any]) -> None:
         # One socket carries one conversation, so a message need not name it.
-        named = self.conversation_id is not None and message.get("conversationId") is not None
-        if named and message["type"] != "session.initiate":  # which has a name of its own
+        named, mine = message.get("conversationId"), self.conversation_id
+        another = None not in (named, mine) and str(named) != mine  # it may be a number
+        if another and message["type"] != "session.initiate":  # which has a name of its own
             raise RemoteProtocolError(self.peer, "unknown-conversation")
 
     def _before_acceptance(self, kind: str, message: dict[str, Any]) -> Heard:

@@ -421,6 +421,20 @@ def test_a_message_need_not_name_the_conversation_of_its_socket(nameless: object
     assert listening().receive(text) == [events.CallerSpoke(CHUNK)]
 
 
+@pytest.mark.parametrize("later", [4711, "4711"])
+def test_a_conversation_may_be_a_number(later: object) -> None:
+    protocol = AudioCodesProtocol()
+    protocol.receive(changed("in-session-initiate", conversationId=4711))
+    assert protocol.conversation_id == "4711"
+
+    protocol.receive(changed("in-user-stream-start", conversationId=later))
+    chunk = changed("in-user-stream-chunk", conversationId=later)
+    assert [type(one) for one in protocol.receive(chunk)] == [events.CallerSpoke]
+    another = changed("in-user-stream-chunk", conversationId=4712)
+    assert refusal(protocol, another) == "unknown-conversation"
+    assert protocol.receive(changed("in-session-end", conversationId=later))
+
+
 def test_unknown_messages_are_tolerated_and_counted() -> None:
     protocol = accepted()
 
