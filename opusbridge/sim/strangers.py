@@ -100,7 +100,7 @@ def stranger(how: Manner, random: Random, later: Random) -> Caller:
         if how.returns is not None:
             habits = replace(habits, transfer_outcome=how.returns)
         return SimulatedTwilio(person, "CA" + "1" * 32, "MZ" + "2" * 32, {}, identity, habits)
-    over = _rings_at_times(_audiocodes_habits(random), later)
+    over = _and_more(_audiocodes_habits(random), later)
     return SimulatedAudioCodes(person, "call-1", identity, over)
 
 
@@ -173,8 +173,9 @@ def _audiocodes_habits(random: Random) -> AudioCodesHabits:
     return replace(habits, chunk_ms=40 if split < 0.4 else 20)
 
 
-def _rings_at_times(habits: AudioCodesHabits, later: Random) -> AudioCodesHabits:
-    """Where the caller's stream comes before the start, it may ring on it."""
+def _and_more(habits: AudioCodesHabits, later: Random) -> AudioCodesHabits:
+    """It may tell of silence; and where the caller's stream comes before the start, ring on it."""
+    habits = replace(habits, no_input=later.random() < 0.3)
     if not habits.stream_before_start or later.random() < 0.5:
         return habits
     return replace(habits, start_seconds=later.choice([0.5, 3.0, 9.0]))

@@ -13,6 +13,7 @@ import orjson
 
 from opusbridge.sim.callers.audiocodes_habits import AudioCodesHabits, Mode
 from opusbridge.sim.callers.audiocodes_playing import PlayStreams
+from opusbridge.sim.callers.audiocodes_silence import NoInput
 from opusbridge.sim.callers.audiocodes_voice import Chunker
 from opusbridge.sim.callers.audiocodes_words import (
     FORMATS,
@@ -65,6 +66,7 @@ class SimulatedAudioCodes(Caller):
         """Seconds until it dials again, where that is said."""
         self._send_dtmf = self.habits.send_dtmf
         self._play_finished = self.habits.play_finished
+        self._no_input = NoInput(self.habits.no_input_seconds, told=self.habits.no_input)
         self._chunker: Chunker | None = None
         self._resuming = False
         self._awaiting: str | None = None
@@ -153,6 +155,8 @@ class SimulatedAudioCodes(Caller):
             action = self.person.tick(now)
             if action is not None:
                 self._act(action, now)
+            if self._no_input.due(self.user_stream is UserStream.OPEN and self._silent, now):
+                self._tell("noUserInput", now, value=self._no_input.times)
         elif self._chunker is not None and now - self._ringing_since >= self.habits.ring_seconds:
             self.person.in_vain.append("waited in vain for an answer")
             self._end("client-disconnected", "Client Side", now)
@@ -189,6 +193,10 @@ class SimulatedAudioCodes(Caller):
     def _may_listen(self) -> bool:
         """Without barge-in the bridge gets no sound while it is heard."""
         return self.barge_in or (self.playout.empty and not self.play_streams.open)
+
+    @property
+    def _silent(self) -> bool:
+        return self.person.saying is None and self.playout.empty
 
     def _mind_user_stream(self, now: float) -> None:
         match self.user_stream:
@@ -292,6 +300,7 @@ class SimulatedAudioCodes(Caller):
             case "userStream.stopped":
                 self._acknowledged(UserStream.STOPPING, UserStream.CLOSED, kind)
             case "userStream.speech.started" | "userStream.speech.hypothesis":
+                self._no_input.heard_him()
                 if self.barge_in:
                     self._ask_to_clear(now)
             case "userStream.speech.committed":
@@ -364,6 +373,7 @@ class SimulatedAudioCodes(Caller):
         self.session_params |= params
         self.barge_in = bool(self.session_params.get("bargeIn", self.barge_in))
         self._send_dtmf = bool(self.session_params.get("sendDTMF", self._send_dtmf))
+        self._no_input.set(params)
         if "playFinished" in (params.get("sendEventsToBot") or ()):
             self._play_finished = True
 

@@ -43,6 +43,10 @@ class AudioCodesHabits:
     """With barge-in on, ``userStream.speech.committed`` is taken for a barge-in, too."""
     play_finished: bool = False
     """``playFinished`` is among ``sendEventsToBot``."""
+    no_input: bool = False
+    """``noUserInput`` is among ``sendEventsToBot``."""
+    no_input_seconds: float = 5.0
+    """It is told after so much silence of both, and again after as much more."""
     send_dtmf: bool = True
     dtmf_name: str = "DTMF"
     digits_together: bool = True

@@ -190,6 +190,48 @@ def test_nothing_may_be_played_before_the_start() -> None:
     assert caller.verdict() == ["playStream.start before start"]
 
 
+def told_of_silence(caller: SimulatedAudioCodes) -> list[int]:
+    each = [one for message in said(caller, "activities") for one in message["activities"]]
+    return [one["value"] for one in each if one["name"] == "noUserInput"]
+
+
+def test_of_a_silence_of_both_the_bot_is_told_each_time_with_its_number() -> None:
+    caller = answered(no_input=True, no_input_seconds=2.0, barge_in=True)
+    let_pass(caller, 2.0)
+    assert told_of_silence(caller) == []
+    let_pass(caller, 4.4)
+    assert told_of_silence(caller) == [1, 2]
+
+    hear(caller, 4.5, "userStream.speech.started")
+    let_pass(caller, 6.4)
+    assert told_of_silence(caller) == []
+    let_pass(caller, 6.6)
+    assert told_of_silence(caller) == [1]
+
+
+def test_what_is_said_by_either_is_no_silence() -> None:
+    hello = Say(b"\x00\x20" * 16_000, 8000, "Hello.")  # two seconds
+    caller = answered(hello, Wait(60.0), no_input=True, no_input_seconds=2.0, barge_in=True)
+    let_pass(caller, 4.1)
+    assert told_of_silence(caller) == []
+    play(caller, 4.1, "sooner", ms=1000)
+    let_pass(caller, 7.0)
+    assert told_of_silence(caller) == []
+    let_pass(caller, 7.3)
+    assert told_of_silence(caller) == [1]
+
+
+def test_it_is_told_only_where_the_bot_asks_for_it_and_after_what_that_says() -> None:
+    caller = answered(barge_in=True)
+    let_pass(caller, 9.0)
+    assert told_of_silence(caller) == []
+
+    asked = {"sendEventsToBot": ["noUserInput"], "userNoInputTimeoutMS": 3000}
+    activity(caller, 9.0, "config", sessionParams=asked)
+    let_pass(caller, 12.2)
+    assert told_of_silence(caller) == [1]
+
+
 def test_text_mode_is_offered_as_such() -> None:
     caller = dialled(expect_audio=False)
     hear(caller, 0.1, "session.error", reason="voice only")
