@@ -174,8 +174,8 @@ def _audiocodes_habits(random: Random) -> AudioCodesHabits:
 
 
 def _and_more(habits: AudioCodesHabits, later: Random) -> AudioCodesHabits:
-    """It may tell of silence; and where the caller's stream comes before the start, ring on it."""
+    """Where the caller's stream comes before the start, it may ring on it; and it may be told
+    that nobody says anything."""
+    seconds = later.choice([0.0, 0.0, 0.0, 0.5, 3.0, 9.0])
     habits = replace(habits, no_input=later.random() < 0.3)
-    if not habits.stream_before_start or later.random() < 0.5:
-        return habits
-    return replace(habits, start_seconds=later.choice([0.5, 3.0, 9.0]))
+    return replace(habits, start_seconds=seconds) if habits.stream_before_start else habits
