@@ -22,7 +22,11 @@ MISTAKES = [
     ("[caller]\nsteps = [{ press = 'x' }]", "bad:2: caller.steps[0].press: keys are 0"),
     ("[caller]\nsteps = [{ sing = 1 }]", "bad:2: caller.steps[0].sing: there is no such key"),
     ("[caller]\nsteps = 1", "bad:2: caller.steps: Input should be a list"),
-    ("[caller]\nsteps = [{ wait_for_agent = 'x' }]", "bad:2: caller.steps[0].wait_for_agent:"),
+    (
+        "[caller]\nsteps = [{ wait_for_agent = 'x' }]",
+        "bad:2: caller.steps[0].wait_for_agent: Input should be true or a valid number",
+    ),
+    ("[caller]\nsteps = [{ hang_up = 1 }]", "bad:2: caller.steps[0].hang_up: Input should be t"),
     ("[caller]\nsteps = [{ words = 'x', wait = 1 }]", "bad:2: caller.steps[0]: words belongs"),
     (
         "[caller]\nsteps = [{ wait = 1, back_after = 1 }]",

@@ -75,6 +75,14 @@ def test_each_step_is_something_a_person_does() -> None:
     assert not script.person().done
 
 
+@pytest.mark.parametrize("written", ["1", "1.0"])
+def test_one_second_of_waiting_is_not_taken_for_true(written: str) -> None:
+    steps = f"{{ wait_for_agent = {written} }}, {{ wait_for_sound = {written} }}"
+    script = parse(f"[caller]\nsteps = [{steps}]", "short")
+
+    assert script.caller.taken() == [WaitForAgent(1.0), WaitForSound(1.0)]
+
+
 def test_a_line_is_spoken_as_it_was_recorded() -> None:
     line = spoken("opening-hours")
 

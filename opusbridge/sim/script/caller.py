@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from opusbridge.sim.callers.person import (
     DropLine,
@@ -25,6 +25,16 @@ PATIENCE = 30.0
 
 
 _WORDS_OF = {"words": ["wav"]}
+
+
+def _no_number(value: object) -> object:
+    """``1 == True``, but one second is not "however long"."""
+    if value is not True:
+        raise ValueError("Input should be true")
+    return value
+
+
+Yes = Annotated[Literal[True], BeforeValidator(_no_number)]
 
 
 class InterruptTable(SoundTable):
@@ -58,10 +68,10 @@ class StepTable(SoundTable):
 
     wait: Seconds | None = None
     """Seconds."""
-    wait_for_agent: Literal[True] | Seconds | None = None
+    wait_for_agent: Yes | Seconds | None = None
     """Until the agent has spoken since the last own words, and is silent again; a number: for
     so many seconds at most. Two in a row are met by the same sentence."""
-    wait_for_sound: Literal[True] | Seconds | None = None
+    wait_for_sound: Yes | Seconds | None = None
     """Until the agent begins to be heard; likewise."""
     wait_for_silence: Seconds | None = None
     """Until the agent has not been heard for so many seconds."""
@@ -69,12 +79,12 @@ class StepTable(SoundTable):
     """Speak over the agent."""
     press: Annotated[str, Field(pattern=r"^[0-9*#A-D]+$")] | None = None
     """Keys."""
-    drop_line: Literal[True] | None = None
+    drop_line: Yes | None = None
     """The provider's socket is lost without a goodbye."""
     back_after: Seconds | None = None
     """So long after it was lost AudioCodes dials again, and is declined: the call is over. Twilio
     never does."""
-    hang_up: Literal[True] | None = None
+    hang_up: Yes | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "StepTable":

@@ -100,7 +100,9 @@ def _in_script(location: tuple[int | str, ...], found: dict[Path, int]) -> Path:
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 #: What pydantic calls the members of a union.
-_BRANCHES = frozenset({"float", "int", "str", "bool", "dict", "list", "literal"})
+_BRANCHES = frozenset(
+    {"float", "constrained-float", "int", "str", "bool", "dict", "list", "literal"}
+)
 
 #: Its words for what is called otherwise in TOML, or by people.
 _TOML = {
