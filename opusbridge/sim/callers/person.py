@@ -140,6 +140,8 @@ class Person:
         self.spoken: list[Spoken] = []
         self.in_vain: list[str] = []
         self.diary: list[Deed] = []
+        self.keys_left = 0
+        """Of those pressed, how many the line has not carried; whoever has the line counts them."""
         self._steps = list(steps)
         self._patience = patience_seconds
         self._step = 0
@@ -161,6 +163,8 @@ class Person:
     @property
     def cut_short(self) -> bool:
         """Something was still to be said, pressed or heard: an end now is none of theirs."""
+        if self.keys_left:
+            return True
         heard = self.ear.audible_at is not None and self.ear.audible_at > self._listening_since
         for step in self._steps[self._step :]:
             match step:
@@ -175,14 +179,16 @@ class Person:
     @property
     def at_step(self) -> str:
         """How far they came, for a person to read."""
-        begun = self._step + (self.saying is None)
+        begun = self._step + (self.saying is None and not self.keys_left)
         return f"step {min(begun, len(self._steps))} of {len(self._steps)}"
 
     def left_undone(self) -> list[str]:
         """One sentence, if the end of the call cut them short."""
         if not self.cut_short:
             return []
-        return [f"the call ended before the caller had done all in the script, at {self.at_step}"]
+        keys = f", and {self.keys_left} of the keys were never sent" if self.keys_left else ""
+        told = "the call ended before the caller had done all in the script"
+        return [f"{told}, at {self.at_step}{keys}"]
 
     def tick(self, now: float) -> Action | None:
         """Live 20 ms; the answer is what to do to the telephone at its beginning, if anything."""

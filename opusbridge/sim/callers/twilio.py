@@ -128,13 +128,15 @@ class SimulatedTwilio(Caller):
         self._ticks = 1
 
     def _tick(self, now: float) -> None:
-        action = self.person.tick(now)
+        # Who presses keys one by one does nothing else before the last.
+        action = None if self._digits else self.person.tick(now)
         if action is not None:
             self._act(action, now)
             if self._closing is not None:
                 return
         while self._digits and self._digits[0][0] <= now:
             digit = self._digits.pop(0)[1]
+            self.person.keys_left -= 1
             self._say("dtmf", dtmf={"track": "inbound_track", "digit": digit})
         self._send_frame()
 
@@ -185,6 +187,7 @@ class SimulatedTwilio(Caller):
             case Press(digits):
                 gap = self.habits.digit_gap_seconds
                 self._digits += [(now + gap * n, digit) for n, digit in enumerate(digits)]
+                self.person.keys_left += len(digits)
             case HangUp():
                 self._stop(now)
             case DropLine():

@@ -141,6 +141,25 @@ def test_keys_come_one_by_one() -> None:
     ]
 
 
+def test_nobody_hangs_up_with_the_finger_on_a_key() -> None:
+    caller = twilio(Press("1234"), HangUp())
+    let_pass(caller, 1.0)
+
+    messages = said(caller)
+    assert [m["dtmf"]["digit"] for m in messages if m["event"] == "dtmf"] == ["1", "2", "3", "4"]
+    assert messages[-1]["event"] == "stop"
+    assert not caller.person.cut_short
+
+
+def test_keys_that_were_never_sent_cut_the_caller_short() -> None:
+    caller = twilio(Press("1234"), Wait(1.0))
+    let_pass(caller, 0.2)
+    caller.hang_up_by_rest(0.2)
+
+    (told,) = caller.person.left_undone()
+    assert told.endswith("at step 1 of 2, and 2 of the keys were never sent")
+
+
 def test_hanging_up_is_stop_and_a_proper_close() -> None:
     caller = twilio(Wait(0.1), HangUp())
     let_pass(caller, 1.0)
