@@ -17,6 +17,7 @@ from opusbridge.call.words import split_by_share
 from opusbridge.effects import Effect
 from opusbridge.events import Event
 from opusbridge.sim.callers import Caller
+from opusbridge.sim.callers.person import UTTERANCE_GAP_SECONDS
 from opusbridge.sim.callers.playout import HeardSpan, is_audible
 from opusbridge.sim.checks import SpokenItem, heard_of
 from opusbridge.sim.witness import SEAM_MS, cleared_at
@@ -189,7 +190,7 @@ def seen_from_inside(
     return Evidence(
         ended_at=ended_at - begun,
         silences=silences(caller),
-        answers=answers(caller),
+        answers=answers(caller, said_by_agent(caller, watch, transcript)),
         spoken=sum(not one.silent for one in caller.spoken),
         ending=Utterance(watch.ending[0] - begun, watch.ending[1]) if watch.ending else None,
         heard=heard_words(caller, watch, transcript),
@@ -255,7 +256,9 @@ def _never_run(output: str) -> str:
 # --- By ear -----------------------------------------------------------------------------
 
 
-def stretches(spans: Sequence[HeardSpan]) -> list[tuple[float, float]]:
+def stretches(
+    spans: Sequence[HeardSpan], breath: float = BREATH_SECONDS
+) -> list[tuple[float, float]]:
     """When the agent was audible: beginnings and ends on the caller's clock, breaths included."""
     found: list[tuple[float, float]] = []
     for span in spans:
@@ -265,7 +268,7 @@ def stretches(spans: Sequence[HeardSpan]) -> list[tuple[float, float]]:
                 continue
             begins = span.started_at + at / span.format.bytes_per_ms / 1000
             ends = begins + WINDOW_MS / 1000
-            if found and begins - found[-1][1] < BREATH_SECONDS:
+            if found and begins - found[-1][1] < breath:
                 found[-1] = (found[-1][0], ends)
             else:
                 found.append((begins, ends))
@@ -292,18 +295,42 @@ def silences(caller: Caller) -> list[Lapse]:
     return sorted(found, key=lambda lapse: -lapse.seconds)
 
 
-def answers(caller: Caller) -> list[Lapse]:
-    """From the end of each turn of the caller's to the agent's next sound.
+def said_by_agent(
+    caller: Caller, watch: Watch, transcript: Iterable[dict[str, Any]]
+) -> list[tuple[float, float]]:
+    """When each item was begun, by the model or as stored speech, and when it began to be heard."""
+    begun = caller.begun_at or 0.0
+    audible = stretches(caller.heard)
+    spoken_at = {item.item_id: item.spoken_at for item, _ in watch.spoken()}
+    found = []
+    for item in transcript:
+        if item["speaker"] != "agent" or item["started_ms"] is None:
+            continue
+        played_at = begun + item["started_ms"] / 1000  # as far as the bridge knows
+        begins = next((begins for begins, ends in audible if ends > played_at), None)
+        if begins is not None:
+            heard_at = begins if begins > played_at - BREATH_SECONDS else played_at
+            found.append((min(spoken_at.get(item["item_id"], heard_at), heard_at), heard_at))
+    return sorted(found, key=lambda one: one[1])
 
+
+def answers(caller: Caller, said: Sequence[tuple[float, float]] | None = None) -> list[Lapse]:
+    """From the end of each turn of the caller's to the first sound of what the agent began to say
+    since that turn began; of an utterance under way the rest answers nothing.
+
+    ``said``: :func:`said_by_agent`. From outside, what follows a breath is the same utterance.
     Turns that the caller himself followed up before an answer came have none.
     """
     begun = caller.begun_at or 0.0
-    begins = [begin for begin, _ in stretches(caller.heard)]
+    if said is None:
+        said = [(begins, begins) for begins, _ in stretches(caller.heard, UTTERANCE_GAP_SECONDS)]
     turns = own_turns(caller)
     found = []
-    for nth, (_, ended_at) in enumerate(turns):
+    for nth, (spoke_at, ended_at) in enumerate(turns):
         until = turns[nth + 1][0] if nth + 1 < len(turns) else inf
-        answer = next((at for at in begins if ended_at <= at < until), None)
+        answer = next(
+            (at for since, at in said if since >= spoke_at and ended_at <= at < until), None
+        )
         if answer is not None:
             found.append(Lapse(ended_at - begun, answer - ended_at))
     return found

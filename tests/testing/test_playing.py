@@ -15,11 +15,13 @@ import pytest
 from websockets.asyncio.client import connect
 
 from opusbridge import Agent, CallContext, tool
+from opusbridge.audio.wav import wav_bytes
 from opusbridge.cli import calling
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.privacy import Private
 from opusbridge.sim import script as scripts
+from opusbridge.sim import tones
 from opusbridge.sim.evidence import Evidence
 from opusbridge.sim.script.expect import ExpectTable, Verdict
 from opusbridge.sim.sockets import OPEN_SECONDS
@@ -496,6 +498,25 @@ def test_a_call_in_which_nobody_was_answered_is_not_fast(call_script: CallScript
 
     (told,) = call.failures
     assert "no turn was answered" in told
+
+
+def test_a_greeting_that_goes_on_after_a_pause_answers_nobody(
+    call_script: CallScript, tmp_path: Path
+) -> None:
+    sentence = tones.tone(300, 2400)
+    sound = tmp_path / "hello.wav"
+    sound.write_bytes(wav_bytes(sentence + tones.silence(500) + sentence, 24_000, 1))
+    agent = Agent(
+        name="shop", instructions="Sell.", greeting_audio=sound, greeting_words="Hello. Hello."
+    )
+    settings = '[settings]\nbarge_in = "false"\n'
+    steps = '[{ wait = 0.6 }, { say = "yes-please" }, { wait = 20.0 }, { hang_up = true }]'
+    reply = '[[model.replies]]\ntext = "The answer."\ndelay = 9.0\n'
+    script = f"{settings}[caller]\nsteps = {steps}\n{reply}[expect]\nlatency = 2.0"
+    call = call_script(script, agent=agent)
+
+    (told,) = call.failures
+    assert ": answered after 9." in told
 
 
 def test_nobody_speaks_who_says_a_silence(call_script: CallScript) -> None:

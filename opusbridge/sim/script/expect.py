@@ -152,8 +152,8 @@ class ExpectTable(Table):
     longest_silence: Limit | None = None
     """Seconds in which neither is heard."""
     latency: Limit | None = None
-    """Seconds from the end of any turn of the caller's to the answer's first sound; at least
-    one must be answered, if he speaks."""
+    """Seconds from the end of any turn of the caller's to the first sound of what the agent began
+    to say since; at least one must be answered, if he speaks."""
     latencies: tuple[Limit, ...] = ()
     """The same for the first, the second, … turn that was answered."""
     responses: ResponsesExpectation = ResponsesExpectation()
