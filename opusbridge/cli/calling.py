@@ -23,7 +23,7 @@ from opusbridge.privacy import Private
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.recording import files, timeline
 from opusbridge.sim.account import Account, TwiMLRefused
-from opusbridge.sim.callers import Caller
+from opusbridge.sim.callers import Caller, Person
 from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.evidence import Evidence, Watch, seen_from_inside
 from opusbridge.sim.faults import Faults
@@ -129,21 +129,21 @@ async def play(
     if script.faults != Faults():
         played.not_played.append("faults")
     _make_room(folder)
-    began = time.perf_counter()
+    began, person = time.perf_counter(), script.person()
     async with AsyncExitStack() as stack:
         model: ModelServer | None = None
         account = Account()
         board = Switchboard(Random(script.seed), on_update=account.update, on_look=account.status)
         rest = await stack.enter_async_context(board.open())
         if real is None:
-            model = await stack.enter_async_context(own_model(script))
+            model = await stack.enter_async_context(own_model(script, person))
             settings = own_settings(model.url, script, rest)
         else:
             settings = _with_model_of(real, script, rest)
             played.not_played += ["model"] if script.model != ModelTable() else []
         failed = played.problems.append
         async with own_bridge(settings, folder, tell, agent, played.watch, failed) as base:
-            await _place(played, settings, base, tell, account)
+            await _place(played, person, settings, base, tell, account)
     played.seconds = time.perf_counter() - began
     if model is not None:
         played.problems += _of_model(model.finished, played.watch)
@@ -168,9 +168,11 @@ async def play_against(
 
 
 @asynccontextmanager
-async def own_model(script: CallScript) -> AsyncIterator[ModelServer]:
-    """For one call."""
+async def own_model(script: CallScript, person: Person | None = None) -> AsyncIterator[ModelServer]:
+    """For one call; ``person``: whose, so that it hears what they say."""
     sessions = Sessions(script)
+    if person is not None:
+        sessions.listen_to(person)
 
     def make(upgrade: Upgrade) -> SimulatedModel:
         return sessions.begin(**asdict(upgrade))
@@ -263,7 +265,7 @@ def _telephony(rest_url: str | None) -> dict[str, Any]:
 
 
 async def _place(
-    played: Played, settings: Settings, base: str, tell: Tell, account: Account
+    played: Played, person: Person, settings: Settings, base: str, tell: Tell, account: Account
 ) -> None:
     """Dial with the secrets and under the names of ``settings``; ``base`` is where it listens."""
 
@@ -272,7 +274,9 @@ async def _place(
             tell(played.telephony, "caller", DEEDS[kind])
 
     try:
-        played.caller = await dial(played.script, played.telephony, base, settings, deed, account)
+        played.caller = await dial(
+            played.script, played.telephony, base, settings, deed, account, person
+        )
     except (TwiMLRefused, CallRefused) as refused:
         played.problems.append(f"the call was refused: {refused}")
         return

@@ -15,6 +15,7 @@ from opusbridge.protocols.twilio.protocol import TwilioProtocol
 from opusbridge.sim.callers import (
     AudioCodesHabits,
     Caller,
+    Person,
     SimulatedAudioCodes,
     SimulatedTwilio,
     TwilioHabits,
@@ -23,6 +24,7 @@ from opusbridge.sim.clock import World
 from opusbridge.sim.evidence import Evidence, Watch, seen_from_inside
 from opusbridge.sim.faults import Faults
 from opusbridge.sim.model import SimulatedModel
+from opusbridge.sim.said import Said
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.expect import Finding
 from opusbridge.sim.surroundings import Surroundings
@@ -68,6 +70,10 @@ class Sessions:
         self._knobs, self._replies = script.model.behaviour(), script.reply_script()
         self._chance = Random(script.seed if seed is None else seed)
 
+    def listen_to(self, person: Person) -> None:
+        """What is heard of each turn is what they said in it."""
+        self._replies.listens = Said(person).lately
+
     def begin(self, now: float, **came: Any) -> SimulatedModel:
         """``came``: how the client did, as :class:`SimulatedModel` has it."""
         knobs = self._knobs
@@ -110,6 +116,7 @@ class Staged:
             [lambda what, now: self.watch(what, now * rate), *observers],
         )
         sessions = Sessions(script, seed)
+        sessions.listen_to(self.caller.person)
         given = cast(self) if cast is not None else Cast()
         self._close, self.problems, self.traits = given.close, given.problems, policy.telephony
         self.call = SimulatedCall(
@@ -173,7 +180,9 @@ def twilio_habits(script: CallScript) -> TwilioHabits:
     return TwilioHabits(transfer_outcome=script.transfer_outcome)
 
 
-def audiocodes_caller(script: CallScript, name: str, random: Random) -> SimulatedAudioCodes:
+def audiocodes_caller(
+    script: CallScript, name: str, random: Random, person: Person | None = None
+) -> SimulatedAudioCodes:
     """Who calls, in the conversation of that name, and what comes of a transfer; likewise."""
     habits = AudioCodesHabits(transfer_outcome=script.transfer_outcome)
-    return SimulatedAudioCodes(script.person(), name, random, habits)
+    return SimulatedAudioCodes(person or script.person(), name, random, habits)

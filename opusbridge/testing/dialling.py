@@ -10,7 +10,7 @@ from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.privacy import Private
 from opusbridge.sim.account import Account
-from opusbridge.sim.callers import Caller
+from opusbridge.sim.callers import Caller, Person
 from opusbridge.sim.callers.audiocodes import SimulatedAudioCodes
 from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.evidence import seen_from_outside
@@ -37,24 +37,26 @@ async def dial(
     settings: Settings,
     on_event: OnEvent | None = None,
     account: Account | None = None,
+    person: Person | None = None,
 ) -> Caller:
     """Call with the secrets and under the names of ``settings``; ``base`` is ``ws://HOST:PORT``.
 
-    ``account``: over Twilio, whose REST interface the bridge speaks to.
+    ``account``: over Twilio, whose REST interface the bridge speaks to. ``person``: who calls, of
+    the script; a new one by default.
 
     :raises TwiMLRefused: Twilio's webhook did not give a stream.
     :raises CallRefused: the socket could not be opened.
     """
-    random = Random(script.seed)
+    random, person = Random(script.seed), person or script.person()
     if telephony == "twilio":
         telephone = replace(
             _telephone(settings, base), habits=twilio_habits(script), account=account
         )
-        called = await telephone.call(script.person(), random, on_event=on_event)
+        called = await telephone.call(person, random, on_event=on_event)
         if called.refused is not None and called.begun_at is None:
             raise called.refused
         return called
-    caller = audiocodes_caller(script, uuid4().hex, random)
+    caller = audiocodes_caller(script, uuid4().hex, random, person)
     token = _text(settings.audiocodes_token)
     await place_call(caller, f"{base}/audiocodes", headers=bearer(token), on_event=on_event)
     return caller

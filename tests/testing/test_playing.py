@@ -492,6 +492,29 @@ def test_the_shipped_scripts_are_there_for_everybody() -> None:
     assert "greeting" in scripts.shipped()
 
 
+def callers_words(call: CallResult) -> list[str]:
+    return [item["text"] for item in call.transcript if item["speaker"] == "caller"]
+
+
+def test_a_turn_has_the_words_that_were_said_in_it(call_script: CallScript) -> None:
+    first = '{ wait_for_agent = true }, { say = "yes-please" }, { say = "where-is-my-order" }'
+    then = '{ wait_for_agent = true }, { say = "thank-you-goodbye" }, { wait_for_agent = true }'
+    call = call_script(f"[caller]\nsteps = [{first}, {then}, {{ hang_up = true }}]")
+
+    assert callers_words(call) == ["Yes please. Where is my order?", "Thank you, goodbye."]
+
+
+def test_of_what_was_withheld_nothing_is_in_the_transcript(call_script: CallScript) -> None:
+    """Without barge-in VoiceAI Connect sends no sound while the agent is heard."""
+    over = '{ wait_for_sound = true }, { say = "yes-please" }, { wait_for_agent = true }'
+    asks = '{ say = "where-is-my-order" }, { wait_for_agent = true }, { hang_up = true }'
+    steps = f"[settings]\nbarge_in = 'false'\n[caller]\nsteps = [{over}, {asks}]\n"
+    greeting = '[[model.replies]]\nvoice = "front-desk"\n'
+    call = call_script(steps + greeting, telephony="audiocodes")
+
+    assert callers_words(call) == ["Where is my order?"]
+
+
 def test_a_call_in_which_nobody_was_answered_is_not_fast(call_script: CallScript) -> None:
     steps = '[{ wait_for_agent = true }, { say = "opening-hours" }, { hang_up = true }]'
     call = call_script(f"[caller]\nsteps = {steps}\n[expect]\nlatency = 3.0")

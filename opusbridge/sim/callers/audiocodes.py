@@ -204,6 +204,7 @@ class SimulatedAudioCodes(Caller):
                 self._open_user_stream(now)
             case UserStream.OPEN:
                 self._send_frame()
+                self.person.carried()
 
     def _open_user_stream(self, now: float) -> None:
         self.user_stream = UserStream.STARTING
@@ -346,8 +347,7 @@ class SimulatedAudioCodes(Caller):
     def _perform(self, activity: Any, now: float) -> None:
         if self._closing is not None:
             return  # an activity after hangup or transfer
-        wrong = wrong_with(activity)
-        if wrong is not None:
+        if (wrong := wrong_with(activity)) is not None:
             self._violation(wrong)
             return
         params = activity.get("activityParams") or {}  # null was objected to already

@@ -116,6 +116,17 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """A frame of a saying."""
+
+    at: float
+    began: float
+    """When the saying did."""
+    say: Say
+    frame: int
+
+
+@dataclass(frozen=True, slots=True)
 class Deed:
     """A line of the diary, for whoever tells the story of the call."""
 
@@ -140,6 +151,9 @@ class Person:
         self.spoken: list[Spoken] = []
         self.in_vain: list[str] = []
         self.diary: list[Deed] = []
+        self.carries: list[Carried] | None = None
+        """What of their words the line has taken, if anybody wants to know."""
+        self.now = 0.0
         self.keys_left = 0
         """Of those pressed, how many the line has not carried; whoever has the line counts them."""
         self._steps = list(steps)
@@ -190,8 +204,14 @@ class Person:
         told = "the call ended before the caller had done all in the script"
         return [f"{told}, at {self.at_step}{keys}"]
 
+    def carried(self) -> None:
+        """The line takes what they say in this tick."""
+        if self.saying is not None and self.carries is not None:
+            self.carries.append(Carried(self.now, self._spoke_from, self.saying, self.frame))
+
     def tick(self, now: float) -> Action | None:
         """Live 20 ms; the answer is what to do to the telephone at its beginning, if anything."""
+        self.now = now
         if self.saying is not None:
             self.frame += 1
             if self.frame < self._frames:

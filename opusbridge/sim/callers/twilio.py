@@ -144,6 +144,7 @@ class SimulatedTwilio(Caller):
         timestamp = self.habits.first_timestamp_ms + 20 * self._frames
         self._frames += 1
         person = self.person
+        person.carried()
         if person.saying is not None:
             payload = speech_text(person.saying, PCMU_8K)[person.frame]
         else:

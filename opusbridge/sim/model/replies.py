@@ -1,6 +1,6 @@
 """What the pretend model says, and what it hears the caller say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 
@@ -64,6 +64,8 @@ class ReplyScript:
     out_of_band: Reply = OUT_OF_BAND_REPLY
     mcp_unlisted: Sequence[str] = ()
     """The MCP servers, by label, whose tools cannot be listed."""
+    listens: Callable[[], str] | None = None
+    """What a caller whom one can ask has said since; in place of ``heard``."""
     _used: int = field(default=0, init=False)
     _turns: int = field(default=0, init=False)
 
@@ -77,6 +79,8 @@ class ReplyScript:
         self._used += 1
 
     def next_heard(self) -> str:
+        if self.listens is not None:
+            return self.listens()
         self._turns += 1
         if self._turns <= len(self.heard):
             return self.heard[self._turns - 1]

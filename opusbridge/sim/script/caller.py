@@ -139,7 +139,8 @@ class CallerTable(Table):
         return steps * self.repeat + last
 
     def words(self) -> list[str]:
-        """What is said, one entry for each turn; nobody makes a turn of digital silence."""
+        """What is said, one entry for each turn, as far as can be known before the call; nobody
+        makes a turn of digital silence."""
         said = [step.say if isinstance(step, Interrupt) else step for step in self.taken()]
         return [one.text for one in said if isinstance(one, Say) and not one.silent]
 
