@@ -12,7 +12,7 @@ from opusbridge.privacy import Private
 from opusbridge.texts import well_formed
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.mcp import McpRequest
-from opusbridge.tools.registry import ToolFailed
+from opusbridge.tools.registry import ToolFailed, ToolRefused
 from opusbridge.tools.results import LONGEST_ERROR
 
 
@@ -54,12 +54,13 @@ async def run_tool(
         finished(events.ApprovalDecided(wanted.item_id, approve))
         return
     tool = agent.tool(wanted.name)
-    failed = True
+    failed, refused = True, False
     try:
         if tool is None:
-            raise ToolFailed("there is no such tool")
+            raise ToolRefused("there is no such tool")
         output = await tool.run(wanted.arguments.value, context)
         failed = False
     except ToolFailed as error:
+        refused = isinstance(error, ToolRefused)
         output = dumps({"error": well_formed(str(error))[:LONGEST_ERROR]}).decode()
-    finished(events.ToolFinished(wanted.tool_call_id, Private(output), failed))
+    finished(events.ToolFinished(wanted.tool_call_id, Private(output), failed, refused))

@@ -12,6 +12,8 @@ class ToolFinished:
     tool_call_id: str
     output: Private[str]
     failed: bool = False
+    refused: bool = False
+    """It was not run: the agent has no such tool, or would not have the arguments."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,6 @@ BREATH_SECONDS = 0.3
 #: Files that are played and have no words: what the transcript says of them nobody said.
 SOUND = "clip:file-"
 
-#: How the model is told of a tool that was not run at all; one that ran has words of its own.
-NEVER_RUN = ("there is no such tool", "wrong arguments: ")
-
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
@@ -50,6 +47,8 @@ class ToolRun:
     """As JSON has it, or the text that was none."""
     refused: str = ""
     """What the model was told, if the agent has no such tool or would not have the arguments."""
+    use: str = ""
+    """As the transcript has it, if it was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +118,8 @@ class Watch:
                 self._hear_words(item_id, text.value, final)
             case effects.RunTool(tool_call_id, name, arguments):
                 self.tools.append((now, name, arguments.value, tool_call_id))
-            case events.ToolFinished(tool_call_id, output, failed=True):
-                self._refused[tool_call_id] = _never_run(output.value)
+            case events.ToolFinished(tool_call_id, output, refused=True):
+                self._refused[tool_call_id] = output.value
             case events.McpUsed() if what.item_id not in self._mcp_used:
                 self._mcp_used.add(what.item_id)  # it may be said more than once
                 self.tools.append((now, what.name, what.arguments.value, what.item_id))
@@ -140,7 +139,13 @@ class Watch:
 
     def tool_runs(self, begun: float) -> list[ToolRun]:
         return [
-            ToolRun(at - begun, name, _as_json(text), self._refused.get(which, ""))
+            ToolRun(
+                at - begun,
+                name,
+                _as_json(text),
+                _why(self._refused.get(which, "")),
+                f"{name}({text}) -> {self._refused.get(which, '')}",
+            )
             for at, name, text, which in self.tools
         ]
 
@@ -246,11 +251,10 @@ def _as_json(text: str) -> Any:
         return text
 
 
-def _never_run(output: str) -> str:
-    """Why, by what the model was told of a tool that failed; empty: it was run."""
+def _why(output: str) -> str:
+    """By what the model was told of a tool that was refused."""
     told = _as_json(output)
-    why = told.get("error") if isinstance(told, dict) else None
-    return why if isinstance(why, str) and why.startswith(NEVER_RUN) else ""
+    return str(told["error"]) if isinstance(told, dict) else ""
 
 
 # --- By ear -----------------------------------------------------------------------------

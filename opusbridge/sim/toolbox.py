@@ -21,6 +21,10 @@ class Still(Protocol):
         """Whatever it still waits for does not come."""
 
 
+class NotRun(ValueError):
+    """There is no such tool, or it would not have the arguments."""
+
+
 #: A tool takes the model's JSON text and gives the output text; ValueError means it failed,
 #: and its text is what the model is told.
 Tools = Mapping[str, Callable[[str], str | Still]]
@@ -94,18 +98,19 @@ class Toolbox:
                 return
 
     def _settle(self, tool_call_id: str, act: Callable[[], str | Still]) -> None:
-        self.at_work, failed = tool_call_id, False
+        self.at_work, failed, refused = tool_call_id, False, False
         try:
             came = act()
         except ValueError as error:
             came, failed = told_of_failure(str(error)), True
+            refused = isinstance(error, NotRun)
         if isinstance(came, str):
-            self._tell(tool_call_id, came, failed)
+            self._tell(tool_call_id, came, failed, refused)
         else:
             self._still.append((tool_call_id, came))
 
-    def _tell(self, tool_call_id: str, output: str, failed: bool) -> None:
-        self._happened(events.ToolFinished(tool_call_id, Private(output), failed))
+    def _tell(self, tool_call_id: str, output: str, failed: bool, refused: bool = False) -> None:
+        self._happened(events.ToolFinished(tool_call_id, Private(output), failed, refused))
 
     def _output_of(self, name: str, arguments: str) -> str | Still:
         if name in self._tools:
@@ -120,7 +125,7 @@ class Toolbox:
             asked = events.TransferRequested(Private(target), tool_call_id=self.at_work)
             self._happened(asked)
             return dumps({"status": "transferring"})
-        raise ValueError("there is no such tool")
+        raise NotRun("there is no such tool")
 
     def _target(self, arguments: str) -> str | None:
         try:

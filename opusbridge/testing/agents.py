@@ -14,7 +14,7 @@ from opusbridge.config import Settings
 from opusbridge.effects import AskApproval
 from opusbridge.privacy import Private
 from opusbridge.sim.staged import Cast, Staged
-from opusbridge.sim.toolbox import Still, Tools, told_of_failure
+from opusbridge.sim.toolbox import NotRun, Still, Tools, told_of_failure
 from opusbridge.testing.aside import Aside, beside
 from opusbridge.testing.conduct import ScriptedTool, TimedTool, durations_for, overruns
 from opusbridge.tools.context import CallContext, Digits
@@ -132,7 +132,7 @@ async def _played(tool: ScriptedTool) -> str:
 
 
 def _no_such_tool(arguments: str) -> str:
-    raise ValueError("there is no such tool")
+    raise NotRun("there is no such tool")
 
 
 def _anywhere(target: Private[str]) -> None:

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from opusbridge import effects, events
-from opusbridge.sim.toolbox import Still
-from opusbridge.tools.registry import ToolFailed
+from opusbridge.sim.toolbox import NotRun, Still
+from opusbridge.tools.registry import ToolFailed, ToolRefused
 
 T = TypeVar("T")
 
@@ -82,6 +82,8 @@ class Aside(Still):
             return self
         try:
             return self._task.result()
+        except ToolRefused as error:
+            raise NotRun(str(error)) from error
         except ToolFailed as error:
             raise ValueError(str(error)) from error
         finally:

@@ -72,6 +72,10 @@ class ToolFailed(OpusbridgeError):
     """
 
 
+class ToolRefused(ToolFailed):
+    """It was not run: there is none of that name, or these are no arguments for it."""
+
+
 class ToolRaised(ToolFailed):
     """Nobody meant it to: the cause is what its function raised, or why its result is none."""
 
@@ -185,7 +189,7 @@ class Tool:
                 ": ".join(filter(None, [".".join(map(str, mistake["loc"])), mistake["msg"]]))
                 for mistake in mistakes
             )
-            raise ToolFailed(f"wrong arguments: {told}") from None
+            raise ToolRefused(f"wrong arguments: {told}") from None
         fields = model.model_fields
         return {str(fields[name].alias): getattr(given, name) for name in given.model_fields_set}
 

@@ -11,11 +11,13 @@ import pytest
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.audio.wav import wav_bytes
+from opusbridge.bridge.tools import run_tool
 from opusbridge.errors import ending
+from opusbridge.privacy import Private
 from opusbridge.sim.callers import HangUp, Say, Step, Wait, WaitForAgent
 from opusbridge.sim.model import Reply, ReplyScript, ToolCallReply
 from opusbridge.sim.tones import voice
-from opusbridge.tools import CallContext, Tool, tool
+from opusbridge.tools import CallContext, Tool, ToolFailed, tool
 from tests.bridge.virtual import BRIDGES, AnyBridge, Stage, in_virtual_time, play
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -149,6 +151,24 @@ def test_a_tool_that_cannot_be_used_is_a_short_error_to_the_model_and_the_call_g
         "integer",
     ]
     assert why(stage) == ["turn", "tools"]
+
+
+async def test_a_tool_that_was_refused_is_told_from_one_that_failed() -> None:
+    @tool
+    def strict(size: int) -> str:
+        """Wants a number."""
+        raise ToolFailed("wrong arguments: too small")
+
+    agent = Agent(name="a", instructions="b", tools=[strict])
+    found: list[events.ToolFinished | events.ApprovalDecided] = []
+    for name, given in (("strict", '{"size": 1}'), ("strict", "{}"), ("unheard_of", "{}")):
+        wanted = effects.RunTool("call_1", name, Private(given))
+        await run_tool(agent, wanted, CallContext("call-1"), found.append)
+
+    told = [one for one in found if isinstance(one, events.ToolFinished)]
+    assert [(one.failed, one.refused) for one in told] == [
+        (True, False), (True, True), (True, True)
+    ]  # fmt: skip
 
 
 # --- Slow ones --------------------------------------------------------------------------

@@ -337,7 +337,8 @@ def test_what_a_tool_said_in_a_pause_is_not_kept(flight: Flight) -> None:
     flight.recording.happened(events.ToolFinished("call_1", Private("4711")), 1.0)
 
     (line,) = flight.finish()
-    assert line["fields"] == {"tool_call_id": "call_1", "output": "<withheld>", "failed": False}
+    told = {"tool_call_id": "call_1", "output": "<withheld>", "failed": False, "refused": False}
+    assert line["fields"] == told
     assert line["withheld"]
 
 

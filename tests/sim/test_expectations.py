@@ -25,7 +25,8 @@ SEEN = Evidence(
     tools=[
         ToolRun(5.0, "look_up", {"order": 42, "fast": True}),
         ToolRun(5.5, "buy", {"count": 42},
-                "wrong arguments: count: Input should be less than 21"),
+                "wrong arguments: count: Input should be less than 21",
+                'buy({"count": 42}) -> {"error": "wrong arguments: count"}'),
         ToolRun(6.0, "buy", {"pizza": "funghi"}),
         ToolRun(8.0, "count", "no json"),
     ],

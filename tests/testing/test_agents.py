@@ -517,6 +517,10 @@ def order(count: Annotated[int, Field(le=20)]) -> str:
     """Order pizzas."""
     if count == 0:
         raise ToolFailed("none is no order")
+    if count == 1:
+        raise ToolFailed("there is no such tool as an oven for one")
+    if count == 3:
+        raise ToolFailed("wrong arguments: three do not fit into a box")
     return "ordered"
 
 
@@ -539,7 +543,17 @@ def test_a_tool_that_was_never_run_is_not_what_was_expected(
     assert call.ok, call.report
 
 
-@pytest.mark.parametrize(("count", "more"), [(0, ""), (2, ""), (2, PLAYED)])
+def test_a_tool_that_was_to_be_refused_is_known_by_the_models_own_json() -> None:
+    agent = Agent(name="pizza", instructions="Sell.", greeting="Hello.", tools=[order])
+    expected = FAILING.replace('"order"', "'order({\"count\": null'")
+    nothing = "tools = [{ name = 'order', arguments = '{\"count\": null}' }]"
+    asked = ORDER.replace('tool = "order"\narguments = { count = %s }', nothing)
+
+    call = call_script(asked + expected, agent=agent)
+    assert call.ok, call.report
+
+
+@pytest.mark.parametrize(("count", "more"), [(0, ""), (1, ""), (2, ""), (3, ""), (2, PLAYED)])
 def test_a_tool_that_fails_in_its_own_words_was_run(count: int, more: str) -> None:
     agent = Agent(name="pizza", instructions="Sell.", greeting="Hello.", tools=[order])
 

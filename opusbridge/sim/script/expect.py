@@ -18,7 +18,6 @@ from opusbridge.errors import REASONS
 from opusbridge.sim.evidence import Evidence, Lapse, ToolRun
 from opusbridge.sim.script.places import Path
 from opusbridge.sim.script.table import Table
-from opusbridge.sim.toolbox import told_of_failure
 
 Count = Annotated[int, Field(strict=True, ge=0)]
 Limit = Annotated[float, Field(strict=True, gt=0)]
@@ -175,8 +174,7 @@ class ExpectTable(Table):
 
     def refuses(self, run: ToolRun) -> bool:
         """Whether it was never run, and nothing here says that it fails."""
-        told = told_of_failure(run.refused)
-        return bool(run.refused) and not self.fails(f"{run.name}({run.arguments}) -> {told}")
+        return bool(run.refused) and not self.fails(run.use)
 
 
 Judge = Callable[[ExpectTable, Evidence], Iterator[Finding]]

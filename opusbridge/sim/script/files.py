@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
@@ -89,13 +88,8 @@ class CallScript(Table):
         return [] if excused else person.left_undone()
 
     def findings(self, evidence: Evidence) -> list[Finding]:
-        """One for each expectation; the tools of the script itself refuse nothing, whatever
-        their ``error`` says."""
-        played = {table.name for table in self.tools if table.played}
-        runs = evidence.tools and [
-            replace(run, refused="") if run.name in played else run for run in evidence.tools
-        ]
-        return self.expect.findings(replace(evidence, tools=runs))
+        """One for each expectation."""
+        return self.expect.findings(evidence)
 
     def reply_script(self) -> ReplyScript:
         """What the model says, and what it hears the caller say."""
