@@ -287,11 +287,11 @@ def own_turns(caller: Caller) -> list[tuple[float, float]]:
 
 
 def silences(caller: Caller) -> list[Lapse]:
-    """Longer than a breath, while the line was open; the longest first."""
+    """Longer than a breath, while the line was open; the longest first. Ringing is none."""
     begun = caller.begun_at or 0.0
     heard = stretches(caller.heard)
     over = caller.ended_at if caller.ended_at is not None else begun
-    found, quiet_since = [], begun
+    found, quiet_since = [], begun if caller.answered_at is None else caller.answered_at
     for begins, ends in sorted([*heard, *own_turns(caller), (over, over)]):
         if begins - quiet_since > BREATH_SECONDS:
             found.append(Lapse(quiet_since - begun, begins - quiet_since))

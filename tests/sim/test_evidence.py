@@ -4,7 +4,7 @@ from random import Random
 
 from opusbridge.sim.callers import HeardSpan, Person, SimulatedTwilio
 from opusbridge.sim.callers.person import Spoken
-from opusbridge.sim.evidence import Lapse, answers
+from opusbridge.sim.evidence import Lapse, answers, silences
 from tests.sim.test_checks import sound, span
 
 
@@ -24,3 +24,12 @@ def test_an_agent_that_goes_on_after_a_breath_has_not_answered() -> None:
 
     assert answers(who_lived([turn], [*under_way, answer], 12.0)) == [Lapse(2.0, 7.0)]
     assert answers(who_lived([turn], under_way, 12.0)) == []
+
+
+def test_nobody_is_silent_while_it_rings() -> None:
+    heard = [span(4.0, sound(1000, 1))]
+
+    assert silences(who_lived([], heard, 5.0)) == [Lapse(0.0, 4.0)]
+    rung = who_lived([], heard, 5.0)
+    rung.answered_at = 3.0
+    assert silences(rung) == [Lapse(3.0, 1.0)]

@@ -36,6 +36,8 @@ class Caller(ABC):
         """What is allowed, but known to sound bad."""
         self.clearings: list[Clearing] = []
         self.begun_at: float | None = None
+        self.answered_at: float | None = None
+        """When somebody did, where it rings on the line at first."""
         self.ended_at: float | None = None
         self._closing: Closing | None = None
         self._outbox: list[str] = []
