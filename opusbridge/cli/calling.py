@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,6 +34,7 @@ from opusbridge.sim.model_server import ModelServer, Upgrade
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.caller import CallerTable
 from opusbridge.sim.script.model import ModelTable
+from opusbridge.sim.script.places import Path as Key
 from opusbridge.sim.sockets import CallRefused
 from opusbridge.sim.staged import Sessions
 from opusbridge.sim.switchboard import Switchboard
@@ -92,6 +94,8 @@ class Played:
     evidence: Evidence | None = None
     not_played: list[str] = field(default_factory=list)
     """Tables of the script that this way of playing has no means for."""
+    never_befell: list[Key] = field(default_factory=list)
+    """Faults of the script whose time did not come."""
     seconds: float = 0.0
 
     @property
@@ -106,6 +110,7 @@ class Played:
             self.problems,
             self.seconds,
             self.not_played,
+            self.never_befell,
         )
 
 
@@ -147,6 +152,8 @@ async def play(
     played.seconds = time.perf_counter() - began
     if model is not None:
         played.problems += _of_model(model.finished, played.watch)
+        responses = sum(one.responses for one in model.finished)
+        played.never_befell += script.never_befell(responses, inf)  # no network was played
     _judge(played)
     _draw(folder)
     return played

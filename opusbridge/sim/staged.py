@@ -27,6 +27,7 @@ from opusbridge.sim.model import SimulatedModel
 from opusbridge.sim.said import Said
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.expect import Finding
+from opusbridge.sim.script.places import Path as Key
 from opusbridge.sim.surroundings import Surroundings
 from opusbridge.sim.toolbox import Tools
 from opusbridge.sim.world import Configure, SimulatedCall
@@ -74,11 +75,16 @@ class Sessions:
         """What is heard of each turn is what they said in it."""
         self._replies.listens = Said(person).lately
 
+    @property
+    def responses(self) -> int:
+        """So many there were, in all of them."""
+        return sum(one.responses for one in self.begun)
+
     def begin(self, now: float, **came: Any) -> SimulatedModel:
         """``came``: how the client did, as :class:`SimulatedModel` has it."""
         knobs = self._knobs
         if self.begun:
-            before = sum(one.responses for one in self.begun)
+            before = self.responses
             left = {n - before: fault for n, fault in knobs.faults.items() if n > before}
             knobs = replace(knobs, faults=left, freeze_at=None, drop_at=None)
         self.begun.append(SimulatedModel(knobs, self._chance, self._replies, now=now, **came))
@@ -115,7 +121,7 @@ class Staged:
             RealtimeProtocol(),
             [lambda what, now: self.watch(what, now * rate), *observers],
         )
-        sessions = Sessions(script, seed)
+        self._sessions = sessions = Sessions(script, seed)
         sessions.listen_to(self.caller.person)
         given = cast(self) if cast is not None else Cast()
         self._close, self.problems, self.traits = given.close, given.problems, policy.telephony
@@ -154,6 +160,10 @@ class Staged:
 
     def evidence(self) -> Evidence:
         return seen_from_inside(self.caller, self.watch, self.transcript())
+
+    def never_befell(self) -> list[Key]:
+        """The script's faults that the call was too short for."""
+        return self.script.never_befell(self._sessions.responses, self.call.over_at)
 
     def findings(self) -> list[Finding]:
         return self.script.findings(self.evidence())

@@ -7,6 +7,8 @@ from typing import Any
 from opusbridge.sim.evidence import Evidence, ToolRun
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.expect import Finding, Verdict
+from opusbridge.sim.script.mistakes import key
+from opusbridge.sim.script.places import Path as Key
 
 
 @dataclass(slots=True, repr=False)
@@ -26,6 +28,8 @@ class CallResult:
     """How long it took to play."""
     not_played: list[str] = field(default_factory=list)
     """Tables of the script that the way it was played has no means for."""
+    never_befell: list[Key] = field(default_factory=list)
+    """Faults of the script whose time did not come: the call was too short."""
 
     @property
     def ok(self) -> bool:
@@ -40,17 +44,18 @@ class CallResult:
 
     @property
     def not_checked(self) -> list[str]:
-        """Expectations that nobody could observe, and what could not even be played."""
+        """Expectations that nobody could observe, what could not even be played, and what came too
+        late to befall the call."""
         unseen = [one for one in self.findings if one.verdict is Verdict.NOT_CHECKED]
-        # Nobody has written down a default: it is not worth a line.
-        played = [
-            f"{self.script.file}:{self.script.line((key,))}: not played: {key}"
-            for key in self.not_played
-        ]
-        return played + [
-            f"{self._place(one)}: not checked: {_key(one)}"
-            for one in unseen
-            if one.path[1] in self.script.expect.model_fields_set
+        return [
+            *(f"{self._at((table,))}: not played: {table}" for table in self.not_played),
+            *(f"{self._at(place)}: never befell: {key(place)}" for place in self.never_befell),
+            *(
+                f"{self._at(one.path)}: not checked: {key(one.path[1:])}"
+                for one in unseen
+                # Nobody has written down a default: it is not worth a line.
+                if one.path[1] in self.script.expect.model_fields_set
+            ),
         ]
 
     @property
@@ -96,10 +101,10 @@ class CallResult:
 
     def _told(self, finding: Finding) -> str:
         when = "" if finding.at is None else f" (at {finding.at:.2f} s of the call)"
-        return f"{self._place(finding)}: {finding.sentence}{when}"
+        return f"{self._at(finding.path)}: {finding.sentence}{when}"
 
-    def _place(self, finding: Finding) -> str:
-        return f"{self.script.file}:{self.script.line(finding.path)}"
+    def _at(self, place: Key) -> str:
+        return f"{self.script.file}:{self.script.line(place)}"
 
 
 def _line(item: dict[str, Any]) -> str:
@@ -108,9 +113,3 @@ def _line(item: dict[str, Any]) -> str:
     started_ms = item["started_ms"]
     when = f"{'–':>7}  " if started_ms is None else f"{started_ms / 1000:7.2f} s"
     return f"  {when}  {item['speaker']}: {words}"
-
-
-def _key(finding: Finding) -> str:
-    first, *rest = (part for part in finding.path[1:])
-    return str(first) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}"
-                                for part in rest)  # fmt: skip

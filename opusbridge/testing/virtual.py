@@ -71,4 +71,5 @@ def play(
             *_not_as_written(script, call.call),
         ],
         time.perf_counter() - began,
+        never_befell=call.never_befell(),
     )

@@ -496,6 +496,20 @@ def callers_words(call: CallResult) -> list[str]:
     return [item["text"] for item in call.transcript if item["speaker"] == "caller"]
 
 
+def test_a_fault_that_the_call_was_too_short_for_is_told(call_script: CallScript) -> None:
+    steps = "[caller]\nsteps = [{ wait_for_agent = true }, { hang_up = true }]\n"
+    of_model = "[[model.faults]]\nresponse = %d\nkind = 'failed'\n"
+    of_network = "{ kind = 'stall', side = 'model', at = %s }"
+    network = f"[faults]\nnetwork = [{of_network % 0.5}, {of_network % 500}]\n"
+    faults = of_model % 1 + of_model % 9 + network
+    call = call_script(steps + faults)
+
+    assert call.not_checked == [
+        "<script>:6: never befell: model.faults[1]",
+        "<script>:10: never befell: faults.network[1]",
+    ]
+
+
 def test_a_turn_has_the_words_that_were_said_in_it(call_script: CallScript) -> None:
     first = '{ wait_for_agent = true }, { say = "yes-please" }, { say = "where-is-my-order" }'
     then = '{ wait_for_agent = true }, { say = "thank-you-goodbye" }, { wait_for_agent = true }'

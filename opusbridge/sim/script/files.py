@@ -87,6 +87,20 @@ class CallScript(Table):
         excused = self.expect.ending is not None and not hung_up_on
         return [] if excused else person.left_undone()
 
+    def never_befell(self, responses: int, seconds: float) -> list[Key]:
+        """The faults whose time did not come in a call of so many responses and seconds."""
+        model: list[Key] = [
+            ("model", "faults", nth)
+            for nth, fault in enumerate(self.model.faults)
+            if fault.response > responses
+        ]
+        network: list[Key] = [
+            ("faults", "network", nth)
+            for nth, mishap in enumerate(self.faults.network)
+            if mishap.at > seconds
+        ]
+        return model + network
+
     def findings(self, evidence: Evidence) -> list[Finding]:
         """One for each expectation."""
         return self.expect.findings(evidence)
