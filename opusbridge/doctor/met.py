@@ -17,9 +17,10 @@ from opusbridge.doctor.findings import Finding, fine, skipped, warning
 #: How many days of calls are looked at, today's included.
 CALL_DAYS = 7
 
-#: A call that is under way writes something to its folder at least as often; what is of a call that
-#: no ``call.json`` speaks of, and is older, will never have one.
-UNDER_WAY_SECONDS = 300.0
+#: A call whose files were last written that much longer ago than any call may last, and of which
+#: no ``call.json`` speaks, will never have one. It need not write all the time: its caller may be
+#: away.
+LATE_SECONDS = 300.0
 
 #: For such calls, among the reasons for which calls ended.
 _UNTOLD = ""
@@ -73,7 +74,8 @@ def check_endings(settings: Settings) -> list[Finding]:
     """Of the calls whose files are here."""
     about = "recent calls"
     try:
-        reasons = _reasons(settings.data_dir / "calls")
+        longest_call = settings.max_call_seconds
+        reasons = _reasons(settings.data_dir / "calls", longest_call + LATE_SECONDS)
     except PermissionError:
         return [skipped(about, "this user may not look into OPUSBRIDGE_DATA_DIR")]
     total = reasons.total()
@@ -87,35 +89,35 @@ def check_endings(settings: Settings) -> list[Finding]:
     return found or [fine(about, f"{total} in {CALL_DAYS} days, all of them ended well")]
 
 
-def _reasons(calls: Path) -> Counter[str]:
+def _reasons(calls: Path, under_way_seconds: float) -> Counter[str]:
     """How often calls ended for each. Raises ``PermissionError`` for a folder of another user."""
     found: Counter[str] = Counter()
     for back in range(CALL_DAYS):
         day = calls / (datetime.now(UTC) - timedelta(days=back)).strftime("%Y-%m-%d")
         for call in _within(day):
-            reason = _reason(call)
+            reason = _reason(call, under_way_seconds)
             if reason is not None:
                 found[reason] += 1
     return found
 
 
-def _reason(call: Path) -> str | None:
+def _reason(call: Path, under_way_seconds: float) -> str | None:
     """``None``: it has not ended, or is not for us to read."""
     try:
         return str(orjson.loads((call / "call.json").read_bytes())["ending"]["reason"])
     except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
-        return _UNTOLD if _left_alone(call) else None
+        return _UNTOLD if _unwritten_for(call) > under_way_seconds else None
     except OSError:
         return None
 
 
-def _left_alone(call: Path) -> bool:
-    """It has files, and nobody writes them any more."""
+def _unwritten_for(call: Path) -> float:
+    """Seconds since any of its files was written; none at all if it has none."""
+    now = time.time()
     try:
-        written = [one.stat().st_mtime for one in call.iterdir()]
+        return min((now - one.stat().st_mtime for one in call.iterdir()), default=0.0)
     except OSError:
-        return False
-    return bool(written) and time.time() - max(written) > UNDER_WAY_SECONDS
+        return 0.0
 
 
 def _within(day: Path) -> list[Path]:

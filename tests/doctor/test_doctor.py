@@ -425,12 +425,13 @@ def test_calls_that_ended_badly_are_explained(tmp_path: Path) -> None:
 
 
 def test_calls_whose_process_died_did_not_end_well(tmp_path: Path) -> None:
-    settings = Settings.load(data_dir=tmp_path)
+    settings = Settings.load(data_dir=tmp_path, max_call_seconds=3600)
     day = tmp_path / "calls" / datetime.now(UTC).strftime("%Y-%m-%d")
     for name, file, minutes in (
-        ("killed", "flight.jsonl", 6),
-        ("with half a file", "call.json", 6),
+        ("killed", "flight.jsonl", 66),
+        ("with half a file", "call.json", 66),
         ("under way", "flight.jsonl", 0),
+        ("with another party", "flight.jsonl", 64),
     ):
         (day / name).mkdir(parents=True)
         (day / name / file).write_text("{")
