@@ -125,8 +125,10 @@ class Outbound:
             return True  # by another who asked meanwhile
         self._orders = orders
         self._progress = {
-            # One of the future was placed when the clock was wrong.
-            call_id: self._queues.placed(order.telephony, now - max(0.0, wall_now - order.at))
+            call_id: self._queues.placed(order.telephony, now - (wall_now - order.at))
+            # One of the future was placed when the clock was wrong: nobody knows in which queue.
+            if order.at <= wall_now
+            else Progress(now, now)
             for call_id, order in orders.items()
         }
         for call_id, reason in ended.items():

@@ -352,6 +352,24 @@ async def test_what_was_placed_when_the_clock_was_ahead_is_kept_for_a_day(tmp_pa
         assert await outbound.place("twilio", TO, FROM, key="k") != "call-1"
 
 
+async def test_what_was_placed_when_the_clock_was_ahead_queues_before_nobody(
+    tmp_path: Path,
+) -> None:
+    journal, now = Journal(tmp_path / "outbound.jsonl"), [50.0]
+    for one in range(300):
+        journal.ordered(Order(f"call-{one}", "twilio", f"+1555010{one:04}", FROM, False, None, 9e3))
+    clocks = {"wall_clock": lambda: 1000.0, "clock": lambda: now[0]}
+    outbound = an_outbound(journal, Provider(CALL), **clocks)
+    async with outbound.running():
+        call_id = await outbound.place("twilio", TO, FROM)
+        assert isinstance(call_id, str)
+        now[0] += room.DIALLING_SECONDS + 2.0
+        told = outbound.describe(call_id)
+
+    assert told is not None
+    assert told["state"] == "ended"
+
+
 async def test_an_order_is_refused_where_no_thread_can_be_had_to_write_it_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
