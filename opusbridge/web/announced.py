@@ -126,10 +126,12 @@ class Announcements:
         return self._tokens.issue(call_sid)
 
     def withdraw(self, call_sid: str) -> None:
-        """The call is over: its stream is not waited for. One that has come tells its own end."""
+        """The call is over: its stream is not waited for, and too late if it comes. One that has
+        come tells its own end."""
         announcement = self._waiting.pop(call_sid, None)
         if announcement is not None:
             announcement.decided.set()
+            self._tokens.revoke(call_sid)
 
     def living(self, call_sid: str) -> TwilioBridge | None:
         """The call whose stream was claimed, wherever its caller is now."""

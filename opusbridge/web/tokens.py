@@ -55,6 +55,10 @@ class StreamTokens:
         tokens.pop(matching.index(True))
         return True
 
+    def revoke(self, call_sid: str) -> None:
+        """None of that call's is good any more."""
+        self._issued.pop(call_sid, None)
+
     def _forget_expired(self, now: float) -> None:
         for call_sid, tokens in list(self._issued.items()):
             good = [token for token in tokens if token.until > now]

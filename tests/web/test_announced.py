@@ -112,8 +112,10 @@ async def test_a_call_that_is_over_before_its_stream_leaves_its_place_and_its_se
     calls, dialled = a_house(), list[Session]()
     room = announcements(calls, dialled)
     async with asyncio.timeout(5.0), room.running():
-        assert room.announce("CA1") is not None
+        token = room.announce("CA1")
+        assert token is not None
         room.withdraw("CA1")
+        assert room.claim("CA1", token) == "bad-token"
         assert await calls.drain(5.0)
         calls.draining = False
         await asyncio.sleep(0)
