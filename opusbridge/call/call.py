@@ -109,7 +109,7 @@ class Call:
                 found += self._replace_model(reason, permanent, now)
             case events.SessionConfigured() if talk.model.ready:
                 found = self._rescue.ready() + found
-            case events.ResponseDone(over, how) if how == "completed" or over == talk.sounding[0]:
+            case events.ResponseDone() if talk.model.served:
                 self._rescue.answered()
             case events.SpeechStarted() | events.TurnCommitted():
                 self._company.caller_heard(talk, self.departure)

@@ -279,9 +279,6 @@ class Conversation:
     def _response_done(self, event: events.ResponseDone, now: float) -> list[Effect]:
         # Its items are all done by now, whether that was told or not.
         found = [] if self.barge_in.closed else self.voice.never_played()
-        # The tools' answer joins what waits before the door opens, or it would come apart.
-        if event.status == "completed":
-            self.model.answered()
         if event.response_id not in self.response.door.response.over:
             self.model.count_failure(event.error_code)
         permanent = event.error_code in PERMANENT_CODES
@@ -292,8 +289,11 @@ class Conversation:
         self._silenced = filtered and heard and self.response.may_play(event.response_id)
         # Whatever it says of itself; and what its tools gave is answered by itself.
         goes_on = heard or self.tools.used_by(event.response_id)
+        if goes_on and event.status != "failed" and not event.cut_off:
+            self.model.answered()
         self.transcript.response_over(event.response_id, event.status)
         broken_off = event.status in ("cancelled", "failed")
+        # The tools' answer joins what waits before the door opens, or it would come apart.
         found += self._response_gone(event.response_id, now, broken_off)
         return found + self.response.done(
             event.response_id,

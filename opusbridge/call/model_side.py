@@ -39,6 +39,8 @@ class ModelSide:
         self.worn_out: str | None = None
         """One of errors.REASONS once this session will not, though another may."""
         self.history = History(transcript)
+        self.served = False
+        """This session has given an answer."""
         self.cut_short = False
         """The session lost last was in the middle of an answer, of which words were heard."""
         self.pulse = Pulse()
@@ -137,7 +139,7 @@ class ModelSide:
         return self.worn_out if replaceable or self.worn_out != "model-failed" else None
 
     def lost(self, cut_short: bool = False) -> None:
-        self.cut_short = cut_short
+        self.served, self.cut_short = False, cut_short
         self.ready = self._voice_refused = self.pulse.old = False
         self.renew_at, self._renews_at = inf, None
         self.worn_out, self._server_errors, self.session_due = None, 0, None
@@ -200,8 +202,9 @@ class ModelSide:
                 self.worn_out = "model-failed"
 
     def answered(self) -> None:
-        """It does serve us, whatever was thought of it."""
-        self._server_errors = 0
+        """It does serve us, whatever was thought of it: the caller heard something of a response
+        that did not fail, or tools were used."""
+        self.served, self._server_errors = True, 0
         if self.worn_out == "model-failed":
             self.worn_out = None
 

@@ -163,6 +163,16 @@ def test_one_that_answers_after_all_is_worth_keeping() -> None:
     assert side.worn_out == "session-expired"
 
 
+def test_what_one_session_has_answered_says_nothing_of_the_next() -> None:
+    side = a_side(ready=True)
+    assert not side.served
+    side.answered()
+    assert side.served
+
+    side.lost()
+    assert not side.served
+
+
 def test_an_old_session_is_spent_in_the_moment_that_is_idle_and_in_no_other() -> None:
     side = a_side(ready=True)
     side.renew_at = 10.0

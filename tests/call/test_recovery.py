@@ -4,6 +4,7 @@ For what the simulated model would never do: refuse what is right, lock a voice,
 memory. Whole calls with it are in ``test_replacement``.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ from opusbridge.call.engine import Engine, Outgoing
 from opusbridge.call.history import CONTINUE
 from opusbridge.call.model_side import MOST_SERVER_ERRORS
 from opusbridge.call.policy import TWILIO, CallPolicy
-from opusbridge.call.rescue import PAUSES, READY_SECONDS
+from opusbridge.call.rescue import MOST_IN_A_ROW, PAUSES, READY_SECONDS
 from opusbridge.effects import Effect, Note, SessionConfig, TurnDetection
 from opusbridge.privacy import Private
 from opusbridge.protocols.realtime import RealtimeProtocol
@@ -121,6 +122,13 @@ class Line:
         output = [{"id": "a1", "type": "message"}]
         response = {"id": response_id, "status": status, "conversation_id": "conv"}
         return self.says("response.done", response={**response, "output": output})
+
+    def fails(self, response_id: str) -> None:
+        """After a first blip of its sound."""
+        self.speaks("Your", 1, f"a_{response_id}", response_id)
+        response = {"id": response_id, "status": "failed", "conversation_id": "conv", "output": []}
+        details = {"type": "failed", "error": {"type": "server_error", "code": "server_error"}}
+        self.says("response.done", response={**response, "status_details": details})
 
     def _take(self, out: Outgoing) -> None:
         self.to_model += [orjson.loads(text) for text in out.to_model]
@@ -314,6 +322,56 @@ def test_one_that_cuts_off_every_answer_before_its_first_word_is_not_replaced_fo
 
     assert line.replaced() == 2
     assert line.engine.call.departure.under_way
+
+
+def is_not_heard(line: Line, response_id: str) -> None:
+    """Though it says of itself that all is well."""
+    part = {"type": "output_audio", "transcript": "Hi"}
+    message = {"id": "a1", "type": "message", "status": "completed", "content": [part]}
+    response = {"id": response_id, "status": "completed", "conversation_id": "conv"}
+    line.says("response.done", response={**response, "output": [message]})
+
+
+def is_cut_off(line: Line, response_id: str) -> None:
+    """Before it could use the tool it speaks of."""
+    line.speaks("One moment.", 1, f"a_{response_id}", response_id)
+    call = {"id": "f1", "type": "function_call", "name": "look_up", "status": "incomplete"}
+    response = {"id": response_id, "status": "incomplete", "conversation_id": "conv"}
+    line.says("response.done", response={**response, "output": [call]})
+
+
+@pytest.mark.parametrize("comes_to_nothing", [Line.fails, is_not_heard, is_cut_off])
+def test_sessions_lost_after_what_was_no_answer_are_not_replaced_for_ever(
+    comes_to_nothing: Callable[[Line, str], None],
+) -> None:
+    line = Line()
+    token = line.asks()
+    for nth in range(3):
+        line.begins(token, f"resp_{nth}")
+        comes_to_nothing(line, f"resp_{nth}")
+        line.loses()
+        line.session()
+        token = line.to_model[-1].get("event_id", "")
+
+    assert line.replaced() == 2
+    assert line.engine.call.departure.under_way
+
+
+def test_nor_is_a_server_that_fails_in_the_middle_of_every_answer_asked_for_ever() -> None:
+    line = Line()
+    line.asks()
+    most = (MOST_IN_A_ROW + 1) * MOST_SERVER_ERRORS + 1
+    for nth in range(most):
+        line.begins(line.to_model[-1]["event_id"], f"resp_{nth}")
+        before = line.replaced()
+        line.fails(f"resp_{nth}")
+        if line.replaced() > before:
+            line.session()
+        else:
+            line.waits(POLICY.responses.backoff[nth % MOST_SERVER_ERRORS])
+
+    assert line.replaced() == MOST_IN_A_ROW
+    assert line.notes("apology")
 
 
 # --- What is restored -------------------------------------------------------------------
