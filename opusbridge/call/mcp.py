@@ -36,9 +36,17 @@ TRAITS = ToolTraits(reply="unless_it_goes_on")
 @dataclass(slots=True)
 class _Open:
     response_id: str
+    tool: tuple[str | None, str | None]
+    """The server's label, and the tool's name there."""
     due: float
     approved: bool = False
     """Of a request: the tool it was for is under way."""
+
+    def may_be_for(self, call: "_Open") -> bool:
+        """Whether this request is for that call, or for another of the same tool. Whether a tool
+        needs a yes goes by its name: of one that does, no call is run without."""
+        untold = None in call.tool
+        return self.response_id == call.response_id and (untold or self.tool == call.tool)
 
 
 class McpWork:
@@ -66,10 +74,11 @@ class McpWork:
         due = (one.due for one in self._calls.values() if one.response_id == response_id)
         return max(due, default=None)
 
-    def began(self, response_id: str, item_id: str, spoke: str | None, now: float) -> None:
+    def began(self, event: events.OutputItemAdded, spoke: str | None, now: float) -> None:
         """``spoke``: the last response that made sound."""
-        if self._desk.called(response_id, item_id, "", TRAITS, spoke != response_id):
-            self._calls[item_id] = _Open(response_id, now + MOST_SECONDS)
+        of, tool = event.response_id, (event.server_label, event.name)
+        if self._desk.called(of, event.item_id, "", TRAITS, spoke != of):
+            self._calls[event.item_id] = _Open(of, tool, now + MOST_SECONDS)
 
     def asked(
         self,
@@ -84,7 +93,8 @@ class McpWork:
         response_id = event.response_id or latest
         if not self._desk.called(response_id, event.item_id, "", TRAITS, spoke != response_id):
             return []  # it is told twice, as an output and as an item
-        self._requests[event.item_id] = _Open(response_id, now + MOST_SECONDS)
+        tool = event.server_label, event.name
+        self._requests[event.item_id] = _Open(response_id, tool, now + MOST_SECONDS)
         wanted = f"{event.server_label}.{event.name}({event.arguments.value})"
         self._openings.began(event.item_id)
         withheld = self._openings.met_a_pause(event.item_id)
@@ -114,22 +124,23 @@ class McpWork:
         return self._closed(asked)
 
     def _closed(self, item_id: str) -> list[str]:
-        response_id = self._requests.pop(item_id).response_id
-        settled = [item_id]
-        if all(one.response_id != response_id for one in self._requests.values()):
-            settled += [key for key, one in self._calls.items() if one.response_id == response_id]
-        for key in settled:
-            self._calls.pop(key, None)
-        return settled
+        request = self._requests.pop(item_id)
+        for_nothing = [
+            key
+            for key, call in self._calls.items()
+            if request.may_be_for(call)
+            and not any(other.may_be_for(call) for other in self._requests.values())
+        ]
+        for key in for_nothing:
+            del self._calls[key]
+        return [item_id, *for_nothing]
 
     def settled(self, item_id: str, approval_request_id: str | None) -> list[str]:
         """The tool is done; what is settled by that: itself, and the request it was for."""
         call = self._calls.pop(item_id, None)
         if approval_request_id is None and call is not None:
             of_it = (
-                key
-                for key, one in self._requests.items()
-                if one.approved and one.response_id == call.response_id
+                key for key, one in self._requests.items() if one.approved and one.may_be_for(call)
             )
             approval_request_id = next(of_it, None)
         request = self._requests.pop(approval_request_id or "", None)

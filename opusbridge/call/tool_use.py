@@ -160,7 +160,7 @@ class ToolWork:
         if event.kind != "message":
             self._openings.began(event.item_id)
         if event.kind == "mcp_call":
-            self._mcp.began(event.response_id, event.item_id, self._spoke, now)
+            self._mcp.began(event, self._spoke, now)
             self._provider_at_work(now)
         return found
 

@@ -88,6 +88,10 @@ class OutputItemAdded:
     response_id: str
     item_id: str
     kind: str
+    server_label: str | None = None
+    """Of a tool of an MCP server."""
+    name: str | None = None
+    """Of a tool."""
 
 
 @dataclass(frozen=True, slots=True)

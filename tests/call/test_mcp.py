@@ -35,16 +35,18 @@ USED = events.McpUsed("mcp_1", *USE, Private("Ada"), False, "mcpr_1")
 DONE = events.ResponseDone("resp_1", "completed")
 
 
-def calling(*item_ids: str) -> Conversation:
-    """``resp_1`` has been answering since 1.0, and uses these tools."""
+def calling(*tools: str | events.OutputItemAdded) -> Conversation:
+    """``resp_1`` has been answering since 1.0, and uses these tools; of what is a mere id it is
+    not told which it is."""
     talk = Conversation(
         CallPolicy(TWILIO, SESSION), PCMU_8K, Transcript(), lambda at: round(at * 1000), 0.0
     )
     talk.handle(CONFIGURED, 0.0)
     talk.handle(events.TurnCommitted("item_1"), 1.0)
     talk.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
-    for item_id in item_ids:
-        talk.handle(events.OutputItemAdded("resp_1", item_id, "mcp_call"), 1.1)
+    for one in tools:
+        begun = events.OutputItemAdded("resp_1", one, "mcp_call") if isinstance(one, str) else one
+        talk.handle(begun, 1.1)
     return talk
 
 
@@ -231,6 +233,12 @@ def run_by_another(talk: Conversation, settles: bool) -> list[Effect]:
     return found + talk.handle(replace(USED, item_id="mcp_2"), 3.1)
 
 
+LIST = ("crm", "list")
+#: It needs no yes.
+SLOW = events.OutputItemAdded("resp_1", "mcp_0", "mcp_call", *LIST)
+#: With the tool that ``ASKED`` is about.
+SLOW_AND_ASKED_FOR = SLOW, events.OutputItemAdded("resp_1", "mcp_1", "mcp_call", *USE[:2])
+SLOW_IS_DONE = events.McpUsed("mcp_0", *LIST, Private("{}"), Private("Ada, Bob"), False)
 RUN_DONE = events.ResponseDone("resp_2", "completed")
 
 
@@ -266,6 +274,38 @@ def test_what_else_was_asked_for_beside_it_is_waited_for() -> None:
     run_by_another(talk, True)
 
     assert talk.tools.running == 2
+
+
+def test_another_tool_that_still_runs_is_waited_for_and_spoken_of() -> None:
+    talk = calling(*SLOW_AND_ASKED_FOR)
+    talk.handle(ASKED, 1.2)
+    talk.handle(DONE, 1.3)
+    found = run_by_another(talk, settles=False)
+    found += talk.handle(speaks("resp_2"), 3.3) + talk.handle(RUN_DONE, 4.0)
+    assert requests(found) == 0
+    assert (talk.tools.running, talk.tools.owing) == (1, True)
+
+    assert requests(talk.handle(SLOW_IS_DONE, 6.0)) == 1
+
+
+def test_so_is_one_beside_a_tool_that_is_refused() -> None:
+    talk = calling(*SLOW_AND_ASKED_FOR)
+    talk.handle(ASKED, 1.2)
+    talk.handle(DONE, 1.3)
+    assert requests(decide(talk, False)) == 0
+    assert talk.tools.running == 1
+
+    assert requests(talk.handle(SLOW_IS_DONE, 6.0)) == 1
+
+
+def test_one_that_is_done_settles_no_request_for_another_tool() -> None:
+    talk = calling(SLOW)
+    talk.handle(ASKED, 1.2)
+    talk.handle(DONE, 1.3)
+    decide(talk, True)
+    assert requests(talk.handle(SLOW_IS_DONE, 3.0)) == 0
+
+    assert requests(talk.handle(USED, 6.0)) == 1
 
 
 def test_a_call_that_only_shows_when_it_is_done_is_known_by_its_request() -> None:

@@ -270,6 +270,11 @@ def _response_done(response: messages.Response) -> events.ResponseDone:
     )
 
 
+def _output_item_added(response_id: str, item: messages.Item) -> events.OutputItemAdded:
+    tool = item.server_label, item.name
+    return events.OutputItemAdded(response_id, item.id, item.type, *tool)
+
+
 def _output_item_done(response_id: str, item: messages.Item) -> list[FromModel]:
     status = item.status or "completed"
     done = events.OutputItemDone(response_id, item.id, item.type, status, written=item.written)
@@ -375,9 +380,7 @@ TRANSLATIONS: dict[type[messages.ServerEvent], Translation] = {
     ],
     messages.ResponseCreated: lambda _, e: [_response_created(e.response)],
     messages.ResponseDone: lambda _, e: [_response_done(e.response)],
-    messages.ResponseOutputItemAdded: lambda _, e: [
-        events.OutputItemAdded(e.response_id, e.item.id, e.item.type)
-    ],
+    messages.ResponseOutputItemAdded: lambda _, e: [_output_item_added(e.response_id, e.item)],
     messages.ResponseOutputItemDone: lambda _, e: _output_item_done(e.response_id, e.item),
     messages.ResponseArgumentsDelta: lambda _, e: (
         [events.ResponseWentOn(e.response_id)] if e.response_id else []

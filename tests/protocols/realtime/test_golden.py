@@ -222,7 +222,10 @@ MEANINGS: dict[str, list[events.FromModel]] = {
     "server.response.created.out-of-band": [events.ResponseCreated("resp_OB", None, False)],
     "server.response.output_item.added": [events.OutputItemAdded("resp_7Q", "item_a1", "message")],
     "server.response.output_item.added.function_call": [
-        events.OutputItemAdded("resp_7Q", "item_f1", "function_call")
+        events.OutputItemAdded("resp_7Q", "item_f1", "function_call", name="lookup_order")
+    ],
+    "server.response.output_item.added.mcp_call": [
+        events.OutputItemAdded("resp_7Q", "mcp_1", "mcp_call", *MCP[:2])
     ],
     "server.response.output_item.done": [
         events.OutputItemDone("resp_7Q", "item_a1", "message", "completed")
