@@ -100,6 +100,8 @@ class Door:
         if slot.taken_for == request_id:
             unanswered = tuple(cause for cause in slot.covering if cause in slot.doubted)
             slot.covering = tuple(cause for cause in slot.covering if cause not in unanswered)
+            if slot.state is Response.ACTIVE:  # one that was cancelled answers nobody
+                slot.covering += self.waiting.cover_only(slot.besides)
             slot.taken_for = None
             self.waiting.put_back(unanswered, now)
 

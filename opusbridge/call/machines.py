@@ -125,6 +125,8 @@ class ResponseMachine:
     """The request it is believed to answer although it brought no token to prove it."""
     doubted: tuple[Cause, ...] = ()
     """What it does not answer if it does not answer that request."""
+    besides: tuple[Cause, ...] = ()
+    """What waited when it was created, and it answers all the same if it does not."""
     stuck: bool = False
     """Cancelled by a watchdog, not by the caller."""
     sound_complete: bool = False
@@ -177,6 +179,7 @@ class ResponseMachine:
         assert self.id is not None
         remember(past, self.id)
         covering, self.covering, self.doubted = self.covering, (), ()
+        self.besides = ()
         self.id = self.due = self.taken_for = self.at_work_until = None
         self.announced = self.stuck = self.sound_complete = False
         return covering

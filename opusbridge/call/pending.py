@@ -67,6 +67,12 @@ class Waiting:
         causes = self.pending.causes if self.pending else ()
         return tuple(cause for cause in causes if cause.why is Why.TURN)
 
+    @property
+    def known(self) -> tuple[Cause, ...]:
+        """What a response answers that the model begins by itself now."""
+        causes = self.pending.causes if self.pending else ()
+        return tuple(cause for cause in causes if self._covers(cause, None))
+
     def add(self, causes: Iterable[Cause], now: float) -> None:
         """Behind what waits already; a cause that waits already is not added again."""
         have = self.pending.causes if self.pending else ()

@@ -358,6 +358,7 @@ class ResponseLifecycle:
             self._turn.answer_due = None
         found, slot.taken_for = self._begin(response_id, now, unwanted), taken_for
         slot.doubted = self._waiting.doubted(slot.covering, announced) if taken_for else ()
+        slot.besides = self._waiting.known if taken_for and announced else ()
         return found
 
     def _begin(self, response_id: str, now: float, unwanted: bool) -> list[Effect]:

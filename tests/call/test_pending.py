@@ -114,6 +114,15 @@ def test_a_response_without_our_request_is_known_to_answer_only_what_was_there_b
     assert some.doubted(covered, announced=False) == covered
 
 
+def test_what_the_model_would_answer_by_itself_is_known_and_waits_on() -> None:
+    some = waiting(TURN, KEYS, TOOLS)
+    some.item_acknowledged("text_1")
+
+    assert some.known == (TURN, KEYS)
+    assert causes(some) == (TURN, KEYS, TOOLS)
+    assert waiting().known == ()
+
+
 def words(key: str) -> Cause:
     return Cause(Why.PREAMBLE, key, instructions="Say: one moment.")
 

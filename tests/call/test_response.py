@@ -282,6 +282,38 @@ def test_tools_whose_outputs_it_knew_of_are_answered_by_it() -> None:
     assert some.done("resp_2", 2.0) == []
 
 
+def greeting_before_a_turn() -> ResponseLifecycle:
+    """``resp_1`` passes for the greeting, which was asked for before ``item_1`` was committed."""
+    some = ready(barge_in=False, greeting="Say hello.")
+    some.user_input(Cause(Why.GREETING, "greeting"), 0.0)
+    speaks_a_turn(some, "item_1", 0.1)
+    add(some, KEYS, 0.25)
+    some.created("resp_1", None, 0.3)
+    assert waiting(some) == ["item_1", "text_1"]
+    return some
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_turn_that_waited_for_the_end_of_what_passed_for_a_greeting_is_answered_by_it(
+    named: bool,
+) -> None:
+    some = greeting_before_a_turn()
+    some.turn_committed("item_2", 0.35)
+
+    some.refused("request-1" if named else None, "resp_1", 0.4)
+    assert waiting(some) == ["text_1", "item_2"]  # of these it knew nothing
+    some.done("resp_1", 0.5, status="failed")
+    assert waiting(some) == ["greeting", "item_1", "text_1", "item_2"]
+
+
+def test_but_not_if_it_was_cancelled_meanwhile() -> None:
+    some = greeting_before_a_turn()
+    some.interrupted(0.35)
+
+    some.refused("request-1", "resp_1", 0.4)
+    assert waiting(some) == ["item_1", "text_1"]
+
+
 def test_if_it_fails_what_it_knew_of_is_asked_again() -> None:
     some = ready()
     some.turn_committed("item_1", 1.0)
