@@ -20,11 +20,13 @@ def say_stored(talk: Conversation, names: tuple[str, ...], now: float) -> list[E
     return found
 
 
-def say_as_agent(talk: Conversation, clip: Clip, words: str, now: float) -> list[Effect]:
-    """In the agent's name: the model is told that it said so."""
+def say_as_agent(
+    talk: Conversation, clip: Clip, words: str, now: float
+) -> tuple[str, list[Effect]]:
+    """In the agent's name: the model is told that it said so. The item's id goes first."""
     item_id, found = talk.voice.say_as_agent(clip, words, now)
     talk.model.history.said_for_it(item_id)
-    return found + talk.tell(effects.AddText(item_id, "assistant", Private(words)))
+    return item_id, found + talk.tell(effects.AddText(item_id, "assistant", Private(words)))
 
 
 def greet(talk: Conversation, now: float) -> list[Effect]:
@@ -38,6 +40,6 @@ def greet(talk: Conversation, now: float) -> list[Effect]:
     if clip is None:
         return talk.response.user_input(Cause(Why.GREETING, "greeting"), now)
     # The caller hears it at once, while the model may still be dialled.
-    found = say_as_agent(talk, clip, talk.policy.clip_words.get("greeting", ""), now)
-    talk.barge_in.greeting = next(iter(talk.voice.being_heard), None)
+    words = talk.policy.clip_words.get("greeting", "")
+    talk.barge_in.greeting, found = say_as_agent(talk, clip, words, now)
     return found + talk.response.settle(now)

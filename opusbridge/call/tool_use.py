@@ -47,7 +47,8 @@ class ToolWork:
         self._response, self._history, self._transcript = response, history, transcript
         self._barge_in, self._tell, self._call_ms = barge_in, tell, call_ms
         self.words_of: str | None = None
-        """The last response that said more than that the caller is to wait."""
+        """The last response that said more than that the caller is to wait, or a later file's
+        item."""
         self.leave_taken = False
         """For a hang-up words were heard that were not over when it was wished, or were said
         beside the tool that was called for it: others of before may be about anything. A transfer

@@ -132,7 +132,9 @@ class Wishes:
         for file in files:
             clip, words = Clip(file.rate_hz, file.pcm), file.words.value
             if words:
-                found += say_as_agent(talk, clip, words, now)
+                # A goodbye, if the agent leaves while it is heard.
+                talk.tools.words_of, said = say_as_agent(talk, clip, words, now)
+                found += said
             else:
                 found += talk.voice.say("file", clip, "[sound]", now)
         return found
