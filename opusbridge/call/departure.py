@@ -87,6 +87,13 @@ class Departure:
         """Whether nobody leaves, is away, or wants keys pressed."""
         return not (self.wished or self.away or self._transferring or self._keys.digits)
 
+    def awaits_words(self, talk: Conversation, now: float) -> bool:
+        """Whether the agent may still say something before its line is taken."""
+        if self._keys.digits and not self.under_way:
+            return not self._keys.at_rest(talk)
+        wished = self._farewell
+        return wished is not None and wished.awaits_words(now, wished.at_rest(talk))
+
     @property
     def hanging_up(self) -> Ending | None:
         """How the call will have ended if the line is to be closed after the last word."""
@@ -214,11 +221,10 @@ class Departure:
         if farewell is None or not started or self.parting is not None or self.pressing:
             return []
         self._look_at = now + LOOK_SECONDS
-        if not farewell.due(now, talk.at_rest, voice.audible(now), voice.silent_at(now)):
+        if not farewell.due(now, farewell.at_rest(talk), voice.audible(now), voice.silent_at(now)):
             return []
         if (how := farewell.unsaid(talk.took_leave)) is not None:
-            said_for_it = self.part(how, ("goodbye",), talk, True, now)
-            return [Note("hold", "goodbye"), *said_for_it]
+            return [Note("hold", "goodbye"), *self.part(how, ("goodbye",), talk, True, now)]
         self._farewell = self._look_at = None
         self._transferring = isinstance(farewell.then, effects.TransferCall)
         self._last_resort = farewell.last_resort
@@ -239,9 +245,7 @@ class Departure:
         return [then]
 
     def _look_for_keys(self, talk: Conversation, now: float) -> list[Effect]:
-        at_rest = talk.response.at_rest and not talk.repair.owing
-        turn = talk.response.caller_turn_under_way
-        if not self._keys.due(now, at_rest, turn, talk.voice.silent_at(now)):
+        if not self._keys.due(talk, now):
             self._look_at = now + LOOK_SECONDS
             return []
         self.pressing = self._transferring = True
@@ -276,10 +280,8 @@ class Departure:
         if self._farewell is not None:
             return [noted]  # somebody wants to hang up, and has waited for this
         if self._last_resort:  # a model that gave no answer would give none to this
-            return [
-                noted,
-                *self.part(ending("model-failed"), ("sorry", "goodbye"), talk, True, now),
-            ]
+            last_words = "sorry", "goodbye"
+            return [noted, *self.part(ending("model-failed"), last_words, talk, True, now)]
         words = Private(f"The transfer failed ({reason}): the caller is still with you. Say so.")
         return [noted, *talk.add_text(Why.TEXT, "system", words, now)]
 

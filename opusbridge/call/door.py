@@ -59,6 +59,12 @@ class Door:
         return states == (Request.NONE, Response.NONE, None)
 
     @property
+    def still(self) -> bool:
+        """At rest, or on hold and as good as that: what waits is not begun before its end."""
+        states = self.request.state, self.response.state
+        return self.at_rest or (self.on_hold and states == (Request.NONE, Response.NONE))
+
+    @property
     def greets(self) -> bool:
         """The greeting is still to be begun, or to be finished."""
         waiting = self.waiting.pending.causes if self.waiting.pending else ()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from opusbridge.call.conversation import Conversation
 from opusbridge.effects import HangUp, TransferCall
 from opusbridge.errors import Ending, ending
 from opusbridge.privacy import Private
@@ -97,9 +98,21 @@ class Farewell:
             self.asked_at = earlier.asked_at
         return self
 
+    def at_rest(self, talk: Conversation) -> bool:
+        """Whether the model says nothing and owes nothing that it may say before this.
+
+        On hold it says nothing; when that ends it may still say goodbye.
+        """
+        if isinstance(self.then, HangUp):
+            return talk.at_rest
+        return talk.response.door.still and not (talk.tools.owing or talk.repair.owing)
+
+    def awaits_words(self, now: float, at_rest: bool) -> bool:
+        """Whether there is still time for what the model owes."""
+        return self.by_agent and not at_rest and now < self.asked_at + REPLY_SECONDS
+
     def due(self, now: float, at_rest: bool, audible: bool, silent_at: float) -> bool:
-        """``at_rest``: the model says nothing and owes nothing."""
-        if self.by_agent and not at_rest and now < self.asked_at + REPLY_SECONDS:
+        if self.awaits_words(now, at_rest):
             return False
         return now >= silent_at + (GRACE_SECONDS if audible else TAIL_SECONDS)
 
@@ -129,12 +142,15 @@ class KeysToPress:
     _turn_until: float | None = None
     """How long they wait for the end of a turn."""
 
-    def due(self, now: float, at_rest: bool, turn: bool, silent_at: float) -> bool:
-        """``at_rest`` as in :meth:`Farewell.due`; ``turn``: the caller's is under way."""
-        if not at_rest or now < silent_at + TAIL_SECONDS:
+    def at_rest(self, talk: Conversation) -> bool:
+        """As for a transfer; but it may well be a tool that runs yet which asked for them."""
+        return talk.response.door.still and not talk.repair.owing
+
+    def due(self, talk: Conversation, now: float) -> bool:
+        if not self.at_rest(talk) or now < talk.voice.silent_at(now) + TAIL_SECONDS:
             self._turn_until = None
             return False
-        if not turn:
+        if not talk.response.caller_turn_under_way:
             return True
         self._turn_until = self._turn_until or now + TURN_SECONDS
         return now >= self._turn_until

@@ -80,8 +80,8 @@ class Wishes:
         found = self._play(talk, now)
         if not self.held:
             return found
-        if not self._departure.idle:  # who wants the line does not wait for music
-            found += talk.voice.stop_filler(now, MUSIC)
+        if not (self._departure.idle or self._departure.awaits_words(talk, now)):
+            found += talk.voice.stop_filler(now, MUSIC)  # who wants the line does not wait for it
         if is_due(self._held_until, now):
             self._held_by.discard(OUTSIDE)
             self._held_until = None

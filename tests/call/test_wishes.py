@@ -6,6 +6,7 @@ import pytest
 
 from opusbridge import events
 from opusbridge.call.call import Call
+from opusbridge.call.farewell import REPLY_SECONDS
 from opusbridge.call.policy import (
     AUDIOCODES,
     TWILIO,
@@ -395,6 +396,51 @@ def test_nor_is_the_end_of_the_music_waited_for_by_who_wants_the_line(
 
     assert ClearPlayout in [type(one) for one in call.handle(wish, 2.0)]
     assert len(of(done, wait(call, 3.0))) == 1
+
+
+def with_a_turn_that_waits(call: Call) -> None:
+    """From 0.9 on he is on hold, and would be answered after that; from 1.2 on he hears music."""
+    call.handle(events.SpeechStarted("item_1", 0), 0.5)
+    call.handle(HOLD, 0.9)
+    call.handle(events.SpeechStopped("item_1", 500), 1.0)
+    call.handle(events.TurnCommitted("item_1"), 1.1)
+    call.handle(events.PlayRequested(8_000, bytes(16 * 20_000), Private("")), 1.2)
+
+
+@pytest.mark.parametrize(
+    ("wish", "done"),
+    [
+        (events.TransferRequested(TARGET), TransferCall),
+        (events.DTMFRequested(Private("12")), SendDTMF),
+    ],
+)
+def test_nor_is_what_waits_for_the_end_of_the_hold(wish: events.FromShell, done: type) -> None:
+    call = started(replace(POLICY, telephony=replace(TWILIO, transfers_return=True)))
+    with_a_turn_that_waits(call)
+
+    assert ClearPlayout in [type(one) for one in call.handle(wish, 2.0)]
+    assert len(of(done, wait(call, 2.5))) == 1
+
+
+def test_a_goodbye_that_may_come_when_the_hold_ends_is_waited_for_with_music() -> None:
+    call = started()
+    with_a_turn_that_waits(call)
+
+    found = call.handle(events.HangUpRequested("agent-hung-up"), 2.0)
+    assert of(ClearPlayout, found + wait(call, 2.0 + REPLY_SECONDS - 0.1)) == []
+    found = wait(call, 2.0 + REPLY_SECONDS + 1.0)
+    assert len(of(ClearPlayout, found)) == len(of(HangUp, found)) == 1
+
+
+def test_and_so_is_what_keys_wait_for() -> None:
+    call = started(replace(POLICY, telephony=replace(TWILIO, transfers_return=True)))
+    answering(call, 0.5)
+    call.handle(HOLD, 1.0)
+    call.handle(events.PlayRequested(8_000, bytes(16 * 20_000), Private("")), 1.1)
+
+    assert of(ClearPlayout, call.handle(events.DTMFRequested(Private("12")), 1.2)) == []
+    assert of(ClearPlayout, call.handle(events.ResponseDone("resp_1", "cancelled"), 1.4))
+    assert len(of(SendDTMF, wait(call, 2.0))) == 1
 
 
 def test_but_words_are_heard_to_their_end() -> None:
