@@ -74,8 +74,12 @@ class BargeIn:
 
     @property
     def keeps_the_line(self) -> bool:
-        """Whether the agent that would leave now must not: he speaks, or waits for an answer."""
-        return self._policy.farewell_interruptible and self._caller_has_floor
+        """Whether the agent that would leave now must not: he speaks, or waits for an answer.
+
+        What he began on hold, or just before, and nobody knows to be speech, is no reason.
+        """
+        waits = self._on_hold and self._turn is not None and self._turn == self._spared
+        return self._policy.farewell_interruptible and self._caller_has_floor and not waits
 
     @property
     def judges(self) -> bool:
@@ -220,6 +224,13 @@ class BargeIn:
             found.append(effects.TellSpeechStopped())  # nobody else will say so
         self._doubtful = self._told_of = None
         return (turn if spoke else None), found
+
+    def put_on_hold(self) -> None:
+        """The agent does not go on, so there is no doubt left: what he utters is a turn that waits
+        until the hold ends."""
+        if self._doubtful is not None and self._judge is not None:
+            self._spared, self._doubtful = self._doubtful, None
+            self._judge.close()
 
     def close(self) -> None:
         """From now on nothing that he says cuts anything."""

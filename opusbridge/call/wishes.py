@@ -182,7 +182,9 @@ class Wishes:
         if self.held:
             return []
         self._held_since, talk.response.door.on_hold = now, True
-        return [Note("on-hold"), *talk.hush(now)]
+        found = [Note("on-hold"), *talk.hush(now)]
+        talk.barge_in.put_on_hold()
+        return found
 
     def _unhold(self, talk: Conversation, now: float) -> list[Effect]:
         """For everybody who wanted him held."""

@@ -301,6 +301,40 @@ def test_a_word_from_before_the_hold_cuts_no_music_and_is_answered_when_he_is_ba
     ]
 
 
+def doubted_and_held() -> Call:
+    """It is still to be seen whether he speaks or coughs when he is put on hold."""
+    call = started(replace(POLICY, confirm_ms=250))
+    answering(call, 2.0, ms=4000)
+    found = call.handle(events.SpeechStarted("item_3", 2400), 3.0)
+    assert [one for one in found if isinstance(one, Note) and one.kind == "paused"]
+    call.handle(HOLD, 3.05)
+    call.handle(events.ResponseDone("resp_1", "cancelled"), 3.1)
+    return call
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_nor_is_one_doubted_any_more_that_he_has_just_begun(lost: bool) -> None:
+    call = doubted_and_held()
+    if lost:
+        found = call.handle(events.ModelLost("model-lost"), 3.2)
+    else:
+        found = call.handle(events.SpeechStopped("item_3", 3000), 3.5)
+        found += call.handle(events.TurnCommitted("item_3"), 3.5)
+
+    assert "false-interruption" not in [one.kind for one in found if isinstance(one, Note)]
+    assert call.conversation is not None
+    pending = call.conversation.response.pending_user_input
+    assert pending is not None
+    assert pending.why == "turn"
+
+
+def test_but_it_keeps_him_from_no_transfer() -> None:
+    call = doubted_and_held()
+
+    found = call.handle(events.TransferRequested(TARGET, tool_call_id="call_1"), 3.2)
+    assert of(TransferCall, found + wait(call, 4.0))
+
+
 def test_nor_does_a_turn_that_only_its_end_tells_of() -> None:
     session = replace(POLICY.session, turn_detection=None)
     call = started(replace(POLICY, telephony=AUDIOCODES, session=session))
