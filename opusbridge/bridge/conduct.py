@@ -39,6 +39,7 @@ WARNING_SHARE = 0.25
 
 #: The session's names of what the call reckons with, and ours.
 _RECKONED = {"prefix_padding_ms": "prefix_ms", "silence_duration_ms": "silence_ms"}
+_KINDS = ("server_vad", "semantic_vad")
 
 
 def call_policy(
@@ -140,7 +141,11 @@ def _turn_detection(settings: Settings, agent: Agent) -> TurnDetection | None:
         silence_ms=settings.vad_silence_ms,
         eagerness=settings.vad_eagerness,
     )
-    return replace(detection, **_own_turns(agent))
+    own = _own_turns(agent)
+    if own.get("kind", detection.kind) != detection.kind:
+        switches = detection.create_response, detection.interrupt_response
+        detection = TurnDetection(own["kind"], *switches)  # what is set is of the other kind
+    return replace(detection, **own)
 
 
 def _own_turns(agent: Agent) -> dict[str, Any]:
@@ -149,7 +154,8 @@ def _own_turns(agent: Agent) -> dict[str, Any]:
     for key in ("audio", "input", "turn_detection"):
         found = found.get(key) if isinstance(found, Mapping) else None
     said = found if isinstance(found, Mapping) else {}
-    return {ours: said[its] for its, ours in _RECKONED.items() if type(said.get(its)) is int}
+    own = {ours: said[its] for its, ours in _RECKONED.items() if type(said.get(its)) is int}
+    return own | ({"kind": said["type"]} if said.get("type") in _KINDS else {})
 
 
 def _greeting(agent: Agent) -> str | None:

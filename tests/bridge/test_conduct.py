@@ -116,7 +116,31 @@ def test_what_the_agent_itself_tells_turn_detection_is_what_the_call_reckons_wit
 
 
 @pytest.mark.parametrize(
-    "audio", [None, {}, {"input": None}, {"input": {"turn_detection": {"prefix_padding_ms": "x"}}}]
+    ("ours", "own", "reckoned"),
+    [
+        ("semantic_vad", "server_vad", TurnDetection("server_vad", False, True, silence_ms=900)),
+        ("server_vad", "semantic_vad", TurnDetection("semantic_vad", False, True)),
+        ("server_vad", "server_vad", TurnDetection("server_vad", False, True, 0.7, 900, "low")),
+    ],
+)
+def test_and_so_is_its_own_type_which_takes_the_place_of_ours(
+    ours: Any, own: str, reckoned: TurnDetection
+) -> None:
+    told = {"type": own, **({"silence_duration_ms": 900} if own == "server_vad" else {})}
+    agent = AGENT.changed({"session": {"audio": {"input": {"turn_detection": told}}}})
+    knobs = {"vad_threshold": 0.7, "vad_silence_ms": 300, "vad_eagerness": "low"}
+
+    assert policy(agent, turn_detection=ours, **knobs).session.turn_detection == reckoned
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        None,
+        {},
+        {"input": None},
+        {"input": {"turn_detection": {"prefix_padding_ms": "x", "type": "new_vad"}}},
+    ],
 )
 def test_where_it_says_nothing_that_could_be_reckoned_with_nothing_is_changed(audio: Any) -> None:
     agent = AGENT.changed({"session": {"audio": audio}})
