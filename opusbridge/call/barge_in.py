@@ -62,6 +62,7 @@ class BargeIn:
         self._prefix_ms = detection.prefix_ms if detection else 0
         line.listens = policy.listens
         self._was_unheeded: bool | None = None  # when the turn ended that is to be committed
+        self._was_on_hold = False  # likewise
         enough_ms = policy.confirm_ms if policy.barge_in else None
         self._judge = None if enough_ms is None else Judge(enough_ms, voice.loudest)
         self._turn: str | None = None  # the caller's, from its first sound to its commit
@@ -168,7 +169,7 @@ class BargeIn:
         if not commit:
             return []
         self.fell_silent_at = now
-        self._was_unheeded = self._unheeded
+        self._was_unheeded, self._was_on_hold = self._unheeded, self._on_hold
         self._floor_taken = not (self._unheeded or self._on_hold)
         heard_out = self._unheeded or self._on_hold or self._spares_greeting(now)
         stop = self._response.caller_began(now, doubtful=heard_out)
@@ -186,12 +187,13 @@ class BargeIn:
         if self._policy.session.turn_detection is None:  # nobody has told that he began
             was, self._was_unheeded = self._was_unheeded, None
             unheeded = self._unheeded if was is None else was
-            self._floor_taken = not (unheeded or self._on_hold)
+            self._floor_taken = not (unheeded or self._was_on_hold or self._on_hold)
             self._passed_over = event.item_id if unheeded else None
         over = self._speech_over(now)
         self._line.committed()
         self._line.speech_stopped()
         told = self._tells_end_of(event.item_id, now)
+        self._was_on_hold = False
         tell: list[Effect] = [effects.TellSpeechCommitted()] if told else []
         if self._passed_over == event.item_id:
             self._passed_over = None
@@ -204,7 +206,8 @@ class BargeIn:
         if self.closed or self._on_hold or self._passed_over == item_id:
             return False
         if self._policy.session.turn_detection is None:  # nor has it heard that he began
-            return self._told_of_speech and not self._spares_greeting(now)
+            heard_out = self._was_on_hold or self._spares_greeting(now)
+            return self._told_of_speech and not heard_out
         return self._told_of == item_id
 
     def item_added(self, event: events.ItemAdded, now: float) -> list[Effect]:

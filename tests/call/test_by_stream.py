@@ -311,3 +311,20 @@ def test_what_was_said_before_a_hold_does_not_take_the_floor_on_it() -> None:
         assert talk.barge_in.floor_taken() is takes
         talk.barge_in.turn_committed(events.TurnCommitted(f"item_{hold}"), 1.6)
         assert talk.barge_in.floor_taken() is takes
+
+
+def test_nor_does_it_when_the_hold_is_over_by_the_time_its_end_is_confirmed() -> None:
+    call = ready()
+    speaks(call, 500, 1.0)
+    call.handle(events.HoldRequested(True), 1.0)
+    call.handle(events.HangUpRequested("agent-hung-up"), 1.0)
+    call.handle(STOPPED, 1.1)
+    call.handle(events.HoldRequested(False), 1.2)
+    found = call.handle(events.TurnCommitted("item_1"), 1.3)
+
+    assert TellSpeechCommitted not in kinds(found)
+    assert Note("farewell-cancelled") not in found
+
+    speaks(call, 500, 2.0)
+    call.handle(STOPPED, 2.0)
+    assert TellSpeechCommitted in kinds(call.handle(events.TurnCommitted("item_2"), 2.1))
