@@ -94,6 +94,8 @@ class CallContext:
     def hang_up(self, reason: str) -> None:
         """End the call when the caller has heard what is being said, as ``agent-hung-up``.
 
+        Ask for it before whatever takes time: words said beside the call of a tool that does so
+        within a second are the goodbye; of earlier ones nobody can tell, and it is said again.
         ``reason`` is for whoever reads the code, and kept nowhere: it may be the caller's words.
         """
         self._control.hang_up(reason)
