@@ -34,9 +34,9 @@ from opusbridge.web.access import (
 from opusbridge.web.announced import Announcements
 from opusbridge.web.calls import Calls, ConnectModel
 from opusbridge.web.caps import Caps
-from opusbridge.web.journal import Journal
 from opusbridge.web.live import Live
 from opusbridge.web.load import LoopLag
+from opusbridge.web.order_book import OrderBook
 from opusbridge.web.outbound import Dial, HangUp, Outbound
 from opusbridge.web.placing import Placing
 from opusbridge.web.telephony import Telephony
@@ -176,7 +176,7 @@ def _outbound(
     ways = {side: dial for side, dial in dials.items() if side != "twilio" or not twilio_closed}
     caps = Caps(settings.outbound_per_day, settings.outbound_per_number)
     hang_ups = _hang_ups(rest, announcements)
-    return Outbound(calls, Journal(settings.data_dir / "outbound.jsonl"), ways, caps, hang_ups)
+    return Outbound(calls, OrderBook(settings.data_dir / "outbound.jsonl"), ways, caps, hang_ups)
 
 
 def _hang_ups(rest: TwilioRest | None, announcements: Announcements) -> dict[str, HangUp]:

@@ -10,7 +10,7 @@ from functools import partial
 
 from opusbridge.logs import Log, places
 from opusbridge.tools.workers import Disk
-from opusbridge.web.journal import Journal, Order
+from opusbridge.web.order_book import Order, OrderBook
 
 log = Log("opusbridge.web")
 
@@ -22,8 +22,8 @@ DISK = Disk("opusbridge-orders", 1)
 
 
 class Bookkeeper:
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, book: OrderBook) -> None:
+        self._book = book
         self.writing: set[asyncio.Task[None]] = set()
         """What is not on the disk yet."""
         self._reading: asyncio.Task[tuple[dict[str, Order], dict[str, str]]] | None = None
@@ -32,16 +32,16 @@ class Bookkeeper:
         self._taking_back: asyncio.Task[None] | None = None
 
     async def read(self, since: float) -> tuple[dict[str, Order], dict[str, str]]:
-        """As :meth:`Journal.read`. Cancelled, it goes on for the next who asks."""
+        """As :meth:`OrderBook.read`. Cancelled, it goes on for the next who asks."""
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(DISK.do(partial(self._journal.read, since)))
+            self._reading = asyncio.create_task(DISK.do(partial(self._book.read, since)))
         return await asyncio.shield(self._reading)
 
     async def forget(self, since: float, but: Container[str]) -> None:
-        """As :meth:`Journal.forget`, and what is to be taken back."""
+        """As :meth:`OrderBook.forget`, and what is to be taken back."""
         await self._all_taken_back()
         await self._taken_back(*self._refused)
-        await DISK.do(partial(self._journal.forget, since, but))
+        await DISK.do(partial(self._book.forget, since, but))
 
     async def ordered(self, order: Order) -> None:
         """On the disk when this returns. Raises ``OSError``: then do not place it. Nor if this is
@@ -49,7 +49,7 @@ class Bookkeeper:
         """
         await self._all_taken_back()
         await self._try_to_take_back(*self._refused)
-        writing = asyncio.create_task(DISK.do(partial(self._journal.ordered, order)))
+        writing = asyncio.create_task(DISK.do(partial(self._book.ordered, order)))
         try:
             await asyncio.shield(writing)
         except (OSError, asyncio.CancelledError):
@@ -75,7 +75,7 @@ class Bookkeeper:
 
     async def _taken_back(self, *call_ids: str) -> None:
         if call_ids:
-            await DISK.do(partial(self._journal.taken_back, *call_ids))
+            await DISK.do(partial(self._book.taken_back, *call_ids))
             self._refused.difference_update(call_ids)
 
     def leave(self) -> None:
@@ -92,7 +92,7 @@ class Bookkeeper:
 
     async def _ended(self, call_id: str, reason: str) -> None:
         try:
-            await DISK.do(partial(self._journal.ended, call_id, reason))
+            await DISK.do(partial(self._book.ended, call_id, reason))
         except OSError as error:
             log.error("the end of an order cannot be written down", raised=places(error))
 

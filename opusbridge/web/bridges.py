@@ -25,8 +25,8 @@ from opusbridge.tools.outcome import CallOutcome
 from opusbridge.tools.workers import Disk
 from opusbridge.web.access import MACHINE, STATUS, VOICE, Access
 from opusbridge.web.calls import ConnectModel
-from opusbridge.web.journal import Order
 from opusbridge.web.names import look_names_up_apart
+from opusbridge.web.order_book import Order
 from opusbridge.web.outbound import Dial
 from opusbridge.webhooks.courier import Courier
 from opusbridge.webhooks.letters import call_ended

@@ -23,7 +23,7 @@ from opusbridge.web.bookkeeper import Bookkeeper
 from opusbridge.web.calls import RECENT_CALLS, Calls
 from opusbridge.web.caps import Caps
 from opusbridge.web.early import EarlyCalls
-from opusbridge.web.journal import DAY_SECONDS, Journal, Order
+from opusbridge.web.order_book import DAY_SECONDS, Order, OrderBook
 from opusbridge.web.progress import MACHINE, NOT_PLACED, OPERATOR, Progress, Queues, told
 
 log = Log("opusbridge.web")
@@ -66,7 +66,7 @@ class Outbound:
     def __init__(
         self,
         calls: Calls,
-        journal: Journal,
+        book: OrderBook,
         dials: Mapping[str, Dial],
         caps: Caps,
         hang_ups: Mapping[str, HangUp],
@@ -77,7 +77,7 @@ class Outbound:
     ) -> None:
         """``wall_clock`` is in seconds since 1970, ``clock`` in seconds and never goes back;
         ``pause`` waits that many seconds."""
-        self._calls, self._books, self._dials, self._caps = calls, Bookkeeper(journal), dials, caps
+        self._calls, self._books, self._dials, self._caps = calls, Bookkeeper(book), dials, caps
         self._hang_ups = hang_ups
         self._wall_clock, self._clock, self._pause = wall_clock, clock, pause
         self._orders: dict[str, Order] = {}

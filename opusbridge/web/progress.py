@@ -6,7 +6,7 @@ from typing import Any
 
 from opusbridge.bridge.summary import shown_ending
 from opusbridge.errors import REASONS, Ending, ending
-from opusbridge.web.journal import Order
+from opusbridge.web.order_book import Order
 
 #: Why we end one that has not come: somebody does not want it any more, or there is no one to
 #: talk to.

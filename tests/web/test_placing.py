@@ -29,7 +29,7 @@ from opusbridge.web import bookkeeper, progress
 from opusbridge.web import outbound as room
 from opusbridge.web.calls import Calls
 from opusbridge.web.caps import Caps
-from opusbridge.web.journal import DAY_SECONDS, Journal, Order
+from opusbridge.web.order_book import DAY_SECONDS, Order, OrderBook
 from opusbridge.web.outbound import NOT_KEPT, Dial, Outbound
 from tests.web.serving import (
     ACCOUNT,
@@ -260,7 +260,7 @@ async def test_numbers_of_yesterday_leave_the_disk_without_a_restart(tmp_path: P
 
     outbound = Outbound(
         Calls(no_bridge, no_bridge),
-        Journal(path),
+        OrderBook(path),
         {"twilio": Provider(CALL).dial},
         Caps(0, 0),
         {},
@@ -290,12 +290,12 @@ async def test_numbers_of_yesterday_leave_the_disk_without_a_restart(tmp_path: P
     assert outbound.describe(str(old)) is None
 
 
-def an_outbound(journal: Journal, provider: Provider, **more: Any) -> Outbound:
+def an_outbound(book: OrderBook, provider: Provider, **more: Any) -> Outbound:
     def no_bridge(*_: Any) -> Any:
         raise AssertionError("nobody calls")
 
     calls = Calls(no_bridge, no_bridge)
-    return Outbound(calls, journal, {"twilio": provider.dial}, Caps(0, 0), {}, **more)
+    return Outbound(calls, book, {"twilio": provider.dial}, Caps(0, 0), {}, **more)
 
 
 async def test_an_order_that_waits_its_turn_is_dialling_until_it_has_rung(
@@ -304,14 +304,14 @@ async def test_an_order_that_waits_its_turn_is_dialling_until_it_has_rung(
     monkeypatch.setattr(progress, "PACE_SECONDS", {"twilio": 100.0})
     now = [50.0]
     clocks = {"wall_clock": lambda: now[0], "clock": lambda: now[0]}
-    journal = Journal(tmp_path / "outbound.jsonl")
-    outbound = an_outbound(journal, Provider(CALL), **clocks)
+    book = OrderBook(tmp_path / "outbound.jsonl")
+    outbound = an_outbound(book, Provider(CALL), **clocks)
     async with outbound.running():
         ids = [str(await outbound.place("twilio", TO, FROM)) for _ in range(3)]
         now[0] += room.DIALLING_SECONDS + 150.0
         told = [outbound.describe(call_id) for call_id in ids]
         listed = outbound.dialling()
-    restarted = an_outbound(journal, Provider(CALL), **clocks)
+    restarted = an_outbound(book, Provider(CALL), **clocks)
     async with restarted.running():
         again = restarted.dialling()
 
@@ -324,7 +324,7 @@ async def test_a_clock_that_is_put_right_makes_no_order_older(tmp_path: Path) ->
     path, wall, hour = tmp_path / "outbound.jsonl", [1000.0], asyncio.Semaphore(0)
     provider = Provider(CALL)
     clocks = {"wall_clock": lambda: wall[0], "clock": lambda: 50.0}
-    outbound = an_outbound(Journal(path), provider, **clocks, pause=lambda _: hour.acquire())
+    outbound = an_outbound(OrderBook(path), provider, **clocks, pause=lambda _: hour.acquire())
     async with outbound.running():
         first = str(await outbound.place("twilio", TO, FROM, key="k"))
         wall[0] += 3 * DAY_SECONDS  # while the provider is being asked
@@ -342,10 +342,10 @@ async def test_a_clock_that_is_put_right_makes_no_order_older(tmp_path: Path) ->
 
 
 async def test_what_was_placed_when_the_clock_was_ahead_is_kept_for_a_day(tmp_path: Path) -> None:
-    journal, now = Journal(tmp_path / "outbound.jsonl"), [50.0]
-    journal.ordered(Order("call-1", "twilio", TO, FROM, False, "k", 9000.0))
+    book, now = OrderBook(tmp_path / "outbound.jsonl"), [50.0]
+    book.ordered(Order("call-1", "twilio", TO, FROM, False, "k", 9000.0))
     clocks = {"wall_clock": lambda: 1000.0, "clock": lambda: now[0]}
-    outbound = an_outbound(journal, Provider(CALL), **clocks)
+    outbound = an_outbound(book, Provider(CALL), **clocks)
     async with outbound.running():
         assert await outbound.place("twilio", TO, FROM, key="k") == "call-1"
         now[0] += DAY_SECONDS + 1.0
@@ -355,11 +355,11 @@ async def test_what_was_placed_when_the_clock_was_ahead_is_kept_for_a_day(tmp_pa
 async def test_what_was_placed_when_the_clock_was_ahead_queues_before_nobody(
     tmp_path: Path,
 ) -> None:
-    journal, now = Journal(tmp_path / "outbound.jsonl"), [50.0]
+    book, now = OrderBook(tmp_path / "outbound.jsonl"), [50.0]
     for one in range(300):
-        journal.ordered(Order(f"call-{one}", "twilio", f"+1555010{one:04}", FROM, False, None, 9e3))
+        book.ordered(Order(f"call-{one}", "twilio", f"+1555010{one:04}", FROM, False, None, 9e3))
     clocks = {"wall_clock": lambda: 1000.0, "clock": lambda: now[0]}
-    outbound = an_outbound(journal, Provider(CALL), **clocks)
+    outbound = an_outbound(book, Provider(CALL), **clocks)
     async with outbound.running():
         call_id = await outbound.place("twilio", TO, FROM)
         assert isinstance(call_id, str)
@@ -377,7 +377,7 @@ async def test_an_order_is_refused_where_no_thread_can_be_had_to_write_it_down(
         raise RuntimeError("can't start new thread")
 
     provider = Provider(CALL)
-    outbound = an_outbound(Journal(tmp_path / "outbound.jsonl"), provider)
+    outbound = an_outbound(OrderBook(tmp_path / "outbound.jsonl"), provider)
     async with outbound.running():
         monkeypatch.setattr(bookkeeper, "DISK", Disk("orders", 1))
         monkeypatch.setattr(threading.Thread, "start", no_thread)
@@ -400,9 +400,9 @@ async def test_old_orders_that_cannot_be_forgotten_for_any_reason_cost_no_call(
 
     pauses: list[float] = []
     tried = asyncio.Event()
-    journal = Journal(tmp_path / "outbound.jsonl")
-    monkeypatch.setattr(journal, "forget", no_thread)
-    outbound = an_outbound(journal, Provider(CALL), pause=pause)
+    book = OrderBook(tmp_path / "outbound.jsonl")
+    monkeypatch.setattr(book, "forget", no_thread)
+    outbound = an_outbound(book, Provider(CALL), pause=pause)
     async with outbound.running(), asyncio.timeout(2.0):
         with capture_logs() as lines:
             await tried.wait()
@@ -412,16 +412,16 @@ async def test_old_orders_that_cannot_be_forgotten_for_any_reason_cost_no_call(
 
 @contextmanager
 def standing_still(
-    journal: Journal, deed: str, monkeypatch: pytest.MonkeyPatch
+    book: OrderBook, deed: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[threading.Event]:
-    """The disk does this for the journal when it is let, or when all is over."""
-    goes_on, write = threading.Event(), getattr(journal, deed)
+    """The disk does this for the book when it is let, or when all is over."""
+    goes_on, write = threading.Event(), getattr(book, deed)
 
     def stand_still(*given: object) -> None:
         goes_on.wait(20.0)
         write(*given)
 
-    monkeypatch.setattr(journal, deed, stand_still)
+    monkeypatch.setattr(book, deed, stand_still)
     try:
         yield goes_on
     finally:
@@ -432,10 +432,10 @@ async def test_a_disk_that_stands_still_does_not_keep_an_ended_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bookkeeper, "END_WRITTEN_SECONDS", 0.02)
-    journal = Journal(tmp_path / "outbound.jsonl")
+    book = OrderBook(tmp_path / "outbound.jsonl")
 
-    outbound = an_outbound(journal, Provider(CALL))
-    with standing_still(journal, "ended", monkeypatch) as goes_on:
+    outbound = an_outbound(book, Provider(CALL))
+    with standing_still(book, "ended", monkeypatch) as goes_on:
         async with outbound.running(), asyncio.timeout(2.0):
             call_id = str(await outbound.place("twilio", TO, FROM))
             with capture_logs() as lines:
@@ -447,7 +447,7 @@ async def test_a_disk_that_stands_still_does_not_keep_an_ended_call(
     assert told is not None
     assert told["ending"]["reason"] == "not-answered"
     assert lines[-1]["event"].startswith("the disk is slow")
-    _, ended = journal.read(0.0)
+    _, ended = book.read(0.0)
     assert ended == {call_id: "not-answered"}
 
 
@@ -455,11 +455,11 @@ async def test_an_order_that_the_disk_takes_too_late_is_refused_and_never_dialle
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "ORDERED_SECONDS", 0.05)
-    journal = Journal(tmp_path / "outbound.jsonl")
+    book = OrderBook(tmp_path / "outbound.jsonl")
 
     provider = Provider(CALL)
-    outbound = an_outbound(journal, provider)
-    with standing_still(journal, "ordered", monkeypatch) as goes_on:
+    outbound = an_outbound(book, provider)
+    with standing_still(book, "ordered", monkeypatch) as goes_on:
         async with outbound.running(), asyncio.timeout(2.0):
             refused = await asyncio.gather(
                 *(outbound.place("twilio", TO, FROM, key=f"k{one}") for one in range(3))
@@ -473,7 +473,7 @@ async def test_an_order_that_the_disk_takes_too_late_is_refused_and_never_dialle
 
     assert [*refused, late] == [NOT_KEPT] * 4
     assert [order.call_id for order in provider.orders] == [again]
-    orders, _ = journal.read(0.0)
+    orders, _ = book.read(0.0)
     assert list(orders) == [again]
 
 
@@ -481,10 +481,10 @@ async def test_an_order_that_comes_while_one_is_taken_back_waits_for_that_in_its
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "ORDERED_SECONDS", 0.02)
-    journal = Journal(tmp_path / "outbound.jsonl")
+    book = OrderBook(tmp_path / "outbound.jsonl")
 
-    outbound = an_outbound(journal, Provider(CALL))
-    with standing_still(journal, "ordered", monkeypatch) as goes_on:
+    outbound = an_outbound(book, Provider(CALL))
+    with standing_still(book, "ordered", monkeypatch) as goes_on:
         async with outbound.running(), asyncio.timeout(2.0):
             early = await outbound.place("twilio", TO, FROM)
             monkeypatch.setattr(room, "ORDERED_SECONDS", 2.0)
@@ -493,7 +493,7 @@ async def test_an_order_that_comes_while_one_is_taken_back_waits_for_that_in_its
             late = await asyncio.gather(*placing)
 
     assert early == NOT_KEPT
-    assert list(journal.read(0.0)[0]) == late
+    assert list(book.read(0.0)[0]) == late
 
 
 async def test_the_number_of_an_order_that_was_given_up_leaves_the_disk_with_those_of_yesterday(
@@ -502,14 +502,14 @@ async def test_the_number_of_an_order_that_was_given_up_leaves_the_disk_with_tho
     monkeypatch.setattr(room, "ORDERED_SECONDS", 0.02)
     path = tmp_path / "outbound.jsonl"
     hour, waits = asyncio.Semaphore(0), asyncio.Semaphore(0)
-    journal = Journal(path)
+    book = OrderBook(path)
 
     async def pause(seconds: float) -> None:
         waits.release()
         await hour.acquire()
 
-    outbound = an_outbound(journal, Provider(CALL), pause=pause)
-    with standing_still(journal, "ordered", monkeypatch) as goes_on:
+    outbound = an_outbound(book, Provider(CALL), pause=pause)
+    with standing_still(book, "ordered", monkeypatch) as goes_on:
         async with outbound.running(), asyncio.timeout(2.0):
             await waits.acquire()
             placing = asyncio.create_task(outbound.place("twilio", TO, FROM))
@@ -542,7 +542,7 @@ async def test_an_order_that_is_in_the_file_though_the_disk_refused_it_is_taken_
         full(file)
 
     sync = os.fsync
-    outbound = an_outbound(Journal(path), provider, pause=pause)
+    outbound = an_outbound(OrderBook(path), provider, pause=pause)
     async with outbound.running(), asyncio.timeout(2.0):
         await waits.acquire()
         monkeypatch.setattr(os, "fsync", full)
@@ -558,7 +558,7 @@ async def test_an_order_that_is_in_the_file_though_the_disk_refused_it_is_taken_
 
     assert refused == [NOT_KEPT] * 3
     assert left == ""
-    assert list(Journal(path).read(0.0)[0]) == [again]
+    assert list(OrderBook(path).read(0.0)[0]) == [again]
     assert [order.call_id for order in provider.orders] == [again]
 
 
@@ -573,21 +573,21 @@ async def test_what_could_not_be_taken_back_is_before_the_next_order_and_at_the_
     async def refused(outbound: Outbound) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", full)  # the line is there
-            patch.setattr(Journal, "taken_back", full)
+            patch.setattr(OrderBook, "taken_back", full)
             assert await outbound.place("twilio", TO, FROM, key="k") == NOT_KEPT
             await asyncio.wait(outbound._books.writing)
-        assert len(Journal(path).read(0.0)[0]) == 1
+        assert len(OrderBook(path).read(0.0)[0]) == 1
 
     async with asyncio.timeout(2.0):
-        outbound = an_outbound(Journal(path), provider)
+        outbound = an_outbound(OrderBook(path), provider)
         async with outbound.running():
             await refused(outbound)
-        assert list(Journal(path).read(0.0)[0]) == []
-        outbound = an_outbound(Journal(path), provider)
+        assert list(OrderBook(path).read(0.0)[0]) == []
+        outbound = an_outbound(OrderBook(path), provider)
         async with outbound.running():
             await refused(outbound)
             placed = await outbound.place("twilio", TO, FROM, key="k")
-            assert list(Journal(path).read(0.0)[0]) == [placed]
+            assert list(OrderBook(path).read(0.0)[0]) == [placed]
 
 
 async def test_a_disk_that_stands_still_holds_up_neither_the_start_nor_the_end(
@@ -595,20 +595,20 @@ async def test_a_disk_that_stands_still_holds_up_neither_the_start_nor_the_end(
 ) -> None:
     monkeypatch.setattr(room, "START_SECONDS", 0.02)
     monkeypatch.setattr(room, "ORDERED_SECONDS", 0.02)
-    journal, goes_on = Journal(tmp_path / "outbound.jsonl"), threading.Event()
-    journal.ordered(Order("call-1", "twilio", TO, FROM, False, "k", time.time()))
-    read, provider, asked = journal.read, Provider(CALL), list[float]()
+    book, goes_on = OrderBook(tmp_path / "outbound.jsonl"), threading.Event()
+    book.ordered(Order("call-1", "twilio", TO, FROM, False, "k", time.time()))
+    read, provider, asked = book.read, Provider(CALL), list[float]()
 
     def stand_still(since: float) -> Any:
         asked.append(since)
         goes_on.wait(20.0)
         return read(since)
 
-    monkeypatch.setattr(journal, "read", stand_still)
+    monkeypatch.setattr(book, "read", stand_still)
     try:
-        async with asyncio.timeout(2.0), an_outbound(journal, provider).running():
+        async with asyncio.timeout(2.0), an_outbound(book, provider).running():
             pass
-        outbound = an_outbound(journal, provider)
+        outbound = an_outbound(book, provider)
         async with asyncio.timeout(5.0), outbound.running():
             early = await outbound.place("twilio", TO, FROM, key="k")
             goes_on.set()
@@ -626,11 +626,11 @@ async def test_a_disk_that_stands_still_holds_up_neither_the_start_nor_the_end(
 async def test_the_calls_of_a_whole_day_are_not_all_described_to_find_who_is_dialled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal, now = Journal(tmp_path / "outbound.jsonl"), time.time()
+    book, now = OrderBook(tmp_path / "outbound.jsonl"), time.time()
     for call_id, age in (("old", 600.0), ("over", 20.0), ("young", 10.0)):
-        journal.ordered(Order(call_id, "twilio", TO, FROM, False, None, now - age))
-    journal.ended("over", "not-answered")
-    outbound, described = an_outbound(journal, Provider(CALL)), []
+        book.ordered(Order(call_id, "twilio", TO, FROM, False, None, now - age))
+    book.ended("over", "not-answered")
+    outbound, described = an_outbound(book, Provider(CALL)), []
     describe = outbound.describe
 
     def look(call_id: str) -> dict[str, Any] | None:
@@ -648,8 +648,8 @@ async def test_a_provider_who_says_nothing_does_not_keep_the_process_from_ending
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "LAST_SECONDS", 0.02)
-    journal, provider = Journal(tmp_path / "outbound.jsonl"), Provider(CALL)
-    outbound = an_outbound(journal, provider)
+    book, provider = OrderBook(tmp_path / "outbound.jsonl"), Provider(CALL)
+    outbound = an_outbound(book, provider)
 
     async def say_nothing(order: Order) -> str | None:
         provider.asked.set()
@@ -1070,7 +1070,7 @@ async def test_a_call_that_breaks_before_it_began_has_ended(tmp_path: Path) -> N
         call_id = (await place(server, **WISH)).json()["call_id"]
         await answered(server, call_id)
 
-    _, ended = Journal(tmp_path / "outbound.jsonl").read(0.0)
+    _, ended = OrderBook(tmp_path / "outbound.jsonl").read(0.0)
     assert ended == {call_id: "internal-error"}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from opusbridge.web.journal import Journal, Order
+from opusbridge.web.order_book import Order, OrderBook
 
 ORDER = Order("call-1", "twilio", "+15550100001", "+15550100002", False, "key-1", 1000.0)
 
@@ -20,17 +20,17 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_journal_that_was_never_written_is_empty_and_stays_away(tmp_path: Path) -> None:
-    assert Journal(tmp_path / "outbound.jsonl").read(0.0) == ({}, {})
+    assert OrderBook(tmp_path / "outbound.jsonl").read(0.0) == ({}, {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_orders_and_ends_are_found_again(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "data" / "outbound.jsonl")
-    journal.ordered(ORDER)
-    journal.ordered(replace(ORDER, call_id="call-2", key=None, at=1001.0))
-    journal.ended("call-1", "not-answered")
+    book = OrderBook(tmp_path / "data" / "outbound.jsonl")
+    book.ordered(ORDER)
+    book.ordered(replace(ORDER, call_id="call-2", key=None, at=1001.0))
+    book.ended("call-1", "not-answered")
 
-    orders, ended = Journal(tmp_path / "data" / "outbound.jsonl").read(0.0)
+    orders, ended = OrderBook(tmp_path / "data" / "outbound.jsonl").read(0.0)
 
     assert list(orders) == ["call-1", "call-2"]
     assert orders["call-1"] == ORDER
@@ -39,12 +39,12 @@ def test_orders_and_ends_are_found_again(tmp_path: Path) -> None:
 
 def test_what_is_older_than_a_day_is_forgotten_on_the_disk_too(tmp_path: Path) -> None:
     path = tmp_path / "outbound.jsonl"
-    journal = Journal(path)
-    journal.ordered(ORDER)
-    journal.ended("call-1", "not-answered")
-    journal.ordered(replace(ORDER, call_id="call-2", at=5000.0))
+    book = OrderBook(path)
+    book.ordered(ORDER)
+    book.ended("call-1", "not-answered")
+    book.ordered(replace(ORDER, call_id="call-2", at=5000.0))
 
-    assert journal.read(4000.0) == ({"call-2": replace(ORDER, call_id="call-2", at=5000.0)}, {})
+    assert book.read(4000.0) == ({"call-2": replace(ORDER, call_id="call-2", at=5000.0)}, {})
     assert b"call-1" not in path.read_bytes()
 
 
@@ -61,16 +61,16 @@ def test_what_cannot_be_taken_out_of_the_file_now_costs_none_of_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "outbound.jsonl"
-    journal = Journal(path)
-    journal.ordered(ORDER)
-    journal.ordered(replace(ORDER, call_id="call-2", at=5000.0))
+    book = OrderBook(path)
+    book.ordered(ORDER)
+    book.ordered(replace(ORDER, call_id="call-2", at=5000.0))
     with monkeypatch.context() as disk:
         a_full_disk(disk)
-        orders, _ = journal.read(4000.0)
+        orders, _ = book.read(4000.0)
         with pytest.raises(OSError, match="No space"):
-            journal.forget(4000.0, ())
+            book.forget(4000.0, ())
     before = path.read_bytes()
-    journal.forget(4000.0, ())
+    book.forget(4000.0, ())
 
     assert list(orders) == ["call-2"]
     assert b"call-1" in before
@@ -83,37 +83,37 @@ def test_a_file_that_cannot_be_looked_at_is_not_taken_for_none(
     def stale(path: Path, **how: bool) -> os.stat_result:
         raise OSError(errno.ESTALE, "Stale file handle")
 
-    journal = Journal(tmp_path / "outbound.jsonl")
-    journal.ordered(ORDER)
+    book = OrderBook(tmp_path / "outbound.jsonl")
+    book.ordered(ORDER)
     monkeypatch.setattr(Path, "stat", stale)
 
     with pytest.raises(OSError, match="Stale"):
-        journal.read(0.0)
+        book.read(0.0)
 
 
 def test_what_was_never_written_needs_no_forgetting(tmp_path: Path) -> None:
-    Journal(tmp_path / "outbound.jsonl").forget(0.0, ())
+    OrderBook(tmp_path / "outbound.jsonl").forget(0.0, ())
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_lost_that_is_written_while_old_ones_are_taken_out(tmp_path: Path) -> None:
     path = tmp_path / "outbound.jsonl"
-    journal, numbers = Journal(path), range(30)
+    book, numbers = OrderBook(path), range(30)
     orders = [replace(ORDER, call_id=f"call-{number}") for number in numbers]
     with ThreadPoolExecutor() as threads:
-        written = [threads.submit(journal.ordered, order) for order in orders]
+        written = [threads.submit(book.ordered, order) for order in orders]
         while not all(one.done() for one in written):
-            journal.read(0.0)
+            book.read(0.0)
 
-    assert set(journal.read(0.0)[0]) == {order.call_id for order in orders}
+    assert set(book.read(0.0)[0]) == {order.call_id for order in orders}
 
 
 def test_two_processes_that_start_together_both_find_what_was_placed(tmp_path: Path) -> None:
     path = tmp_path / "outbound.jsonl"
-    Journal(path).ordered(ORDER)
+    OrderBook(path).ordered(ORDER)
     with ThreadPoolExecutor() as threads:
-        found = list(threads.map(lambda _: Journal(path).read(0.0), range(100)))
+        found = list(threads.map(lambda _: OrderBook(path).read(0.0), range(100)))
 
     assert all(list(orders) == ["call-1"] for orders, _ in found)
     assert names(tmp_path) == ["outbound.jsonl", "outbound.jsonl.lock"]
@@ -123,7 +123,7 @@ def test_what_another_process_writes_while_old_ones_are_taken_out_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "outbound.jsonl"
-    places, starts = Journal(path), Journal(path)
+    places, starts = OrderBook(path), OrderBook(path)
     places.ordered(ORDER)
     find, placed = starts._lines, list[Future[None]]()
 
@@ -137,26 +137,26 @@ def test_what_another_process_writes_while_old_ones_are_taken_out_is_not_lost(
     with ThreadPoolExecutor() as threads:
         starts.read(4000.0)
 
-    assert list(Journal(path).read(4000.0)[0]) == ["call-2"]
+    assert list(OrderBook(path).read(4000.0)[0]) == ["call-2"]
 
 
 def test_a_file_of_which_nothing_is_to_be_taken_out_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "outbound.jsonl"
-    journal = Journal(path)
-    journal.ordered(ORDER)
-    journal.ended("call-1", "not-answered")
+    book = OrderBook(path)
+    book.ordered(ORDER)
+    book.ended("call-1", "not-answered")
     before = path.stat().st_ino
     with open(path, "rb"):  # so that no other file can get its number
-        journal.read(0.0)
+        book.read(0.0)
 
         assert path.stat().st_ino == before
 
 
 def test_what_a_killed_process_left_unfinished_is_taken_away(tmp_path: Path) -> None:
     path = tmp_path / "outbound.jsonl"
-    Journal(path).ordered(ORDER)
+    OrderBook(path).ordered(ORDER)
     (tmp_path / "outbound.jsonl.0a.part").write_bytes(b"+15550100001")
-    Journal(path).read(0.0)
+    OrderBook(path).read(0.0)
 
     assert names(tmp_path) == ["outbound.jsonl", "outbound.jsonl.lock"]
 
@@ -170,14 +170,14 @@ def test_where_nobody_can_be_made_to_wait_calls_are_placed_all_the_same(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    journal = Journal(tmp_path / "outbound.jsonl")
-    journal.ordered(ORDER)
+    book = OrderBook(tmp_path / "outbound.jsonl")
+    book.ordered(ORDER)
     for name, age in (("0a", 60.0), ("0b", 7200.0)):
         part = tmp_path / f"outbound.jsonl.{name}.part"
         part.write_bytes(b"")
         os.utime(part, (time.time() - age,) * 2)
 
-    assert list(journal.read(0.0)[0]) == ["call-1"]
+    assert list(book.read(0.0)[0]) == ["call-1"]
     # Of the younger somebody may still be at work.
     assert "outbound.jsonl.0a.part" in names(tmp_path)
     assert "outbound.jsonl.0b.part" not in names(tmp_path)
@@ -185,32 +185,32 @@ def test_where_nobody_can_be_made_to_wait_calls_are_placed_all_the_same(
 
 def test_an_order_that_was_taken_back_was_never_placed(tmp_path: Path) -> None:
     path = tmp_path / "outbound.jsonl"
-    journal = Journal(path)
-    journal.ordered(ORDER)
-    journal.ordered(replace(ORDER, call_id="call-2"))
-    journal.taken_back("call-1")
-    journal.taken_back("unknown")
+    book = OrderBook(path)
+    book.ordered(ORDER)
+    book.ordered(replace(ORDER, call_id="call-2"))
+    book.taken_back("call-1")
+    book.taken_back("unknown")
 
-    assert list(journal.read(0.0)[0]) == ["call-2"]
+    assert list(book.read(0.0)[0]) == ["call-2"]
     assert b"call-1" not in path.read_bytes()
 
 
 def test_half_a_line_costs_that_line_and_not_the_next(tmp_path: Path) -> None:
     path = tmp_path / "outbound.jsonl"
-    journal = Journal(path)
-    journal.ordered(ORDER)
+    book = OrderBook(path)
+    book.ordered(ORDER)
     path.write_bytes(path.read_bytes() + b'\n{"call_id": "call-2", "telep')
-    journal.ordered(replace(ORDER, call_id="call-3"))
+    book.ordered(replace(ORDER, call_id="call-3"))
     path.write_bytes(path.read_bytes() + b'\n[1]\n{"call_id": "call-4", "at": 1000.0}')
 
-    assert list(journal.read(0.0)[0]) == ["call-1", "call-3"]
+    assert list(book.read(0.0)[0]) == ["call-1", "call-3"]
 
 
 def test_only_this_user_may_read_it_and_printing_an_order_tells_nothing(tmp_path: Path) -> None:
     path = tmp_path / "outbound.jsonl"
-    Journal(path).ordered(ORDER)
+    OrderBook(path).ordered(ORDER)
     assert path.stat().st_mode & 0o777 == 0o600
-    Journal(path).read(2000.0)
+    OrderBook(path).read(2000.0)
 
     assert {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()} == {0o600}
     assert "5550100001" not in repr(ORDER)

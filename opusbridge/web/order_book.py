@@ -48,7 +48,7 @@ class Order:
 _ORDER = TypeAdapter(Order)
 
 
-class Journal:
+class OrderBook:
     """One file, a line for each order and for each end. Everything here may wait for the disk,
     and may be asked for by several threads at once, and by several processes."""
 
