@@ -45,7 +45,7 @@ class CallerStream:
                 self._others.add(party)
             self._head = ""
             return False
-        if None not in (party, self.party) and party in self._others:
+        if party is not None and party != self.party and party in self._others:
             return False  # somebody else, though the caller has none just now
         self._state, self.party = State.OPEN, party
         self._others.discard(party)

@@ -576,8 +576,9 @@ def test_beside_a_caller_with_a_name_one_without_is_another() -> None:
     assert protocol.receive(FROM_VAIC["in-user-stream-stop"]) == [events.CallerStreamStopped()]
 
 
-def test_once_all_have_stopped_the_callers_place_is_still_his() -> None:
-    caller, another = {"participant": "caller"}, {"participant": "callee"}
+@pytest.mark.parametrize("caller", [{}, {"participant": "caller"}])
+def test_once_all_have_stopped_the_callers_place_is_still_his(caller: dict[str, Any]) -> None:
+    another = {"participant": "callee"}
     protocol = accepted()
     for party in (caller, another):
         protocol.receive(changed("in-user-stream-start", **party))
