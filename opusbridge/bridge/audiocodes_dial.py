@@ -12,6 +12,7 @@ import orjson
 from opusbridge.bridge.unanswered import REQUEST_SECONDS, RestError, why_unanswered
 from opusbridge.outgoing import http_client
 from opusbridge.privacy import Private
+from opusbridge.protocols.audiocodes import messages
 
 #: Seconds to connect, and for each further step.
 TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
@@ -97,5 +98,4 @@ def _conversation(body: bytes) -> str | None:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    conversation = found.get("conversationId") if isinstance(found, dict) else None
-    return conversation if isinstance(conversation, str) and conversation else None
+    return messages.named(found.get("conversationId")) if isinstance(found, dict) else None

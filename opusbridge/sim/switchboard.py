@@ -57,6 +57,8 @@ class Switchboard:
         self.answers: list[int] = []
         self.nameless: set[str] = set()
         """Targets of AudioCodes whose answers name no conversation."""
+        self.conversations: list[Any] = []
+        """What AudioCodes' next answers name, whatever it is; then ids of the usual kind."""
         self.orders: list[Ordered] = []
         self.url = ""
         self._random = random
@@ -127,7 +129,8 @@ class Switchboard:
             sid = f"CA{self._random.getrandbits(128):032x}"
             return Ordered("twilio", dict(parse_qsl(body.decode())), sid, (name, secret))
         if path == DIAL_OUT:
-            given = f"{self._random.getrandbits(128):032x}"
+            usual = f"{self._random.getrandbits(128):032x}"
+            given = self.conversations.pop(0) if self.conversations else usual
             return Ordered("audiocodes", json.loads(body), given, (name, secret))
         return None
 

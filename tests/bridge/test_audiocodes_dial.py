@@ -1,6 +1,7 @@
 """AudioCodes' dial-out, asked of a pretended one."""
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,21 @@ async def test_an_answer_that_is_not_of_audiocodes_gives_no_conversation(path: s
             found = await dial_out.dial("call-1", "+15550100001", "+1555", machine_detection=False)
             assert found is None
         await dial_out.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "conversation"),
+    [(4711, "4711"), (0, "0"), ("4711", "4711"), ("", None), (None, None), ({"id": 1}, None)],
+)
+async def test_the_conversations_id_may_be_a_number(given: Any, conversation: str | None) -> None:
+    board = Switchboard(Random(1))
+    board.conversations = [given]
+    async with board.open() as url:
+        dial_out = AudioCodesDialOut(url + DIAL_OUT, BASIC, None)
+        found = await dial_out.dial("call-1", "+1555", "+1556", machine_detection=False)
+        await dial_out.close()
+
+    assert found == conversation
 
 
 @pytest.mark.parametrize(

@@ -267,10 +267,10 @@ def sound(chunk: object) -> str:
     return chunk
 
 
-def named(participant: object) -> str | None:
-    """Who has a stream, where the message says so; a number is a name like any other."""
-    known = type(participant) in (str, int, float) and participant != ""
-    return str(participant) if known else None
+def named(said: object) -> str | None:
+    """What a message names, if anything; a number is a name like any other."""
+    known = type(said) in (str, int, float) and said != ""
+    return str(said) if known else None
 
 
 _END = '"}'
