@@ -1,6 +1,8 @@
 """Each turn has the words of what is in it, however many sayings that are."""
 
-from opusbridge.sim.callers import Person, Say, Wait
+from random import Random
+
+from opusbridge.sim.callers import Person, Press, Say, SimulatedTwilio, Wait
 from opusbridge.sim.callers.person import Step
 from opusbridge.sim.said import Said
 
@@ -58,3 +60,14 @@ def test_what_is_still_on_its_way_belongs_to_the_next_turn() -> None:
 
 def test_nobody_hears_words_in_what_is_too_quiet_for_an_ear() -> None:
     assert living(Say(b"\x10\x00" * 8000, 8000, "psst")).to(3.0) == ""
+
+
+def test_while_keys_go_out_what_was_said_before_them_arrives() -> None:
+    words = Say(LOUD, 8000, "my number is made of all these keys: one to six")
+    person = Person([words, Press("123456"), Wait(9.0)])
+    caller, said = SimulatedTwilio(person, "CA1", "MZ1", {}, Random(1)), Said(person)
+    for tick in range(81):
+        caller.wake(tick / 50)
+
+    assert person.keys_left, "the last is not out yet"
+    assert said.lately() == words.text

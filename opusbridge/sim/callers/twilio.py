@@ -128,6 +128,7 @@ class SimulatedTwilio(Caller):
         self._ticks = 1
 
     def _tick(self, now: float) -> None:
+        self.person.now = now
         # Who presses keys one by one does nothing else before the last.
         action = None if self._digits else self.person.tick(now)
         if action is not None:
