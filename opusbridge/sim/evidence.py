@@ -291,7 +291,7 @@ def silences(caller: Caller) -> list[Lapse]:
     begun = caller.begun_at or 0.0
     heard = stretches(caller.heard)
     over = caller.ended_at if caller.ended_at is not None else begun
-    found, quiet_since = [], begun if caller.answered_at is None else caller.answered_at
+    found, quiet_since = [], over if caller.answered_at is None else caller.answered_at
     for begins, ends in sorted([*heard, *own_turns(caller), (over, over)]):
         if begins - quiet_since > BREATH_SECONDS:
             found.append(Lapse(quiet_since - begun, begins - quiet_since))

@@ -11,7 +11,8 @@ from tests.sim.test_checks import sound, span
 def who_lived(spoken: list[Spoken], heard: list[HeardSpan], until: float) -> SimulatedTwilio:
     """A caller whose call began at 0.0."""
     caller = SimulatedTwilio(Person([]), "CA1", "MZ1", {}, Random(1))
-    caller.begun_at, caller.ended_at = 0.0, until
+    caller.begun_at = caller.answered_at = 0.0
+    caller.ended_at = until
     caller.person.spoken += spoken
     caller.person.ear.heard += heard
     return caller
@@ -33,3 +34,6 @@ def test_nobody_is_silent_while_it_rings() -> None:
     rung = who_lived([], heard, 5.0)
     rung.answered_at = 3.0
     assert silences(rung) == [Lapse(3.0, 1.0)]
+    rung_in_vain = who_lived([], [], 30.0)
+    rung_in_vain.answered_at = None
+    assert silences(rung_in_vain) == []

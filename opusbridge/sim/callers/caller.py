@@ -37,7 +37,7 @@ class Caller(ABC):
         self.clearings: list[Clearing] = []
         self.begun_at: float | None = None
         self.answered_at: float | None = None
-        """When somebody did, where it rings on the line at first."""
+        """When somebody did; until then it rings."""
         self.ended_at: float | None = None
         self._closing: Closing | None = None
         self._outbox: list[str] = []

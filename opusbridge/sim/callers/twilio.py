@@ -111,6 +111,8 @@ class SimulatedTwilio(Caller):
     # --- What we send -------------------------------------------------------------------
 
     def _begin(self, now: float) -> None:
+        if self.answered_at is None:  # by the TwiML that asks for the stream
+            self.answered_at = now
         self._outbox.append('{"event":"connected","protocol":"Call","version":"1.0.0"}')
         start = {
             "streamSid": self.stream_sid,

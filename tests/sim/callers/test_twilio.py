@@ -61,6 +61,14 @@ def test_a_stream_begins_with_connected_and_start_its_numbers_as_strings() -> No
     assert start["start"]["mediaFormat"]["sampleRate"] == 8000
 
 
+def test_somebody_has_answered_before_there_is_a_stream() -> None:
+    caller = twilio(Wait(9.0))
+    caller.new_twiml(0.5)
+    caller.another_stream("MZ3", {}, 3.0)
+
+    assert caller.answered_at == 0.0
+
+
 def test_the_line_carries_160_bytes_every_20_ms_under_one_counter() -> None:
     caller = twilio(Wait(0.06), HELLO)
     let_pass(caller, 0.12)
