@@ -1,5 +1,6 @@
 """VoiceAI Connect's own patience with a caller who says nothing."""
 
+from math import inf
 from typing import Any
 
 
@@ -13,11 +14,11 @@ class NoInput:
         self._silent_since: float | None = None
 
     def set(self, params: dict[str, Any]) -> None:
-        """The bot's ``sessionParams``."""
+        """The bot's ``sessionParams``; a time-out of 0 is none."""
         self._told |= "noUserInput" in (params.get("sendEventsToBot") or ())
         ms = params.get("userNoInputTimeoutMS")
         if isinstance(ms, int):
-            self._seconds = ms / 1000
+            self._seconds = ms / 1000 if ms > 0 else inf
 
     def heard_him(self) -> None:
         """The bot says that he speaks: it begins to count anew."""

@@ -231,6 +231,10 @@ def test_it_is_told_only_where_the_bot_asks_for_it_and_after_what_that_says() ->
     let_pass(caller, 12.2)
     assert told_of_silence(caller) == [1]
 
+    activity(caller, 12.2, "config", sessionParams={"userNoInputTimeoutMS": 0})
+    let_pass(caller, 99.0)
+    assert told_of_silence(caller) == [], "that switches it off"
+
 
 def test_text_mode_is_offered_as_such() -> None:
     caller = dialled(expect_audio=False)
