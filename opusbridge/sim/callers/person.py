@@ -156,6 +156,7 @@ class Person:
         self.now = 0.0
         self.keys_left = 0
         """Of those pressed, how many the line has not carried; whoever has the line counts them."""
+        self._lost: list[str] = []
         self._steps = list(steps)
         self._patience = patience_seconds
         self._step = 0
@@ -196,13 +197,20 @@ class Person:
         begun = self._step + (self.saying is None and not self.keys_left)
         return f"step {min(begun, len(self._steps))} of {len(self._steps)}"
 
+    def lose_keys(self) -> None:
+        """The line that was to carry the rest of them is gone, while the person stays."""
+        if self.keys_left:
+            self._lost.append(f"step {self._step}: {self.keys_left} of the keys were never sent")
+            self.keys_left = 0
+
     def left_undone(self) -> list[str]:
-        """One sentence, if the end of the call cut them short."""
+        """A sentence for the keys of each step that were lost, and one if the end of the call cut
+        them short."""
         if not self.cut_short:
-            return []
+            return self._lost
         keys = f", and {self.keys_left} of the keys were never sent" if self.keys_left else ""
         told = "the call ended before the caller had done all in the script"
-        return [f"{told}, at {self.at_step}{keys}"]
+        return [*self._lost, f"{told}, at {self.at_step}{keys}"]
 
     def carried(self) -> None:
         """The line takes what they say in this tick."""

@@ -105,6 +105,7 @@ class SimulatedTwilio(Caller):
         self._sequence = self._chunk = self._frames = self._hold_frames = 0
         for kept in (self._outbox, self._digits, self._held, self._pending_clears):
             kept.clear()
+        self.person.lose_keys()
         self._restart_line(now)
         self._begin(now)
 

@@ -323,6 +323,18 @@ def test_another_stream_of_a_call_begins_its_numbers_and_its_clock_anew() -> Non
     assert sum(span.ended_at - span.started_at for span in caller.heard) == pytest.approx(0.5)
 
 
+def test_keys_that_a_transfer_took_the_line_from_are_told_of_by_their_step() -> None:
+    caller = twilio(Wait(0.1), Press("1234"), Wait(9.0), HangUp())
+    let_pass(caller, 0.3)
+    caller.new_twiml(0.3)
+    caller.another_stream("MZ3", {}, 3.0)
+    let_pass(caller, 30.0)
+
+    assert said(caller)[-1]["event"] == "stop"
+    assert not caller.person.cut_short
+    assert caller.person.left_undone() == ["step 2: 2 of the keys were never sent"]
+
+
 def test_the_old_streams_name_is_wrong_on_the_new_one() -> None:
     caller = twilio(Wait(9.0))
     caller.new_twiml(0.5)
