@@ -4,6 +4,7 @@ Two sayings may make one turn, one may make two, and one that was withheld makes
 words are told by the frames that left, and not one saying for each turn.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import groupby
 
@@ -18,15 +19,18 @@ ON_ITS_WAY_SECONDS = 0.15
 
 
 class Said:
-    def __init__(self, person: Person) -> None:
-        """From now on."""
-        self._person = person
+    def __init__(self, person: Person, stalls: Sequence[tuple[float, float]] = ()) -> None:
+        """From now on. ``stalls``: from when to when, on the person's clock, the network holds
+        back what leaves."""
+        self._person, self._stalls = person, stalls
         self._carried: list[Carried] = []
         person.carries = self._carried
 
     def lately(self) -> str:
         """The words of what has arrived since this was asked; what no ear would notice has none."""
-        until = self._person.now - ON_ITS_WAY_SECONDS
+        now = self._person.now
+        held = [begins for begins, ends in self._stalls if begins <= now < ends]
+        until = min([now - ON_ITS_WAY_SECONDS, *held])
         due = [one for one in self._carried if one.at <= until]
         del self._carried[: len(due)]
         sayings = [list(frames) for _, frames in groupby(due, key=lambda one: one.began)]

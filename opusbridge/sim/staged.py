@@ -71,9 +71,10 @@ class Sessions:
         self._knobs, self._replies = script.model.behaviour(), script.reply_script()
         self._chance = Random(script.seed if seed is None else seed)
 
-    def listen_to(self, person: Person) -> None:
-        """What is heard of each turn is what they said in it."""
-        self._replies.listens = Said(person).lately
+    def listen_to(self, person: Person, stalls: Sequence[tuple[float, float]] = ()) -> None:
+        """What is heard of each turn is what they said in it; ``stalls`` as :class:`Said` has
+        them."""
+        self._replies.listens = Said(person, stalls).lately
 
     @property
     def responses(self) -> int:
@@ -122,7 +123,14 @@ class Staged:
             [lambda what, now: self.watch(what, now * rate), *observers],
         )
         self._sessions = sessions = Sessions(script, seed)
-        sessions.listen_to(self.caller.person)
+        sessions.listen_to(
+            self.caller.person,
+            [
+                (mishap.at * rate, (mishap.at + mishap.seconds) * rate)
+                for mishap in faults.network
+                if mishap.kind == "stall"
+            ],
+        )
         given = cast(self) if cast is not None else Cast()
         self._close, self.problems, self.traits = given.close, given.problems, policy.telephony
         self.call = SimulatedCall(

@@ -529,6 +529,15 @@ def test_of_what_was_withheld_nothing_is_in_the_transcript(call_script: CallScri
     assert callers_words(call) == ["Where is my order?"]
 
 
+def test_what_the_network_holds_back_is_of_the_turn_it_arrives_in(call_script: CallScript) -> None:
+    say = '{ wait_for_agent = true }, { say = "where-is-my-order" }'
+    steps = f"[caller]\nsteps = [{say}, {{ wait_for_agent = true }}, {{ hang_up = true }}]\n"
+    stall = "[faults]\nnetwork = [{ kind = 'stall', side = 'telephony', at = 4.5 }]\n"
+    call = call_script(steps + stall)
+
+    assert callers_words(call) == ["Where is", "my order?"]
+
+
 def test_a_call_in_which_nobody_was_answered_is_not_fast(call_script: CallScript) -> None:
     steps = '[{ wait_for_agent = true }, { say = "opening-hours" }, { hang_up = true }]'
     call = call_script(f"[caller]\nsteps = {steps}\n[expect]\nlatency = 3.0")
