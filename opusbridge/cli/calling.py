@@ -31,6 +31,7 @@ from opusbridge.sim.faults import Faults
 from opusbridge.sim.guarantees import excused
 from opusbridge.sim.model import SimulatedModel
 from opusbridge.sim.model_server import ModelServer, Upgrade
+from opusbridge.sim.said import Said
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.caller import CallerTable
 from opusbridge.sim.script.model import ModelTable
@@ -135,19 +136,25 @@ async def play(
         played.not_played.append("faults")
     _make_room(folder)
     began, person = time.perf_counter(), script.person()
+    said = Said(person)
+
+    def watch(what: Event | Effect, now: float) -> None:
+        played.watch(what, now)
+        said(what, now)
+
     async with AsyncExitStack() as stack:
         model: ModelServer | None = None
         account = Account()
         board = Switchboard(Random(script.seed), on_update=account.update, on_look=account.status)
         rest = await stack.enter_async_context(board.open())
         if real is None:
-            model = await stack.enter_async_context(own_model(script, person))
+            model = await stack.enter_async_context(own_model(script, said))
             settings = own_settings(model.url, script, rest)
         else:
             settings = _with_model_of(real, script, rest)
             played.not_played += ["model"] if script.model != ModelTable() else []
         failed = played.problems.append
-        async with own_bridge(settings, folder, tell, agent, played.watch, failed) as base:
+        async with own_bridge(settings, folder, tell, agent, watch, failed) as base:
             await _place(played, person, settings, base, tell, account)
     played.seconds = time.perf_counter() - began
     if model is not None:
@@ -175,11 +182,9 @@ async def play_against(
 
 
 @asynccontextmanager
-async def own_model(script: CallScript, person: Person | None = None) -> AsyncIterator[ModelServer]:
-    """For one call; ``person``: whose, so that it hears what they say."""
-    sessions = Sessions(script)
-    if person is not None:
-        sessions.listen_to(person)
+async def own_model(script: CallScript, said: Said | None = None) -> AsyncIterator[ModelServer]:
+    """For one call; ``said``: in it, by who calls."""
+    sessions = Sessions(script, said=said)
 
     def make(upgrade: Upgrade) -> SimulatedModel:
         return sessions.begin(**asdict(upgrade))
@@ -202,7 +207,7 @@ async def own_bridge(
     folder: Path,
     tell: Tell,
     agent: Agent = RECEPTIONIST,
-    watch: Watch | None = None,
+    watch: Observer | None = None,
     failed: Callable[[str], None] = lambda why: None,
 ) -> AsyncIterator[str]:
     """The production server on a free port of loopback; yields where it is reached.

@@ -66,15 +66,15 @@ class Sessions:
     responses, so that what is to befall one befalls it once.
     """
 
-    def __init__(self, script: CallScript, seed: int | None = None) -> None:
+    def __init__(
+        self, script: CallScript, seed: int | None = None, *, said: Said | None = None
+    ) -> None:
+        """``said``: what is heard of each turn is what they said in it."""
         self.begun: list[SimulatedModel] = []
         self._knobs, self._replies = script.model.behaviour(), script.reply_script()
         self._chance = Random(script.seed if seed is None else seed)
-
-    def listen_to(self, person: Person, stalls: Sequence[tuple[float, float]] = ()) -> None:
-        """What is heard of each turn is what they said in it; ``stalls`` as :class:`Said` has
-        them."""
-        self._replies.listens = Said(person, stalls).lately
+        if said is not None:
+            self._replies.listens = said.lately
 
     @property
     def responses(self) -> int:
@@ -115,22 +115,15 @@ class Staged:
         # What the caller hears he hears by his own clock.
         rate = 1.0 + faults.clock_skew
         self.caller = _caller(script, self.telephony, Random(seed))
+        said = Said(self.caller.person, _stalls(faults, rate))
         twilio = self.telephony == "twilio"
         self.engine = Engine(
             Call(policy, 0.0),
             TwilioProtocol() if twilio else AudioCodesProtocol(),
             RealtimeProtocol(),
-            [lambda what, now: self.watch(what, now * rate), *observers],
+            [lambda what, now: self.watch(what, now * rate), said, *observers],
         )
-        self._sessions = sessions = Sessions(script, seed)
-        sessions.listen_to(
-            self.caller.person,
-            [
-                (mishap.at * rate, (mishap.at + mishap.seconds) * rate)
-                for mishap in faults.network
-                if mishap.kind == "stall"
-            ],
-        )
+        self._sessions = sessions = Sessions(script, seed, said=said)
         given = cast(self) if cast is not None else Cast()
         self._close, self.problems, self.traits = given.close, given.problems, policy.telephony
         self.call = SimulatedCall(
@@ -175,6 +168,15 @@ class Staged:
 
     def findings(self) -> list[Finding]:
         return self.script.findings(self.evidence())
+
+
+def _stalls(faults: Faults, rate: float) -> list[tuple[float, float]]:
+    """From when to when, on the caller's clock."""
+    return [
+        (mishap.at * rate, (mishap.at + mishap.seconds) * rate)
+        for mishap in faults.network
+        if mishap.kind == "stall"
+    ]
 
 
 def _surroundings(script: CallScript, policy: CallPolicy) -> Surroundings:

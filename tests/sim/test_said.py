@@ -2,6 +2,7 @@
 
 from random import Random
 
+from opusbridge.effects import Note
 from opusbridge.sim.callers import Person, Press, Say, SimulatedTwilio, Wait
 from opusbridge.sim.callers.person import Step
 from opusbridge.sim.said import Said
@@ -20,7 +21,7 @@ def living(*steps: Step) -> "Living":
 class Living:
     def __init__(self, person: Person) -> None:
         self.person, self._ticks = person, 0
-        self._said = Said(person)
+        self.said = Said(person)
 
     def to(self, seconds: float, *, heard: bool = True) -> str:
         """Live to then, and what a listener makes of it; not ``heard``: nothing is carried."""
@@ -29,7 +30,7 @@ class Living:
             self._ticks += 1
             if heard:
                 self.person.carried()
-        return self._said.lately()
+        return self.said.lately()
 
 
 def test_two_sayings_may_make_one_turn() -> None:
@@ -60,6 +61,17 @@ def test_what_is_still_on_its_way_belongs_to_the_next_turn() -> None:
 
 def test_nobody_hears_words_in_what_is_too_quiet_for_an_ear() -> None:
     assert living(Say(b"\x10\x00" * 8000, 8000, "psst")).to(3.0) == ""
+
+
+def test_nobody_hears_what_is_said_on_hold() -> None:
+    line = living(ONE, Wait(1.0), ONE, Wait(1.0), TWO)
+    assert line.to(1.5) == "five six"
+    line.said(Note("on-hold"), 1.5)
+    assert line.to(2.5) == ""
+    assert line.to(3.5) == ""
+    line.said(Note("off-hold", value=2.0), 3.5)
+
+    assert line.to(9.0) == "one two three four"
 
 
 def test_while_keys_go_out_what_was_said_before_them_arrives() -> None:

@@ -529,6 +529,24 @@ def test_of_what_was_withheld_nothing_is_in_the_transcript(call_script: CallScri
     assert callers_words(call) == ["Where is my order?"]
 
 
+def test_what_is_said_on_hold_is_in_no_turn(call_script: CallScript) -> None:
+    @tool(timeout_seconds=60)
+    async def ask(call: CallContext) -> str:
+        """Ask."""
+        call.hold()
+        return (await call.collect_digits(length=4)).value
+
+    typed = '{ wait_for_agent = true }, { say = "yes-please" }, { wait = 3 }, { say = "mm-hm" }'
+    then = '{ press = "4711" }, { wait_for_agent = true }, { say = "where-is-my-order" }'
+    steps = (
+        f"[caller]\nsteps = [{typed}, {then}, {{ wait_for_agent = true }}, {{ hang_up = true }}]\n"
+    )
+    replies = '[[model.replies]]\nvoice = "front-desk"\n[[model.replies]]\ntool = "ask"\n'
+    call = call_script(steps + replies, agent=shop(ask))
+
+    assert callers_words(call) == ["Yes please.", "Where is my order?", "Keypad: 4711"]
+
+
 def test_what_the_network_holds_back_is_of_the_turn_it_arrives_in(call_script: CallScript) -> None:
     say = '{ wait_for_agent = true }, { say = "where-is-my-order" }'
     steps = f"[caller]\nsteps = [{say}, {{ wait_for_agent = true }}, {{ hang_up = true }}]\n"
