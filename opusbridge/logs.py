@@ -4,8 +4,9 @@ Every line of the process, ours and the libraries', passes one chain. Its last s
 :func:`redact`, lets through only plain values and takes out what looks like a number, a key
 or a token. Tracebacks are reduced to types and places, and so is what asyncio says of a task
 that failed, because an exception's text may quote what a caller said. Bind ``call_id`` with
-:func:`of_call`; every line below then carries it. In a process that serves calls a thread writes
-the lines: whoever reads them may stand still, and the calls go on.
+:func:`of_call`; every line below then carries it. Under ``opusbridge serve`` a thread writes the
+lines: whoever reads them may stand still, and the calls go on. A process that somebody else runs
+may end without a word to us, and so its lines are written as they come.
 """
 
 import logging
@@ -53,7 +54,7 @@ _Level = Literal["debug", "info", "warning", "error"]
 def configure(log_format: _Format = "text", level: _Level = "info", *, apart: bool = False) -> None:
     """Set up logging for the process, to standard error; a second call replaces the first.
 
-    ``apart``: lines are written in a thread of their own, for a process that serves calls.
+    ``apart``: lines are written in a thread of their own, for a process whose end is ours, too.
     """
     ours: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -86,7 +87,7 @@ def configure_as_guest(log_format: _Format, level: _Level) -> None:
     if structlog.is_configured():
         return
     if not logging.getLogger().handlers:
-        configure(log_format, level, apart=True)
+        configure(log_format, level)
         return
     clean: list[Processor] = [structlog.contextvars.merge_contextvars, reduce_traceback, redact]
     _configure_structlog(*clean, _renderer(log_format, colors=False))

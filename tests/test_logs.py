@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -307,6 +309,21 @@ def test_lines_that_are_written_apart_are_there_at_the_end(
         "8f3a12345678",
     )
     assert bad.startswith("a log line could not be written: TypeError at __init__.py:")
+
+
+def test_under_somebody_elses_server_every_line_is_there_however_that_ends() -> None:
+    program = (
+        "import logging, signal\n"
+        "from opusbridge import logs\n"
+        "logs.configure_as_guest('json', 'info')\n"
+        "for count in range(500):\n"
+        "    logging.getLogger('opusbridge.test').error('said')\n"
+        "signal.raise_signal(signal.SIGTERM)\n"  # as uvicorn does when its work is done
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert ended.returncode == -signal.SIGTERM
+    assert len(ended.stderr.splitlines()) == 500
 
 
 def test_a_second_configuration_replaces_the_first(capsys: pytest.CaptureFixture[str]) -> None:
