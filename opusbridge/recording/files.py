@@ -69,22 +69,21 @@ def as_json(value: Mapping[str, Any]) -> bytes:
 
 
 def write_whole(path: Path, text: bytes) -> None:
-    """All of it or nothing: a reader never sees half a file."""
-    unfinished = _unfinished(path)
-    with open_private(unfinished) as file:
-        write_all(file, text)
-    unfinished.replace(path)
+    """All of it or nothing: a reader never sees half a file. Raises OSError."""
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        with open_private(unfinished) as file:
+            write_all(file, text)
+        unfinished.replace(path)
+    except OSError:
+        take_away(unfinished)
+        raise
 
 
 def take_away(path: Path) -> None:
-    """What :func:`write_whole` has left there, as far as that can be done."""
-    for one in (path, _unfinished(path)):
-        with suppress(OSError):
-            one.unlink()
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
+    """As far as that can be done; it needs no room."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def plain(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class TranscriptFile:
         self._texts: dict[str, bytes] = {}
         self._pauses: dict[str, Any] = {}
         self._unwritten = False
+        self._new: set[str] = set()  # items of which the file has nothing
         self._due_at = 0.0
         self._exposed = False  # the file may have what is to be withheld by now
 
@@ -53,6 +54,7 @@ class TranscriptFile:
         if not items.keys() - self._texts.keys() <= set(self._order):
             self._take_back()  # something far back has changed
         withheld = [an_id for an_id, item in items.items() if "withheld" in item]
+        self._new |= items.keys() - self._texts.keys()
         self._expose(withheld)
         self._texts |= {an_id: _text(item) for an_id, item in items.items()}
         self._pauses = {"pauses": news["pauses"]} if "pauses" in news else self._pauses
@@ -84,17 +86,19 @@ class TranscriptFile:
         self._replace(files.as_json(transcript))
 
     def _expose(self, withheld: Iterable[str]) -> None:
-        told = (self._texts.get(an_id, _WITHHELD) for an_id in withheld)
+        written = (an_id for an_id in withheld if an_id not in self._new)
+        told = (self._texts.get(an_id, _WITHHELD) for an_id in written)
         self._exposed |= any(_WITHHELD not in text for text in told)
 
     def _replace(self, text: bytes) -> None:
         try:
             files.write_whole(self._path, text)
         except OSError:
-            if self._exposed:  # to take it away needs no room
+            if self._exposed:
                 files.take_away(self._path)
             raise
         self._exposed = False
+        self._new.clear()
 
     def _whole(self) -> bytes:
         frame = files.as_json({"call_id": self._call_id, "items": [], **self._pauses})

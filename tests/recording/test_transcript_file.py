@@ -177,6 +177,24 @@ def test_so_it_is_when_the_call_ends_in_the_pause(followed: Followed) -> None:
     assert not followed.path.exists()
 
 
+def test_a_file_in_which_those_words_never_were_stays(followed: Followed) -> None:
+    followed.say(1)
+    followed.check()
+    followed.transcript.words("open", "agent", "It ends in 4711", final=True)
+    followed.follow()
+    with full_disk(), pytest.raises(OSError, match="no space"):
+        followed.file.write()
+    assert not followed.path.with_name("transcript.json.part").exists(), "it may have the words"
+    followed.transcript.pause("agent", 10_000, ())
+    followed.follow()
+    with full_disk(), pytest.raises(OSError, match="no space"):
+        followed.file.write()
+
+    (item,) = json.loads(followed.path.read_text())["items"]
+    assert item["text"] == "line\n0"
+    followed.check()  # there is room again
+
+
 def test_without_news_nothing_is_written(followed: Followed) -> None:
     followed.file.write_if_due()
     assert not followed.path.exists()
