@@ -4,13 +4,9 @@ import asyncio
 import gc
 import json
 import logging
-import os
 import re
-import signal
-import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -248,82 +244,6 @@ def test_a_line_that_cannot_be_made_is_not_quoted_by_python(
 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("a log line could not be written: TypeError at __init__.py:")
-
-
-@contextmanager
-def nobody_reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Iterator[dict[str, Any]]]:
-    """Standard error takes nothing more; until the lines that come behind are asked for, one
-    by one."""
-    reading, writing = os.pipe()
-    with open(reading, "rb") as theirs, open(writing, "w") as ours:
-        os.set_blocking(writing, False)
-        with suppress(BlockingIOError):
-            while True:
-                os.write(writing, b"\n")
-        os.set_blocking(writing, True)
-        monkeypatch.setattr(sys, "stderr", ours)
-        monkeypatch.setattr(logs, "MOST_WAITING", 20_000)
-        logs.configure("json", "info", apart=True)
-        yield (json.loads(line) for line in theirs if line != b"\n")
-
-
-def test_whoever_does_not_read_the_log_costs_its_lines_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with nobody_reads(monkeypatch) as read:
-        for count in range(2_000):
-            our_log().info("refused", count=count, caller=NUMBER)
-
-        said = [next(read)]
-        while "lost" not in said[-1]["event"]:
-            said.append(next(read))
-        lost = int(said.pop()["event"].removesuffix(" log lines were lost: nobody read them"))
-        our_log().info("gone on")
-
-        assert next(read)["event"] == "gone on"
-    assert [line["count"] for line in said] == list(range(2_000 - lost))
-    assert {line["caller"] for line in said} == {"<private>"}
-
-
-def test_the_end_does_not_wait_for_whoever_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "LAST_LINES_SECONDS", 0.05)
-    with nobody_reads(monkeypatch) as read:
-        our_log().info("last")
-        logging.getLogger().handlers[0].flush()
-
-        assert next(read)["event"] == "last"
-
-
-def test_lines_that_are_written_apart_are_there_at_the_end(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    logs.configure("json", "info", apart=True)
-    with logs.of_call("8f3a12345678"):
-        our_log().info("call began")
-        logging.getLogger("uvicorn.error").warning("%d", NUMBER)
-    logging.getLogger().handlers[0].flush()
-
-    began, bad = capsys.readouterr().err.splitlines()
-    assert (json.loads(began)["event"], json.loads(began)["call_id"]) == (
-        "call began",
-        "8f3a12345678",
-    )
-    assert bad.startswith("a log line could not be written: TypeError at __init__.py:")
-
-
-def test_under_somebody_elses_server_every_line_is_there_however_that_ends() -> None:
-    program = (
-        "import logging, signal\n"
-        "from opusbridge import logs\n"
-        "logs.configure_as_guest('json', 'info')\n"
-        "for count in range(500):\n"
-        "    logging.getLogger('opusbridge.test').error('said')\n"
-        "signal.raise_signal(signal.SIGTERM)\n"  # as uvicorn does when its work is done
-    )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-
-    assert ended.returncode == -signal.SIGTERM
-    assert len(ended.stderr.splitlines()) == 500
 
 
 def test_a_second_configuration_replaces_the_first(capsys: pytest.CaptureFixture[str]) -> None:
