@@ -17,6 +17,7 @@ import threading
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager, suppress
 from enum import Enum
+from functools import partial
 from pathlib import PurePath
 from traceback import walk_tb
 from typing import Any, Literal, TextIO
@@ -128,11 +129,17 @@ class _Handler(logging.StreamHandler[TextIO]):
 class _Apart(_Handler):
     """Lines are made where something is logged, as the context is there, and written elsewhere.
 
-    When too many wait, those that come are lost; how many is told behind those that waited.
+    When too many wait, those that come are lost; how many is told behind those that waited. A
+    fork writes its own lines itself, as it may end without a word to us.
     """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
+        self._begin()
+        os.register_at_fork(after_in_child=partial(self._begin, forked=True))
+
+    def _begin(self, *, forked: bool = False) -> None:
+        self._forked = forked
         self._lines: list[str] = []
         self._size = self._lost = 0
         self._writing = self._closed = False
@@ -146,13 +153,16 @@ class _Apart(_Handler):
             self.handleError(record)
 
     def put(self, line: str) -> None:
+        if self._forked:
+            _write(line)
+            return
         with self._changed:
             if self._size > MOST_WAITING:
                 self._lost += 1
                 return
             self._lines.append(line)
             self._size += len(line)
-            if self._thread is None or not self._thread.is_alive():  # or we are a fork
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="log", daemon=True)
                 with suppress(RuntimeError):  # the system has none to give: with the next line
                     self._thread.start()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -79,6 +80,47 @@ def test_lines_that_are_written_apart_are_there_at_the_end(
         "8f3a12345678",
     )
     assert bad.startswith("a log line could not be written: TypeError at __init__.py:")
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # it has threads, yes
+def test_what_a_fork_logs_is_written_however_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    with nobody_reads(monkeypatch) as read:
+        _log.info("waits")
+        _log.info("waits, too")
+        handler = logging.getLogger().handlers[0]
+        assert isinstance(handler, logs._Apart)
+        with locked_elsewhere(handler._changed):
+            child = os.fork()
+            if not child:
+                signal.alarm(5)
+                try:
+                    _log.info("of the fork")
+                finally:
+                    os._exit(0)
+
+        said = [next(read)["event"]]  # from here on there is room
+        assert os.waitpid(child, 0) == (child, 0)
+        _log.info("gone on")
+        said += iter(lambda: next(read)["event"], "gone on")
+    assert sorted(said) == ["of the fork", "waits", "waits, too"]
+
+
+@contextmanager
+def locked_elsewhere(lock: threading.Condition) -> Iterator[None]:
+    """By another thread, as may be at any moment."""
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            held.set()
+            over.wait()
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    held.wait()
+    yield
+    over.set()
+    holding.join()
 
 
 def test_under_somebody_elses_server_every_line_is_there_however_that_ends() -> None:
