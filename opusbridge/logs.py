@@ -12,6 +12,7 @@ may end without a word to us, and so its lines are written as they come.
 import logging
 import os
 import re
+import select
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
@@ -211,7 +212,10 @@ def _write(line: str) -> None:
         return
     rest = line.encode(errors="backslashreplace")
     while rest:
-        rest = rest[os.write(number, rest) :]
+        try:
+            rest = rest[os.write(number, rest) :]
+        except BlockingIOError:  # so has somebody set it who shares it with us
+            select.select([], [number], [])
 
 
 def _route(handler: logging.Handler, level: int) -> None:

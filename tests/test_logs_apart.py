@@ -22,7 +22,9 @@ _log = structlog.get_logger("opusbridge.test")
 
 
 @contextmanager
-def nobody_reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Iterator[dict[str, Any]]]:
+def nobody_reads(
+    monkeypatch: pytest.MonkeyPatch, *, blocking: bool = True
+) -> Iterator[Iterator[dict[str, Any]]]:
     """Standard error takes nothing more; until the lines that come behind are asked for, one
     by one."""
     reading, writing = os.pipe()
@@ -31,17 +33,18 @@ def nobody_reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Iterator[dict[str,
         with suppress(BlockingIOError):
             while True:
                 os.write(writing, b"\n")
-        os.set_blocking(writing, True)
+        os.set_blocking(writing, blocking)
         monkeypatch.setattr(sys, "stderr", ours)
         monkeypatch.setattr(logs, "MOST_WAITING", 20_000)
         logs.configure("json", "info", apart=True)
         yield (json.loads(line) for line in theirs if line != b"\n")
 
 
+@pytest.mark.parametrize("blocking", [True, False])
 def test_whoever_does_not_read_the_log_costs_its_lines_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, blocking: bool
 ) -> None:
-    with nobody_reads(monkeypatch) as read:
+    with nobody_reads(monkeypatch, blocking=blocking) as read:
         for count in range(2_000):
             _log.info("refused", count=count, caller=NUMBER)
 
