@@ -201,16 +201,14 @@ class _Apart(_Handler):
 
 
 def _write(line: str) -> None:
-    """To standard error, whatever it is by now; where that is a file, past Python's own buffer,
-    which the end of the process would wait for."""
-    stream = sys.stderr
-    try:
-        number = stream.fileno()
-    except (OSError, ValueError):
+    """To standard error, whatever it is by now; where nobody has replaced it, past Python's own
+    buffer, which the end of the process would wait for."""
+    stream, real = sys.stderr, sys.__stderr__
+    if real is None or stream is not real:
         stream.write(line)
         stream.flush()
         return
-    rest = line.encode(errors="backslashreplace")
+    number, rest = real.fileno(), line.encode(errors="backslashreplace")
     while rest:
         try:
             rest = rest[os.write(number, rest) :]

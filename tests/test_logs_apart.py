@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 import structlog
@@ -35,6 +35,7 @@ def nobody_reads(
                 os.write(writing, b"\n")
         os.set_blocking(writing, blocking)
         monkeypatch.setattr(sys, "stderr", ours)
+        monkeypatch.setattr(sys, "__stderr__", ours)
         monkeypatch.setattr(logs, "MOST_WAITING", 20_000)
         logs.configure("json", "info", apart=True)
         yield (json.loads(line) for line in theirs if line != b"\n")
@@ -83,6 +84,38 @@ def test_lines_that_are_written_apart_are_there_at_the_end(
         "8f3a12345678",
     )
     assert bad.startswith("a log line could not be written: TypeError at __init__.py:")
+
+
+class Tee:
+    """As an agent's file may put it in the place of standard error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.written = stream, ""
+
+    def write(self, text: str) -> None:
+        self.written += text
+
+    def flush(self) -> None:
+        pass
+
+
+class OpenTee(Tee):
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@pytest.mark.parametrize("kind", [Tee, OpenTee])
+def test_what_stands_for_standard_error_has_the_lines(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Tee]
+) -> None:
+    logs.configure("json", "info", apart=True)
+    tee = kind(sys.stderr)
+    monkeypatch.setattr(sys, "stderr", tee)
+
+    _log.info("call began")
+    logging.getLogger().handlers[0].flush()
+
+    assert json.loads(tee.written)["event"] == "call began"
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # it has threads, yes
