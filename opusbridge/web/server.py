@@ -26,6 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from opusbridge.config import Settings
 from opusbridge.errors import ConfigurationError
 from opusbridge.web.access import Access, Refusal
+from opusbridge.web.app import LAST_ENDS_SECONDS
 from opusbridge.web.calls import Calls
 from opusbridge.web.direct import DirectProtocol
 
@@ -112,8 +113,9 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 def leave_process(status: int) -> None:
     """Now, whatever still goes on."""
     telling = threading.Thread(target=logging.shutdown, daemon=True)
-    telling.start()
-    telling.join(LAST_LINES_SECONDS)
+    with suppress(RuntimeError):  # the system has no threads to give
+        telling.start()
+        telling.join(LAST_LINES_SECONDS)
     os._exit(status)
 
 
@@ -155,11 +157,16 @@ class Server(uvicorn.Server):
         self._hurry = asyncio.Event()
         self._interrupts = 0
         self.broke = False
-        """What the calls need was over before them."""
+        """We, or what the calls need, were over before them."""
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        await super().serve(sockets)
+        try:
+            await super().serve(sockets)
+        except Exception:  # calls are cut off, and told of, in the end of the loop
+            self.broke = True
+            self._leave_in(LAST_ENDS_SECONDS + LEFT_BEHIND_SECONDS)
+            raise
         # The end of the loop would wait for what an agent has left behind, and that may be for
         # ever: a task that is not to be cancelled, a thread of asyncio's that stands still.
         self._leave_in(LEFT_BEHIND_SECONDS)

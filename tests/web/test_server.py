@@ -1,11 +1,13 @@
 import asyncio
+import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit
 
 import httpx2
@@ -212,12 +214,8 @@ def test_a_whole_process_serves_until_it_is_told_to_stop() -> None:
     assert seen == [200, 0]
 
 
-@pytest.mark.slow
-def test_a_task_that_is_not_to_be_cancelled_does_not_keep_the_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(room, "LEFT_BEHIND_SECONDS", 0.1)
-    left: list[int] = []
+async def stopped_beside_a_task_that_stays(left: list[int]) -> None:
+    """Until the process is left, with the status in ``left``."""
     too_long = time.monotonic() + 5.0
 
     async def stays() -> None:
@@ -225,26 +223,57 @@ def test_a_task_that_is_not_to_be_cancelled_does_not_keep_the_process(
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.05)
 
-    async def main() -> None:
-        staying = asyncio.create_task(stays())
-        calls = Calls(nobody, nobody)
-        with room.listen("127.0.0.1", 0) as listening:
-            port = listening.getsockname()[1]
-            where = ("127.0.0.1", port)
-            app = an_app(calls, port)
-            serving = room.serve(
-                app, calls, settings(), *where, listening=listening, leave=left.append
-            )
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(serving)
-                async with httpx2.AsyncClient(trust_env=False, verify=False) as http:
-                    await http.get(f"http://127.0.0.1:{port}/readyz")
-                signal.raise_signal(signal.SIGTERM)
-        assert not staying.done()
+    staying = asyncio.create_task(stays())
+    calls = Calls(nobody, nobody)
+    with room.listen("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        where = ("127.0.0.1", port)
+        app = an_app(calls, port)
+        serving = room.serve(app, calls, settings(), *where, listening=listening, leave=left.append)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(serving)
+            async with httpx2.AsyncClient(trust_env=False, verify=False) as http:
+                await http.get(f"http://127.0.0.1:{port}/readyz")
+            signal.raise_signal(signal.SIGTERM)
+    assert not staying.done()
 
-    room.run(main())
+
+@pytest.mark.slow
+def test_a_task_that_is_not_to_be_cancelled_does_not_keep_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "LEFT_BEHIND_SECONDS", 0.1)
+    left: list[int] = []
+
+    room.run(stopped_beside_a_task_that_stays(left))
 
     assert left == [0]
+
+
+@pytest.mark.slow
+def test_nor_does_it_where_the_server_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LEFT_BEHIND_SECONDS", 0.1)
+    monkeypatch.setattr(room, "LAST_ENDS_SECONDS", 0.1)
+    monkeypatch.delattr(Calls, "take_leave")
+    left: list[int] = []
+
+    with pytest.raises(ExceptionGroup):
+        asyncio.run(stopped_beside_a_task_that_stays(left))  # uvloop would not close
+
+    assert left == [1]
+
+
+def test_a_process_is_left_also_where_there_are_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: threading.Thread) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    left: list[int] = []
+    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(os, "_exit", left.append)
+
+    room.leave_process(1)
+
+    assert left == [1]
 
 
 @pytest.mark.slow
