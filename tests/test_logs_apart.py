@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import pytest
 import structlog
 
-from opusbridge import logs
+from opusbridge import log_lines, logs
 
 NUMBER = "+15550100300"
 
@@ -36,7 +36,7 @@ def nobody_reads(
         os.set_blocking(writing, blocking)
         monkeypatch.setattr(sys, "stderr", ours)
         monkeypatch.setattr(sys, "__stderr__", ours)
-        monkeypatch.setattr(logs, "MOST_WAITING", 20_000)
+        monkeypatch.setattr(log_lines, "MOST_WAITING", 20_000)
         logs.configure("json", "info", apart=True)
         yield (json.loads(line) for line in theirs if line != b"\n")
 
@@ -61,7 +61,7 @@ def test_whoever_does_not_read_the_log_costs_its_lines_and_nothing_else(
 
 
 def test_the_end_does_not_wait_for_whoever_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "LAST_LINES_SECONDS", 0.05)
+    monkeypatch.setattr(log_lines, "LAST_LINES_SECONDS", 0.05)
     with nobody_reads(monkeypatch) as read:
         _log.info("last")
         logging.getLogger().handlers[0].flush()
@@ -124,7 +124,7 @@ def test_what_a_fork_logs_is_written_however_it_ends(monkeypatch: pytest.MonkeyP
         _log.info("waits")
         _log.info("waits, too")
         handler = logging.getLogger().handlers[0]
-        assert isinstance(handler, logs._Apart)
+        assert isinstance(handler, log_lines.Apart)
         with locked_elsewhere(handler._changed):
             child = os.fork()
             if not child:
