@@ -19,7 +19,7 @@ from opusbridge.testing.aside import Aside, beside
 from opusbridge.testing.conduct import ScriptedTool, TimedTool, durations_for, overruns
 from opusbridge.tools.context import CallContext, Digits
 from opusbridge.tools.mcp import McpRequest
-from opusbridge.tools.registry import Tool, ToolRaised
+from opusbridge.tools.registry import Tool, ToolFailed, ToolOverran, ToolRaised
 
 #: Characters shown of what a tool raised.
 LONGEST_RAISED = 300
@@ -77,25 +77,36 @@ class AgentAtWork:
         own = tool.own if isinstance(tool, TimedTool) else tool  # the world knows how long
         came = aside.run(self._run(own, arguments, aside))
         if came is aside:
-            self._limit(tool, aside)
+            self._limit(tool, arguments, aside)
         return came
 
-    def _limit(self, tool: Tool, aside: Aside) -> None:
+    def _limit(self, tool: Tool, arguments: str, aside: Aside) -> None:
         """Its own clock stands still while it waits for keys; the world's does not."""
-        call, told = self._call.call, str(tool.overran())
+        call = self._call.call
         taken, _ = call.toolbox.seconds(tool.name, (0.0, 0.0))
         ends_at = call.world.now + tool.timeout_seconds - taken
-        call.world.at(ends_at, partial(call.toolbox.overran, aside, told))
+        call.world.at(ends_at, partial(self._overran, tool, arguments, aside))
+
+    def _overran(self, tool: Tool, arguments: str, aside: Aside) -> None:
+        call, told = self._call.call, tool.overran()
+        if aside.waits and call.engine.ended is None:
+            self._failed_at_work(tool, arguments, told)
+        call.toolbox.overran(aside, str(told))
 
     async def _run(self, tool: Tool, arguments: str, aside: Aside) -> str:
         try:
             return await tool.run(arguments, self._context(self._agent, aside))
-        except ToolRaised as error:
-            # The model is told that it failed, and makes the best of it; a test is better told.
-            use = f"{tool.name}({arguments}) -> {told_of_failure(str(error))}"
-            if not self._call.script.expect.fails(use):
-                self._problems.append(f"the tool {tool.name} raised {_raised(error)}")
+        except (ToolRaised, ToolOverran) as error:
+            self._failed_at_work(tool, arguments, error)
             raise
+
+    def _failed_at_work(self, tool: Tool, arguments: str, told: ToolFailed) -> None:
+        """The model is told that it failed, and makes the best of it; a test is better told."""
+        use = f"{tool.name}({arguments}) -> {told_of_failure(str(told))}"
+        if not self._call.script.expect.fails(use):
+            late = f"took longer than its {tool.timeout_seconds:g} s"
+            what = f"raised {_raised(told)}" if isinstance(told, ToolRaised) else late
+            self._problems.append(f"the tool {tool.name} {what}")
 
     def _context(self, agent: Agent, aside: Aside | None) -> CallContext:
         heart = self._call.engine.call

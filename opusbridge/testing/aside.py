@@ -56,6 +56,11 @@ class Aside(Still):
             if waiting.cancelled():
                 self.wish(events.DigitsUnwanted(name))
 
+    @property
+    def waits(self) -> bool:
+        """Whether it was begun and has not ended."""
+        return self._task is not None and not self._task.done()
+
     def expects(self, collection_id: str) -> bool:
         return collection_id in self._waiting
 
@@ -68,7 +73,7 @@ class Aside(Still):
     def close(self) -> None:
         if self._loop.is_closed():
             return
-        if self._task is not None and not self._task.done():
+        if self._task is not None and self.waits:
             self._task.cancel()
             self._in_thread(asyncio.wait({self._task}))
             self._grant()

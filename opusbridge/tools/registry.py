@@ -84,6 +84,10 @@ class ToolRaised(ToolFailed):
         self.places = places(error)
 
 
+class ToolOverran(ToolFailed):
+    """It took longer than it may."""
+
+
 class Tool:
     """A function the model may call. Made by :func:`tool`; still callable as the function."""
 
@@ -167,9 +171,9 @@ class Tool:
             log.error("tool failed", tool=self.name, raised=places(error))
             raise ToolRaised(self.name, error) from error
 
-    def overran(self) -> ToolFailed:
+    def overran(self) -> ToolOverran:
         """What the model is told when it took too long."""
-        return ToolFailed(f"{self.name} took longer than {self.timeout_seconds:g} s")
+        return ToolOverran(f"{self.name} took longer than {self.timeout_seconds:g} s")
 
     def _overran(self, begun: bool) -> ToolFailed:
         if not begun:

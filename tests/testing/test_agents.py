@@ -124,6 +124,9 @@ def test_typing_takes_no_longer_than_the_tool_may() -> None:
     assert used["ended_ms"] - used["started_ms"] == pytest.approx(5000, abs=50)
     assert "Thank you." in call.heard
 
+    call = call_script((TOO_LATE % "4711").replace("transcript", "# "), agent=agent)
+    assert call.failures == ["the tool ask took longer than its 5 s"]
+
 
 def test_a_tool_that_ended_in_time_is_not_ended_again() -> None:
     agent, typed = asking(length=4, timeout=20)

@@ -207,6 +207,22 @@ def test_a_tool_that_is_to_fail_may(call_script: CallScript, item: str, meant: b
     assert call.ok is meant
 
 
+@pytest.mark.parametrize("expected", [True, False])
+def test_a_tool_that_takes_longer_than_it_may_has_failed_the_test(
+    call_script: CallScript, expected: bool
+) -> None:
+    @tool(timeout_seconds=0.1)
+    async def broken(order: str) -> str:
+        """Never ends."""
+        await asyncio.sleep(60)
+        return order
+
+    item = '{ speaker = "tool", status = "failed" }' if expected else ""
+    call = call_script(f"{FAILING}transcript = [{item}]\n", agent=shop(broken))
+
+    assert call.failures == ([] if expected else ["the tool broken took longer than its 0.1 s"])
+
+
 def test_what_cannot_be_a_result_is_what_the_tool_raised(call_script: CallScript) -> None:
     @tool
     def broken(order: str) -> object:
