@@ -333,6 +333,29 @@ async def test_the_agents_own_tool_takes_as_long_where_time_is_real() -> None:
         await played(5.0)
 
 
+@pytest.mark.parametrize("fails", [True, False])
+async def test_where_time_is_real_only_the_rest_of_the_declared_is_waited_for(fails: bool) -> None:
+    @tool(timeout_seconds=0.5)
+    async def look_up(order: str) -> str:
+        """Where an order is."""
+        await asyncio.sleep(0.3)
+        if fails:
+            raise ToolFailed("nowhere")
+        return order
+
+    script = load_script(ORDER + '[[tools]]\nname = "look_up"\nseconds = 0.4\n')
+    (one,) = agent_for(script, shop(look_up)).tools
+    began = asyncio.get_running_loop().time()
+
+    try:
+        told = await one.run('{"order": "42"}', CallContext("a-call"))
+    except ToolFailed as error:
+        told = str(error)
+
+    assert told == ("nowhere" if fails else "42")
+    assert 0.39 < asyncio.get_running_loop().time() - began < 0.6
+
+
 def test_a_tool_of_a_tenth_of_a_second_is_run_if_nothing_else_is_declared(
     call_script: CallScript,
 ) -> None:
