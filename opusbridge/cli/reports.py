@@ -15,6 +15,9 @@ from opusbridge.testing.result import CallResult
 #: Lines of the conversation shown with a failure, and letters of each: the last ones say most.
 SHOWN_LINES, SHOWN_LETTERS = 8, 110
 
+#: Whose line is never cut: it says at its end why the tool failed.
+WHY = ("tool", "failed")
+
 
 def failures(result: CallResult, strict: bool) -> list[str]:
     """What is wrong with it; what could not be checked is, too, if we are ``strict``."""
@@ -59,8 +62,10 @@ def _show_said(one: CallResult, console: Console) -> None:
         return  # nobody could listen: the bridge runs elsewhere, or there was no call
     earlier = len(said) - SHOWN_LINES
     console.print(f"  said ({earlier} lines before these):" if earlier > 0 else "  said:")
-    for line in said[-SHOWN_LINES:]:
-        console.print(escape(line if len(line) <= SHOWN_LETTERS else f"{line[:SHOWN_LETTERS]}…"))
+    shown = zip(said[-SHOWN_LINES:], one.transcript[-SHOWN_LINES:], strict=True)
+    for line, item in shown:
+        whole = len(line) <= SHOWN_LETTERS or (item["speaker"], item["status"]) == WHY
+        console.print(escape(line if whole else f"{line[:SHOWN_LETTERS]}…"))
 
 
 def junit_xml(results: Sequence[CallResult], command: str, strict: bool = False) -> bytes:

@@ -58,6 +58,17 @@ def test_of_a_long_conversation_the_last_lines_are_shown_and_of_a_long_line_the_
     assert last.endswith("…")
 
 
+def test_why_a_tool_failed_is_shown_whole() -> None:
+    use = 'order({}) -> {"error": "wrong arguments: ' + "day: Field required; " * 10 + 'the last"}'
+
+    *_, worked, failed = shown(
+        [item(1, "tool", use), {**item(2, "tool", use), "status": "failed"}], "x"
+    )
+
+    assert worked.endswith("…")
+    assert failed.endswith('the last"}')
+
+
 def number(line: str) -> int:
     return int(line.partition("Line ")[2].partition(".")[0] or 0)
 
