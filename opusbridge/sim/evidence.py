@@ -48,7 +48,9 @@ class ToolRun:
     refused: str = ""
     """What the model was told, if the agent has no such tool or would not have the arguments."""
     use: str = ""
-    """As the transcript has it, if it was refused."""
+    """As the transcript has it: what was called, and what came of it."""
+    output: Any = None
+    """What the model was told, as JSON has it, or the text that is none; ``None`` without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,9 @@ class Watch:
     coughs: set[str] = field(default_factory=set)
     """The turns that the bridge judged to be none."""
     ending: tuple[float, str] | None = None
-    _refused: dict[str, str] = field(default_factory=dict)
-    _mcp_used: set[str] = field(default_factory=set)
+    _outputs: dict[str, str] = field(default_factory=dict)
+    _refused: set[str] = field(default_factory=set)
+    _servers: dict[str, str] = field(default_factory=dict)
     _sound: dict[str, bytearray] = field(default_factory=dict)
     _spoken_at: dict[str, float] = field(default_factory=dict)
     _words: dict[str, list[str]] = field(default_factory=dict)
@@ -118,10 +121,12 @@ class Watch:
                 self._hear_words(item_id, text.value, final)
             case effects.RunTool(tool_call_id, name, arguments):
                 self.tools.append((now, name, arguments.value, tool_call_id))
-            case events.ToolFinished(tool_call_id, output, refused=True):
-                self._refused[tool_call_id] = output.value
-            case events.McpUsed() if what.item_id not in self._mcp_used:
-                self._mcp_used.add(what.item_id)  # it may be said more than once
+            case events.ToolFinished(tool_call_id, output, refused=refused):
+                self._outputs[tool_call_id] = output.value
+                self._refused |= {tool_call_id} if refused else set()
+            case events.McpUsed() if what.item_id not in self._servers:  # it may be said again
+                self._servers[what.item_id] = f"{what.server_label}."
+                self._outputs[what.item_id] = what.output.value
                 self.tools.append((now, what.name, what.arguments.value, what.item_id))
             case events.DigitsPressed(digits):
                 self.keys.append((now, digits.value))
@@ -139,14 +144,7 @@ class Watch:
 
     def tool_runs(self, begun: float) -> list[ToolRun]:
         return [
-            ToolRun(
-                at - begun,
-                name,
-                _as_json(text),
-                _why(self._refused.get(which, "")),
-                f"{name}({text}) -> {self._refused.get(which, '')}",
-            )
-            for at, name, text, which in self.tools
+            self._tool_run(at - begun, name, text, which) for at, name, text, which in self.tools
         ]
 
     def spoken(self) -> list[tuple[SpokenItem, str]]:
@@ -160,6 +158,14 @@ class Watch:
             )
             for item_id, sound in self._sound.items()
         ]
+
+    def _tool_run(self, at: float, name: str, text: str, which: str) -> ToolRun:
+        output = self._outputs.get(which)
+        use = f"{self._servers.get(which, '')}{name}({text})"
+        if output is None:
+            return ToolRun(at, name, _as_json(text), use=use)
+        refused = _why(output) if which in self._refused else ""
+        return ToolRun(at, name, _as_json(text), refused, f"{use} -> {output}", _as_json(output))
 
     def _hear_words(self, item_id: str, text: str, final: bool) -> None:
         if final:

@@ -71,8 +71,8 @@ class CallResult:
 
     @property
     def tools(self) -> list[ToolRun]:
-        """The tools that were called: ``at``, ``name``, ``arguments``, and ``refused``: why it was
-        not run, if the agent has no such tool or would not have the arguments."""
+        """The tools that were called: ``at``, ``name``, ``arguments``, ``output``, and ``refused``:
+        why it was not run, if the agent has no such tool or would not have the arguments."""
         return list((self.evidence.tools if self.evidence else None) or ())
 
     @property

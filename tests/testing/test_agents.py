@@ -466,6 +466,10 @@ def test_the_agents_policy_is_asked_about_a_servers_tool(yes: bool, told: str) -
 
     assert call.ok, call.report
     assert asked == [("find", '{"number": "77"}')]
+    used = [item["text"] for item in call.transcript if item["speaker"] == "tool"]
+    assert [(run.use, run.output) for run in call.tools] == [
+        (use, told) for use in used if yes and told in use
+    ]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="nobody counts open files here")

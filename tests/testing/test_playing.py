@@ -135,6 +135,9 @@ def test_an_agent_is_tested_in_three_lines(call_script: CallScript, telephony: s
     assert call.ok, call.report
     assert [(run.name, run.arguments) for run in call.tools] == [("look_up", {"order": "42"})]
     assert "has left" in outputs(call)[0]
+    (run,) = call.tools
+    assert run.output == {"status": "order 42 of +15550104477 has left"}
+    assert [run.use] == outputs(call)
     assert call.ending == "caller-hung-up"
     assert call.heard.endswith("left the warehouse this morning.")
 
