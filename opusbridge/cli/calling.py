@@ -130,8 +130,8 @@ async def play(
     """
     if real is None:
         check_names(script, agent)
-    agent = agent_for(script, agent)
     played = Played(telephony, script, folder)
+    agent = agent_for(script, agent, played.problems.append)
     if script.faults != Faults():
         played.not_played.append("faults")
     _make_room(folder)

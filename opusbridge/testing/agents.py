@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from traceback import format_exception_only
 from typing import Any
 
 from opusbridge.agent import Agent
@@ -14,15 +13,13 @@ from opusbridge.config import Settings
 from opusbridge.effects import AskApproval
 from opusbridge.privacy import Private
 from opusbridge.sim.staged import Cast, Staged
-from opusbridge.sim.toolbox import NotRun, Still, Tools, told_of_failure
+from opusbridge.sim.toolbox import NotRun, Still, Tools
 from opusbridge.testing.aside import Aside, beside
 from opusbridge.testing.conduct import ScriptedTool, TimedTool, durations_for, overruns
+from opusbridge.testing.failing import unmeant
 from opusbridge.tools.context import CallContext, Digits
 from opusbridge.tools.mcp import McpRequest
-from opusbridge.tools.registry import Tool, ToolFailed, ToolOverran, ToolRaised
-
-#: Characters shown of what a tool raised.
-LONGEST_RAISED = 300
+from opusbridge.tools.registry import Tool, ToolOverran, ToolRaised
 
 
 class AgentAtWork:
@@ -88,25 +85,17 @@ class AgentAtWork:
         call.world.at(ends_at, partial(self._overran, tool, arguments, aside))
 
     def _overran(self, tool: Tool, arguments: str, aside: Aside) -> None:
-        call, told = self._call.call, tool.overran()
+        call, error = self._call.call, tool.overran()
         if aside.waits and call.engine.ended is None:
-            self._failed_at_work(tool, arguments, told)
-        call.toolbox.overran(aside, str(told))
+            self._problems += unmeant(self._call.script, tool, arguments, error)
+        call.toolbox.overran(aside, str(error))
 
     async def _run(self, tool: Tool, arguments: str, aside: Aside) -> str:
         try:
             return await tool.run(arguments, self._context(self._agent, aside))
         except (ToolRaised, ToolOverran) as error:
-            self._failed_at_work(tool, arguments, error)
+            self._problems += unmeant(self._call.script, tool, arguments, error)
             raise
-
-    def _failed_at_work(self, tool: Tool, arguments: str, told: ToolFailed) -> None:
-        """The model is told that it failed, and makes the best of it; a test is better told."""
-        use = f"{tool.name}({arguments}) -> {told_of_failure(str(told))}"
-        if not self._call.script.expect.fails(use):
-            late = f"took longer than its {tool.timeout_seconds:g} s"
-            what = f"raised {_raised(told)}" if isinstance(told, ToolRaised) else late
-            self._problems.append(f"the tool {tool.name} {what}")
 
     def _context(self, agent: Agent, aside: Aside | None) -> CallContext:
         heart = self._call.engine.call
@@ -127,15 +116,6 @@ class AgentAtWork:
     def _close(self) -> None:
         for aside in self._asides:
             aside.close()
-
-
-def _raised(failed: ToolRaised) -> str:
-    """In its own words: whoever reads it wrote the test, and what the caller says in it."""
-    cause = failed.__cause__
-    assert cause is not None
-    words = " ".join("".join(format_exception_only(cause)).split())
-    _, _, where = failed.places.partition(" at ")
-    return f"{words[:LONGEST_RAISED]} ({where})"
 
 
 async def _played(tool: ScriptedTool) -> str:

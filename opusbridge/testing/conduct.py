@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import PrivateAttr
@@ -12,6 +12,7 @@ from opusbridge.config import Settings, variable
 from opusbridge.errors import ConfigurationError
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.model import ToolTable
+from opusbridge.testing.failing import WatchedTool
 from opusbridge.tools import transfer_call
 from opusbridge.tools.context import CallContext
 from opusbridge.tools.registry import Manners, Tool, ToolFailed
@@ -90,9 +91,10 @@ class _PlayedAgent(Agent):
 
     _script: CallScript = PrivateAttr()
     _base: Agent = PrivateAttr()
+    _failed: Callable[[str], None] | None = PrivateAttr()
 
     def changed(self, told: object) -> Agent:
-        return _played(self._script, self._base.changed(told), self._base)
+        return _played(self._script, self._base.changed(told), self._failed, self._base)
 
 
 def defaults() -> dict[str, Any]:
@@ -136,16 +138,25 @@ def applied(script: CallScript, agent: Agent, settings: Settings) -> Settings:
         raise
 
 
-def agent_for(script: CallScript, base: Agent) -> Agent:
+def agent_for(
+    script: CallScript, base: Agent, failed: Callable[[str], None] | None = None
+) -> Agent:
     """``base`` with what the script changes about it, and with the script's tools; so is whomever
     its ``configure`` chooses, who may bring tools that the script only times.
 
+    ``failed`` is told of tools of its own that failed as nobody meant them to, where time is real.
+
     :raises ConfigurationError: naming the line of a key that will not do.
     """
-    return _played(script, base)
+    return _played(script, base, failed)
 
 
-def _played(script: CallScript, base: Agent, before: Agent | None = None) -> Agent:
+def _played(
+    script: CallScript,
+    base: Agent,
+    failed: Callable[[str], None] | None,
+    before: Agent | None = None,
+) -> Agent:
     """``before``: who was played until ``configure`` chose this one."""
     unknown = next((name for name in script.agent if name not in AGENT_KEYS), None)
     if unknown is not None:
@@ -156,7 +167,8 @@ def _played(script: CallScript, base: Agent, before: Agent | None = None) -> Age
     keys: dict[str, Any] = {name: getattr(base, name) for name in Agent.model_fields}
     keys |= {name: None if value is False and name == "greeting" else value
              for name, value in script.agent.items()}  # fmt: skip
-    tools = {tool.name: tool for tool in base.tools}
+    own = base.tools if failed is None else [WatchedTool(one, script, failed) for one in base.tools]
+    tools: dict[str, Tool] = {tool.name: tool for tool in own}
     had = () if before is None else [tool.name for tool in before.tools]
     if script.agent.get("destinations") and transfer_call.name not in tools:
         tools[transfer_call.name] = transfer_call
@@ -177,7 +189,7 @@ def _played(script: CallScript, base: Agent, before: Agent | None = None) -> Age
     except ConfigurationError as error:
         key = next((name for name in script.agent if f"agent: {name}" in str(error)), None)
         raise ConfigurationError(f"{_place(script, 'agent', key)}: {error}") from None
-    played._script, played._base = script, base
+    played._script, played._base, played._failed = script, base, failed
     return played
 
 

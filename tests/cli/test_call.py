@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from websockets.asyncio.client import connect
 
-from opusbridge import Agent
+from opusbridge import Agent, tool
 from opusbridge.bridge.hooks import ON_END_SECONDS
 from opusbridge.cli import calling
 from opusbridge.config import Settings
@@ -68,6 +68,59 @@ def test_an_agent_that_is_not_done_with_the_call_in_time_is_told(
     played = asyncio.run(calling.play(good, "twilio", tmp_path, lambda *_: None, agent))
 
     assert played.problems == ["the bridge was not done with the call within 0.5 s"]
+
+
+@tool(timeout_seconds=0.1)
+async def look_up() -> None:
+    """Never ends."""
+    await asyncio.sleep(60.0)
+
+
+@tool
+async def broken() -> None:
+    """Never works."""
+    raise RuntimeError("no")
+
+
+FAILING = """
+[caller]
+steps = [{ wait_for_agent = true }, { hang_up = true }]
+
+[[model.replies]]
+tools = [{ name = "look_up" }, { name = "broken" }]
+
+[[model.replies]]
+voice = "i-am-here"
+
+[[tools]]
+name = "look_up"
+seconds = 0.05
+
+[expect]
+transcript = [%s]
+"""
+MEANT = '{ text = "look_up", status = "failed" }, { text = "broken", status = "failed" }'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["itself", "configure"])
+@pytest.mark.parametrize("meant", [True, False])
+def test_a_tool_that_fails_as_nobody_meant_it_to_is_told_of_sockets_too(
+    meant: bool, by: str, tmp_path: Path
+) -> None:
+    agent = own = Agent(name="a", instructions="b", greeting="c", tools=[look_up, broken])
+    if by == "configure":
+        agent = Agent(name="d", instructions="e", greeting="f", configure=lambda call: own)
+    one = script.parse(FAILING % (MEANT if meant else ""), "failing")
+
+    played = asyncio.run(calling.play(one, "twilio", tmp_path, lambda *_: None, agent))
+
+    told = [problem.partition(" (")[0] for problem in sorted(played.problems)]
+    assert told == ([] if meant else [
+        "the tool broken raised RuntimeError: no",
+        "the tool look_up took longer than its 0.1 s",
+    ])  # fmt: skip
+    assert played.result.ok is meant
 
 
 @pytest.mark.slow
