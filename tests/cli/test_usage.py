@@ -307,22 +307,22 @@ def test_the_scripts_in_the_folders_of_a_folder_are_meant_too() -> None:
     assert [one.file for one in script.load_all(["calls"])] == files[:2]
 
 
-def test_what_else_is_toml_in_the_folders_of_a_folder_is_passed_over() -> None:
+def test_what_else_is_toml_in_a_folder_or_below_it_is_passed_over() -> None:
     Path("calls/old").mkdir(parents=True)
     steps = "steps = [{ wait_for_agent = true }, { hang_up = true }]"
     Path("calls/order.toml").write_text(f"[caller]\n{steps}", "utf-8")
+    Path("calls/pyproject.toml").write_text("[project]\nname = 'a'\n[tool.ruff]\n", "utf-8")
     Path("calls/old/agent.toml").write_text("\ufeffname = 'a'\n", "utf-8")
 
     beside = run("simulate", "calls", "--telephony", "twilio")
     alone = run("simulate", "calls/old")
-    Path("calls/agent.toml").write_text("name = 'a'\n", "utf-8")
-    directly = run("simulate", "calls")
 
     assert (beside.status, beside.out.count("as expected")) == (0, 1)
-    assert beside.complaint.startswith("opusbridge: calls/old/agent.toml: passed over")
-    for ran, file in ((alone, "calls/old/agent.toml"), (directly, "calls/agent.toml")):
-        assert ran.status == 2
-        assert f"opusbridge: {file}:1: caller: this key is missing\n" in ran.err
+    for file in ("calls/pyproject.toml", "calls/old/agent.toml"):
+        assert f"opusbridge: {file}: passed over" in beside.err
+    assert alone.status == 2
+    assert "opusbridge: calls/old/agent.toml: passed over" in alone.err
+    assert "opusbridge: the folder calls/old has no script (*.toml) in it" in alone.err
 
 
 @pytest.mark.parametrize("text", ["[expect]\nheard = []", "caller = ", "a = '\udc80'"])

@@ -191,10 +191,10 @@ def load(script: str | Path) -> CallScript:
 def load_all(
     scripts: Sequence[str], passed_over: Callable[[Path], None] = lambda file: None
 ) -> list[CallScript]:
-    """The same for many, where a folder stands for the TOML files in it and for the scripts in
-    its folders, but for hidden ones and virtual environments.
+    """The same for many, where a folder stands for the scripts in it and in its folders, but for
+    hidden ones and virtual environments.
 
-    ``passed_over`` is told each TOML file of those folders that is something else.
+    ``passed_over`` is told each TOML file there that is something else.
 
     :raises ConfigurationError: likewise, and for a folder without any.
     """
@@ -205,7 +205,7 @@ def load_all(
             continue
         inside: list[Path] = []
         for file in sorted(_inside(name)):
-            if file.parent == Path(name) or _is_script(file):
+            if _is_script(file):
                 inside.append(file)
             else:
                 passed_over(file)
