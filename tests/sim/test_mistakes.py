@@ -148,6 +148,29 @@ def test_a_mistake_is_named_by_its_line_and_its_key(text: str, found: str) -> No
             "telephony = ['sip']\n[caller]\nsteps = []",
             "bad:1: telephony[0]: Input should be 'twilio' or 'audiocodes'",
         ),
+        (
+            "[caller]\nsteps = []\n[expectt]\nturns = 1",
+            "bad:3: expectt: there is no such key; did you mean expect?",
+        ),
+        (
+            "[caller]\nsteps = [{ wait = 1, wait_for_silnce = 5 }]",
+            "bad:2: caller.steps[0].wait_for_silnce: there is no such key; "
+            "did you mean wait_for_silence?",
+        ),
+        (
+            "[caller]\nsteps = [{ interrupt = { After-ms = 5, after_ms = 5, say = 'mm-hm' } }]",
+            "bad:2: caller.steps[0].interrupt.After-ms: there is no such key; "
+            "did you mean after_ms?",
+        ),
+        (
+            "[caller]\nsteps = []\n[[faults.network]]\nkind = 'drop'\nsite = 'model'\nat = 1",
+            "bad:3: faults.network[0].side: this key is missing\n"
+            "bad:5: faults.network[0].site: there is no such key; did you mean side?",
+        ),
+        (
+            "[caller]\nsteps = [{ sing = 1, wait = 1 }]",
+            "bad:2: caller.steps[0].sing: there is no such key",
+        ),
     ],
 )
 def test_one_mistake_is_one_sentence(text: str, found: str) -> None:

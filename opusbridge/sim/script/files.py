@@ -159,7 +159,8 @@ def parse(text: str, name: str, file: str | None = None, folder: Path | None = N
     except RecursionError:
         raise ConfigurationError(f"{file}: not TOML for us: nested too deeply") from None
     except ValidationError as error:
-        raise ConfigurationError("\n".join(mistakes.complaints(error, text, file))) from None
+        told = mistakes.complaints(error, text, file, CallScript)
+        raise ConfigurationError("\n".join(told)) from None
     except ValueError:  # Python's own, of a number
         raise ConfigurationError(mistakes.unreadable_number(text, file)) from None
     script._file, script._text = file, text

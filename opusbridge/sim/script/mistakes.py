@@ -7,8 +7,10 @@ one sentence for each place.
 import re
 import tomllib
 from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from opusbridge.sim.script.places import Path, nearest, places
 
@@ -65,8 +67,8 @@ _TOO_LONG = "a whole number has 64 bits at most"
 _UNREADABLE = re.compile(r"\d(?:_?\d){4300}")
 
 
-def complaints(error: ValidationError, text: str, file: str) -> list[str]:
-    """One for each place, in the order in which pydantic met them."""
+def complaints(error: ValidationError, text: str, file: str, script: type[BaseModel]) -> list[str]:
+    """One for each place of a ``script``, in the order in which pydantic met them."""
     found = places(text)
     told: dict[Path, list[str]] = {}
     empty: set[Path] = set()
@@ -77,7 +79,8 @@ def complaints(error: ValidationError, text: str, file: str) -> list[str]:
             location = (*location, *cause.below)
         if one["type"] == "too_short":
             empty.add(location)
-        told.setdefault(location, []).append(_said(one["msg"]))
+        hint = _meant(location, script) if one["type"] == "extra_forbidden" else ""
+        told.setdefault(location, []).append(_said(one["msg"]) + hint)
     return [
         f"{file}:{nearest(found, place) or 1}: {key(place)}: {_together(sentences)}"
         for place, sentences in told.items()
@@ -95,6 +98,26 @@ def _in_script(location: tuple[int | str, ...], found: dict[Path, int]) -> Path:
         if known or (part == location[-1] and part not in _BRANCHES and _KEY.fullmatch(str(part))):
             kept = (*kept, part)
     return kept
+
+
+def _meant(location: Path, script: type[BaseModel]) -> str:
+    """A hint at the key that a misspelt one may be."""
+    table: type[BaseModel] | None = script
+    for part in location[:-1]:
+        if isinstance(part, str) and table is not None:
+            table = _table(table.model_fields[part].annotation)
+    if table is None:
+        return ""
+    known = [name.replace("_", "-") for name in table.model_fields]
+    near = get_close_matches(str(location[-1]).lower().replace("_", "-"), known, n=1)
+    return f"; did you mean {near[0].replace('-', '_')}?" if near else ""
+
+
+def _table(annotation: object) -> type[BaseModel] | None:
+    """The table among the types that a key may have."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((one for part in get_args(annotation) if (one := _table(part))), None)
 
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
