@@ -11,7 +11,7 @@ from opusbridge.errors import ConfigurationError
 from opusbridge.sim import script
 from opusbridge.sim.script import CallScript
 from opusbridge.testing.conduct import agent_for, applied, settings_for
-from opusbridge.testing.names import check_names
+from opusbridge.testing.names import check_names, hints
 
 #: What may be named; for ``--help``.
 NAMED = "a TOML file, a folder of them, or the name of a script that comes with opusbridge"
@@ -24,16 +24,21 @@ def load(names: Sequence[str]) -> list[CallScript]:
     """
     loaded = script.load_all(names, _passed_over)
     for hint in (hint for one in loaded for hint in one.hints):
-        typer.echo(f"opusbridge: {hint}", err=True)
+        _hint(hint)
     return loaded
 
 
 def _passed_over(file: Path) -> None:
-    typer.echo(f"opusbridge: {file}: passed over: it has neither caller nor expect", err=True)
+    _hint(f"{file}: passed over: it has neither caller nor expect")
+
+
+def _hint(text: str) -> None:
+    typer.echo(f"opusbridge: {text}", err=True)
 
 
 def check(loaded: Sequence[CallScript], agent: Agent, *, names: bool = True) -> None:
-    """What only shows with an agent, before the first call: none is to be made in vain.
+    """What only shows with an agent, before the first call: none is to be made in vain; what is
+    probably not meant is told on stderr.
 
     :raises ConfigurationError: as each of these does; ``names`` of tools may be anybody's
         where the model is a real one.
@@ -42,6 +47,8 @@ def check(loaded: Sequence[CallScript], agent: Agent, *, names: bool = True) -> 
         if names:
             check_names(one, agent)
         applied(one, agent_for(one, agent), settings_for(one))
+        for hint in hints(one, agent) if names else ():
+            _hint(hint)
 
 
 def pairs(loaded: Sequence[CallScript], telephony: Side) -> list[tuple[CallScript, str]]:

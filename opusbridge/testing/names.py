@@ -34,12 +34,43 @@ def check_names(script: CallScript, agent: Agent) -> None:
         raise ConfigurationError("\n".join(told))
 
 
+def hints(script: CallScript, agent: Agent) -> list[str]:
+    """Of each name that the model calls or an expectation has, that is nobody's, and spelt nearly
+    as one of the agent's: the call fails by itself, and does not show why."""
+    if agent.configure is not None or agent.mcp:
+        return []
+    own = {tool.name for tool in agent.tools} | {table.name for table in script.tools}
+    known = own | _BUILT_IN
+    # What is to fail is meant as it stands.
+    strange = [one for one in _calls(script) if not script.expect.fails(one[1])]
+    called = known | set(_called(script))
+    for nth, wanted in enumerate(script.expect.tools):
+        if wanted.times != 0 and wanted.name not in called:  # the others are refused
+            strange.append((("expect", "tools", nth, "name"), wanted.name))
+    return [
+        _told(script, place, f"the agent has no tool {name}", name, own)
+        for place, name in strange
+        if name not in known and get_close_matches(name, own, n=1)
+    ]
+
+
+def _calls(script: CallScript) -> Iterable[tuple[Path, str]]:
+    """Of the agent's tools by the model, as it is written, and where."""
+    for table in ("replies", "usual"):
+        for nth, reply in enumerate(getattr(script.model, table)):
+            place: Path = ("model", table, nth)
+            if reply.tool is not None:
+                yield (*place, "tool"), reply.tool
+            yield from (
+                ((*place, "tools", which, "name"), call.name)
+                for which, call in enumerate(reply.tools)
+            )
+
+
 def _called(script: CallScript) -> Iterable[str]:
-    """By the model, as it is written."""
+    """The same, and the tools of MCP servers, without their places."""
+    yield from (name for _, name in _calls(script))
     for reply in (*script.model.replies, *script.model.usual):
-        if reply.tool is not None:
-            yield reply.tool
-        yield from (call.name for call in reply.tools)
         yield from (call.name for call in reply.mcp)
 
 

@@ -388,6 +388,21 @@ def test_a_stored_line_that_is_misspelt_is_hinted_at_and_no_mistake() -> None:
         assert "--telephony" in second
 
 
+def test_a_tools_name_that_is_misspelt_is_hinted_at_and_no_mistake() -> None:
+    Path("one.toml").write_text(
+        "telephony = ['twilio']\n[caller]\nsteps = []\n[[model.replies]]\ntool = 'hang_upp'\n",
+        "utf-8",
+    )
+
+    # It is for nobody: so that nobody need listen to it.
+    hint, _ = run("simulate", "one.toml", "--telephony", "audiocodes").err.splitlines()
+
+    assert hint == (
+        "opusbridge: one.toml:5: model.replies[0].tool: the agent has no tool hang_upp; "
+        "did you mean hang_up?"
+    )
+
+
 def test_a_script_with_mistakes_is_refused_in_one_line_that_names_them_all() -> None:
     steps = "steps = [{ whistle = true }, { wait = -1 }]"
     Path("odd.toml").write_text(f"[caller]\n{steps}\n[expect]\nending = 'boredom'\n", "utf-8")

@@ -4,8 +4,9 @@ import pytest
 
 from opusbridge import Agent, tool
 from opusbridge.errors import ConfigurationError
-from opusbridge.sim.script import CallScript, parse
-from opusbridge.testing.names import check_names
+from opusbridge.receptionist import RECEPTIONIST
+from opusbridge.sim.script import CallScript, load, parse, shipped
+from opusbridge.testing.names import check_names, hints
 from opusbridge.tools import McpServer
 
 BEGINNING = """
@@ -107,3 +108,49 @@ def test_a_server_tool_of_the_models_replies_is_known() -> None:
     mcp = '[[model.replies]]\nmcp = [{ server = "crm", name = "find" }]\n'
 
     check_names(written(mcp + expected("find")), AGENT)
+
+
+MISSPELT = """
+[caller]
+steps = [{ wait = 1.0 }]
+
+[[model.replies]]
+tool = "refnud"
+
+[[model.replies]]
+tools = [{ name = "erase" }, { name = "re_fund" }]
+
+[[tools]]
+name = "look_up"
+output = "left"
+"""
+
+
+def misspelt(more: str) -> CallScript:
+    return parse(MISSPELT + more, "one", "one.toml")
+
+
+def test_a_misspelt_name_that_fails_by_itself_is_hinted_at() -> None:
+    names = ("refunds", "lookup", "refnud", "abolish", "hang_up")
+    tools = ", ".join(f'{{ name = "{name}" }}' for name in names)
+
+    assert hints(misspelt(f"[expect]\ntools = [{tools}]\n"), AGENT) == [
+        "one.toml:6: model.replies[0].tool: the agent has no tool refnud; did you mean refund?",
+        "one.toml:9: model.replies[1].tools[1].name: the agent has no tool re_fund; "
+        "did you mean refund?",
+        "one.toml:15: expect.tools[0].name: the agent has no tool refunds; did you mean refund?",
+        "one.toml:15: expect.tools[1].name: the agent has no tool lookup; did you mean look_up?",
+    ]
+
+
+def test_a_call_that_is_to_fail_is_meant_as_it_stands() -> None:
+    failed = '[expect]\ntranscript = [{ speaker = "tool", status = "failed" }]\n'
+
+    assert hints(misspelt(failed), AGENT) == []
+
+
+def test_no_hint_is_given_at_tools_that_nobody_knows_or_of_a_shipped_script() -> None:
+    chosen = Agent(name="shop", instructions="Sell.", tools=[refund], configure=lambda call: None)
+
+    assert hints(misspelt(""), chosen) == []
+    assert [name for name in shipped() if hints(load(name), RECEPTIONIST)] == []
