@@ -69,6 +69,8 @@ def call(
         kept, shown = out or Path(scratch), progress(pairs, console, _named)
         results = cut_off.run(_play_all(shown, kept, folders, url, settings, who))
     reports.show(results, console, strict)
+    if who is RECEPTIONIST:
+        reports.show_who_answered(results, console)
     if out is not None:
         _name_pages(results, [out / folders[one.script.file] for one in results], console)
     if junit is not None:

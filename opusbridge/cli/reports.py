@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from opusbridge.errors import ConfigurationError
+from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.sim.script import CallScript
 from opusbridge.testing.result import CallResult
 
@@ -66,6 +67,17 @@ def _show_said(one: CallResult, console: Console) -> None:
     for line, item in shown:
         whole = len(line) <= SHOWN_LETTERS or (item["speaker"], item["status"]) == WHY
         console.print(escape(line if whole else f"{line[:SHOWN_LETTERS]}…"))
+
+
+def show_who_answered(results: Sequence[CallResult], console: Console) -> None:
+    """That it was the receptionist, where that is probably what was wrong: a tool that is not
+    hers was called."""
+    hers = {tool.name for tool in RECEPTIONIST.tools}
+    strange = {run.name for one in results if one.failures for run in one.tools if run.refused}
+    if strange - hers:
+        console.print(
+            "the built-in receptionist answered, who has no such tools: --agent names another"
+        )
 
 
 def junit_xml(results: Sequence[CallResult], command: str, strict: bool = False) -> bytes:

@@ -114,6 +114,8 @@ def _expect(
         for one, side in progress(pairs, console, lambda pair: f"{pair[0].name} over {pair[1]}")
     ]
     reports.show(results, console)
+    if agent is RECEPTIONIST:
+        reports.show_who_answered(results, console)
     if junit is not None:
         reports.write(junit, reports.junit_xml(results, "simulate"))
     if not all(one.ok for one in results):

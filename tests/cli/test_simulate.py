@@ -40,6 +40,37 @@ def test_scripts_are_judged_and_a_failure_points_at_its_line() -> None:
     assert "agent: " in (suite.findtext("testcase/system-out") or "")
 
 
+STRANGE = """
+telephony = ["twilio"]
+
+[caller]
+steps = [{ wait_for_agent = true }, { hang_up = true }]
+
+[[model.replies]]
+tool = "find_slot"
+
+[[model.replies]]
+voice = "i-am-here"
+"""
+
+
+@pytest.mark.slow
+def test_a_script_for_another_agents_tools_is_told_who_answered() -> None:
+    expect = "[expect]\ntools = [{ name = 'find_slot' }]\n"
+    Path("slot.toml").write_text(STRANGE + expect, "utf-8")
+    Path("agent.toml").write_text("name = 'x'\ninstructions = 'y'\n", "utf-8")
+    Path("any.toml").write_text(STRANGE, "utf-8")
+
+    nobodys = run("simulate", "slot.toml")
+    another = run("simulate", "slot.toml", "--agent", "agent.toml")
+    content = run("simulate", "any.toml")
+
+    told = "the built-in receptionist answered, who has no such tools: --agent names another"
+    assert (nobodys.status, nobodys.out.splitlines()[-1]) == (1, told)
+    assert (another.status, content.status) == (1, 0)
+    assert told not in another.out + content.out
+
+
 @pytest.mark.slow
 def test_random_calls_are_judged_by_promises_each_by_its_name() -> None:
     ran = run("simulate", "--seeds", "2", "--seed-from", "4")
