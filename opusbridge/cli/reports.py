@@ -1,6 +1,6 @@
 """How scripted calls went: for a person, a table; for a machine, JUnit XML."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from opusbridge.errors import ConfigurationError
 from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.sim.script import CallScript
+from opusbridge.sim.script.mistakes import key
 from opusbridge.testing.result import CallResult
 
 #: Lines of the conversation shown with a failure, and letters of each: the last ones say most.
@@ -46,7 +47,7 @@ def show(results: Sequence[CallResult], console: Console, strict: bool = False) 
         unseen = [] if strict else one.not_checked
         if wrong or unseen:
             console.print(escape(f"{name} over {one.telephony}:"))
-        for told in (*wrong, *unseen):
+        for told in (*wrong, *(_folded(one) if unseen else ())):
             console.print(f"  {escape(told)}")
         if wrong:
             _show_said(one, console)
@@ -55,6 +56,22 @@ def show(results: Sequence[CallResult], console: Console, strict: bool = False) 
         length = "" if one.evidence is None else f"{one.evidence.ended_at:.1f} s"
         table.add_row(escape(name), one.telephony, length, result)
     console.print(table)
+
+
+def _folded(one: CallResult) -> list[str]:
+    """What could not be checked, in a line for each kind: of one bridge it is always the same."""
+    unseen = _listed(place[1] for place in one.unseen)
+    outside = one.evidence is not None and one.evidence.tools is None
+    why = " (the caller cannot know; the files of the bridge's own calls have it)"
+    return [
+        *([f"not played: {_listed(one.not_played)}"] if one.not_played else []),
+        *([f"never befell: {_listed(map(key, one.never_befell))}"] if one.never_befell else []),
+        *([f"not checked: {unseen}{why if outside else ''}"] if unseen else []),
+    ]
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(dict.fromkeys(map(str, names)))
 
 
 def _show_said(one: CallResult, console: Console) -> None:

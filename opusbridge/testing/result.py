@@ -46,16 +46,21 @@ class CallResult:
     def not_checked(self) -> list[str]:
         """Expectations that nobody could observe, what could not even be played, and what came too
         late to befall the call."""
-        unseen = [one for one in self.findings if one.verdict is Verdict.NOT_CHECKED]
         return [
             *(f"{self._at((table,))}: not played: {table}" for table in self.not_played),
             *(f"{self._at(place)}: never befell: {key(place)}" for place in self.never_befell),
-            *(
-                f"{self._at(one.path)}: not checked: {key(one.path[1:])}"
-                for one in unseen
-                # Nobody has written down a default: it is not worth a line.
-                if one.path[1] in self.script.expect.model_fields_set
-            ),
+            *(f"{self._at(place)}: not checked: {key(place[1:])}" for place in self.unseen),
+        ]
+
+    @property
+    def unseen(self) -> list[Key]:
+        """Where the expectations stand that nobody could observe."""
+        return [
+            one.path
+            for one in self.findings
+            # Nobody has written down a default: it is not worth a line.
+            if one.verdict is Verdict.NOT_CHECKED
+            and one.path[1] in self.script.expect.model_fields_set
         ]
 
     @property

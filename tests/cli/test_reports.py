@@ -4,12 +4,15 @@ import io
 from typing import Any
 from xml.etree import ElementTree
 
+import pytest
 from rich.console import Console
 
 from opusbridge.cli import reports
 from opusbridge.sim import script
-from opusbridge.sim.evidence import Evidence
+from opusbridge.sim.evidence import Evidence, ToolRun, Utterance
 from opusbridge.testing.result import CallResult
+
+BOTH = (ToolRun(1.0, "look_up", {}), ToolRun(1.0, "book", {}))
 
 
 def item(nth: int, speaker: str, heard: str, unheard: str = "") -> dict[str, Any]:
@@ -92,3 +95,47 @@ def test_scripts_of_one_name_are_told_apart_by_their_files() -> None:
 
 def test_what_nobody_could_hear_is_not_shown() -> None:
     assert shown(None, "x") == shown([], "x") == ["greeting over twilio:", "  x"]
+
+
+UNSEEN = """
+[caller]
+steps = []
+
+[[model.faults]]
+response = 3
+kind = "drop"
+
+[expect]
+heard = ["one", "two"]
+tools = [{ name = "look_up" }, { name = "book" }]
+latency = 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (
+            Evidence(9.0, (), ()),
+            "heard, tools, latency (the caller cannot know; the files of the bridge's own calls "
+            "have it)",
+        ),
+        (Evidence(9.0, (), (), heard=(Utterance(0.0, "one two"),), tools=BOTH), "latency"),
+    ],
+)
+def test_what_could_not_be_checked_is_a_line_of_each_kind(seen: Evidence, told: str) -> None:
+    one = script.parse(UNSEEN, "one", "one.toml")
+    result = CallResult(one, "twilio", seen, one.findings(seen))
+    result.not_played += ["model", "tools"]
+    result.never_befell.append(("model", "faults", 0))
+    out = io.StringIO()
+
+    reports.show([result], Console(file=out, width=100, soft_wrap=True))
+
+    assert out.getvalue().splitlines()[:4] == [
+        "one over twilio:",
+        "  not played: model, tools",
+        "  never befell: model.faults[0]",
+        f"  not checked: {told}",
+    ]
+    assert f"{len(result.not_checked)} not checked" in out.getvalue()
