@@ -20,6 +20,7 @@ from opusbridge.receptionist import RECEPTIONIST
 from opusbridge.sim import script
 from opusbridge.sim.guarantees import GUARANTEES
 from opusbridge.sim.script import CallScript
+from opusbridge.sim.script.expect import ExpectTable
 from opusbridge.testing import virtual
 from opusbridge.testing.chaos import Tried, scripted, seeded
 from opusbridge.testing.result import CallResult
@@ -77,7 +78,8 @@ def simulate(
         )
     numbers = range(seed_from, seed_from + (seeds or 20))
     pairs = _pairs(scripts, telephony, who) if scripts else []
-    _promise(_tried(pairs, numbers, who, chaos, console), console)
+    expecting = any(one.expect != ExpectTable() for one, _ in pairs)
+    _promise(_tried(pairs, numbers, who, chaos, console), expecting, console)
 
 
 def _pairs(scripts: Sequence[str], telephony: Side, agent: Agent) -> list[tuple[CallScript, str]]:
@@ -122,7 +124,7 @@ def _expect(
         raise typer.Exit(1)
 
 
-def _promise(tried: Sequence[Tried], console: Console) -> None:
+def _promise(tried: Sequence[Tried], expecting: bool, console: Console) -> None:
     table = Table("promise", "what it says", "held")
     for guarantee in GUARANTEES:
         broken = [(one.name, why) for one in tried for why in one.broken[guarantee.name]]
@@ -131,6 +133,9 @@ def _promise(tried: Sequence[Tried], console: Console) -> None:
         verdict = f"no, in {calls} of {len(tried)} calls\n" if broken else _held(judged, len(tried))
         table.add_row(guarantee.name, guarantee.promise, escape(verdict + _first(broken)))
     console.print(table)
+    if expecting:
+        told = "not judged: [expect] of the scripts; it is without --seeds and --chaos"
+        console.print(told, markup=False)
     problems = [(one.name, why) for one in tried for why in one.problems]
     if problems:
         console.print(escape("of the agent's own:\n" + _first(problems)))

@@ -84,14 +84,19 @@ def test_random_calls_are_judged_by_promises_each_by_its_name() -> None:
 def test_a_promise_counts_the_calls_in_which_it_could_be_judged() -> None:
     Path("one.toml").write_text(SHORT, "utf-8")
     Path("other.toml").write_text(f"telephony = ['audiocodes']\n{SHORT}", "utf-8")
+    Path("plain.toml").write_text(SHORT.partition("[expect]")[0], "utf-8")
 
     both = run("simulate", "one.toml", "--seeds", "1")
     one = run("simulate", "other.toml", "--seeds", "2")
+    none = run("simulate", "plain.toml", "--seeds", "1")
 
     assert (both.status, one.status) == (0, 0)
     assert both.out.count("in all 2") == len(GUARANTEES) - 1
     assert "in all 1 judged of 2" in both.out  # of AudioCodes' there are no marks
     assert "judged in none of 2" in one.out
+    told = "not judged: [expect] of the scripts; it is without --seeds and --chaos"
+    assert both.out.count(told) == 1
+    assert "[expect]" not in none.out
 
 
 CONFIGURING = """
