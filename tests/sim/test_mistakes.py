@@ -168,6 +168,25 @@ def test_a_mistake_is_named_by_its_line_and_its_key(text: str, found: str) -> No
             "bad:5: faults.network[0].site: there is no such key; did you mean side?",
         ),
         (
+            "[caller]\nsteps = []\n[expect]\nheard = 'half past \"ten\"'",
+            'bad:4: expect.heard: Input should be a list: heard = ["half past \\"ten\\""]',
+        ),
+        (
+            "[caller]\nsteps = []\n[expect]\nlatencies = 1.5",
+            "bad:4: expect.latencies: Input should be a list: latencies = [1.5]",
+        ),
+        (
+            "[caller]\nsteps = []\n[expect]\ntools = ['look_up']",
+            'bad:4: expect.tools[0]: Input should be a table: { name = "look_up" }',
+        ),
+        ("[caller]\nsteps = 'x'", "bad:2: caller.steps: Input should be a list"),
+        ("[caller]\nsteps = ['hang_up']", "bad:2: caller.steps[0]: Input should be a table"),
+        ("caller = 1", "bad:1: caller: Input should be a table"),
+        (
+            "[caller]\nsteps = []\n[model]\nknobs = 'drop'",
+            "bad:4: model.knobs: Input should be a table",
+        ),
+        (
             "[caller]\nsteps = [{ sing = 1, wait = 1 }]",
             "bad:2: caller.steps[0].sing: there is no such key",
         ),

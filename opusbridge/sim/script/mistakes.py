@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from difflib import get_close_matches
+from json import dumps
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
@@ -72,14 +73,17 @@ def complaints(error: ValidationError, text: str, file: str, script: type[BaseMo
     found = places(text)
     told: dict[Path, list[str]] = {}
     empty: set[Path] = set()
-    for one in error.errors(include_url=False, include_input=False):
+    for one in error.errors(include_url=False):
         location = _in_script(one["loc"], found)
         cause = (one.get("ctx") or {}).get("error")
         if isinstance(cause, Misplaced):
             location = (*location, *cause.below)
         if one["type"] == "too_short":
             empty.add(location)
-        hint = _meant(location, script) if one["type"] == "extra_forbidden" else ""
+        if one["type"] == "extra_forbidden":
+            hint = _meant(location, script)
+        else:
+            hint = _example(one["type"], one["input"], location, script)
         told.setdefault(location, []).append(_said(one["msg"]) + hint)
     return [
         f"{file}:{nearest(found, place) or 1}: {key(place)}: {_together(sentences)}"
@@ -102,15 +106,32 @@ def _in_script(location: tuple[int | str, ...], found: dict[Path, int]) -> Path:
 
 def _meant(location: Path, script: type[BaseModel]) -> str:
     """A hint at the key that a misspelt one may be."""
-    table: type[BaseModel] | None = script
-    for part in location[:-1]:
-        if isinstance(part, str) and table is not None:
-            table = _table(table.model_fields[part].annotation)
-    if table is None:
-        return ""
-    known = [name.replace("_", "-") for name in table.model_fields]
+    table = _table(_type(location[:-1], script))
+    known = [] if table is None else [name.replace("_", "-") for name in table.model_fields]
     near = get_close_matches(str(location[-1]).lower().replace("_", "-"), known, n=1)
     return f"; did you mean {near[0].replace('-', '_')}?" if near else ""
+
+
+def _example(kind: str, value: object, location: Path, script: type[BaseModel]) -> str:
+    """How a bare value is written where a list of such, or a table with a name, is due."""
+    if not isinstance(value, str | int | float):
+        return ""
+    written, table = dumps(value, ensure_ascii=False), _table(_type(location, script))
+    if kind == "tuple_type" and table is None:
+        return f": {location[-1]} = [{written}]"
+    if kind == "model_type" and table is not None and "name" in table.model_fields:
+        return f": {{ name = {written} }}"
+    return ""
+
+
+def _type(location: Path, script: type[BaseModel]) -> object:
+    """What may stand there, for all that is known of it."""
+    found: object = script
+    for part in location:
+        if isinstance(part, str):
+            table = _table(found)
+            found = None if table is None else table.model_fields[part].annotation
+    return found
 
 
 def _table(annotation: object) -> type[BaseModel] | None:
