@@ -69,7 +69,8 @@ def main() -> None:
         _refuse("; ".join(str(error).splitlines()))
     except _WrongUsage as error:
         said = " ".join(cast(Any, error).format_message().split())
-        _refuse(f"{said.rstrip('.')} (opusbridge --help)")
+        asked = [word for word in sys.argv[1:2] if word in COMMANDS]
+        _refuse(f"{said.rstrip('.')} ({' '.join(['opusbridge', *asked, '--help'])})")
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(_INTERRUPTED)
     sys.exit(status or 0)

@@ -66,6 +66,8 @@ def test_a_newcomer_is_told_what_a_script_is_and_what_it_takes(command: str) -> 
         (["call"], "SCRIPT"),
         (["call", "opening-hours", "--telephony", "pigeon"], "--telephony"),
         (["model", "--port"], "--port"),
+        (["call", "opening-hours", "--json"], "--json"),
+        (["--loudly"], "--loudly"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_refused(arguments: list[str], named: str) -> None:
@@ -73,7 +75,8 @@ def test_a_line_that_cannot_be_read_is_refused(arguments: list[str], named: str)
 
     assert (ran.status, ran.out) == (2, "")
     assert named in ran.complaint
-    assert "--help" in ran.complaint
+    asked = [word for word in arguments[:1] if word in COMMANDS]
+    assert ran.complaint.endswith(f"({' '.join(['opusbridge', *asked, '--help'])})")
 
 
 # --- doctor -----------------------------------------------------------------------------
