@@ -69,6 +69,7 @@ class BargeIn:
         self._doubtful: str | None = None  # the same, while it may be none
         self._passed_over: str | None = None  # a turn that wants no answer, until its commit
         self._spared: str | None = None  # a turn that cut nothing: over the greeting, or on hold
+        self._held_turn: str | None = None  # one of these: doubtful when the hold began
         self._told_of: str | None = None  # the turn that AudioCodes is told of
         self._resumed_at = 0.0
         self._floor_taken = False
@@ -79,13 +80,19 @@ class BargeIn:
 
         What he began on hold, or just before, and nobody knows to be speech, is no reason.
         """
-        waits = self._on_hold and self._turn is not None and self._turn == self._spared
+        spared = self._on_hold and self._turn is not None and self._turn == self._spared
+        waits = spared or self._held
         return self._policy.farewell_interruptible and self._caller_has_floor and not waits
 
     @property
     def judges(self) -> bool:
         """His sound itself decides something, so each stretch of it may."""
         return self._judge is not None
+
+    @property
+    def _held(self) -> bool:
+        """Whether his turn was doubtful when a hold began, and nobody knows more of it yet."""
+        return self._turn is not None and self._turn == self._held_turn
 
     def floor_taken(self) -> bool:
         """Whether he has begun to speak, and means it; true once each time."""
@@ -183,7 +190,7 @@ class BargeIn:
     def turn_committed(self, event: events.TurnCommitted, now: float) -> list[Effect]:
         if not self._transcript.committed(event.item_id, event.previous_item_id):
             return []  # said twice, or after it was seen in the conversation
-        self._turn = None
+        self._turn_gone()
         if self._policy.session.turn_detection is None:  # nobody has told that he began
             was, self._was_unheeded = self._was_unheeded, None
             unheeded = self._unheeded if was is None else was
@@ -220,7 +227,7 @@ class BargeIn:
 
     def session_lost(self, now: float) -> tuple[str | None, list[Effect]]:
         """The turn the caller was in the middle of, if any: of what he said nothing is left."""
-        turn, self._turn = self._turn, None
+        turn = self._turn_gone()
         spoke, self._passed_over = self._caller_has_floor, None
         found = self._resumed(now) if self._doubtful is not None else []
         if self._told_of is not None and self._response.caller_speaking:
@@ -230,10 +237,17 @@ class BargeIn:
 
     def put_on_hold(self) -> None:
         """The agent does not go on, so there is no doubt left: what he utters is a turn that waits
-        until the hold ends."""
-        if self._doubtful is not None and self._judge is not None:
-            self._spared, self._doubtful = self._doubtful, None
+        until the hold ends. If it goes on after that, it may still prove to be speech."""
+        if self._doubtful is not None:
+            self._spared = self._held_turn = self._doubtful
+            self._doubtful = None
+
+    def _turn_gone(self) -> str | None:
+        """The caller's is over, or lost; which that was."""
+        if self._judge is not None and self._held:
             self._judge.close()
+        turn, self._turn = self._turn, None
+        return turn
 
     def close(self) -> None:
         """From now on nothing that he says cuts anything."""
@@ -274,12 +288,15 @@ class BargeIn:
         return [*pause, *tell, *doubt, Note("paused", "", (item_id,)), *self._judged(now)]
 
     def _judged(self, now: float) -> list[Effect]:
-        if self._doubtful is None or self._judge is None or self._unheeded:
+        held = self._held
+        if not (self._doubtful or held) or self._judge is None or self._unheeded:
             return []
         if not self._judge.is_speech:
             return []
-        self._doubtful, self._floor_taken = None, True
+        self._doubtful, self._held_turn, self._floor_taken = None, None, True
         self._judge.close()
+        if held:
+            return []  # what there was to cut was cut by the hold
         clear, cut = self._voice.cut(now)
         stop = self._response.caller_cut_in(now)
         return [*clear, *stop, *self._model.cut(cut), Note("barge-in")]

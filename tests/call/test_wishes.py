@@ -335,6 +335,33 @@ def test_but_it_keeps_him_from_no_transfer() -> None:
     assert of(TransferCall, found + wait(call, 4.0))
 
 
+@pytest.mark.parametrize("turn_ends", [False, True])
+def test_nor_when_the_hold_was_over_before_his_turn(turn_ends: bool) -> None:
+    call = doubted_and_held()
+    call.handle(UNHOLD, 3.3)
+    if turn_ends:
+        call.handle(events.SpeechStopped("item_3", 2800), 3.4)
+    found = call.handle(events.TransferRequested(TARGET, tool_call_id="call_1"), 3.45)
+
+    assert Note("farewell-cancelled") not in found
+    assert call.departure.wished
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_unless_he_is_heard_to_speak_on(before: bool) -> None:
+    call = doubted_and_held()
+    call.handle(UNHOLD, 3.3)
+    wish = events.TransferRequested(TARGET, tool_call_id="call_1")
+    found = call.handle(wish, 3.3) if before else []
+    for nth in range(15):
+        loud = Audio.of(b"\x10\x90" * 80, PCMU_8K)
+        found += call.handle(events.CallerSpoke(loud), 3.32 + nth / 50)
+    found += [] if before else call.handle(wish, 3.7)
+
+    assert found.count(Note("farewell-cancelled")) == 1
+    assert not call.departure.wished
+
+
 def test_nor_does_a_turn_that_only_its_end_tells_of() -> None:
     session = replace(POLICY.session, turn_detection=None)
     call = started(replace(POLICY, telephony=AUDIOCODES, session=session))
