@@ -215,7 +215,7 @@ class BargeIn:
         if self._policy.session.turn_detection is None:  # nor has it heard that he began
             heard_out = self._was_on_hold or self._spares_greeting(now)
             return self._told_of_speech and not heard_out
-        return self._told_of == item_id
+        return self._told_of == item_id and self._spared != item_id
 
     def item_added(self, event: events.ItemAdded, now: float) -> list[Effect]:
         """The caller's item is in the conversation, so his turn was committed: were that lost,

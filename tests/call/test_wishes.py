@@ -14,6 +14,7 @@ from opusbridge.call.policy import (
     Clip,
     ResponsePolicy,
     SilencePolicy,
+    TelephonyTraits,
     ToolTraits,
 )
 from opusbridge.call.wishes import BACK, MOST_HELD_SECONDS
@@ -301,9 +302,9 @@ def test_a_word_from_before_the_hold_cuts_no_music_and_is_answered_when_he_is_ba
     ]
 
 
-def doubted_and_held() -> Call:
+def doubted_and_held(telephony: TelephonyTraits = TWILIO) -> Call:
     """It is still to be seen whether he speaks or coughs when he is put on hold."""
-    call = started(replace(POLICY, confirm_ms=250))
+    call = started(replace(POLICY, telephony=telephony, confirm_ms=250))
     answering(call, 2.0, ms=4000)
     found = call.handle(events.SpeechStarted("item_3", 2400), 3.0)
     assert [one for one in found if isinstance(one, Note) and one.kind == "paused"]
@@ -394,6 +395,15 @@ def test_audiocodes_which_would_cut_the_music_is_not_told_of_it(began_at: float)
 
     assert len(of(TellSpeechStarted, found)) == (1 if began_at < 1.0 else 0)
     assert of(TellSpeechCommitted, call.handle(events.TurnCommitted("item_3"), 1.4)) == []
+
+
+def test_nor_of_the_end_of_what_was_doubtful_then() -> None:
+    call = doubted_and_held(AUDIOCODES)
+    call.handle(UNHOLD, 3.3)
+    call.handle(play("Thanks for waiting."), 3.35)
+    call.handle(events.SpeechStopped("item_3", 3000), 3.6)
+
+    assert of(TellSpeechCommitted, call.handle(events.TurnCommitted("item_3"), 3.6)) == []
 
 
 def test_he_is_asked_to_hold_and_not_whether_he_is_there() -> None:
