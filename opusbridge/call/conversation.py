@@ -289,10 +289,10 @@ class Conversation:
         self._silenced = filtered and heard and self.response.may_play(event.response_id)
         # Whatever it says of itself; and what its tools gave is answered by itself.
         goes_on = heard or self.tools.used_by(event.response_id)
-        if goes_on and event.status != "failed" and not event.cut_off:
+        broken_off = event.status in ("cancelled", "failed")
+        if goes_on and (event.status == "cancelled" or not (broken_off or event.cut_off)):
             self.model.answered()
         self.transcript.response_over(event.response_id, event.status)
-        broken_off = event.status in ("cancelled", "failed")
         # The tools' answer joins what waits before the door opens, or it would come apart.
         found += self._response_gone(event.response_id, now, broken_off)
         return found + self.response.done(

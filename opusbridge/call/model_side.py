@@ -203,7 +203,7 @@ class ModelSide:
 
     def answered(self) -> None:
         """It does serve us, whatever was thought of it: the caller heard something of a response
-        that did not fail, or tools were used."""
+        that did not fail, nor cut itself off in a tool's call, or tools were used."""
         self.served, self._server_errors = True, 0
         if self.worn_out == "model-failed":
             self.worn_out = None

@@ -332,11 +332,13 @@ def is_not_heard(line: Line, response_id: str) -> None:
     line.says("response.done", response={**response, "output": [message]})
 
 
-def is_cut_off(line: Line, response_id: str) -> None:
+def is_cut_off(line: Line, response_id: str, status: str = "incomplete") -> None:
     """Before it could use the tool it speaks of."""
     line.speaks("One moment.", 1, f"a_{response_id}", response_id)
+    if status == "cancelled":
+        line.says("input_audio_buffer.speech_started", item_id=f"b_{response_id}", audio_start_ms=0)
     call = {"id": "f1", "type": "function_call", "name": "look_up", "status": "incomplete"}
-    response = {"id": response_id, "status": "incomplete", "conversation_id": "conv"}
+    response = {"id": response_id, "status": status, "conversation_id": "conv"}
     line.says("response.done", response={**response, "output": [call]})
 
 
@@ -355,6 +357,19 @@ def test_sessions_lost_after_what_was_no_answer_are_not_replaced_for_ever(
 
     assert line.replaced() == 2
     assert line.engine.call.departure.under_way
+
+
+def test_but_one_that_the_caller_cut_there_was_an_answer() -> None:
+    line = Line()
+    line.asks()
+    for nth in range(3):
+        line.begins(line.to_model[-1]["event_id"], f"resp_{nth}")
+        is_cut_off(line, f"resp_{nth}", "cancelled")
+        line.loses()
+        line.session()
+
+    assert line.replaced() == 3
+    assert not line.engine.call.departure.under_way
 
 
 def test_nor_is_a_server_that_fails_in_the_middle_of_every_answer_asked_for_ever() -> None:
