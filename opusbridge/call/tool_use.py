@@ -59,7 +59,7 @@ class ToolWork:
         self._mcp = McpWork(self._desk, history, transcript, self._openings)
         self._outputs = 0
         self._latest = ""  # the last response that made something
-        self._spoke: str | None = None  # the last response that made sound
+        self._spoke: str | None = None  # the last response that made sound, or its tool did
         self._preamble: str | None = None  # the last response that is nothing but one
 
     @property
@@ -114,6 +114,13 @@ class ToolWork:
         if response_id != self._preamble:
             self.words_of = response_id
             self._desk.agent_spoke()
+
+    def file_spoke(self, item_id: str) -> None:
+        """Words of the agent's that a tool has played, or somebody while it runs: its response has
+        said them. They are a goodbye if the agent leaves while they are heard."""
+        self.words_of = item_id
+        self._spoke = next((by for by, _ in reversed(self._called.values())), self._spoke)
+        self._desk.agent_spoke(in_a_file=True)
 
     def called(self, event: events.ToolCalled, now: float) -> list[Effect]:
         found = self._response.seen(event.response_id, True, now)

@@ -117,10 +117,10 @@ class ToolDesk:
             self._batch_of.pop(next(done, ""), None)
         return True
 
-    def agent_spoke(self) -> None:
-        """And said more than that he is to wait."""
+    def agent_spoke(self, in_a_file: bool = False) -> None:
+        """And said more than that he is to wait. A file knows nothing of what a tool gave."""
         for batch in self._batches.values():
-            batch.silent, batch.went_on = False, True
+            batch.silent, batch.went_on = False, batch.went_on or not in_a_file
 
     def finished(
         self, tool_call_id: str, output_item_id: str | None, failed: bool = False

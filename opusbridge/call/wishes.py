@@ -132,8 +132,8 @@ class Wishes:
         for file in files:
             clip, words = Clip(file.rate_hz, file.pcm), file.words.value
             if words:
-                # A goodbye, if the agent leaves while it is heard.
-                talk.tools.words_of, said = say_as_agent(talk, clip, words, now)
+                item_id, said = say_as_agent(talk, clip, words, now)
+                talk.tools.file_spoke(item_id)
                 found += said
             else:
                 found += talk.voice.say("file", clip, "[sound]", now)

@@ -120,7 +120,8 @@ class CallContext:
         """A WAV file (one channel; 8, 16 or 24 kHz; at most a minute) for the caller to hear,
         behind what is being said. The caller's speech cuts it like the agent's own.
 
-        ``words`` are what is said in it: the model is told that it said so. Raises
+        ``words`` are what is said in it: the model is told that it said so, and to a tool that
+        replies ``if_silent`` it did; heard while the agent hangs up they are its goodbye. Raises
         :class:`WishRefused` for a file that cannot be used. An async function's is read in the
         event loop, which every call waits for: a disk that may be slow is for a plain one.
         """

@@ -1,3 +1,5 @@
+import pytest
+
 from opusbridge.call.pending import Cause, Why
 from opusbridge.call.policy import ToolTraits
 from opusbridge.call.tools import MOST_KNOWN, ToolDesk
@@ -99,6 +101,16 @@ def test_a_reply_is_owed_in_words_until_the_agent_has_spoken_beside_the_tools() 
     desk.agent_spoke()
     assert not desk.owing_words
     assert desk.owing(None)
+
+
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_words_in_a_file_are_not_taken_for_what_a_tool_gave(in_a_file: bool) -> None:
+    desk = ToolDesk()
+    desk.called("resp_1", "call_1", "f", ToolTraits(reply="unless_it_goes_on"))
+    desk.finished("call_1", None)
+    desk.agent_spoke(in_a_file)
+
+    assert (desk.response_over("resp_1") is not None) == in_a_file
 
 
 def test_none_is_owed_by_what_is_done_nor_where_none_is_asked_for() -> None:
