@@ -29,6 +29,8 @@ class Salvage:
     """The numbers, from 1, of the lines of the file that cannot be read."""
     count: int
     """How many lines the file has."""
+    places: list[int]
+    """Of each of ``lines`` the number, from 1, of the line of the file that tells it."""
 
     def __str__(self) -> str:
         """What is wrong with the file, in a few words; empty: nothing."""
@@ -47,14 +49,16 @@ def salvage(path: Path) -> Salvage:
     version this program cannot read.
     """
     header, numbered = _numbered(path)
-    told: list[Line] = []
+    placed: list[tuple[int, Line]] = [(1, header)]
     unread = []
     for number, line in numbered:
         try:
-            told += _told(line, number)
+            placed += [(number, told) for told in _told(line, number)]
         except ValueError:
             unread.append(number)
-    return Salvage([header, *sorted(told, key=_time)], tuple(unread), len(numbered) + 1)
+    placed[1:] = sorted(placed[1:], key=lambda one: _time(one[1]))
+    lines, places = [line for _, line in placed], [place for place, _ in placed]
+    return Salvage(lines, tuple(unread), len(numbered) + 1, places)
 
 
 def read_flight(path: Path) -> list[Line]:

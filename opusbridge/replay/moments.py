@@ -4,6 +4,7 @@ import struct
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 import orjson
@@ -91,17 +92,21 @@ class Moment:
         return str(text.get("event") or text.get("type")) if isinstance(text, dict) else "a text"
 
 
-def moments(lines: Iterable[Line]) -> list[Moment]:
-    """In order. Raises ``ValueError``, with one line of text, for what cannot be understood."""
+def moments(lines: Iterable[Line], places: Iterable[int] = ()) -> list[Moment]:
+    """In order. Raises ``ValueError``, with one line of text, for what cannot be understood.
+
+    ``places``: where in the file each line stands, if that is known.
+    """
     found: list[Moment] = []
-    for line in lines:
+    for line, place in zip(lines, chain(places, repeat(None)), strict=False):
         if "n" not in line:
             continue
         try:
             found += _moments(line)
         except (AttributeError, KeyError, TypeError, ValueError, IndexError, struct.error):
-            what = f"the line with number {line['n']!r} cannot be understood"
-            raise ValueError(f"a damaged flight recording: {what[:80]}") from None
+            number = repr(line["n"])[:40]
+            which = f"the line of n {number}" if place is None else f"line {place} (n {number})"
+            raise ValueError(f"a damaged flight recording: {which} cannot be understood") from None
     return sorted(found, key=lambda moment: moment.number)
 
 

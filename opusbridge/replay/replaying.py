@@ -25,7 +25,7 @@ from opusbridge.protocols.audiocodes import AudioCodesProtocol
 from opusbridge.protocols.realtime import RealtimeProtocol
 from opusbridge.protocols.twilio import TwilioProtocol
 from opusbridge.recording.loudness import Line as SpokenLine
-from opusbridge.recording.reading import salvage
+from opusbridge.recording.reading import Salvage, salvage
 from opusbridge.recording.redaction import REDACTED, redacted
 from opusbridge.recording.shapes import Said, Shaper, Sound, composed, digest
 from opusbridge.recording.withholding import WITHHELD, wordless
@@ -117,8 +117,7 @@ def replay(flight: Path) -> Replay:
     Raises ``ValueError``, with one line of text, for a file that is none, and ``OSError``.
     """
     found = salvage(flight)
-    header, *lines = found.lines
-    played = _Player(header, lines, damaged=bool(found.unread)).play()
+    played = _Player(found).play()
     played.unread = str(found)
     return played
 
@@ -164,9 +163,10 @@ class _Hashes:
 
 
 class _Player:
-    def __init__(self, header: Line, lines: list[Line], *, damaged: bool) -> None:
-        self._moments = moments(lines)
-        self._lines, self._damaged = lines, damaged
+    def __init__(self, found: Salvage) -> None:
+        header, *lines = found.lines
+        self._moments = moments(lines, found.places[1:])
+        self._lines, self._damaged = lines, bool(found.unread)
         try:
             self._policy = built(CallPolicy, header["policy"])
             began_at = float(header["began_at"])

@@ -389,6 +389,19 @@ def test_what_cannot_be_played_is_told_in_one_line(
     assert "\n" not in str(refused.value)
 
 
+def test_a_line_that_cannot_be_played_is_told_by_its_place_in_the_file(
+    flight: Path, tmp_path: Path
+) -> None:
+    lines = [json.loads(text) for text in flight.read_text().splitlines()]
+    nth = next(nth for nth in range(30, len(lines)) if lines[nth].get("dir") == "in")
+    lines[nth]["at"] = "!"
+    path = tmp_path / "flight.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    with pytest.raises(ValueError, match=rf"line {nth + 1} \(n {lines[nth]['n']}\) cannot be"):
+        replay(path)
+
+
 # --- To a test --------------------------------------------------------------------------
 
 
