@@ -15,6 +15,8 @@ _ROW, _ROWS_MOST = 26, 8
 _WAVE_HEIGHT = 72
 _TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 _CHARACTER = 6.6  # pixels, of a mark's label
+#: What has less room than this is told by its colour and its title: a letter or two say nothing.
+_STUB = 30.0
 
 #: Beyond this, silence would look like speech.
 _MOST_HIGHER = 10.0
@@ -26,7 +28,7 @@ CUT_SECONDS = 1.0
 _SPEAKERS = {"caller": "caller", "agent": "agent"}
 
 Item = dict[str, Any]
-Box = tuple[float, float, Callable[[str, str], str]]
+Box = tuple[float, float, Callable[[str, float], str]]
 """Where it begins and ends, in pixels, and what makes its HTML, given its place as a style and the
 pixels until the next one in its row begins."""
 
@@ -113,7 +115,7 @@ class Lanes:
             ends = [*(start for start, _, _ in others[1:]), self.width]
             for (start, _, html), until in zip(others, ends, strict=True):
                 place = f"left:{start:.1f}px;top:{row * _ROW + 2}px"
-                drawn.append(html(place, f"{max(until - start - 4, 0):.0f}px"))
+                drawn.append(html(place, max(until - start - 4, 0)))
         return self._lane(name, max(len(rows), 1) * _ROW, "".join(drawn))
 
     def _words(self, item: Item) -> Box:
@@ -134,8 +136,8 @@ class Lanes:
         left, width = self._x(start), max(self._x(end) - self._x(start), 3.0)
         at = f'data-at="{start:.3f}" title="{escape(title)}"'
 
-        def drawn(place: str, room: str) -> str:
-            told = f'<span style="max-width:{room}">{html}</span>'
+        def drawn(place: str, room: float) -> str:
+            told = f'<span style="max-width:{room:.0f}px">{html}</span>' if room >= _STUB else ""
             style = f"{place};width:{width:.1f}px"
             return f'<div class="block {kind}" style="{style}" {at}>{told}</div>'
 
@@ -151,7 +153,7 @@ class Lanes:
         kind = f"before {mark.kind}" if before else mark.kind
         begins = left - width if before else left
 
-        def drawn(place: str, _: str) -> str:
+        def drawn(place: str, _: float) -> str:
             style = f"{place};width:{width:.0f}px" if before else place
             return f'<div class="mark {kind}" style="{style}" {at}>{label}</div>'
 

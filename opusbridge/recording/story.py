@@ -308,6 +308,8 @@ class _Reader:
             # Of a call that was over anyway, the line had to go some time.
             if mark.label == "telephony-lost" and reason != "telephony-lost":
                 mark.kind = "plain"
+                if reason == "transferred":
+                    mark.label = "line left with the transfer"
 
 
 def _inner(value: Line, key: str) -> Line:

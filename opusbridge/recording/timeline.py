@@ -205,7 +205,8 @@ def _button(one: Line) -> str:
     """When it began; for those who have no mouse."""
     if not has_begun(one):
         return "–"
-    began = clock(milliseconds(one["started_ms"]))
+    tenths = round(milliseconds(one["started_ms"]) * 10)
+    began = f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
     return f'<button type="button"{_at(one)}>{began}</button>'
 
 

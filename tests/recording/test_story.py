@@ -294,6 +294,20 @@ def test_a_line_that_goes_when_the_call_is_over_is_no_loss(reason: str, kind: st
     assert [mark.kind for mark in story.marks] == [kind, "end"]
 
 
+def test_a_line_that_leaves_with_a_transfer_is_told_as_that() -> None:
+    story = read_story(
+        [
+            {"t": 2.0, "note": "telephony-lost"},
+            {"t": 2.0, "note": "ended", "outcome": "completed", "reason": "transferred"},
+        ]
+    )
+
+    assert [mark.label for mark in story.marks] == [
+        "line left with the transfer",
+        "ended: transferred",
+    ]
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -156,7 +156,7 @@ def test_what_has_no_time_is_nowhere_in_the_time_line_and_a_click_on_it_plays_no
     (block,) = (at for at in page.of_class("block"))
     assert block["data-at"] == "2.000"
     hello, caller, tool = page.cells[-12:-8], page.cells[-8:-4], page.cells[-4:]
-    assert [hello[0], caller[0], tool[0]] == ["–", "0:02", "0:05"]
+    assert [hello[0], caller[0], tool[0]] == ["–", "0:02.0", "0:05.0"]
     assert "Hello there" in hello
     rows = [at for tag, at in page.elements if tag == "tr"]
     assert [at.get("data-at") for at in rows[-3:]] == [None, "2.000", "5.000"]
@@ -167,7 +167,7 @@ def test_latencies_are_in_the_table_and_missing_ones_are_not_guessed() -> None:
     page = Page(render([], CALL, {}, None))
 
     assert page.cells == [
-        *("1", "0:02", "500", "1", "320", "60", "881", ""),
+        *("1", "0:02.0", "500", "1", "320", "60", "881", ""),
         *("2", "–", "480", "–", "–", "–", "–", ""),
     ]
 
@@ -220,6 +220,26 @@ def test_a_text_has_the_room_until_the_next_one_of_its_row() -> None:
     html = render(notes, CALL, {}, None)
     assert 'width:6.2px" data-at="1.000"' in html  # 62 pixels a second
     assert html.index("max-width:182px") < html.index("max-width:988px")
+
+
+def test_a_text_that_would_be_cut_to_a_letter_is_only_a_title() -> None:
+    notes: list[Line] = []
+    for at in (1.0, 1.5, 4.0):
+        notes += [{"t": at, "note": "tool-started", "ids": [str(at)], "reason": "look_up"}]
+        notes += [{"t": at + 0.1, "note": "tool-finished", "ids": [str(at)]}]
+
+    page = Page(render(notes, CALL, {}, None))
+    assert page.text.count("look_up") == 2
+    assert [str(at["title"])[:7] for at in page.of_class("tool")] == ["look_up"] * 3
+
+
+@pytest.mark.parametrize(
+    ("began_ms", "shown"), [(3940, "0:03.9"), (59_960, "1:00.0"), (754_320, "12:34.3")]
+)
+def test_a_table_tells_a_time_to_the_tenth(began_ms: int, shown: str) -> None:
+    said = {"speaker": "caller", "text": "Hello", "started_ms": began_ms, "ended_ms": began_ms}
+
+    assert Page(render([], CALL, {"items": [said]}, None)).cells[-4] == shown
 
 
 def test_what_was_said_does_not_change_how_it_is_drawn() -> None:
