@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 from httpx2 import AsyncClient, HTTPError, InvalidURL
@@ -24,6 +25,15 @@ LATE_SECONDS = 300.0
 
 #: For such calls, among the reasons for which calls ended.
 _UNTOLD = ""
+
+#: For those in which the caller waited for a word of the agent's, and none came.
+_WORDLESS = "wordless"
+
+#: How such calls end. Keys may transfer a caller, or clips be all he hears.
+_GIVEN_UP = ("caller-hung-up", "telephony-lost", "too-long")
+
+#: Whoever hangs up before has not waited.
+WAITED_SECONDS = 5.0
 
 
 async def check_refusals(settings: Settings, host: str, port: int) -> list[Finding]:
@@ -104,11 +114,27 @@ def _reasons(calls: Path, under_way_seconds: float) -> Counter[str]:
 def _reason(call: Path, under_way_seconds: float) -> str | None:
     """``None``: it has not ended, or is not for us to read."""
     try:
-        return str(orjson.loads((call / "call.json").read_bytes())["ending"]["reason"])
+        told = orjson.loads((call / "call.json").read_bytes())
+        reason = str(told["ending"]["reason"])
+        return _WORDLESS if reason in _GIVEN_UP and _is_wordless(call, told) else reason
     except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
         return _UNTOLD if _unwritten_for(call) > under_way_seconds else None
     except OSError:
         return None
+
+
+def _is_wordless(call: Path, told: dict[str, Any]) -> bool:
+    """Whether the caller waited and heard nothing: no response, and no stored speech either."""
+    try:
+        began, ended = (datetime.fromisoformat(told[at]) for at in ("started_at", "ended_at"))
+        if told["responses"]["created"] or (ended - began).total_seconds() < WAITED_SECONDS:
+            return False
+        items = orjson.loads((call / "transcript.json").read_bytes())["items"]
+        return not any(item["speaker"] == "agent" for item in items)
+    except FileNotFoundError:
+        return True
+    except (OSError, KeyError, TypeError, ValueError):
+        return False  # nothing is known against it
 
 
 def _unwritten_for(call: Path) -> float:
@@ -133,6 +159,10 @@ def _ending(about: str, reason: str, times: int) -> Finding:
         why = "the process was ended in the middle, or the disk was full"
         cure = "end serve by SIGTERM; the system's log may tell of memory or disk"
         return warning(about, f"{calls} left no call.json that can be read: {why}", cure)
+    if reason == _WORDLESS:
+        calls = "one call" if times == 1 else f"{times} calls"
+        cure = "see `model` above, and the log's lines of those calls: was the model unreachable?"
+        return warning(about, f"{calls} in which the agent never said a word", cure)
     known = ENDINGS.get(reason)
     if known is None:
         return warning(about, f"{reason}, {_times(times)}", "see call.json and flight.jsonl")

@@ -4,13 +4,14 @@ Nothing is said and nothing is answered on it, so it costs nothing.
 """
 
 import asyncio
+from urllib.parse import urlsplit
 
 from opusbridge import effects, events
 from opusbridge.agent import Agent
 from opusbridge.bridge.conduct import call_policy
 from opusbridge.bridge.dialling import dialler
 from opusbridge.call.policy import TWILIO
-from opusbridge.config import Settings
+from opusbridge.config import Settings, is_loopback
 from opusbridge.doctor.findings import Finding, failed, fine
 from opusbridge.errors import PeerGone, RemoteProtocolError
 from opusbridge.events import FromModel
@@ -27,6 +28,7 @@ _CURES = {
     4000: "check OPUSBRIDGE_MODEL",
 }
 _UNREACHABLE = "check the network, a proxy or firewall, and OPUSBRIDGE_REALTIME_URL"
+_NOT_STARTED = "start `opusbridge model` there, or check OPUSBRIDGE_REALTIME_URL"
 
 
 async def check_model(settings: Settings, agent: Agent) -> Finding:
@@ -45,7 +47,17 @@ async def check_model(settings: Settings, agent: Agent) -> Finding:
         if gone.permanent:
             cure = _CURES.get(gone.code or 0, "check OPENAI_API_KEY and OPUSBRIDGE_MODEL")
             return failed("model", f"refused us (code {gone.code})", cure)
-        return failed("model", "could not be reached, or hung up on us", _UNREACHABLE)
+        where, here = _place(settings.realtime_url)
+        cure = _NOT_STARTED if here else _UNREACHABLE
+        return failed("model", f"{where} could not be reached, or hung up on us", cure)
+
+
+def _place(url: str) -> tuple[str, bool]:
+    """Its host and port, and whether that is this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    return f"{f'[{host}]' if ':' in host else host}:{port}", is_loopback(host)
 
 
 async def _look(settings: Settings, agent: Agent) -> Finding:

@@ -28,7 +28,7 @@ from opusbridge.doctor.explanations import ENDINGS, ORDINARY, REFUSALS, TWILIO, 
 from opusbridge.doctor.findings import Finding, State
 from opusbridge.doctor.here import check_agent, check_disk, check_doors, check_settings
 from opusbridge.doctor.met import _refusal, check_endings, check_refusals
-from opusbridge.doctor.model_session import check_model
+from opusbridge.doctor.model_session import _place, check_model
 from opusbridge.doctor.outside import check_public_url
 from opusbridge.doctor.twilio_account import check_twilio
 from opusbridge.errors import REASONS, Outcome
@@ -97,7 +97,23 @@ async def test_a_model_that_is_not_there_is_told() -> None:
     found = await check_model(Settings.load(realtime_url=f"ws://127.0.0.1:{port}"), AGENT)
 
     assert found.state is State.FAILED
+    assert found.what == f"127.0.0.1:{port} could not be reached, or hung up on us"
+    assert "`opusbridge model`" in found.cure
     assert "OPUSBRIDGE_REALTIME_URL" in found.cure
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("wss://user:word@api.example.com/v1/realtime?key=x", ("api.example.com:443", False)),
+        ("ws://[::1]:8090", ("[::1]:8090", True)),
+        ("ws://localhost", ("localhost:80", True)),
+    ],
+)
+def test_of_the_models_address_only_host_and_port_are_told(
+    url: str, place: tuple[str, bool]
+) -> None:
+    assert _place(url) == place
 
 
 # --- The way in -------------------------------------------------------------------------
@@ -443,6 +459,38 @@ def test_calls_whose_process_died_did_not_end_well(tmp_path: Path) -> None:
 
     assert found.state is State.WARNING
     assert found.what.startswith("2 calls left no call.json")
+
+
+def test_calls_in_which_the_agent_never_spoke_did_not_end_well(tmp_path: Path) -> None:
+    settings = Settings.load(data_dir=tmp_path)
+    day = tmp_path / "calls" / datetime.now(UTC).strftime("%Y-%m-%d")
+
+    def call(name: str, seconds: int, reason: str = "caller-hung-up", created: int = 0) -> Path:
+        told = {
+            "started_at": "2026-11-20T12:00:00.000+00:00",
+            "ended_at": f"2026-11-20T12:00:{seconds:02}.000+00:00",
+            "ending": {"outcome": "completed", "reason": reason},
+            "responses": {"created": created},
+        }
+        (day / name).mkdir(parents=True)
+        (day / name / "call.json").write_text(json.dumps(told))
+        return day / name / "transcript.json"
+
+    def words(transcript: Path, *speakers: str) -> None:
+        transcript.write_text(json.dumps({"items": [{"speaker": who} for who in speakers]}))
+
+    call("answered", 20, created=1)
+    call("thought better of it", 2)
+    call("by a key", 20, reason="transferred")
+    words(call("greeted by a stored greeting", 20), "agent")
+    call("with half a transcript", 20).write_text("{")
+    assert states(check_endings(settings)) == [State.FINE]
+
+    call("unrecorded", 20)
+    words(call("unanswered", 20), "caller")
+    (found,) = check_endings(settings)
+    assert found.state is State.WARNING
+    assert found.what == "2 calls in which the agent never said a word"
 
 
 # --- Here -------------------------------------------------------------------------------
