@@ -348,9 +348,7 @@ class Settings(BaseSettings):
         """What ``serve`` on ``host`` and ``port`` needs; raises :class:`ConfigurationError`."""
         if not 0 <= port <= 65_535:
             raise ConfigurationError("the port must be between 0 and 65535")
-        if self.openai_api_key is None and not is_loopback(
-            cast(str, urlsplit(self.realtime_url).hostname)
-        ):
+        if self.lacks_a_key:
             raise ConfigurationError(
                 f"OPENAI_API_KEY is not set; without it {PREFIX}REALTIME_URL must point to a "
                 "model on loopback (opusbridge model)"
@@ -364,6 +362,12 @@ class Settings(BaseSettings):
                 f"{PREFIX}{'OWN' if self.own_url else 'PUBLIC'}_URL is not https: Twilio opens no "
                 "streams there"
             )
+
+    @property
+    def lacks_a_key(self) -> bool:
+        """Whether a key is missing, for a model that is not on this machine."""
+        host = cast(str, urlsplit(self.realtime_url).hostname)
+        return self.openai_api_key is None and not is_loopback(host)
 
     def _no_stream_of_twilios(self) -> bool:
         """Whether the address of streams is one that only a pretended Twilio would go to."""

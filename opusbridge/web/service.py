@@ -1,5 +1,6 @@
 """Everything of one process put together: settings and an agent become a service."""
 
+import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
@@ -13,6 +14,8 @@ from opusbridge.web.app import assemble
 from opusbridge.web.bridges import Bridges, FolderOf, ObserversOf
 from opusbridge.web.calls import Calls
 from opusbridge.web.capacity import call_limit
+
+_log = structlog.get_logger(__name__)
 
 
 def create_app(
@@ -35,6 +38,8 @@ def create_app(
     """
     settings = settings or Settings.load()
     logs.configure_as_guest(settings.log_format, settings.log_level)
+    if settings.lacks_a_key:
+        _log.warning("OPENAI_API_KEY is not set: the model will refuse every call")
     agent = agent or (Agent.load(settings.agent) if settings.agent else RECEPTIONIST)
     agent.applied_to(settings)  # whether the two go together shows now, not at the first call
     registry = CollectorRegistry()

@@ -46,6 +46,25 @@ async def test_a_tool_of_which_the_model_is_told_nothing_is_in_the_log_once_it_s
     assert (line["log_level"], line["tool"]) == ("warning", "drop")
 
 
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        ({}, True),
+        ({"openai_api_key": "sk-test"}, False),
+        ({"realtime_url": "ws://127.0.0.1:8090"}, False),
+    ],
+)
+def test_a_key_that_is_missing_is_in_the_log_before_anybody_calls(
+    given: dict[str, Any], warned: bool
+) -> None:
+    create_app(Settings.load())  # from now on logging is set up
+    with capture_logs() as lines:
+        create_app(Settings.load(**given))
+
+    told = [one["log_level"] for one in lines if "OPENAI_API_KEY" in one["event"]]
+    assert told == ["warning"] * warned
+
+
 @pytest.mark.parametrize("secrets", [{}, {"twilio_auth_token": "t", "public_url": PUBLIC}])
 async def test_each_closed_endpoint_is_in_the_log_once(secrets: dict[str, Any]) -> None:
     quiet = Agent(name="quiet", instructions="Be brief.", turn_detection="none")
@@ -144,7 +163,7 @@ def say_something() -> None:
 
 def test_an_application_logs_as_its_settings_say(capsys: pytest.CaptureFixture[str]) -> None:
     with no_handlers():
-        create_app(Settings.load(log_format="json", log_level="warning"))
+        create_app(Settings.load(openai_api_key="k", log_format="json", log_level="warning"))
         say_something()
 
     (line,) = capsys.readouterr().err.splitlines()
@@ -160,7 +179,7 @@ def test_an_application_keeps_the_structlog_of_who_runs_it() -> None:
 
     structlog.configure(processors=[keep])
     with no_handlers():
-        create_app(Settings.load(log_level="warning"))
+        create_app(Settings.load(openai_api_key="k", log_level="warning"))
         say_something()
         assert logging.getLogger().handlers == []
 
