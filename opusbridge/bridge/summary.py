@@ -152,4 +152,4 @@ def show_note(note: effects.Note, bad_messages: BadMessages) -> None:
         case effects.Note("bad-message", why):
             bad_messages.came(why)
         case _:
-            log.debug(note.kind, why=note.reason, ids=note.ids, value=note.value)
+            log.debug(note.kind, why=note.reason, ids=note.ids, value=round(note.value, 3))

@@ -18,12 +18,14 @@ from opusbridge.bridge import base
 from opusbridge.bridge.base import FLUSH_SECONDS
 from opusbridge.bridge.metrics import Metrics
 from opusbridge.bridge.outbox import MOST_WAITING
+from opusbridge.bridge.summary import show_note
 from opusbridge.call.tally import Tally
 from opusbridge.call.transcript import Transcript
 from opusbridge.config import Settings
 from opusbridge.effects import Effect
 from opusbridge.errors import PeerGone, TransferRefused, ending
 from opusbridge.events import Event
+from opusbridge.logs import BadMessages
 from opusbridge.recording.recorder import CallRecorder
 from opusbridge.recording.writer import Writer
 from opusbridge.replay import replay
@@ -204,6 +206,15 @@ def test_what_an_operator_starts_is_logged_as_the_calls_own(bridge: type[AnyBrid
     assert {"operator hangs up", "call ended"} <= {line["event"] for line in lines}
     assert "Keller" not in str(lines)
     assert {line.get("call_id") for line in lines} == {stage.bridge.call_id}
+
+
+def test_what_is_shown_of_a_note_is_a_number_people_can_read() -> None:
+    lines = logged()
+
+    waited = effects.Note("pending-wait", "greeting", value=0.021999999997206032)
+    show_note(waited, BadMessages("opusbridge.bridge"))
+
+    assert [(line["event"], line["value"]) for line in lines] == [("pending-wait", 0.022)]
 
 
 @both_bridges
