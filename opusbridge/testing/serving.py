@@ -32,7 +32,7 @@ class RunningModel:
 
     @property
     def url(self) -> str:
-        """For ``OPUSBRIDGE_REALTIME_URL``; any key will do."""
+        """For ``OPUSBRIDGE_REALTIME_URL``; any key will do, and none."""
         assert self._url is not None, "it has not been entered yet"
         return self._url
 
@@ -82,7 +82,7 @@ class RunningModel:
             script.reply_script() if script else None,
             now=upgrade.now,
             query=upgrade.query,
-            headers=upgrade.headers,
+            headers={"authorization": "Bearer any", **upgrade.headers},
             unix_time=upgrade.unix_time,
         )
 

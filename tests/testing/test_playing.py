@@ -415,6 +415,13 @@ async def test_any_client_may_use_the_simulated_model(simulated_model: RunningMo
     assert simulated_model.violations == []
 
 
+async def test_the_simulated_model_takes_a_client_without_a_key(
+    simulated_model: RunningModel,
+) -> None:
+    async with connect(f"{simulated_model.url}?model=gpt-realtime", proxy=None) as socket:
+        assert orjson.loads(await socket.recv())["type"] == "session.created"
+
+
 async def test_what_became_of_the_simulated_model_can_be_asked_afterwards() -> None:
     with simulated_model() as model:
         url = model.url
