@@ -14,11 +14,18 @@ from opusbridge.errors import ConfigurationError
 from opusbridge.sim import script
 from opusbridge.sim.model import Knobs, SimulatedModel
 from opusbridge.sim.model_server import ModelServer, Upgrade
+from opusbridge.sim.script import CallScript
 
 
 def model(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8090,
+    said: Annotated[
+        str,
+        typer.Option(
+            "--script", metavar="FILE|NAME", help="The call script whose model says what it says."
+        ),
+    ] = "opening-hours",
     fault: Annotated[
         list[str] | None,
         typer.Option(help="NAME[=VALUE], may be repeated; a wrong name lists all."),
@@ -26,24 +33,25 @@ def model(
     seed: Annotated[int, typer.Option(help="Decides whatever is left to chance.")] = 1,
 ) -> None:
     """Answer Realtime sessions as the real API does, strictly; any key is accepted, and none."""
+    played = script.load(said)
+    for hint in played.hints:
+        typer.echo(f"opusbridge: {hint}", err=True)
     try:
-        knobs = Knobs.parse(*(fault or []))
+        knobs = Knobs.parse(*(fault or []), over=played.model.behaviour())
     except ValueError as error:
         raise ConfigurationError(f"--fault: {error}") from None
     try:
-        asyncio.run(_serve(host, port, knobs, Random(seed)))
+        asyncio.run(_serve(host, port, played, knobs, Random(seed)))
     except KeyboardInterrupt:
         pass
 
 
-async def _serve(host: str, port: int, knobs: Knobs, random: Random) -> None:
-    replies = script.load("opening-hours")
-
+async def _serve(host: str, port: int, played: CallScript, knobs: Knobs, random: Random) -> None:
     def make(upgrade: Upgrade) -> SimulatedModel:
         return SimulatedModel(
             knobs,
             Random(random.random()),
-            replies.reply_script(),
+            played.reply_script(),
             now=upgrade.now,
             query=upgrade.query,
             headers={"authorization": "Bearer any", **upgrade.headers},

@@ -248,10 +248,12 @@ async def test_a_bridge_elsewhere_is_called_with_the_secrets_of_the_settings(
 
     assert (ran.status, ran.out.count("as expected")) == (0, 2), ran
     assert ran.out.count("  not checked: heard (the caller cannot know") == 2
+    assert ran.out.count("opusbridge model --script") == 1
     assert (strict.status, strict.out.count("good.toml:10: not checked: heard[0]")) == (1, 1)
     assert refused.status == 1
     assert "401" in refused.out
     assert "403" in refused.out
+    assert "opusbridge model" not in refused.out
 
 
 FAULTY = """

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from opusbridge.sim.callers import HangUp, Person, SimulatedAudioCodes, Wait, WaitForAgent
@@ -36,6 +36,33 @@ async def test_the_model_serves_anyone_until_ctrl_c(tmp_path: Path) -> None:
 
     assert created["type"] == "session.created"
     assert (process.returncode, err) == (0, "")
+
+
+async def test_the_model_says_what_a_script_of_ones_own_has_for_it(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(
+        '[caller]\nsteps = [{ say = "opening-hours" }]\n'
+        '[model]\nreplies = [{ text = "Ahoy." }, { text = "Aye." }]\n'
+        'faults = [{ response = 1, kind = "incomplete" }]\n',
+        "utf-8",
+    )
+    given = ("--script", "own.toml", "--port", "0")
+    with running("model", *given, env=environment(), cwd=tmp_path) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        async with connect(f"{url}?model=gpt-realtime") as socket:
+            done = [await answered(socket) for _ in range(2)]
+
+    assert [one["status"] for one in done] == ["incomplete", "completed"]
+    assert done[1]["output"][0]["content"][0]["transcript"] == "Aye."
+
+
+async def answered(socket: ClientConnection) -> dict[str, Any]:
+    """What a client is told at the end of the response that it asks for."""
+    await socket.send('{"type": "response.create"}')
+    while (event := json.loads(await socket.recv()))["type"] != "response.done":
+        assert event["type"] != "error", event
+    response: dict[str, Any] = event["response"]
+    return response
 
 
 async def test_the_models_hint_works_when_it_is_pasted(tmp_path: Path) -> None:

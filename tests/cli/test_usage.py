@@ -122,6 +122,13 @@ def test_without_a_key_there_is_nobody_to_answer() -> None:
     assert "opusbridge model" in ran.complaint
 
 
+def test_a_script_that_is_none_gives_the_model_nothing_to_say() -> None:
+    ran = run("model", "--script", "opening-hour")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert "no script opening-hour" in ran.complaint
+
+
 @pytest.mark.parametrize("command", ["serve", "model", "doctor"])
 @pytest.mark.parametrize("port", ["-1", "65536"])
 def test_a_port_that_is_none_is_refused(

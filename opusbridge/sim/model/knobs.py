@@ -251,8 +251,8 @@ class Knobs:
         return MappingProxyType(faults)
 
     @classmethod
-    def parse(cls, *texts: str) -> Knobs:
-        """From ``NAME=VALUE`` texts, as a command line gives them.
+    def parse(cls, *texts: str, over: Knobs | None = None) -> Knobs:
+        """From ``NAME=VALUE`` texts, as a command line gives them; the rest is as it is ``over``.
 
         A knob is named with dashes: ``cancel-latency=0.3``, ``delta-ms=20-40``; a switch may
         stand alone: ``odd-deltas``. A fault takes the ordinal of the response it befalls, and
@@ -260,7 +260,7 @@ class Knobs:
 
         :raises ValueError: an unknown name, with the names there are, or a value that will not do.
         """
-        knobs, faults = cls(), dict[int, Fault]()
+        knobs, faults = over or cls(), dict[int, Fault]()
         for given in texts:
             name, equals, value = given.partition("=")
             name = name.strip().replace("_", "-")
@@ -276,7 +276,7 @@ class Knobs:
                 knobs = replace(knobs, **{attribute: parsed})
             else:
                 raise ValueError("there is no such fault; choose among " + ", ".join(NAMES))
-        return replace(knobs, faults=MappingProxyType(faults)) if faults else knobs
+        return knobs.with_faults(MappingProxyType({**knobs.faults, **faults})) if faults else knobs
 
 
 _FAULT_NAMES = frozenset(kind.value for kind in FaultKind)

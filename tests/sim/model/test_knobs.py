@@ -27,6 +27,16 @@ def test_a_knob_is_named_with_dashes_and_read_by_its_type() -> None:
     )
 
 
+def test_what_is_asked_for_stands_in_for_what_was_so_already() -> None:
+    before = Knobs.parse("speed=2", "odd-deltas", "drop=3", "empty=4")
+
+    knobs = Knobs.parse("speed=7", "failed=3", over=before)
+
+    assert (knobs.speed, knobs.odd_deltas) == (7.0, True)
+    kinds = {ordinal: fault.kind for ordinal, fault in knobs.faults.items()}
+    assert kinds == {3: FaultKind.FAILED, 4: FaultKind.EMPTY}
+
+
 def test_nothing_to_parse_is_the_default() -> None:
     assert Knobs.parse() == Knobs()
 
