@@ -29,7 +29,7 @@ from opusbridge.sim.callers.twilio import ACCOUNT_SID
 from opusbridge.sim.evidence import Evidence, Watch, seen_from_inside
 from opusbridge.sim.faults import Faults
 from opusbridge.sim.guarantees import excused
-from opusbridge.sim.model import SimulatedModel
+from opusbridge.sim.model import ReplyScript, SimulatedModel
 from opusbridge.sim.model_server import ModelServer, Upgrade
 from opusbridge.sim.said import Said
 from opusbridge.sim.script import CallScript
@@ -98,6 +98,8 @@ class Played:
     never_befell: list[Key] = field(default_factory=list)
     """Faults of the script whose time did not come."""
     seconds: float = 0.0
+    replies: ReplyScript | None = None
+    """How far they were used, by a model of our own."""
 
     @property
     def result(self) -> CallResult:
@@ -112,6 +114,7 @@ class Played:
             self.seconds,
             self.not_played,
             self.never_befell,
+            self.replies,
         )
 
 
@@ -160,6 +163,7 @@ async def play(
     if model is not None:
         played.problems += _of_model(model.finished, played.watch)
         responses = sum(one.responses for one in model.finished)
+        played.replies = next((one.replies for one in model.finished), None)  # they share them
         played.never_befell += script.never_befell(responses, inf)  # no network was played
     _judge(played)
     _draw(folder)

@@ -45,9 +45,9 @@ def show(results: Sequence[CallResult], console: Console, strict: bool = False) 
     for one, name in zip(results, names(results), strict=True):
         wrong = failures(one, strict)
         unseen = [] if strict else one.not_checked
-        if wrong or unseen:
+        if wrong or unseen or one.remarks:
             console.print(escape(f"{name} over {one.telephony}:"))
-        for told in (*wrong, *(_folded(one) if unseen else ())):
+        for told in (*wrong, *(_folded(one) if unseen else ()), *one.remarks):
             console.print(f"  {escape(told)}")
         if wrong:
             _show_said(one, console)
@@ -118,7 +118,7 @@ def junit_xml(results: Sequence[CallResult], command: str, strict: bool = False)
             told = {"type": "expectation", "message": _printable(problems[0])}
             failure = ElementTree.SubElement(case, "failure", told)
             failure.text = _printable("\n".join(problems))
-        aside = [*one.not_checked, *(one.said if problems else [])]
+        aside = [*one.not_checked, *one.remarks, *(one.said if problems else [])]
         if aside:
             out = ElementTree.SubElement(case, "system-out")
             out.text = _printable("\n".join(aside))

@@ -23,7 +23,7 @@ from opusbridge.sim.callers import (
 from opusbridge.sim.clock import World
 from opusbridge.sim.evidence import Evidence, Watch, seen_from_inside
 from opusbridge.sim.faults import Faults
-from opusbridge.sim.model import SimulatedModel
+from opusbridge.sim.model import ReplyScript, SimulatedModel
 from opusbridge.sim.said import Said
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.expect import Finding
@@ -75,6 +75,11 @@ class Sessions:
         self._chance = Random(script.seed if seed is None else seed)
         if said is not None:
             self._replies.listens = said.lately
+
+    @property
+    def replies(self) -> ReplyScript:
+        """Of all of them together."""
+        return self._replies
 
     @property
     def responses(self) -> int:
@@ -161,6 +166,11 @@ class Staged:
 
     def evidence(self) -> Evidence:
         return seen_from_inside(self.caller, self.watch, self.transcript())
+
+    @property
+    def replies(self) -> ReplyScript:
+        """What the model has left of them."""
+        return self._sessions.replies
 
     def never_befell(self) -> list[Key]:
         """The script's faults that the call was too short for."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opusbridge.sim.evidence import Evidence, ToolRun
+from opusbridge.sim.model import ReplyScript
 from opusbridge.sim.script import CallScript
 from opusbridge.sim.script.expect import Finding, Verdict
 from opusbridge.sim.script.mistakes import key
@@ -30,6 +31,8 @@ class CallResult:
     """Tables of the script that the way it was played has no means for."""
     never_befell: list[Key] = field(default_factory=list)
     """Faults of the script whose time did not come: the call was too short."""
+    replies: ReplyScript | None = None
+    """How far the model's were used; ``None``: nobody knows."""
 
     @property
     def ok(self) -> bool:
@@ -64,6 +67,15 @@ class CallResult:
         ]
 
     @property
+    def remarks(self) -> list[str]:
+        """What is no failure, and perhaps not meant: replies of the model that nobody asked for."""
+        if self.replies is None or not self.replies.unused:
+            return []
+        unused, written = self.replies.unused, len(self.replies.replies)
+        at = self._at(("model", "replies", written - unused))
+        return [f"{at}: model.replies: {unused} of {written} never used"]
+
+    @property
     def heard(self) -> str:
         """All that the caller heard of the agent."""
         found = self.evidence.heard if self.evidence else None
@@ -88,14 +100,16 @@ class CallResult:
 
     @property
     def said(self) -> list[str]:
-        """The conversation in its order, a line each: when, who, what, and what was not heard."""
-        return [_line(item) for item in self.transcript]
+        """The conversation in its order, a line each: when, who, what, and what was not heard;
+        with a mark where the script had no reply left for the model."""
+        unwritten = self.replies.not_written if self.replies else set()
+        return [_line(one, not_written=one.get("item_id") in unwritten) for one in self.transcript]
 
     @property
     def report(self) -> str:
         """For an assertion's message: everything that failed, then what was said."""
         head = f"{self.script.name} over {self.telephony}"
-        found = [*self.failures, *self.not_checked, *self.script.hints]
+        found = [*self.failures, *self.not_checked, *self.remarks, *self.script.hints]
         return "\n".join([head, *found, *self.said])
 
     def __repr__(self) -> str:
@@ -112,9 +126,10 @@ class CallResult:
         return f"{self.script.file}:{self.script.line(place)}"
 
 
-def _line(item: dict[str, Any]) -> str:
+def _line(item: dict[str, Any], *, not_written: bool) -> str:
     lost = f" [not heard: {item['unheard']}]" if item["unheard"] else ""
-    words = f"{item['heard']}{lost}".strip()
+    mark = "(no reply left) " if not_written else ""
+    words = f"{mark}{item['heard']}{lost}".strip()
     started_ms = item["started_ms"]
     when = f"{'–':>7}  " if started_ms is None else f"{started_ms / 1000:7.2f} s"
     return f"  {when}  {item['speaker']}: {words}"

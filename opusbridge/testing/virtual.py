@@ -72,4 +72,5 @@ def play(
         ],
         time.perf_counter() - began,
         never_befell=call.never_befell(),
+        replies=call.replies,
     )

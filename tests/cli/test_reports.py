@@ -47,6 +47,18 @@ def test_a_failure_comes_with_what_was_said_and_what_was_not_heard_of_it() -> No
     assert shown(said) == []
 
 
+def test_replies_that_nobody_asked_for_are_told_of_a_call_that_was_well_too() -> None:
+    greeting = script.load("greeting")
+    result = CallResult(greeting, "twilio", Evidence(9.0, (), ()), replies=greeting.reply_script())
+    out = io.StringIO()
+    reports.show([result], Console(file=out, width=100, soft_wrap=True), strict=True)
+
+    assert reports.failures(result, strict=True) == []
+    assert "model.replies: 1 of 1 never used\n" in out.getvalue()
+    assert "as expected" in out.getvalue()
+    assert b"never used" in reports.junit_xml([result], "call", strict=True)
+
+
 def test_of_a_long_conversation_the_last_lines_are_shown_and_of_a_long_line_the_first_words() -> (
     None
 ):

@@ -400,6 +400,24 @@ def test_a_script_may_be_a_file_a_name_or_a_text(tmp_path: Path) -> None:
     assert load_script(load_script(ORDER)) is not None
 
 
+def test_replies_that_nobody_asked_for_are_told_and_fail_nothing(call_script: CallScript) -> None:
+    call = call_script(ORDER + '[[model.replies]]\ntext = "Never."\n', agent=shop(look_up))
+
+    assert (call.ok, call.not_checked) == (True, [])
+    assert call.remarks == ["<script>:23: model.replies: 1 of 4 never used"]
+    assert call.remarks[0] in call.report
+
+
+def test_where_no_reply_was_left_it_stands_in_what_was_said(call_script: CallScript) -> None:
+    call = call_script(ASKED, agent=shop(look_up))
+
+    *written, helped_itself = [line for line in call.said if "agent:" in line]
+    assert "agent: (no reply left) Thank you for calling." in helped_itself
+    assert written
+    assert not any("no reply left" in line for line in written)
+    assert call.remarks == []
+
+
 # --- On sockets -------------------------------------------------------------------------
 
 

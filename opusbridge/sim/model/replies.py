@@ -1,7 +1,8 @@
 """What the pretend model says, and what it hears the caller say."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,17 @@ class ReplyScript:
     """What a caller whom one can ask has said since; in place of ``heard``."""
     _used: int = field(default=0, init=False)
     _turns: int = field(default=0, init=False)
+    _small_talk: list[Sequence[Mapping[str, Any]]] = field(default_factory=list, init=False)
+
+    @property
+    def unused(self) -> int:
+        """So many of the replies were not asked for yet."""
+        return max(0, len(self.replies) - self._used)
+
+    @property
+    def not_written(self) -> set[str]:
+        """The ids of the items with which the model helped itself when no reply was left."""
+        return {item["id"] for items in self._small_talk for item in items}
 
     def next_reply(self) -> Reply:
         """The reply whose turn it is; it stays so until :meth:`used`."""
@@ -75,7 +87,10 @@ class ReplyScript:
             return self.replies[self._used]
         return self.usual[(self._used - len(self.replies)) % len(self.usual)]
 
-    def used(self) -> None:
+    def used(self, items: Sequence[Mapping[str, Any]] = ()) -> None:
+        """``items``: where those in which it is said will be."""
+        if self.replies and not self.unused and self.usual is DEFAULT_REPLIES:
+            self._small_talk.append(items)
         self._used += 1
 
     def next_heard(self) -> str:

@@ -219,7 +219,7 @@ class Responses:
         reply = script.out_of_band if response.out_of_band else script.next_reply()
         kind = response.fault.kind if response.fault else None
         if not response.out_of_band and kind not in LEAVES_REPLY:
-            script.used()
+            script.used(response.items)
         production = Production(
             response,
             reply,

@@ -92,7 +92,7 @@ class SimulatedModel:
         ``grace_seconds``: the longest way of a text to the client and back (see ``referee``).
         """
         knobs, random = knobs or Knobs(), random or Random(0)
-        replies = replies or ReplyScript()
+        self.replies = replies = replies or ReplyScript()
         query = {"model": "gpt-realtime"} if query is None else query
         headers = {"authorization": "Bearer sk-simulated"} if headers is None else headers
         self.knobs = knobs
