@@ -280,14 +280,14 @@ def test_the_two_forms_of_the_readmes_agent_are_the_same_agent(at_home: Path) ->
 
 
 @pytest.mark.slow
-def test_the_call_script_shown_is_one_and_holds(at_home: Path) -> None:
-    shown = [block for block in blocks("toml") if block.page == CALL_SCRIPTS]
-
-    assert len(shown) == 1
-    shown_script = script.parse(shown[0].text, shown[0].file)
+@pytest.mark.parametrize(
+    "block", [one for one in blocks("toml") if one.page == CALL_SCRIPTS], ids=lambda one: one.file
+)
+def test_the_call_scripts_shown_are_some_and_hold(block: Block, at_home: Path) -> None:
+    shown_script = script.parse(block.text, block.file)
     for side in shown_script.telephony:
         result = virtual.play(shown_script, side)
-        assert result.ok, result.report
+        assert (result.ok, result.remarks) == (True, []), result.report
 
 
 def test_json_shown_is_json() -> None:

@@ -48,7 +48,7 @@ class WaitForAgent:
 
 @dataclass(frozen=True, slots=True)
 class WaitForSound:
-    """Until the agent begins to be heard."""
+    """Until the agent has been heard since the last own words: at once, if that was before."""
 
     timeout: float = 30.0
 

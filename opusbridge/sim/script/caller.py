@@ -72,7 +72,8 @@ class StepTable(SoundTable):
     """Until the agent has spoken since the last own words, and is silent again; a number: for
     so many seconds at most. Two in a row are met by the same sentence."""
     wait_for_sound: Yes | Seconds | None = None
-    """Until the agent begins to be heard; likewise."""
+    """Until the agent has been heard since the last own words: at once, if that was before this
+    step; likewise."""
     wait_for_silence: Seconds | None = None
     """Until the agent has not been heard for so many seconds."""
     interrupt: InterruptTable | None = None
