@@ -12,7 +12,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from fastapi import FastAPI
@@ -409,6 +409,21 @@ def test_the_table_of_faults_is_complete() -> None:
     table = [names(row[0])[0] for row in rows(SIMULATORS, "## The model by itself")]
 
     assert table == [kind.value for kind in FaultKind]
+
+
+def test_the_table_of_knobs_has_each_with_its_values_the_usual_one_first() -> None:
+    table = {names(row[0])[0]: names(row[1]) for row in rows(SIMULATORS, "### Knobs")}
+    kinds = {name.replace("_", "-"): kind for name, kind in get_type_hints(Knobs).items()}
+
+    assert list(table) == [name for name in kinds if name != "faults"]
+    for knob, values in table.items():
+        name = knob.replace("-", "_")
+        read = [getattr(Knobs.parse(f"{knob}={value}"), name) for value in values]
+        assert read[:1] == [one for one in [getattr(Knobs(), name)] if one is not None], knob
+        if get_origin(kinds[knob]) is Literal:
+            assert set(read) == set(get_args(kinds[knob])), knob
+        elif kinds[knob] is bool:
+            assert set(read) == {True, False}, knob
 
 
 def test_the_table_of_script_keys_is_complete() -> None:
