@@ -72,7 +72,7 @@ def call(
     if who is RECEPTIONIST:
         reports.show_who_answered(results, console)
     if url is not None and any("model" in one.not_played for one in results):
-        console.print("what its model says is for that bridge: opusbridge model --script SCRIPT")
+        console.print("that bridge's model can be given its part: opusbridge model --script SCRIPT")
     if out is not None:
         _name_pages(results, [out / folders[one.script.file] for one in results], console)
     if junit is not None:
