@@ -1,6 +1,6 @@
 """``opusbridge call``: plays call scripts on real sockets, in real time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -69,16 +69,22 @@ def call(
         kept, shown = out or Path(scratch), progress(pairs, console, _named)
         results = cut_off.run(_play_all(shown, kept, folders, url, settings, who))
     reports.show(results, console, strict)
-    if who is RECEPTIONIST:
-        reports.show_who_answered(results, console)
-    if url is not None and any("model" in one.not_played for one in results):
-        console.print("that bridge's model can be given its part: opusbridge model --script SCRIPT")
+    _hint(results, who if url is None else None, console)
     if out is not None:
         _name_pages(results, [out / folders[one.script.file] for one in results], console)
     if junit is not None:
         reports.write(junit, reports.junit_xml(results, "call", strict))
     if any(reports.failures(one, strict) for one in results):
         raise typer.Exit(1)
+
+
+def _hint(results: Sequence[CallResult], who: Agent | None, console: Console) -> None:
+    """What may explain the results: who answered (``None``: a bridge elsewhere), and who could have
+    been told what to say."""
+    if who is RECEPTIONIST:
+        reports.show_who_answered(results, console)
+    elif who is None and any("model" in one.not_played for one in results):
+        console.print("that bridge's model can be given its part: opusbridge model --script SCRIPT")
 
 
 def _check(
