@@ -131,8 +131,6 @@ def _is_wordless(call: Path, told: dict[str, Any]) -> bool:
             return False
         items = orjson.loads((call / "transcript.json").read_bytes())["items"]
         return not any(item["speaker"] == "agent" for item in items)
-    except FileNotFoundError:
-        return True
     except (OSError, KeyError, TypeError, ValueError):
         return False  # nothing is known against it
 
