@@ -290,8 +290,8 @@ class Conversation:
         # Whatever it says of itself; and what its tools gave is answered by itself.
         goes_on = heard or self.tools.used_by(event.response_id)
         broken_off = event.status in ("cancelled", "failed")
-        if goes_on and (event.status == "cancelled" or not (broken_off or event.cut_off)):
-            self.model.answered()
+        if goes_on:
+            self.model.got_through(event, self.response.door.response)
         self.transcript.response_over(event.response_id, event.status)
         # The tools' answer joins what waits before the door opens, or it would come apart.
         found += self._response_gone(event.response_id, now, broken_off)

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from opusbridge import effects, events
 from opusbridge.call.history import History
-from opusbridge.call.machines import is_due
+from opusbridge.call.machines import ResponseMachine, is_due
 from opusbridge.call.pending import PendingUserInput, Why
 from opusbridge.call.pulse import Pulse
 from opusbridge.call.refusals import Reaction, reaction_to
@@ -201,9 +201,16 @@ class ModelSide:
             if self._server_errors >= MOST_SERVER_ERRORS:
                 self.worn_out = "model-failed"
 
+    def got_through(self, done: events.ResponseDone, slot: ResponseMachine) -> None:
+        """Something was heard of that response, or tools were used: an answer, unless it failed, or
+        was cut off in a tool's call by itself or by our watchdog."""
+        stuck = slot.stuck and slot.id == done.response_id
+        by_caller = done.status == "cancelled" and not stuck
+        if done.status != "failed" and (by_caller or not done.cut_off):
+            self.answered()
+
     def answered(self) -> None:
-        """It does serve us, whatever was thought of it: the caller heard something of a response
-        that did not fail, nor cut itself off in a tool's call, or tools were used."""
+        """It does serve us, whatever was thought of it."""
         self.served, self._server_errors = True, 0
         if self.worn_out == "model-failed":
             self.worn_out = None

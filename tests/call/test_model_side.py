@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from opusbridge.call.history import RECONNECTED, ToolUse
+from opusbridge.call.machines import ResponseMachine
 from opusbridge.call.model_side import MOST_SERVER_ERRORS, SESSION_SECONDS, ModelSide
 from opusbridge.call.pending import Cause, PendingUserInput, Why
 from opusbridge.call.transcript import Transcript
@@ -17,7 +18,7 @@ from opusbridge.effects import (
     TruncateItem,
     TurnDetection,
 )
-from opusbridge.events import ModelErred, SessionConfigured
+from opusbridge.events import ModelErred, ResponseDone, SessionConfigured
 from opusbridge.privacy import Private
 from opusbridge.sound import PCM_24K, PCMU_8K
 
@@ -161,6 +162,27 @@ def test_one_that_answers_after_all_is_worth_keeping() -> None:
     side.refused(erred("session_expired"))
     side.answered()
     assert side.worn_out == "session-expired"
+
+
+@pytest.mark.parametrize(
+    ("status", "cut_off", "stuck", "answers"),
+    [
+        ("completed", False, False, True),
+        ("failed", False, False, False),
+        ("incomplete", True, False, False),
+        ("cancelled", False, True, True),
+        ("cancelled", True, True, False),  # it stood still in a tool's call
+        ("cancelled", True, False, True),  # the caller cut in
+    ],
+)
+def test_what_was_heard_is_an_answer_unless_the_model_came_to_grief_in_it(
+    status: str, cut_off: bool, stuck: bool, answers: bool
+) -> None:
+    side = a_side(ready=True)
+    slot = ResponseMachine(id="resp_1", stuck=stuck)
+    side.got_through(ResponseDone("resp_1", status, cut_off=cut_off), slot)
+
+    assert side.served == answers
 
 
 def test_what_one_session_has_answered_says_nothing_of_the_next() -> None:
