@@ -90,7 +90,8 @@ class Control:
             raise WishRefused("the file cannot be played") from None
         if len(pcm) > 2 * rate_hz * MOST_PLAYED_SECONDS:
             raise WishRefused(f"the file is longer than {MOST_PLAYED_SECONDS} s")
-        return partial(self._happened, events.PlayRequested(rate_hz, pcm, said))
+        asked = events.PlayRequested(rate_hz, pcm, said, self._tool_call_id)
+        return partial(self._happened, asked)
 
     def hold(self, on: bool) -> None:
         self._happened(events.HoldRequested(on, self._tool_call_id))

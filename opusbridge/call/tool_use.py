@@ -115,12 +115,13 @@ class ToolWork:
             self.words_of = response_id
             self._desk.agent_spoke()
 
-    def file_spoke(self, item_id: str) -> None:
-        """Words of the agent's that a tool has played, or somebody while it runs: its response has
-        said them. They are a goodbye if the agent leaves while they are heard."""
+    def file_spoke(self, item_id: str, tool_call_id: str) -> None:
+        """Words of the agent's in a file, which are a goodbye if it leaves while they are heard.
+        Those that a tool at work has played its response has said."""
         self.words_of = item_id
-        self._spoke = next((by for by, _ in reversed(self._called.values())), self._spoke)
-        self._desk.agent_spoke(in_a_file=True)
+        if tool_call_id in self._called:
+            self._spoke = self._called[tool_call_id][0]
+            self._desk.file_spoke(self._spoke)
 
     def called(self, event: events.ToolCalled, now: float) -> list[Effect]:
         found = self._response.seen(event.response_id, True, now)

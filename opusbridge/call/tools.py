@@ -117,10 +117,15 @@ class ToolDesk:
             self._batch_of.pop(next(done, ""), None)
         return True
 
-    def agent_spoke(self, in_a_file: bool = False) -> None:
-        """And said more than that he is to wait. A file knows nothing of what a tool gave."""
+    def agent_spoke(self) -> None:
+        """And said more than that he is to wait."""
         for batch in self._batches.values():
-            batch.silent, batch.went_on = False, batch.went_on or not in_a_file
+            batch.silent, batch.went_on = False, True
+
+    def file_spoke(self, response_id: str) -> None:
+        """A tool of that response has, which knows nothing of what the others give."""
+        if batch := self._batches.get(response_id):
+            batch.silent = False
 
     def finished(
         self, tool_call_id: str, output_item_id: str | None, failed: bool = False

@@ -133,7 +133,7 @@ class Wishes:
             clip, words = Clip(file.rate_hz, file.pcm), file.words.value
             if words:
                 item_id, said = say_as_agent(talk, clip, words, now)
-                talk.tools.file_spoke(item_id)
+                talk.tools.file_spoke(item_id, file.tool_call_id)
                 found += said
             else:
                 found += talk.voice.say("file", clip, "[sound]", now)

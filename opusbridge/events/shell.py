@@ -73,6 +73,8 @@ class PlayRequested:
     pcm: bytes = field(repr=False)
     words: Private[str]
     """What is said in it: the model is told that it said so. Empty: it is no speech."""
+    tool_call_id: str = ""
+    """The tool's that asks; empty: somebody outside of the conversation does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,9 +108,24 @@ def test_words_in_a_file_are_not_taken_for_what_a_tool_gave(in_a_file: bool) -> 
     desk = ToolDesk()
     desk.called("resp_1", "call_1", "f", ToolTraits(reply="unless_it_goes_on"))
     desk.finished("call_1", None)
-    desk.agent_spoke(in_a_file)
+    if in_a_file:
+        desk.file_spoke("resp_1")
+    else:
+        desk.agent_spoke()
 
     assert (desk.response_over("resp_1") is not None) == in_a_file
+
+
+@pytest.mark.parametrize("by", ["resp_1", "resp_2"])
+def test_a_file_of_one_response_is_not_the_answer_to_the_tools_of_another(by: str) -> None:
+    desk = ToolDesk()
+    desk.called("resp_1", "call_1", "f", ToolTraits(reply="if_silent"))
+    desk.called("resp_2", "call_2", "f", ToolTraits(reply="if_silent"))
+    desk.file_spoke(by)
+    desk.file_spoke("resp_3")
+    desk.response_over("resp_1")
+
+    assert (desk.finished("call_1", "output_1") is not None) == (by == "resp_2")
 
 
 def test_none_is_owed_by_what_is_done_nor_where_none_is_asked_for() -> None:

@@ -54,9 +54,9 @@ FRAME = Audio.of(bytes(160), PCMU_8K)
 HOLD, UNHOLD = events.HoldRequested(True), events.HoldRequested(False)
 
 
-def play(words: str = "") -> events.PlayRequested:
+def play(words: str = "", by: str = "") -> events.PlayRequested:
     """Half a second."""
-    return events.PlayRequested(8_000, bytes(8_000), Private(words))
+    return events.PlayRequested(8_000, bytes(8_000), Private(words), by)
 
 
 def started(policy: CallPolicy = POLICY) -> Call:
@@ -222,7 +222,7 @@ def test_a_goodbye_that_the_agent_plays_itself_is_not_followed_by_another(
     call.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
     call.handle(events.ToolCalled("resp_1", "item_3", "call_1", "bye", Private("{}")), 1.0)
     wishes: list[events.Event] = [
-        play("Thank you, goodbye."),
+        play("Thank you, goodbye.", "call_1"),
         events.HangUpRequested("agent-hung-up"),
     ]
     for wish in reversed(wishes) if hang_up_first else wishes:
@@ -235,6 +235,19 @@ def test_a_goodbye_that_the_agent_plays_itself_is_not_followed_by_another(
     assert Note("hold", "goodbye") not in found
     assert of(CreateResponse, found) == []
     assert len(of(HangUp, found)) == 1
+
+
+def test_what_somebody_else_plays_is_no_answer_to_a_tool() -> None:
+    call = started(replace(POLICY, tools={"look_up": ToolTraits(reply="if_silent")}))
+    call.handle(events.TurnCommitted("item_1"), 1.0)
+    call.handle(events.ResponseCreated("resp_1", "request-1"), 1.0)
+    call.handle(events.ToolCalled("resp_1", "item_3", "call_1", "look_up", Private("{}")), 1.0)
+    call.handle(events.ResponseDone("resp_1", "completed"), 1.1)
+    call.handle(play("This call is recorded."), 1.2)
+
+    found = call.handle(events.ToolFinished("call_1", Private("{}")), 3.0)
+
+    assert len(of(CreateResponse, found + wait(call, 5.0))) == 1
 
 
 def test_keys_are_pressed_at_once() -> None:
